@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs all tests, with the real Gemma 3 270M among them.
+#   scripts/test.sh [PRESET]      release (default), debug, asan, tsan
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-release}
+
+scripts/install-dependencies.sh
+cmake --preset "$preset"
+cmake --build --preset "$preset"
+LAZULI_TEST_MODEL=$(scripts/fetch-model.sh)
+export LAZULI_TEST_MODEL
+ctest --preset "$preset"

@@ -1,0 +1,110 @@
+#include <lazuli/graph/array.h>
+#include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/event.h>
+#include <lazuli/graph/scalar_value.h>
+
+#include <utility>
+
+namespace lazuli {
+namespace {
+
+NodeRef leaf_node(Op op, Attrs attrs, Type type, std::string label) {
+  auto node = std::make_shared<Node>();
+  node->op = op;
+  node->attrs = std::move(attrs);
+  node->types = {std::move(type)};
+  node->label = std::move(label);
+  node->scope = Scope::current();
+  return node;
+}
+
+Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label) {
+  if (data->size() < static_cast<std::size_t>(type.bytes()))
+    fail("{}{}: {} bytes do not hold {}, expected {}", to_string(op), label.empty() ? "" : " " + label, data->size(),
+         to_string(type), type.bytes());
+  NodeRef node = leaf_node(op, std::move(attrs), std::move(type), std::move(label));
+  node->results = {Result{std::move(data), std::nullopt}};
+  return Array(std::move(node));
+}
+
+}  // namespace
+
+Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
+Array::Array(double value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
+Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}
+
+Array Array::from(BufferRef data, Type type) {
+  return with_data(Op::input, InputAttrs{}, std::move(data), std::move(type), {});
+}
+
+Array Array::constant(BufferRef data, Type type, std::string label) {
+  return with_data(Op::constant, NoAttrs{}, std::move(data), std::move(type), std::move(label));
+}
+
+Array placeholder(Type type, std::string label) {
+  return Array(leaf_node(Op::input, InputAttrs{}, std::move(type), std::move(label)));
+}
+
+const Type& Array::type() const {
+  if (!node_) fail("an empty array was used");
+  return node_->types[static_cast<std::size_t>(output_)];
+}
+
+bool Array::evaluated() const { return node_ && !node_->results.empty(); }
+
+const std::byte* Array::bytes() const {
+  if (!evaluated()) eval({*this});
+  wait(*this);
+  return node_->results[static_cast<std::size_t>(output_)].buffer->data();
+}
+
+std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {
+  std::vector<Type> operands;
+  operands.reserve(inputs.size());
+  for (const Array& input : inputs) operands.push_back(input.type());
+  auto node = std::make_shared<Node>();
+  node->scope = Scope::current();
+  try {
+    node->types = infer_types(op, attrs, operands);
+  } catch (const InternalError&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error(error.what() + Scope::where(node->scope));
+  }
+  node->op = op;
+  node->attrs = std::move(attrs);
+  node->inputs = std::move(inputs);
+  std::vector<Array> outputs;
+  for (std::size_t i = 0; i < node->types.size(); ++i) outputs.emplace_back(node, static_cast<int>(i));
+  return outputs;
+}
+
+Array make_array(Op op, Attrs attrs, std::vector<Array> inputs) {
+  return make_node(op, std::move(attrs), std::move(inputs))[0];
+}
+
+namespace {
+// Moves the operands that nobody else holds to `dying`, so that they die from the list and not inside each other.
+void take_sole_owned(std::vector<Array>& inputs, std::vector<Array>& dying) {
+  for (Array& input : inputs)
+    if (input.node() && input.node().use_count() == 1) dying.push_back(std::move(input));
+  inputs.clear();
+}
+}  // namespace
+
+Node::~Node() {
+  std::vector<Array> dying;
+  take_sole_owned(inputs, dying);
+  while (!dying.empty()) {
+    const Array last = std::move(dying.back());
+    dying.pop_back();
+    if (last.node().use_count() == 1) take_sole_owned(last.node()->inputs, dying);
+  }
+}
+
+double item_as_double(const Array& array) {
+  if (array.type().elements() != 1) fail("item: the array is {}, expected one element", to_string(array.type()));
+  return load_scalar(array.dtype(), array.bytes());
+}
+
+}  // namespace lazuli

@@ -1,0 +1,133 @@
+// Array: the handle a program holds. An op on arrays only notes what is wanted; eval computes it.
+//
+// Handles are cheap to copy. One array may be used from one thread at a time; different threads may build and evaluate
+// different graphs at once.
+#pragma once
+
+#include <lazuli/graph/buffer.h>
+#include <lazuli/graph/error.h>
+#include <lazuli/graph/event.h>
+#include <lazuli/graph/op.h>
+#include <lazuli/graph/scope.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lazuli {
+
+
+struct Graph;
+struct Node;
+using NodeRef = std::shared_ptr<Node>;
+
+class Array {
+ public:
+  Array() = default;  // empty; every use of it is an error
+  explicit Array(NodeRef node, int output = 0) : node_(std::move(node)), output_(output) {}
+
+  // Scalars of a program text: `x * 2.0f`. They take the dtype of the array they meet.
+  Array(float value);   // NOLINT(google-explicit-constructor)
+  Array(double value);  // NOLINT(google-explicit-constructor)
+  Array(int value);     // NOLINT(google-explicit-constructor)
+
+  // Copies `values`; an input of the graph, not a constant.
+  template <class T>
+  static Array from(std::span<const T> values, Shape shape);
+  template <class T>
+  static Array from(std::initializer_list<T> values, Shape shape) {
+    return from(std::span<const T>(values.begin(), values.size()), std::move(shape));
+  }
+  template <class T>
+  static Array from(const std::vector<T>& values, Shape shape) {
+    return from(std::span<const T>(values), std::move(shape));
+  }
+  static Array from(BufferRef data, Type type);
+  // Data that never changes, such as a weight: passes may fold it, backends may lay it out anew. `label` names it in
+  // listings and errors.
+  static Array constant(BufferRef data, Type type, std::string label = {});
+
+  const Type& type() const;
+  const Shape& shape() const { return type().shape; }
+  DType dtype() const { return type().dtype; }
+  int rank() const { return static_cast<int>(shape().size()); }
+  std::int64_t size(int axis) const { return shape()[normalise_axis(axis, shape().size(), "size")]; }
+  bool defined() const { return node_ != nullptr; }
+  // True once a value is there or on its way.
+  bool evaluated() const;
+
+  // Evaluates if need be and waits. The memory stays valid while this array, or a copy of it, lives.
+  const std::byte* bytes() const;
+  template <class T>
+  std::span<const T> data() const;  // T must be the C++ type of the dtype (uint16_t for f16 and bf16)
+  template <class T>
+  T item() const;  // the value of an array of one element, converted to T
+
+  const NodeRef& node() const { return node_; }
+  int output() const { return output_; }
+
+ private:
+  NodeRef node_;
+  int output_ = 0;
+};
+
+// The value of an evaluated output: its memory, and the event that says when it holds the result.
+struct Result {
+  BufferRef buffer;
+  std::optional<Event> ready;  // none: ready
+};
+
+// One op application. Immutable once built, but for the results, and for the operands, which are dropped as soon as
+// the node is evaluated so that a chain of states (a KV cache) does not hold its history.
+struct Node : std::enable_shared_from_this<Node> {
+  Op op = Op::input;
+  Attrs attrs;
+  std::vector<Array> inputs;
+  std::vector<Type> types;
+  std::vector<Result> results;  // empty until evaluated; constants and inputs are born with theirs
+  Scope::Ref scope;
+  std::string label;
+
+  ~Node();  // iterative: a chain of a million nodes dies without recursion
+};
+
+// Makes a node of one or several outputs: infers types, throws at the caller's line, with the scope in the text.
+std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs);
+Array make_array(Op op, Attrs attrs, std::vector<Array> inputs);
+// A placeholder: an input without data, for tracing.
+Array placeholder(Type type, std::string label = {});
+
+// Element type of a C++ type.
+template <class T>
+constexpr DType dtype_of();
+template <> constexpr DType dtype_of<float>() { return DType::f32; }
+template <> constexpr DType dtype_of<std::int8_t>() { return DType::i8; }
+template <> constexpr DType dtype_of<std::uint8_t>() { return DType::u8; }
+template <> constexpr DType dtype_of<std::int32_t>() { return DType::i32; }
+template <> constexpr DType dtype_of<std::uint32_t>() { return DType::u32; }
+template <> constexpr DType dtype_of<std::int64_t>() { return DType::i64; }
+template <> constexpr DType dtype_of<bool>() { return DType::bool_; }
+
+template <class T>
+Array Array::from(std::span<const T> values, Shape shape) {
+  if (static_cast<std::int64_t>(values.size()) != element_count(shape))
+    fail("from: {} values do not fill the shape {}", values.size(), to_string(shape));
+  BufferRef buffer = Buffer::allocate(values.size_bytes());
+  std::copy(values.begin(), values.end(), buffer->as<T>());
+  return from(std::move(buffer), Type{dtype_of<T>(), std::move(shape)});
+}
+
+template <class T>
+std::span<const T> Array::data() const {
+  if (sizeof(T) * static_cast<std::size_t>(type().elements()) != static_cast<std::size_t>(type().bytes()))
+    fail("data: elements of {} bytes do not match an array of {}", sizeof(T), to_string(type()));
+  return {reinterpret_cast<const T*>(bytes()), static_cast<std::size_t>(type().elements())};
+}
+
+double item_as_double(const Array& array);
+template <class T>
+T Array::item() const { return static_cast<T>(item_as_double(*this)); }
+
+}  // namespace lazuli

@@ -1,0 +1,123 @@
+// Attributes of ops. A struct lists its fields once; equality, hash, printing and parsing derive from that list.
+#pragma once
+
+#include <lazuli/graph/shape.h>
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace lazuli {
+
+// Defines `visit(f)`, which calls f(name, field) for every field in order.
+#define LAZULI_FIELD(field) f(#field, self.field);
+#define LAZULI_FIELDS_0()
+#define LAZULI_FIELDS_1(a) LAZULI_FIELD(a)
+#define LAZULI_FIELDS_2(a, b) LAZULI_FIELD(a) LAZULI_FIELD(b)
+#define LAZULI_FIELDS_3(a, b, c) LAZULI_FIELD(a) LAZULI_FIELD(b) LAZULI_FIELD(c)
+#define LAZULI_SELECT(_0, _1, _2, _3, name, ...) name
+#define LAZULI_ATTRS(Name, ...)                                                                           \
+  bool operator==(const Name&) const = default;                                                           \
+  template <class Self, class F>                                                                          \
+  static void visit([[maybe_unused]] Self& self, [[maybe_unused]] F&& f) {                                \
+    LAZULI_SELECT(_0 __VA_OPT__(, ) __VA_ARGS__, LAZULI_FIELDS_3, LAZULI_FIELDS_2, LAZULI_FIELDS_1,       \
+                  LAZULI_FIELDS_0)(__VA_ARGS__)                                                           \
+  }
+
+struct NoAttrs {
+  LAZULI_ATTRS(NoAttrs)
+};
+struct InputAttrs {
+  std::int64_t index = 0;  // position among the graph's inputs
+  LAZULI_ATTRS(InputAttrs, index)
+};
+struct ScalarAttrs {
+  double value = 0;  // exact for f32 and for integers up to 2^53
+  DType dtype = DType::f32;
+  LAZULI_ATTRS(ScalarAttrs, value, dtype)
+};
+struct IotaAttrs {
+  std::int64_t size = 0;
+  DType dtype = DType::i32;
+  LAZULI_ATTRS(IotaAttrs, size, dtype)
+};
+struct RandomAttrs {
+  Shape shape;
+  DType dtype = DType::f32;
+  std::int64_t key = 0;
+  LAZULI_ATTRS(RandomAttrs, shape, dtype, key)
+};
+struct CastAttrs {
+  DType dtype = DType::f32;
+  LAZULI_ATTRS(CastAttrs, dtype)
+};
+struct ReduceAttrs {
+  Dims axes;  // ascending, non-negative
+  bool keep_dims = false;
+  LAZULI_ATTRS(ReduceAttrs, axes, keep_dims)
+};
+struct AxisAttrs {
+  std::int64_t axis = 0;  // non-negative
+  LAZULI_ATTRS(AxisAttrs, axis)
+};
+struct TopKAttrs {
+  std::int64_t k = 1;
+  LAZULI_ATTRS(TopKAttrs, k)
+};
+struct ReshapeAttrs {
+  Shape shape;
+  LAZULI_ATTRS(ReshapeAttrs, shape)
+};
+struct TransposeAttrs {
+  Dims permutation;  // result axis i is operand axis permutation[i]
+  LAZULI_ATTRS(TransposeAttrs, permutation)
+};
+struct SliceAttrs {
+  Dims begin, end, step;  // per axis, begin <= end <= size, step >= 1
+  LAZULI_ATTRS(SliceAttrs, begin, end, step)
+};
+struct SliceUpdateAttrs {
+  std::int64_t axis = 0;
+  // false: row i of the update goes to start + i, rows past the end are dropped; true: to (start + i) mod size.
+  bool ring = false;
+  LAZULI_ATTRS(SliceUpdateAttrs, axis, ring)
+};
+struct SoftcapAttrs {
+  double cap = 30;
+  LAZULI_ATTRS(SoftcapAttrs, cap)
+};
+struct RmsNormAttrs {
+  double epsilon = 1e-6;
+  LAZULI_ATTRS(RmsNormAttrs, epsilon)
+};
+struct RopeAttrs {
+  double base = 10000;
+  double scale = 1;                 // multiplies positions: 1 / factor of linear scaling
+  std::int64_t rotated_pairs = 0;   // pairs (j, j + d/2) with j < rotated_pairs turn; 0: all d/2
+  LAZULI_ATTRS(RopeAttrs, base, scale, rotated_pairs)
+};
+struct AttentionAttrs {
+  double scale = 1;
+  // A query at position p sees keys k with p - window < k <= p; 0: no window. Position k lives in row k mod capacity.
+  std::int64_t window = 0;
+  LAZULI_ATTRS(AttentionAttrs, scale, window)
+};
+struct AltupAttrs {
+  std::int64_t active = 0;  // the plane that goes through the layer
+  LAZULI_ATTRS(AltupAttrs, active)
+};
+struct FusedAttrs {
+  std::string name;  // of the rule that made it: "gelu_mul", "softcap", "loop"
+  LAZULI_ATTRS(FusedAttrs, name)
+};
+
+using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs,
+                           TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
+                           RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, FusedAttrs>;
+
+// "{axis=1, ring=true}"; "" when there are no fields.
+std::string to_string(const Attrs& attrs);
+// Appends a canonical byte form, equal exactly when the attributes are.
+void append_key(const Attrs& attrs, std::string& key);
+
+}  // namespace lazuli

@@ -1,0 +1,51 @@
+// Host memory behind arrays: owned and aligned, or a view into memory somebody else keeps alive (a mapped file).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+namespace lazuli {
+
+inline constexpr std::size_t buffer_alignment = 64;
+
+class Buffer {
+ public:
+  // Uninitialised memory aligned to `buffer_alignment`, with 64 readable bytes past the end for vector tails.
+  static std::shared_ptr<Buffer> allocate(std::size_t bytes);
+  // Memory kept alive by `owner`. `release`, when given, tells the owner that these bytes will not be read again.
+  static std::shared_ptr<Buffer> view(const void* data, std::size_t bytes, std::shared_ptr<const void> owner,
+                                      std::function<void()> release = {});
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  std::byte* data() { return data_; }
+  const std::byte* data() const { return data_; }
+  template <class T>
+  T* as() { return reinterpret_cast<T*>(data_); }
+  template <class T>
+  const T* as() const { return reinterpret_cast<const T*>(data_); }
+  std::size_t size() const { return size_; }
+  // Identity for keys: never reused within the process, unlike an address.
+  std::uint64_t id() const { return id_; }
+  // False for views: a program must not write into them.
+  bool owned() const { return owner_ == nullptr; }
+  void release_pages() const {
+    if (release_) release_();
+  }
+
+ private:
+  Buffer() = default;
+
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::uint64_t id_ = 0;
+  std::shared_ptr<const void> owner_;
+  std::function<void()> release_;
+};
+
+using BufferRef = std::shared_ptr<Buffer>;
+
+}  // namespace lazuli

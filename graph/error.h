@@ -1,0 +1,46 @@
+// Errors: what happened, where (op, scope, tensor, byte offset), what was expected and what was found, in one line.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace lazuli {
+
+// Base of everything lazuli throws: a bad call, a bad file, a bad graph.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A graph that a pass or a backend could not turn into a program. The text names the pass and the node.
+class CompileError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A failure while a program ran. The text names the node; whoever waits for the result receives it.
+class ExecutionError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Our own bug, never the caller's fault.
+class InternalError : public Error {
+ public:
+  using Error::Error;
+};
+
+template <class... Args>
+[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
+  throw Error(fmt::format(text, std::forward<Args>(args)...));
+}
+
+template <class... Args>
+[[noreturn]] void fail_internal(fmt::format_string<Args...> text, Args&&... args) {
+  throw InternalError("internal error: " + fmt::format(text, std::forward<Args>(args)...));
+}
+
+}  // namespace lazuli

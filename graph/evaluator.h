@@ -1,0 +1,94 @@
+// How graphs get computed: the interface a session implements, and the functions programs call.
+#pragma once
+
+#include <lazuli/graph/array.h>
+#include <lazuli/graph/graph.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lazuli {
+
+// A compiled graph, owned by the evaluator that made it.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+};
+
+struct Operand {
+  Result value;
+  bool donated = false;  // the caller gives the array up: its memory may become a result
+};
+
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  // Passes and backend; returns the same executable for the same structure.
+  virtual std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) = 0;
+  // Runs on `stream`. Results are allocated at once, so that they can be operands of the next call before they are
+  // computed. With `wait` the call returns when they hold their values; otherwise their events say so.
+  virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
+                                  bool wait) = 0;
+};
+
+// The evaluator of this thread. A Session installs itself; without one, evaluation throws an Error that says so.
+Evaluator& current_evaluator();
+bool has_evaluator();
+// Makes `evaluator` current on this thread for the life of the object.
+class UseEvaluator {
+ public:
+  explicit UseEvaluator(Evaluator& evaluator);
+  ~UseEvaluator();
+  UseEvaluator(const UseEvaluator&) = delete;
+  UseEvaluator& operator=(const UseEvaluator&) = delete;
+
+ private:
+  Evaluator* previous_;
+};
+
+// An ordered queue of work; work on different streams may overlap. Stream 0 is the default.
+struct Stream {
+  int index = 0;
+};
+
+// Computes the arrays. async_eval returns at once; wait() or data() wait for what they need and rethrow what failed.
+// An input whose last handle is inside the graph is donated.
+void eval(std::span<const Array> arrays);
+void async_eval(std::span<const Array> arrays, Stream stream = {});
+inline void eval(std::initializer_list<Array> arrays) { eval(std::span(arrays.begin(), arrays.size())); }
+inline void async_eval(std::initializer_list<Array> arrays, Stream stream = {}) {
+  async_eval(std::span(arrays.begin(), arrays.size()), stream);
+}
+void wait(const Array& array);
+
+// A function of arrays that is traced once per signature (dtypes and shapes of the arguments) and then only run.
+using ArrayFunction = std::function<std::vector<Array>(const std::vector<Array>&)>;
+
+struct CompileOptions {
+  std::vector<int> donate;  // arguments given up by each call
+  Phase phase = Phase::any;
+  std::vector<std::string> argument_names;  // for listings
+};
+
+class CompiledFunction {
+ public:
+  // Computes asynchronously; a donated argument must not be used afterwards.
+  std::vector<Array> operator()(const std::vector<Array>& arguments, Stream stream = {}) const;
+  // The traced graph for these arguments, without running anything.
+  const Graph& graph(const std::vector<Array>& arguments) const;
+  std::shared_ptr<Executable> executable(const std::vector<Array>& arguments) const;
+  int signatures() const;  // how many were traced
+
+ private:
+  friend CompiledFunction compile(ArrayFunction function, CompileOptions options);
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+CompiledFunction compile(ArrayFunction function, CompileOptions options = {});
+
+}  // namespace lazuli

@@ -1,0 +1,378 @@
+// Shape rules: one function per rule named in ops.def.
+#include <lazuli/graph/error.h>
+#include <lazuli/graph/op.h>
+
+#include <algorithm>
+
+namespace lazuli {
+namespace {
+
+struct Call {
+  Op op;
+  const Attrs& attrs;
+  std::span<const Type> operands;
+
+  const Type& operand(std::size_t position) const { return operands[position]; }
+  template <class T>
+  const T& as() const { return std::get<T>(attrs); }
+  template <class... Args>
+  [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) const {
+    throw Error(fmt::format("{}: {}", to_string(op), fmt::format(text, std::forward<Args>(args)...)));
+  }
+  void require_real(std::size_t position) const {
+    if (!is_real(operand(position).dtype))
+      reject("operand {} is {}, expected a real dtype (f32, f16, bf16)", position, to_string(operand(position)));
+  }
+  void require_plain(std::size_t position) const {
+    if (is_quantised(operand(position).dtype))
+      reject("operand {} is {}; quantised arrays can only be read by linear and take", position,
+             to_string(operand(position)));
+  }
+  void require_same_dtype(std::size_t a, std::size_t b) const {
+    if (operand(a).dtype != operand(b).dtype)
+      reject("dtypes differ: {} and {}; cast one of them", to_string(operand(a)), to_string(operand(b)));
+  }
+  void require_index(std::size_t position) const {
+    if (operand(position).dtype != DType::i32)
+      reject("operand {} is {}, expected i32 indices", position, to_string(operand(position)));
+  }
+  void require_rank(std::size_t position, std::size_t rank, const char* layout) const {
+    if (operand(position).shape.size() != rank)
+      reject("operand {} is {}, expected {}", position, to_string(operand(position)), layout);
+  }
+  void require_axis(std::int64_t axis, std::size_t rank) const {
+    if (axis < 0 || axis >= static_cast<std::int64_t>(rank)) reject("axis {} is out of range for rank {}", axis, rank);
+  }
+};
+
+using Types = std::vector<Type>;
+
+Types unary(const Call& call) {
+  call.require_plain(0);
+  if (call.operand(0).dtype == DType::bool_) call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
+  return {call.operand(0)};
+}
+Types unary_real(const Call& call) {
+  call.require_real(0);
+  return {call.operand(0)};
+}
+Types logical(const Call& call) {
+  Shape shape = call.operand(0).shape;
+  for (std::size_t i = 0; i < call.operands.size(); ++i) {
+    if (call.operand(i).dtype != DType::bool_) call.reject("operand {} is {}, expected bool", i, to_string(call.operand(i)));
+    shape = broadcast_shapes(shape, call.operand(i).shape, to_string(call.op).data());
+  }
+  return {{DType::bool_, shape}};
+}
+Types cast(const Call& call) {
+  call.require_plain(0);
+  const DType to = call.as<CastAttrs>().dtype;
+  if (is_quantised(to)) call.reject("cannot cast to {}; quantise weights when they are stored", to_string(to));
+  return {{to, call.operand(0).shape}};
+}
+Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {
+  return broadcast_shapes(call.operand(a).shape, call.operand(b).shape, to_string(call.op).data());
+}
+Types binary(const Call& call) {
+  call.require_plain(0);
+  call.require_same_dtype(0, 1);
+  if (call.operand(0).dtype == DType::bool_) call.reject("operands are bool, expected numbers");
+  return {{call.operand(0).dtype, broadcast_operands(call, 0, 1)}};
+}
+Types binary_real(const Call& call) {
+  call.require_real(0);
+  return binary(call);
+}
+Types compare(const Call& call) {
+  call.require_plain(0);
+  call.require_same_dtype(0, 1);
+  return {{DType::bool_, broadcast_operands(call, 0, 1)}};
+}
+Types select(const Call& call) {
+  if (call.operand(0).dtype != DType::bool_) call.reject("condition is {}, expected bool", to_string(call.operand(0)));
+  call.require_plain(1);
+  call.require_same_dtype(1, 2);
+  const Shape values = broadcast_operands(call, 1, 2);
+  return {{call.operand(1).dtype, broadcast_shapes(call.operand(0).shape, values, "select")}};
+}
+
+Types reduce(const Call& call) {
+  call.require_plain(0);
+  const auto& [axes, keep_dims] = call.as<ReduceAttrs>();
+  const Type& x = call.operand(0);
+  if (x.dtype == DType::bool_) call.reject("operand 0 is {}, expected numbers", to_string(x));
+  if (axes.empty()) call.reject("no axes given");
+  if (!std::is_sorted(axes.begin(), axes.end()) || std::adjacent_find(axes.begin(), axes.end()) != axes.end())
+    call.reject("axes {} are not ascending and distinct", to_string(axes));
+  Shape shape;
+  for (std::size_t axis = 0; axis < x.shape.size(); ++axis) {
+    const bool reduced = std::binary_search(axes.begin(), axes.end(), static_cast<std::int64_t>(axis));
+    if (reduced && x.shape[axis] == 0) call.reject("axis {} of {} is empty", axis, to_string(x));
+    if (!reduced)
+      shape.push_back(x.shape[axis]);
+    else if (keep_dims)
+      shape.push_back(1);
+  }
+  for (std::int64_t axis : axes) call.require_axis(axis, x.shape.size());
+  return {{x.dtype, shape}};
+}
+Types reduce_real(const Call& call) {
+  call.require_real(0);
+  return reduce(call);
+}
+Types argmax(const Call& call) {
+  call.require_plain(0);
+  const std::int64_t axis = call.as<AxisAttrs>().axis;
+  Shape shape = call.operand(0).shape;
+  call.require_axis(axis, shape.size());
+  if (shape[static_cast<std::size_t>(axis)] == 0) call.reject("axis {} of {} is empty", axis, to_string(call.operand(0)));
+  shape.erase(shape.begin() + axis);
+  return {{DType::i32, shape}};
+}
+Types top_k(const Call& call) {
+  call.require_plain(0);
+  Shape shape = call.operand(0).shape;
+  const std::int64_t k = call.as<TopKAttrs>().k;
+  if (shape.empty() || k < 1 || k > shape.back())
+    call.reject("k = {} does not fit {}; expected 1 <= k <= size of the last axis", k, to_string(call.operand(0)));
+  shape.back() = k;
+  return {{call.operand(0).dtype, shape}, {DType::i32, shape}};
+}
+Types softmax(const Call& call) {
+  call.require_real(0);
+  call.require_axis(call.as<AxisAttrs>().axis, call.operand(0).shape.size());
+  return {call.operand(0)};
+}
+
+Types reshape(const Call& call) {
+  call.require_plain(0);
+  const Shape& shape = call.as<ReshapeAttrs>().shape;
+  const bool negative = std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size < 0; });
+  if (negative || element_count(shape) != call.operand(0).elements())
+    call.reject("{} has {} elements, which do not fill {}", to_string(call.operand(0)), call.operand(0).elements(),
+                to_string(shape));
+  return {{call.operand(0).dtype, shape}};
+}
+Types transpose(const Call& call) {
+  call.require_plain(0);
+  const Type& x = call.operand(0);
+  const Dims& permutation = call.as<TransposeAttrs>().permutation;
+  Dims sorted = permutation;
+  std::sort(sorted.begin(), sorted.end());
+  bool valid = permutation.size() == x.shape.size();
+  for (std::size_t axis = 0; valid && axis < sorted.size(); ++axis) valid = sorted[axis] == static_cast<std::int64_t>(axis);
+  if (!valid) call.reject("{} is not a permutation of the axes of {}", to_string(permutation), to_string(x));
+  Shape shape;
+  for (std::int64_t axis : permutation) shape.push_back(x.shape[static_cast<std::size_t>(axis)]);
+  return {{x.dtype, shape}};
+}
+Types slice(const Call& call) {
+  call.require_plain(0);
+  const Type& x = call.operand(0);
+  const auto& [begin, end, step] = call.as<SliceAttrs>();
+  const std::size_t rank = x.shape.size();
+  if (begin.size() != rank || end.size() != rank || step.size() != rank)
+    call.reject("begin {}, end {}, step {} do not match the rank of {}", to_string(begin), to_string(end), to_string(step),
+                to_string(x));
+  Shape shape;
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    if (begin[axis] < 0 || end[axis] < begin[axis] || end[axis] > x.shape[axis] || step[axis] < 1)
+      call.reject("[{}:{}:{}] is out of range for axis {} of {}", begin[axis], end[axis], step[axis], axis, to_string(x));
+    shape.push_back((end[axis] - begin[axis] + step[axis] - 1) / step[axis]);
+  }
+  return {{x.dtype, shape}};
+}
+Types broadcast_to(const Call& call) {
+  call.require_plain(0);
+  const Shape& shape = call.as<ReshapeAttrs>().shape;
+  if (!broadcastable_to(call.operand(0).shape, shape))
+    call.reject("{} does not broadcast to {}", to_string(call.operand(0)), to_string(shape));
+  return {{call.operand(0).dtype, shape}};
+}
+
+Types concatenate(const Call& call) {
+  const auto axis = static_cast<std::size_t>(call.as<AxisAttrs>().axis);
+  Type result = call.operand(0);
+  call.require_plain(0);
+  call.require_axis(call.as<AxisAttrs>().axis, result.shape.size());
+  for (std::size_t i = 1; i < call.operands.size(); ++i) {
+    Shape expected = call.operand(i).shape;
+    if (expected.size() == result.shape.size()) expected[axis] = result.shape[axis];
+    if (call.operand(i).dtype != result.dtype || expected != result.shape)
+      call.reject("operand {} is {}, operand 0 is {}; they may differ along axis {} only", i, to_string(call.operand(i)),
+                  to_string(call.operand(0)), axis);
+    result.shape[axis] += call.operand(i).shape[axis];
+  }
+  return {result};
+}
+Types slice_update(const Call& call) {
+  const std::int64_t axis = call.as<SliceUpdateAttrs>().axis;
+  const Type& base = call.operand(0);
+  call.require_plain(0);
+  call.require_axis(axis, base.shape.size());
+  Shape expected = call.operand(1).shape;
+  if (expected.size() == base.shape.size()) expected[static_cast<std::size_t>(axis)] = base.shape[static_cast<std::size_t>(axis)];
+  if (call.operand(1).dtype != base.dtype || expected != base.shape)
+    call.reject("update is {}, base is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(base), axis);
+  if (call.operand(1).shape[static_cast<std::size_t>(axis)] > base.shape[static_cast<std::size_t>(axis)])
+    call.reject("update {} is longer than base {} along axis {}", to_string(call.operand(1)), to_string(base), axis);
+  call.require_index(2);
+  call.require_rank(2, 0, "a scalar start");
+  return {base};
+}
+Types take(const Call& call) {
+  const Type& x = call.operand(0);
+  const std::int64_t axis = call.as<AxisAttrs>().axis;
+  call.require_axis(axis, x.shape.size());
+  call.require_index(1);
+  if (call.operand(1).shape.size() > 1) call.reject("indices are {}, expected i32[] or i32[n]", to_string(call.operand(1)));
+  Shape shape = x.shape;
+  if (call.operand(1).shape.empty())
+    shape.erase(shape.begin() + axis);
+  else
+    shape[static_cast<std::size_t>(axis)] = call.operand(1).shape[0];
+  if (!is_quantised(x.dtype)) return {{x.dtype, shape}};
+  if (axis != 0 || x.shape.size() != 2)
+    call.reject("{} is quantised: only whole rows of a matrix can be taken", to_string(x));
+  return {{DType::f32, shape}};
+}
+Types gather(const Call& call) {
+  call.require_plain(0);
+  const Type& x = call.operand(0);
+  const std::int64_t axis = call.as<AxisAttrs>().axis;
+  call.require_axis(axis, x.shape.size());
+  call.require_index(1);
+  Shape expected = call.operand(1).shape;
+  if (expected.size() == x.shape.size()) expected[static_cast<std::size_t>(axis)] = x.shape[static_cast<std::size_t>(axis)];
+  if (expected != x.shape)
+    call.reject("indices are {}, x is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(x), axis);
+  return {{x.dtype, call.operand(1).shape}};
+}
+
+Types matmul(const Call& call) {
+  call.require_real(0);
+  call.require_same_dtype(0, 1);
+  const Shape &a = call.operand(0).shape, &b = call.operand(1).shape;
+  if (a.size() < 2 || b.size() < 2 || a.back() != b[b.size() - 2])
+    call.reject("inner sizes differ: {} and {}; expected [..., M, K] and [..., K, N]", to_string(call.operand(0)),
+                to_string(call.operand(1)));
+  Shape shape = broadcast_shapes({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2}, "matmul");
+  shape.push_back(a[a.size() - 2]);
+  shape.push_back(b.back());
+  return {{call.operand(0).dtype, shape}};
+}
+Types linear(const Call& call) {
+  call.require_real(0);
+  const Type &x = call.operand(0), &weight = call.operand(1);
+  if (weight.shape.size() != 2 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
+    call.reject("weight is {}, expected a real or quantised matrix [N, K]", to_string(weight));
+  if (x.shape.empty() || x.shape.back() != weight.shape[1])
+    call.reject("inner sizes differ: x is {}, weight is {}; expected weight [*, {}]", to_string(x), to_string(weight),
+                x.shape.empty() ? 0 : x.shape.back());
+  Shape shape = x.shape;
+  shape.back() = weight.shape[0];
+  return {{x.dtype, shape}};
+}
+
+Types rms_norm(const Call& call) {
+  call.require_real(0);
+  const Type& x = call.operand(0);
+  if (x.shape.empty()) call.reject("operand 0 is {}, expected at least one axis", to_string(x));
+  if (call.operands.size() == 2) {
+    call.require_real(1);
+    if (call.operand(1).shape != Shape{x.shape.back()})
+      call.reject("weight is {}, x is {}; expected weight [{}]", to_string(call.operand(1)), to_string(x), x.shape.back());
+    call.require_same_dtype(0, 1);
+  }
+  return {x};
+}
+Types rope(const Call& call) {
+  call.require_real(0);
+  call.require_rank(0, 3, "[T, heads, d]");
+  const Shape& x = call.operand(0).shape;
+  call.require_index(1);
+  if (call.operand(1).shape != Shape{x[0]})
+    call.reject("positions are {}, x is {}; expected i32[{}]", to_string(call.operand(1)), to_string(call.operand(0)), x[0]);
+  const std::int64_t pairs = call.as<RopeAttrs>().rotated_pairs;
+  if (x[2] % 2 != 0 || pairs < 0 || pairs > x[2] / 2)
+    call.reject("cannot rotate {} pairs of {}", pairs, to_string(call.operand(0)));
+  if (call.operands.size() == 3 && call.operand(2) != Type{DType::f32, {x[2] / 2}})
+    call.reject("frequency factors are {}, expected f32[{}]", to_string(call.operand(2)), x[2] / 2);
+  return {call.operand(0)};
+}
+Types attention(const Call& call) {
+  call.require_real(0);
+  for (std::size_t i = 0; i < 3; ++i) call.require_rank(i, 3, i == 0 ? "q [T, heads, d]" : "k, v [capacity, kv heads, d]");
+  const Shape &q = call.operand(0).shape, &k = call.operand(1).shape;
+  call.require_real(1);
+  if (call.operand(1) != call.operand(2))
+    call.reject("k is {} and v is {}; expected one type", to_string(call.operand(1)), to_string(call.operand(2)));
+  if (q[2] != k[2] || k[1] == 0 || q[1] % k[1] != 0)
+    call.reject("q is {}, k is {}; expected one head size and heads a multiple of kv heads", to_string(call.operand(0)),
+                to_string(call.operand(1)));
+  call.require_index(3);
+  if (call.operand(3).shape != Shape{q[0]}) call.reject("positions are {}, expected i32[{}]", to_string(call.operand(3)), q[0]);
+  call.require_index(4);
+  call.require_rank(4, 0, "a scalar length");
+  return {call.operand(0)};
+}
+Types altup_predict(const Call& call) {
+  call.require_real(0);
+  call.require_same_dtype(0, 1);
+  const Shape &planes = call.operand(0).shape, &coefficients = call.operand(1).shape;
+  Shape expected(planes.begin() + (planes.empty() ? 0 : 1), planes.end());
+  if (!expected.empty()) expected.back() = planes[0] * planes[0];
+  if (planes.size() < 2 || coefficients != expected)
+    call.reject("planes are {}, coefficients {}; expected planes [P, ..., H] and coefficients [..., P·P]",
+                to_string(call.operand(0)), to_string(call.operand(1)));
+  return {call.operand(0)};
+}
+Types altup_correct(const Call& call) {
+  call.require_real(0);
+  call.require_same_dtype(0, 1);
+  call.require_same_dtype(0, 2);
+  const Shape& planes = call.operand(0).shape;
+  Shape activated(planes.begin() + (planes.empty() ? 0 : 1), planes.end());
+  Shape coefficients = activated;
+  if (!coefficients.empty()) coefficients.back() = planes[0];
+  const std::int64_t active = call.as<AltupAttrs>().active;
+  if (planes.size() < 2 || call.operand(1).shape != activated || call.operand(2).shape != coefficients || active < 0 || active >= planes[0])
+    call.reject("predicted is {}, activated {}, coefficients {}, active plane {}; expected [P, ..., H], [..., H], [..., P]",
+                to_string(call.operand(0)), to_string(call.operand(1)), to_string(call.operand(2)), active);
+  return {call.operand(0)};
+}
+
+Types scalar(const Call& call) { return {{call.as<ScalarAttrs>().dtype, {}}}; }
+Types iota(const Call& call) {
+  const auto& [size, dtype] = call.as<IotaAttrs>();
+  if (size < 0 || is_quantised(dtype) || dtype == DType::bool_) call.reject("cannot count to {} in {}", size, to_string(dtype));
+  return {{dtype, {size}}};
+}
+Types random(const Call& call) {
+  const auto& attrs = call.as<RandomAttrs>();
+  if (!is_real(attrs.dtype)) call.reject("dtype is {}, expected f32, f16 or bf16", to_string(attrs.dtype));
+  return {{attrs.dtype, attrs.shape}};
+}
+Types declared(const Call& call) { call.reject("has a declared type, not an inferred one"); }
+Types fused(const Call& call) { call.reject("takes its types from its body"); }
+
+using Rule = Types (*)(const Call&);
+constexpr Rule rules[] = {
+#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) shape,
+#include <lazuli/graph/ops.def>
+#undef LAZULI_OP
+};
+
+}  // namespace
+
+std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> operands) {
+  const Call call{op, attrs, operands};
+  const OpInfo& known = info(op);
+  const auto count = static_cast<int>(operands.size());
+  if (count < known.min_operands || count > known.max_operands)
+    call.reject("{} operands given, expected {} to {}", count, known.min_operands, known.max_operands);
+  if (attrs.index() != known.attrs_index) fail_internal("{} has attributes of another op", known.name);
+  return rules[static_cast<std::size_t>(op)](call);
+}
+
+}  // namespace lazuli

@@ -1,0 +1,81 @@
+#include <lazuli/graph/op.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <unordered_map>
+
+namespace lazuli {
+namespace {
+
+template <class T, std::size_t Index = 0>
+constexpr std::size_t alternative() {
+  if constexpr (std::is_same_v<std::variant_alternative_t<Index, Attrs>, T>)
+    return Index;
+  else
+    return alternative<T, Index + 1>();
+}
+
+const std::vector<OpInfo>& table() {
+  using namespace op_flags;
+  static const std::vector<OpInfo> ops = {
+#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) \
+  {Op::name, #name, min, max, flags, RowRule::rows, alternative<attrs>(), attrs{}},
+#include <lazuli/graph/ops.def>
+#undef LAZULI_OP
+  };
+  return ops;
+}
+
+std::string field_text(bool value) { return value ? "true" : "false"; }
+std::string field_text(std::int64_t value) { return fmt::format("{}", value); }
+std::string field_text(double value) { return fmt::format("{}", value); }
+std::string field_text(DType value) { return std::string(to_string(value)); }
+std::string field_text(const std::string& value) { return value; }
+std::string field_text(const Dims& value) { return to_string(value); }
+
+}  // namespace
+
+std::span<const OpInfo> all_ops() { return table(); }
+const OpInfo& info(Op op) { return table()[static_cast<std::size_t>(op)]; }
+
+std::optional<Op> parse_op(std::string_view name) {
+  static const auto* by_name = [] {
+    auto* map = new std::unordered_map<std::string_view, Op>;
+    for (const OpInfo& op : table()) map->emplace(op.name, op.op);
+    return map;
+  }();
+  const auto found = by_name->find(name);
+  return found == by_name->end() ? std::nullopt : std::optional(found->second);
+}
+
+std::string to_string(const Attrs& attrs) {
+  std::string text;
+  std::visit(
+      [&](const auto& fields) {
+        fields.visit(fields, [&](const char* name, const auto& value) {
+          text += fmt::format("{}{}={}", text.empty() ? "{" : ", ", name, field_text(value));
+        });
+      },
+      attrs);
+  return text.empty() ? text : text + "}";
+}
+
+void append_key(const Attrs& attrs, std::string& key) {
+  auto append_bytes = [&](const auto& value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  key.push_back(static_cast<char>(attrs.index()));
+  std::visit(
+      [&](const auto& fields) {
+        fields.visit(fields, [&](const char*, const auto& value) {
+          if constexpr (requires { value.size(); }) {
+            append_bytes(value.size());
+            for (const auto& element : value) append_bytes(element);
+          } else {
+            append_bytes(value);
+          }
+        });
+      },
+      attrs);
+}
+
+}  // namespace lazuli

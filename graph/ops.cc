@@ -1,0 +1,210 @@
+#include <lazuli/graph/ops.h>
+
+#include <algorithm>
+
+namespace lazuli {
+namespace {
+
+Dims normalise_axes(Dims axes, std::size_t rank, const char* where) {
+  for (std::int64_t& axis : axes) axis = normalise_axis(axis, rank, where);
+  std::sort(axes.begin(), axes.end());
+  return axes;
+}
+
+// A C++ number in a program takes the dtype of the array it meets.
+bool adaptable(const Array& x) { return x.defined() && x.node()->op == Op::scalar; }
+
+Array adapt(const Array& number, DType dtype) {
+  const auto& attrs = std::get<ScalarAttrs>(number.node()->attrs);
+  return attrs.dtype == dtype ? number : scalar(attrs.value, dtype);
+}
+
+Array binary(Op op, const Array& a, const Array& b) {
+  if (adaptable(a) && !adaptable(b) && b.defined()) return make_array(op, NoAttrs{}, {adapt(a, b.dtype()), b});
+  if (adaptable(b) && !adaptable(a) && a.defined()) return make_array(op, NoAttrs{}, {a, adapt(b, a.dtype())});
+  return make_array(op, NoAttrs{}, {a, b});
+}
+
+Array unary(Op op, const Array& x) { return make_array(op, NoAttrs{}, {x}); }
+
+Array reduce(Op op, const Array& x, Dims axes, bool keep_dims) {
+  axes = normalise_axes(std::move(axes), x.shape().size(), to_string(op).data());
+  return make_array(op, ReduceAttrs{std::move(axes), keep_dims}, {x});
+}
+
+}  // namespace
+
+Array scalar(double value, DType dtype) { return make_array(Op::scalar, ScalarAttrs{value, dtype}, {}); }
+Array full(Shape shape, double value, DType dtype) { return broadcast_to(scalar(value, dtype), std::move(shape)); }
+Array zeros(Shape shape, DType dtype) { return full(std::move(shape), 0, dtype); }
+Array iota(std::int64_t size, DType dtype) { return make_array(Op::iota, IotaAttrs{size, dtype}, {}); }
+
+namespace random {
+Array uniform(Shape shape, DType dtype, std::int64_t key) {
+  return make_array(Op::random_uniform, RandomAttrs{std::move(shape), dtype, key}, {});
+}
+Array normal(Shape shape, DType dtype, std::int64_t key) {
+  return make_array(Op::random_normal, RandomAttrs{std::move(shape), dtype, key}, {});
+}
+}  // namespace random
+
+Array operator-(const Array& x) { return unary(Op::neg, x); }
+Array operator+(const Array& a, const Array& b) { return binary(Op::add, a, b); }
+Array operator-(const Array& a, const Array& b) { return binary(Op::sub, a, b); }
+Array operator*(const Array& a, const Array& b) { return binary(Op::mul, a, b); }
+Array operator/(const Array& a, const Array& b) { return binary(Op::div, a, b); }
+Array abs(const Array& x) { return unary(Op::abs, x); }
+Array exp(const Array& x) { return unary(Op::exp, x); }
+Array log(const Array& x) { return unary(Op::log, x); }
+Array sqrt(const Array& x) { return unary(Op::sqrt, x); }
+Array rsqrt(const Array& x) { return unary(Op::rsqrt, x); }
+Array square(const Array& x) { return unary(Op::square, x); }
+Array reciprocal(const Array& x) { return unary(Op::reciprocal, x); }
+Array tanh(const Array& x) { return unary(Op::tanh, x); }
+Array sigmoid(const Array& x) { return unary(Op::sigmoid, x); }
+Array erf(const Array& x) { return unary(Op::erf, x); }
+Array sin(const Array& x) { return unary(Op::sin, x); }
+Array cos(const Array& x) { return unary(Op::cos, x); }
+Array floor(const Array& x) { return unary(Op::floor, x); }
+Array logical_not(const Array& x) { return unary(Op::logical_not, x); }
+Array cast(const Array& x, DType dtype) { return x.dtype() == dtype ? x : make_array(Op::cast, CastAttrs{dtype}, {x}); }
+Array pow(const Array& a, const Array& b) { return binary(Op::pow, a, b); }
+Array maximum(const Array& a, const Array& b) { return binary(Op::maximum, a, b); }
+Array minimum(const Array& a, const Array& b) { return binary(Op::minimum, a, b); }
+Array clip(const Array& x, double low, double high) { return minimum(maximum(x, low), high); }
+Array equal(const Array& a, const Array& b) { return binary(Op::equal, a, b); }
+Array not_equal(const Array& a, const Array& b) { return binary(Op::not_equal, a, b); }
+Array less(const Array& a, const Array& b) { return binary(Op::less, a, b); }
+Array less_equal(const Array& a, const Array& b) { return binary(Op::less_equal, a, b); }
+Array greater(const Array& a, const Array& b) { return binary(Op::greater, a, b); }
+Array greater_equal(const Array& a, const Array& b) { return binary(Op::greater_equal, a, b); }
+Array logical_and(const Array& a, const Array& b) { return make_array(Op::logical_and, NoAttrs{}, {a, b}); }
+Array logical_or(const Array& a, const Array& b) { return make_array(Op::logical_or, NoAttrs{}, {a, b}); }
+Array select(const Array& condition, const Array& a, const Array& b) {
+  if (adaptable(a) && !adaptable(b)) return make_array(Op::select, NoAttrs{}, {condition, adapt(a, b.dtype()), b});
+  if (adaptable(b) && !adaptable(a)) return make_array(Op::select, NoAttrs{}, {condition, a, adapt(b, a.dtype())});
+  return make_array(Op::select, NoAttrs{}, {condition, a, b});
+}
+
+Array sum(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::sum, x, std::move(axes), keep_dims); }
+Array mean(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::mean, x, std::move(axes), keep_dims); }
+Array max(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::max, x, std::move(axes), keep_dims); }
+Array min(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::min, x, std::move(axes), keep_dims); }
+Array argmax(const Array& x, std::int64_t axis) {
+  return make_array(Op::argmax, AxisAttrs{normalise_axis(axis, x.shape().size(), "argmax")}, {x});
+}
+TopK top_k(const Array& x, std::int64_t k) {
+  const std::vector<Array> outputs = make_node(Op::top_k, TopKAttrs{k}, {x});
+  return {outputs[0], outputs[1]};
+}
+
+Array reshape(const Array& x, Shape shape) {
+  const auto unknown = std::find(shape.begin(), shape.end(), -1);
+  if (unknown != shape.end()) {
+    *unknown = 1;
+    const std::int64_t known = element_count(shape);
+    *unknown = known > 0 ? x.type().elements() / known : 0;
+  }
+  return make_array(Op::reshape, ReshapeAttrs{std::move(shape)}, {x});
+}
+Array transpose(const Array& x, Dims permutation) {
+  return make_array(Op::transpose, TransposeAttrs{std::move(permutation)}, {x});
+}
+Array swap_axes(const Array& x, std::int64_t a, std::int64_t b) {
+  Dims permutation(x.shape().size());
+  for (std::size_t axis = 0; axis < permutation.size(); ++axis) permutation[axis] = static_cast<std::int64_t>(axis);
+  std::swap(permutation[static_cast<std::size_t>(normalise_axis(a, permutation.size(), "swap_axes"))],
+            permutation[static_cast<std::size_t>(normalise_axis(b, permutation.size(), "swap_axes"))]);
+  return transpose(x, std::move(permutation));
+}
+Array slice(const Array& x, Dims begin, Dims end, Dims step) {
+  if (step.empty()) step.assign(begin.size(), 1);
+  return make_array(Op::slice, SliceAttrs{std::move(begin), std::move(end), std::move(step)}, {x});
+}
+Array slice_axis(const Array& x, std::int64_t axis, std::int64_t begin, std::int64_t end) {
+  const auto sliced = static_cast<std::size_t>(normalise_axis(axis, x.shape().size(), "slice"));
+  Dims first(x.shape().size(), 0), last = x.shape();
+  first[sliced] = begin;
+  last[sliced] = end;
+  return slice(x, std::move(first), std::move(last));
+}
+Array squeeze(const Array& x, std::int64_t axis) {
+  const int squeezed = normalise_axis(axis, x.shape().size(), "squeeze");
+  Shape shape = x.shape();
+  if (shape[static_cast<std::size_t>(squeezed)] != 1)
+    fail("squeeze: axis {} of {} is not 1{}", squeezed, to_string(x.type()), Scope::where(Scope::current()));
+  shape.erase(shape.begin() + squeezed);
+  return reshape(x, std::move(shape));
+}
+Array expand_dims(const Array& x, std::int64_t axis) {
+  Shape shape = x.shape();
+  shape.insert(shape.begin() + normalise_axis(axis, shape.size() + 1, "expand_dims"), 1);
+  return reshape(x, std::move(shape));
+}
+Array broadcast_to(const Array& x, Shape shape) {
+  return x.shape() == shape ? x : make_array(Op::broadcast_to, ReshapeAttrs{std::move(shape)}, {x});
+}
+
+Array concatenate(const std::vector<Array>& parts, std::int64_t axis) {
+  if (parts.empty()) fail("concatenate: no arrays given{}", Scope::where(Scope::current()));
+  return make_array(Op::concatenate, AxisAttrs{normalise_axis(axis, parts[0].shape().size(), "concatenate")}, parts);
+}
+Array stack(const std::vector<Array>& parts, std::int64_t axis) {
+  if (parts.empty()) fail("stack: no arrays given{}", Scope::where(Scope::current()));
+  const int stacked = normalise_axis(axis, parts[0].shape().size() + 1, "stack");
+  std::vector<Array> expanded;
+  for (const Array& part : parts) expanded.push_back(expand_dims(part, stacked));
+  return concatenate(expanded, stacked);
+}
+Array index(const Array& x, std::int64_t axis, std::int64_t position) {
+  const int indexed = normalise_axis(axis, x.shape().size(), "index");
+  return squeeze(slice_axis(x, indexed, position, position + 1), indexed);
+}
+std::vector<Array> split(const Array& x, std::int64_t axis) {
+  const std::int64_t parts = x.size(normalise_axis(axis, x.shape().size(), "split"));
+  std::vector<Array> result;
+  for (std::int64_t part = 0; part < parts; ++part) result.push_back(index(x, axis, part));
+  return result;
+}
+Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis, bool ring) {
+  return make_array(Op::slice_update, SliceUpdateAttrs{normalise_axis(axis, base.shape().size(), "slice_update"), ring},
+                    {base, update, start});
+}
+Array take(const Array& x, const Array& indices, std::int64_t axis) {
+  return make_array(Op::take, AxisAttrs{normalise_axis(axis, x.shape().size(), "take")}, {x, indices});
+}
+Array take_rows(const Array& table, const Array& indices) { return take(table, indices, 0); }
+Array gather(const Array& x, const Array& indices, std::int64_t axis) {
+  return make_array(Op::gather, AxisAttrs{normalise_axis(axis, x.shape().size(), "gather")}, {x, indices});
+}
+
+Array matmul(const Array& a, const Array& b) { return make_array(Op::matmul, NoAttrs{}, {a, b}); }
+Array linear(const Array& x, const Array& weight) { return make_array(Op::linear, NoAttrs{}, {x, weight}); }
+
+Array gelu_tanh(const Array& x) { return unary(Op::gelu_tanh, x); }
+Array softcap(const Array& x, double cap) { return make_array(Op::softcap, SoftcapAttrs{cap}, {x}); }
+Array softmax(const Array& x, std::int64_t axis) {
+  return make_array(Op::softmax, AxisAttrs{normalise_axis(axis, x.shape().size(), "softmax")}, {x});
+}
+Array rms_norm(const Array& x, double epsilon) { return make_array(Op::rms_norm, RmsNormAttrs{epsilon}, {x}); }
+Array rms_norm(const Array& x, const Array& weight, double epsilon) {
+  return make_array(Op::rms_norm, RmsNormAttrs{epsilon}, {x, weight});
+}
+Array rope(const Array& x, const Array& positions, const RopeAttrs& attrs) {
+  return make_array(Op::rope, attrs, {x, positions});
+}
+Array rope(const Array& x, const Array& positions, const Array& frequency_factors, const RopeAttrs& attrs) {
+  return make_array(Op::rope, attrs, {x, positions, frequency_factors});
+}
+Array attention(const Array& q, const Array& k, const Array& v, const Array& positions, const Array& length,
+                const AttentionAttrs& attrs) {
+  return make_array(Op::attention, attrs, {q, k, v, positions, length});
+}
+Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs) {
+  return make_array(Op::altup_predict, attrs, {planes, coefficients});
+}
+Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients, const AltupAttrs& attrs) {
+  return make_array(Op::altup_correct, attrs, {predicted, activated, coefficients});
+}
+
+}  // namespace lazuli

@@ -1,0 +1,108 @@
+// The ops a program calls. Each makes one lazy node (or a few), infers shapes at once and throws at the caller's line.
+// Binary ops take arrays of one dtype; C++ numbers adapt to the array they meet. There are no hidden casts.
+#pragma once
+
+#include <lazuli/graph/array.h>
+
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace lazuli {
+
+// Leaves
+Array scalar(double value, DType dtype = DType::f32);
+Array full(Shape shape, double value, DType dtype = DType::f32);  // a scalar, broadcast
+Array zeros(Shape shape, DType dtype = DType::f32);
+Array iota(std::int64_t size, DType dtype = DType::i32);
+namespace random {
+// Counter-based: the same key gives the same numbers on every machine and thread count.
+Array uniform(Shape shape, DType dtype, std::int64_t key);  // [0, 1)
+Array normal(Shape shape, DType dtype, std::int64_t key);
+}  // namespace random
+
+// Elementwise
+Array operator-(const Array& x);
+Array operator+(const Array& a, const Array& b);
+Array operator-(const Array& a, const Array& b);
+Array operator*(const Array& a, const Array& b);
+Array operator/(const Array& a, const Array& b);
+Array abs(const Array& x);
+Array exp(const Array& x);
+Array log(const Array& x);
+Array sqrt(const Array& x);
+Array rsqrt(const Array& x);
+Array square(const Array& x);
+Array reciprocal(const Array& x);
+Array tanh(const Array& x);
+Array sigmoid(const Array& x);
+Array erf(const Array& x);
+Array sin(const Array& x);
+Array cos(const Array& x);
+Array floor(const Array& x);
+Array logical_not(const Array& x);
+Array cast(const Array& x, DType dtype);
+Array pow(const Array& a, const Array& b);
+Array maximum(const Array& a, const Array& b);
+Array minimum(const Array& a, const Array& b);
+Array clip(const Array& x, double low, double high);
+Array equal(const Array& a, const Array& b);
+Array not_equal(const Array& a, const Array& b);
+Array less(const Array& a, const Array& b);
+Array less_equal(const Array& a, const Array& b);
+Array greater(const Array& a, const Array& b);
+Array greater_equal(const Array& a, const Array& b);
+Array logical_and(const Array& a, const Array& b);
+Array logical_or(const Array& a, const Array& b);
+Array select(const Array& condition, const Array& a, const Array& b);
+
+// Reductions; negative axes count from the end
+Array sum(const Array& x, Dims axes, bool keep_dims = false);
+Array mean(const Array& x, Dims axes, bool keep_dims = false);
+Array max(const Array& x, Dims axes, bool keep_dims = false);
+Array min(const Array& x, Dims axes, bool keep_dims = false);
+Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped
+struct TopK {
+  Array values, indices;
+};
+TopK top_k(const Array& x, std::int64_t k);  // last axis
+
+// Views
+Array reshape(const Array& x, Shape shape);  // one size may be -1
+Array transpose(const Array& x, Dims permutation);
+Array swap_axes(const Array& x, std::int64_t a, std::int64_t b);
+Array slice(const Array& x, Dims begin, Dims end, Dims step = {});
+Array slice_axis(const Array& x, std::int64_t axis, std::int64_t begin, std::int64_t end);
+Array squeeze(const Array& x, std::int64_t axis);
+Array expand_dims(const Array& x, std::int64_t axis);
+Array broadcast_to(const Array& x, Shape shape);
+
+// Moving data
+Array concatenate(const std::vector<Array>& parts, std::int64_t axis);
+Array stack(const std::vector<Array>& parts, std::int64_t axis = 0);       // new axis
+std::vector<Array> split(const Array& x, std::int64_t axis);               // one array per index, the axis dropped
+Array index(const Array& x, std::int64_t axis, std::int64_t position);     // one slice, the axis dropped
+// `base` with rows of `update` written along `axis` from `start` (i32 scalar array) on; see SliceUpdateAttrs for `ring`.
+Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis, bool ring = false);
+Array take(const Array& x, const Array& indices, std::int64_t axis);  // indices i32 [] (axis dropped) or [n]
+Array take_rows(const Array& table, const Array& indices);            // take along axis 0; dequantises quantised tables to f32
+Array gather(const Array& x, const Array& indices, std::int64_t axis);
+
+// Linear algebra
+Array matmul(const Array& a, const Array& b);
+Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; f32 result
+
+// Composites (formulas in ops.def)
+Array gelu_tanh(const Array& x);
+Array softcap(const Array& x, double cap);
+Array softmax(const Array& x, std::int64_t axis = -1);
+Array rms_norm(const Array& x, double epsilon);
+Array rms_norm(const Array& x, const Array& weight, double epsilon);
+Array rope(const Array& x, const Array& positions, const RopeAttrs& attrs);
+Array rope(const Array& x, const Array& positions, const Array& frequency_factors, const RopeAttrs& attrs);
+Array attention(const Array& q, const Array& k, const Array& v, const Array& positions, const Array& length,
+                const AttentionAttrs& attrs);
+Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs = {});
+Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients, const AltupAttrs& attrs = {});
+
+}  // namespace lazuli

@@ -1,0 +1,38 @@
+// The text form of graphs. print and parse are inverse: parse(to_text(g)) has the structure, labels, scopes and sources
+// of g (constants come back without data).
+//
+//   graph {phase=decode}
+//   %0 = input "x" {index=0} : f32[4,2048]
+//   %1 = constant "blk.0.ffn_gate.weight" : q4_0[8192,2048]
+//   %2 = linear %0, %1 : f32[4,8192] @layers.0.mlp
+//   %3, %4 = top_k %2 {k=8} : f32[4,8], i32[4,8]
+//   %5 = fused %2, %2 {name=gelu_mul} : f32[4,8192] !from 3:gelu_tanh, 4:mul {
+//     %0 = input {index=0} : f32[4,8192]
+//     ...
+//     return %3
+//   }
+//   return %5 "activated"
+//
+// Values are numbered in order of appearance. The first line stands only where the phase is not `any`, names after
+// `return` only where outputs are named. A statement ends with its line. `!from` is left out where it says nothing new:
+// a node of the graph that stands for itself, a node of a body that stands for none (`!from none` elsewhere).
+//
+// The parser also takes what people write by hand: result names may be any %identifier; the ": type" of a node may be
+// left out where it can be inferred (of all but input, constant and fused; those may drop the colon); attributes left out
+// keep their defaults, and inputs are then counted in order; a number may stand where a scalar operand is meant, and
+// takes the dtype of the last other operand, or i32 where the op wants positions; "#" starts a comment.
+#pragma once
+
+#include <lazuli/graph/graph.h>
+
+#include <string>
+#include <string_view>
+
+namespace lazuli {
+
+std::string to_text(const Graph& graph);
+// Throws an Error with line and column, what was found and what was expected. Checks names, arity, attributes and
+// types; `verify` checks the rest.
+Graph parse_graph(std::string_view text);
+
+}  // namespace lazuli

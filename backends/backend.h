@@ -1,0 +1,84 @@
+// What a backend is: it compiles a finished graph into a program, and the program runs on memory handed to it.
+#pragma once
+
+#include <lazuli/graph/graph.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lazuli {
+
+// Where a result of a program lives.
+struct OutputPlacement {
+  std::int64_t bytes = 0;
+  int donated_input = -1;  // the result takes over this input's memory
+};
+
+// When the parts of one run took place. Nanoseconds since `start`; `step` indexes Program::steps.
+struct Profile {
+  static constexpr int waiting = -1;  // as a step: a worker stood at a barrier
+  struct Entry {
+    int step;
+    int worker;
+    std::int64_t begin_ns, end_ns;
+  };
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  std::vector<Entry> entries;
+
+  void append(const std::vector<Entry>& more) {  // called by every worker
+    const std::lock_guard lock(mutex_);
+    entries.insert(entries.end(), more.begin(), more.end());
+  }
+
+ private:
+  std::mutex mutex_;
+};
+
+// One kernel launch of a program.
+struct ProgramStep {
+  std::int32_t node = 0;  // in Program::scheduled
+  std::string kernel;     // what runs it: "linear_q8_0_avx512", "gelu_mul_1f3a"
+  std::int64_t bytes = 0; // read and written
+  bool split = false;     // over all workers, or on worker 0 alone
+  bool barrier = false;   // workers meet before it
+};
+
+class Program {
+ public:
+  virtual ~Program() = default;
+
+  virtual std::span<const OutputPlacement> outputs() const = 0;
+  // Inputs whose memory the program writes to; all of them donated.
+  virtual std::span<const int> written_inputs() const { return {}; }
+  // Runs to the end on the calling thread (and the threads of the executor the backend was given). Buffers are complete
+  // and stay alive during the call. `outputs[i]` is the input's own buffer where the placement says so. Throws an
+  // ExecutionError that names the node. One run of one program at a time. With a `profile`, every step is timed into it.
+  virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
+                       Profile* profile = nullptr) = 0;
+  // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures.
+  virtual const Graph& scheduled() const = 0;
+  virtual std::span<const ProgramStep> steps() const = 0;
+  // Bytes of the arena that intermediate values share.
+  virtual std::int64_t arena_bytes() const = 0;
+  // Peak and the life of every buffer in it, for people.
+  virtual std::string memory_plan() const { return {}; }
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual std::string_view name() const = 0;
+  // Asked by passes: can this op run on operands of these types? Composites that cannot are decomposed.
+  virtual bool supports(Op op, const Attrs& attrs, std::span<const Type> operands) const = 0;
+  // `donated[i]`: input i of the graph is given up by the caller.
+  virtual std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool> donated) = 0;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,231 @@
+// Elementwise ops. Integer lambdas that take Bits wrap around: unsigned arithmetic does, signed must not.
+#include <lazuli/backends/reference/kernels.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+
+namespace lazuli::reference {
+namespace {
+
+using Integer = std::int64_t;
+using Bits = std::uint64_t;
+
+template <class OnReal, class OnInteger>
+void unary(const Call& call, OnReal on_real, OnInteger on_integer) {
+  const Tensor &x = call.operand(0), &result = call.result();
+  const bool real = is_real(result.dtype());
+  for (std::int64_t i = 0; i < result.elements(); ++i)
+    if (real)
+      result.set_real(i, on_real(x.real(i)));
+    else
+      result.set_integer(i, static_cast<Integer>(on_integer(x.integer(i))));
+}
+
+template <class OnReal>
+void unary_real(const Call& call, OnReal on_real) {
+  const Tensor &x = call.operand(0), &result = call.result();
+  for (std::int64_t i = 0; i < result.elements(); ++i) result.set_real(i, on_real(x.real(i)));
+}
+
+// Visits (position in the result, element of operand 0, element of operand 1).
+template <class Visit>
+void for_each_pair(const Call& call, Visit visit) {
+  const Shape& shape = call.result().shape();
+  const std::array<Dims, 2> strides = {broadcast_strides(call.operand(0).shape(), shape),
+                                       broadcast_strides(call.operand(1).shape(), shape)};
+  for_each_index(shape, strides, [&](std::int64_t i, const auto& offsets) { visit(i, offsets[0], offsets[1]); });
+}
+
+template <class OnReal, class OnInteger>
+void binary(const Call& call, OnReal on_real, OnInteger on_integer) {
+  const Tensor &a = call.operand(0), &b = call.operand(1), &result = call.result();
+  const bool real = is_real(result.dtype());
+  for_each_pair(call, [&](std::int64_t i, std::int64_t ai, std::int64_t bi) {
+    if (real)
+      result.set_real(i, on_real(a.real(ai), b.real(bi)));
+    else
+      result.set_integer(i, static_cast<Integer>(on_integer(a.integer(ai), b.integer(bi))));
+  });
+}
+
+// `holds` takes two doubles, or two integers.
+template <class Holds>
+void compare(const Call& call, Holds holds) {
+  const Tensor &a = call.operand(0), &b = call.operand(1);
+  const bool real = is_real(a.dtype());
+  for_each_pair(call, [&](std::int64_t i, std::int64_t ai, std::int64_t bi) {
+    call.result().set_integer(i, real ? holds(a.real(ai), b.real(bi)) : holds(a.integer(ai), b.integer(bi)));
+  });
+}
+
+template <class Holds>
+void logical(const Call& call, Holds holds) {
+  for_each_pair(call, [&](std::int64_t i, std::int64_t a, std::int64_t b) {
+    call.result().set_integer(i, holds(call.operand(0).integer(a) != 0, call.operand(1).integer(b) != 0));
+  });
+}
+
+// Toward negative infinity; x / 0 = 0, and the one quotient that overflows wraps around.
+Integer floor_divide(Integer a, Integer b) {
+  if (b == 0) return 0;
+  if (b == -1) return static_cast<Integer>(Bits{0} - static_cast<Bits>(a));
+  return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+// NaN wins, as in numpy.
+double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
+double smaller(double a, double b) { return std::isnan(a) || a <= b ? a : b; }
+
+// Truncates, saturates; NaN becomes 0.
+Integer to_integer(double value, DType dtype) {
+  const auto within = [value]<class T>(T) -> Integer {
+    if (std::isnan(value)) return 0;
+    if (value <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+    if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+    return static_cast<Integer>(value);
+  };
+  switch (dtype) {
+    case DType::i8: return within(std::int8_t{});
+    case DType::u8: return within(std::uint8_t{});
+    case DType::i32: return within(std::int32_t{});
+    case DType::u32: return within(std::uint32_t{});
+    default: return within(std::int64_t{});
+  }
+}
+
+}  // namespace
+
+void neg(const Call& call) {
+  unary(call, [](double x) { return -x; }, [](Bits x) { return Bits{0} - x; });
+}
+void abs(const Call& call) {
+  unary(call, [](double x) { return std::fabs(x); },
+        [](Integer x) { return x < 0 ? Bits{0} - static_cast<Bits>(x) : static_cast<Bits>(x); });
+}
+void square(const Call& call) {
+  unary(call, [](double x) { return x * x; }, [](Bits x) { return x * x; });
+}
+void exp(const Call& call) {
+  unary_real(call, [](double x) { return std::exp(x); });
+}
+void log(const Call& call) {
+  unary_real(call, [](double x) { return std::log(x); });
+}
+void sqrt(const Call& call) {
+  unary_real(call, [](double x) { return std::sqrt(x); });
+}
+void rsqrt(const Call& call) {  // the f32 rounding of the root belongs to the op's definition
+  unary_real(call, [](double x) { return 1.0 / static_cast<float>(std::sqrt(x)); });
+}
+void reciprocal(const Call& call) {
+  unary_real(call, [](double x) { return 1.0 / x; });
+}
+void tanh(const Call& call) {
+  unary_real(call, [](double x) { return std::tanh(x); });
+}
+void sigmoid(const Call& call) {
+  unary_real(call, [](double x) { return 1.0 / (1.0 + std::exp(-x)); });
+}
+void erf(const Call& call) {
+  unary_real(call, [](double x) { return std::erf(x); });
+}
+void sin(const Call& call) {
+  unary_real(call, [](double x) { return std::sin(x); });
+}
+void cos(const Call& call) {
+  unary_real(call, [](double x) { return std::cos(x); });
+}
+void floor(const Call& call) {
+  unary_real(call, [](double x) { return std::floor(x); });
+}
+void gelu_tanh(const Call& call) {
+  unary_real(call, [](double x) {
+    const double inner = std::numbers::sqrt2 * std::numbers::inv_sqrtpi * (x + 0.044715 * x * x * x);
+    return 0.5 * x * (1.0 + std::tanh(inner));
+  });
+}
+void softcap(const Call& call) {
+  const double cap = call.as<SoftcapAttrs>().cap;
+  unary_real(call, [cap](double x) { return cap * std::tanh(x / cap); });
+}
+void logical_not(const Call& call) {
+  for (std::int64_t i = 0; i < call.result().elements(); ++i)
+    call.result().set_integer(i, call.operand(0).integer(i) == 0);
+}
+
+void cast(const Call& call) {
+  const Tensor &x = call.operand(0), &result = call.result();
+  for (std::int64_t i = 0; i < result.elements(); ++i) {
+    if (is_real(x.dtype()) && is_real(result.dtype()))
+      result.set_real(i, x.real(i));
+    else if (is_real(result.dtype()))  // straight to f32: by way of double, large i64 values would round twice
+      result.set_real(i, static_cast<float>(x.integer(i)));
+    else if (!is_real(x.dtype()))
+      result.set_integer(i, x.integer(i));
+    else
+      result.set_integer(i, result.dtype() == DType::bool_ ? x.real(i) != 0 : to_integer(x.real(i), result.dtype()));
+  }
+}
+
+void add(const Call& call) {
+  binary(call, [](double a, double b) { return a + b; }, [](Bits a, Bits b) { return a + b; });
+}
+void sub(const Call& call) {
+  binary(call, [](double a, double b) { return a - b; }, [](Bits a, Bits b) { return a - b; });
+}
+void mul(const Call& call) {
+  binary(call, [](double a, double b) { return a * b; }, [](Bits a, Bits b) { return a * b; });
+}
+void div(const Call& call) {
+  binary(call, [](double a, double b) { return a / b; }, floor_divide);
+}
+void pow(const Call& call) {
+  const auto integers = [](Integer, Integer) -> Integer { fail_internal("pow of integers"); };
+  binary(call, [](double a, double b) { return std::pow(a, b); }, integers);
+}
+void maximum(const Call& call) {
+  binary(call, larger, [](Integer a, Integer b) { return a < b ? b : a; });
+}
+void minimum(const Call& call) {
+  binary(call, smaller, [](Integer a, Integer b) { return b < a ? b : a; });
+}
+
+void equal(const Call& call) {
+  compare(call, [](auto a, auto b) { return a == b; });
+}
+void not_equal(const Call& call) {
+  compare(call, [](auto a, auto b) { return a != b; });
+}
+void less(const Call& call) {
+  compare(call, [](auto a, auto b) { return a < b; });
+}
+void less_equal(const Call& call) {
+  compare(call, [](auto a, auto b) { return a <= b; });
+}
+void greater(const Call& call) {
+  compare(call, [](auto a, auto b) { return a > b; });
+}
+void greater_equal(const Call& call) {
+  compare(call, [](auto a, auto b) { return a >= b; });
+}
+void logical_and(const Call& call) {
+  logical(call, [](bool a, bool b) { return a && b; });
+}
+void logical_or(const Call& call) {
+  logical(call, [](bool a, bool b) { return a || b; });
+}
+
+void select(const Call& call) {
+  const Tensor& result = call.result();
+  const auto strides_of = [&](std::size_t i) { return broadcast_strides(call.operand(i).shape(), result.shape()); };
+  const std::array<Dims, 3> strides = {strides_of(0), strides_of(1), strides_of(2)};
+  for_each_index(result.shape(), strides, [&](std::int64_t i, const auto& offsets) {
+    const std::size_t chosen = call.operand(0).integer(offsets[0]) != 0 ? 1 : 2;
+    std::memcpy(result.at(i), call.operand(chosen).at(offsets[chosen]),
+                static_cast<std::size_t>(result.element_bytes()));
+  });
+}
+
+}  // namespace lazuli::reference

@@ -1,0 +1,41 @@
+// Ops without operands.
+#include <lazuli/backends/reference/kernels.h>
+#include <lazuli/graph/philox.h>
+
+namespace lazuli::reference {
+
+// Bound by the interpreter; defined so that the table of kernels has an entry for every op.
+void input(const Call&) {}
+void constant(const Call&) {}
+
+void scalar(const Call& call) {
+  const double value = call.as<ScalarAttrs>().value;
+  if (is_real(call.result().dtype()))
+    call.result().set_real(0, value);
+  else
+    call.result().set_integer(0, static_cast<std::int64_t>(value));
+}
+
+void iota(const Call& call) {
+  const Tensor& result = call.result();
+  const bool real = is_real(result.dtype());
+  for (std::int64_t i = 0; i < result.elements(); ++i)
+    if (real)
+      result.set_real(i, static_cast<double>(i));
+    else
+      result.set_integer(i, i);
+}
+
+void random_uniform(const Call& call) {
+  const auto& attrs = call.as<RandomAttrs>();
+  for (std::int64_t i = 0; i < call.result().elements(); ++i)
+    call.result().set_real(i, lazuli::random_uniform(attrs.key, i, attrs.dtype));
+}
+
+void random_normal(const Call& call) {
+  const auto& attrs = call.as<RandomAttrs>();
+  for (std::int64_t i = 0; i < call.result().elements(); ++i)
+    call.result().set_real(i, lazuli::random_normal(attrs.key, i));
+}
+
+}  // namespace lazuli::reference

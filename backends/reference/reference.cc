@@ -1,0 +1,105 @@
+#include <lazuli/backends/reference/kernels.h>
+#include <lazuli/backends/reference/reference.h>
+
+namespace lazuli {
+namespace reference {
+namespace {
+
+// A buffer as the tensor it is meant to hold.
+Tensor bind(const Type& type, const BufferRef& buffer, const char* role, std::size_t position) {
+  const std::size_t bytes = buffer ? buffer->size() : 0;
+  if (!buffer || bytes < static_cast<std::size_t>(type.bytes()))
+    throw ExecutionError(
+        fmt::format("{} {}: {} bytes given for {}, expected {}", role, position, bytes, to_string(type), type.bytes()));
+  return {&type, buffer->data()};
+}
+
+void check_count(const char* role, std::size_t given, std::size_t expected) {
+  if (given != expected) throw ExecutionError(fmt::format("{} {} given, the program has {}", given, role, expected));
+}
+
+class ReferenceProgram final : public Program {
+ public:
+  explicit ReferenceProgram(const Graph& graph) : graph_(graph) {
+    for (ValueId output : graph_.outputs) placements_.push_back({graph_.type(output).bytes(), -1});
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+      if (!is_bound(graph_.nodes[i].op)) steps_.push_back(step(static_cast<std::int32_t>(i)));
+  }
+
+  std::span<const OutputPlacement> outputs() const override { return placements_; }
+  const Graph& scheduled() const override { return graph_; }
+  std::span<const ProgramStep> steps() const override { return steps_; }
+
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, Profile* profile) override {
+    const std::vector<ValueId> parameters = graph_.inputs();
+    check_count("inputs", inputs.size(), parameters.size());
+    check_count("outputs", outputs.size(), graph_.outputs.size());
+    std::vector<Tensor> arguments, results;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      arguments.push_back(bind(graph_.type(parameters[i]), inputs[i], "input", i));
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      results.push_back(bind(graph_.type(graph_.outputs[i]), outputs[i], "output", i));
+    if (!profile) return interpret(graph_, arguments, results, {});
+    std::vector<Profile::Entry> entries;
+    const auto since_start = [&](std::chrono::steady_clock::time_point time) -> std::int64_t {
+      return std::chrono::duration_cast<std::chrono::nanoseconds>(time - profile->start).count();
+    };
+    interpret(graph_, arguments, results, [&](auto begin, auto end) {
+      entries.push_back({static_cast<int>(entries.size()), /*worker=*/0, since_start(begin), since_start(end)});
+    });
+    profile->append(entries);
+  }
+
+  // Every intermediate value has memory of its own.
+  std::int64_t arena_bytes() const override {
+    std::int64_t bytes = 0;
+    for (const ProgramStep& step : steps_) bytes += result_bytes(graph_.nodes[static_cast<std::size_t>(step.node)]);
+    return bytes;
+  }
+
+ private:
+  static std::int64_t result_bytes(const GraphNode& node) {
+    std::int64_t bytes = 0;
+    for (const Type& type : node.types) bytes += type.bytes();
+    return bytes;
+  }
+
+  ProgramStep step(std::int32_t index) const {
+    const GraphNode& node = graph_.nodes[static_cast<std::size_t>(index)];
+    std::int64_t bytes = result_bytes(node);
+    for (ValueId input : node.inputs) bytes += graph_.type(input).bytes();
+    return {index, fmt::format("reference_{}", node.name()), bytes};
+  }
+
+  const Graph graph_;
+  std::vector<OutputPlacement> placements_;
+  std::vector<ProgramStep> steps_;
+};
+
+class ReferenceBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "reference"; }
+
+  bool supports(Op op, const Attrs& attrs, std::span<const Type> operands) const override {
+    if (op == Op::input || op == Op::constant || op == Op::fused) return true;  // their types are declared
+    try {
+      infer_types(op, attrs, operands);
+      return true;
+    } catch (const InternalError&) {
+      throw;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool>) override {
+    return std::make_unique<ReferenceProgram>(graph);
+  }
+};
+
+}  // namespace
+}  // namespace reference
+
+std::unique_ptr<Backend> make_reference_backend() { return std::make_unique<reference::ReferenceBackend>(); }
+
+}  // namespace lazuli

@@ -1,0 +1,187 @@
+#include <lazuli/graph/scalar_value.h>
+#include <lazuli/passes/fold_constants.h>
+#include <lazuli/passes/graph_edit.h>
+
+#include <algorithm>
+
+namespace lazuli {
+
+BufferRef FoldCache::find(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = buffers_.find(key);
+  return found == buffers_.end() ? nullptr : found->second;
+}
+
+void FoldCache::insert(std::string key, BufferRef buffer) {
+  const std::lock_guard lock(mutex_);
+  buffers_.emplace(std::move(key), std::move(buffer));
+}
+
+namespace {
+
+// A folded value may be larger than what it was computed from, but not so much that reading it costs more than the work
+// it saves; beyond the small ones it may not grow at all.
+constexpr std::int64_t most_growth = 4;
+constexpr std::int64_t small_bytes = std::int64_t{64} << 20;
+constexpr std::int64_t most_iota_bytes = std::int64_t{1} << 20;
+constexpr std::size_t longest_label = 120;
+
+// Ops that are folded. Products with weights stay: they read quantised data in place and belong to the run.
+bool folds(Op op) {
+  return is_elementwise(op) || is_reduction(op) || is_view(op) || op == Op::concatenate || op == Op::softmax ||
+         op == Op::rms_norm;
+}
+
+class ConstantFolder {
+ public:
+  ConstantFolder(const Graph& graph, PassContext& context)
+      : graph_(graph), context_(context), uses_(graph), known_(graph.nodes.size()), inner_readers_(graph.nodes.size()), rewriter_(graph) {}
+
+  Graph run() {
+    find_known();
+    for (std::int32_t id = 0; id < static_cast<std::int32_t>(graph_.nodes.size()); ++id) {
+      if (!is_root(id) || !fold(id)) rewriter_.copy(id);
+    }
+    return rewriter_.finish();
+  }
+
+ private:
+  const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
+  bool known(std::int32_t id) const { return known_[static_cast<std::size_t>(id)]; }
+
+  void find_known() {
+    for (std::size_t id = 0; id < graph_.nodes.size(); ++id) {
+      const GraphNode& current = graph_.nodes[id];
+      switch (current.op) {
+        case Op::scalar: known_[id] = true; break;
+        case Op::constant: known_[id] = current.constant && !is_quantised(current.type().dtype); break;
+        case Op::iota: known_[id] = current.type().bytes() <= most_iota_bytes; break;
+        default:
+          known_[id] = !current.inputs.empty() && folds(current.op) &&
+                       std::all_of(current.inputs.begin(), current.inputs.end(), [&](ValueId input) { return known(input.node); });
+      }
+      if (known_[id])
+        for (ValueId input : current.inputs) ++inner_readers_[static_cast<std::size_t>(input.node)];
+    }
+  }
+
+  // Values are folded where they leave the known part, and where two of its nodes read them, so that each is computed
+  // once. Views fold into what reads them or stay views: they cost nothing.
+  bool is_root(std::int32_t id) const {
+    if (!known(id) || is_leaf(node(id).op) || is_view(node(id).op)) return false;
+    const int inside = inner_readers_[static_cast<std::size_t>(id)];
+    return uses_[{id, 0}] > inside || inside > 1;
+  }
+
+  bool is_boundary(std::int32_t id) const {
+    return is_leaf(node(id).op) || result(rewriter_.mapped({id, 0})).op == Op::constant ||
+           result(rewriter_.mapped({id, 0})).op == Op::scalar;
+  }
+  const GraphNode& result(ValueId value) const { return const_cast<GraphRewriter&>(rewriter_).result().node(value); }
+
+  bool fold(std::int32_t id) {
+    const Graph subgraph = cut(id);
+    const Type& type = node(id).type();
+    if (!worth_folding(subgraph, type)) return false;
+    std::string key = structural_key(subgraph);
+    BufferRef buffer = context_.folded ? context_.folded->find(key) : nullptr;
+    if (!buffer) {
+      buffer = context_.evaluate(subgraph)[0];
+      if (context_.folded) context_.folded->insert(std::move(key), buffer);
+    }
+    rewriter_.map({id, 0}, rewriter_.add(leaf(id, subgraph, std::move(buffer))));
+    return true;
+  }
+
+  GraphNode leaf(std::int32_t id, const Graph& subgraph, BufferRef buffer) const {
+    const GraphNode& old = node(id);
+    GraphNode folded;
+    folded.types = old.types;
+    folded.scope = old.scope;
+    for (const GraphNode& part : subgraph.nodes) folded.from = merge_sources(folded.from, part.from);
+    if (old.type().shape.empty()) {
+      folded.op = Op::scalar;
+      folded.attrs = ScalarAttrs{load_scalar(old.type().dtype, buffer->data()), old.type().dtype};
+    } else {
+      folded.op = Op::constant;
+      folded.constant = std::move(buffer);
+      folded.label = label_of(subgraph);
+    }
+    return folded;
+  }
+
+  // The nodes between leaves (or values folded before) and the root, as a graph of their own.
+  Graph cut(std::int32_t root) const {
+    std::vector<std::int32_t> ids, pending{root};
+    while (!pending.empty()) {
+      const std::int32_t id = pending.back();
+      pending.pop_back();
+      ids.push_back(id);
+      if (id != root && is_boundary(id)) continue;
+      for (ValueId input : node(id).inputs) pending.push_back(input.node);
+    }
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    Graph subgraph;
+    for (std::int32_t id : ids) {
+      GraphNode copy = id != root && is_boundary(id) ? result(rewriter_.mapped({id, 0})) : node(id);
+      for (ValueId& input : copy.inputs)
+        input.node = static_cast<std::int32_t>(std::lower_bound(ids.begin(), ids.end(), input.node) - ids.begin());
+      subgraph.add(std::move(copy));
+    }
+    subgraph.outputs = {{static_cast<std::int32_t>(subgraph.nodes.size()) - 1, 0}};
+    return subgraph;
+  }
+
+  static bool worth_folding(const Graph& subgraph, const Type& type) {
+    std::int64_t leaf_bytes = 0;
+    for (const GraphNode& part : subgraph.nodes)
+      if (part.inputs.empty()) leaf_bytes += part.type().bytes();
+    return type.bytes() <= leaf_bytes || (type.bytes() <= most_growth * leaf_bytes && type.bytes() <= small_bytes);
+  }
+
+  // "1 + blk.0.attn_norm.weight"
+  static std::string label_of(const Graph& subgraph) {
+    std::vector<std::string> texts;
+    for (const GraphNode& part : subgraph.nodes) {
+      std::vector<std::string> operands;
+      for (ValueId input : part.inputs) operands.push_back(texts[static_cast<std::size_t>(input.node)]);
+      texts.push_back(text_of(part, operands));
+      if (texts.back().size() > longest_label) texts.back() = texts.back().substr(0, longest_label) + "...";
+    }
+    return texts.back();
+  }
+
+  static std::string text_of(const GraphNode& part, const std::vector<std::string>& operands) {
+    if (part.op == Op::scalar) return fmt::format("{}", part.as<ScalarAttrs>().value);
+    if (part.inputs.empty()) return part.label.empty() ? std::string(part.name()) : part.label;
+    if (is_view(part.op) || part.op == Op::cast) return operands[0];
+    const std::string_view sign = part.op == Op::add   ? "+"
+                                  : part.op == Op::sub ? "-"
+                                  : part.op == Op::mul ? "*"
+                                  : part.op == Op::div ? "/"
+                                                       : "";
+    if (!sign.empty()) return fmt::format("{} {} {}", nested(operands[0]), sign, nested(operands[1]));
+    return fmt::format("{}({})", part.name(), fmt::join(operands, ", "));
+  }
+  static std::string nested(const std::string& text) {
+    const bool is_word = text.find(' ') == std::string::npos || text.back() == ')';
+    return is_word ? text : "(" + text + ")";
+  }
+
+  const Graph& graph_;
+  PassContext& context_;
+  UseCounts uses_;
+  std::vector<bool> known_;
+  std::vector<int> inner_readers_;
+  GraphRewriter rewriter_;
+};
+
+}  // namespace
+
+Graph fold_constants(Graph graph, PassContext& context) {
+  if (!context.evaluate) return graph;
+  return ConstantFolder(graph, context).run();
+}
+
+}  // namespace lazuli

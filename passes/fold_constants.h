@@ -1,0 +1,26 @@
+// Pass: what depends on constants alone is computed when the program is built.
+#pragma once
+
+#include <lazuli/passes/pass.h>
+
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+namespace lazuli {
+
+// Folded values by the structure of what they were computed from (which includes the identity of the constants), so
+// that the prefill and the decode program share one buffer. Holds its buffers for as long as it lives. Thread-safe.
+class FoldCache {
+ public:
+  BufferRef find(const std::string& key) const;
+  void insert(std::string key, BufferRef buffer);
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, BufferRef> buffers_;
+};
+
+Graph fold_constants(Graph graph, PassContext& context);
+
+}  // namespace lazuli

@@ -1,0 +1,39 @@
+// Which fusions are on: a level, and names switched on or off on top of it. "all,-softcap,+altup_predict"
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lazuli {
+
+enum class FusionLevel : std::uint8_t {
+  none,       // every op is a node of its own; folding, common subexpressions and row demand stay on
+  primitive,  // none, and composites are spelled out in primitives
+  all,
+};
+std::string_view to_string(FusionLevel level);
+
+struct FusionChoice {
+  FusionLevel level = FusionLevel::all;
+  std::map<std::string, bool, std::less<>> overrides;
+
+  // `more` names choices that are not passes or rules, such as a backend's. A text that starts with + or - is on top of
+  // `all`. Throws an Error that lists the names there are.
+  static FusionChoice parse(std::string_view text, std::span<const std::string_view> more = {});
+
+  // Of passes, rules, the choice "composites" (ops like attention stay whole), and of choices the backend makes, which
+  // count as fusions.
+  bool enabled(std::string_view name) const;
+
+  bool operator==(const FusionChoice&) const = default;
+};
+std::string to_string(const FusionChoice& choice);
+
+// Names of passes and rules, and "composites".
+std::vector<std::string_view> fusion_names();
+
+}  // namespace lazuli

@@ -1,0 +1,237 @@
+#include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/loop_groups.h>
+
+#include <algorithm>
+
+namespace lazuli {
+namespace {
+
+// Operands of generated loops have strides along three axes of rows.
+constexpr std::size_t most_row_axes = 3;
+
+struct Space {
+  Shape rows;                // without leading ones
+  std::int64_t columns = 0;  // 0: narrow values only, so far
+
+  static Space of(const Shape& shape) {
+    if (shape.empty()) return {};
+    const auto rows = significant_sizes(shape);
+    Space space;
+    if (rows.size() > 1) space.rows.assign(rows.begin(), rows.end() - 1);
+    space.columns = shape.back() == 1 ? 0 : shape.back();
+    return space;
+  }
+  bool fits(const Space& other) const {
+    return rows == other.rows && (columns == 0 || other.columns == 0 || columns == other.columns);
+  }
+};
+
+// Nodes that the op takes in a body, where composites are spelled out.
+int body_size(Op op) {
+  switch (op) {
+    case Op::rms_norm: return 8;
+    case Op::softmax: return 6;
+    default: return 1;
+  }
+}
+
+struct Read {
+  ValueId value;
+  int count;
+};
+
+struct Group {
+  std::vector<Read> operands;  // values from outside, with how often members read them
+  std::vector<Read> results;   // members' values, with how often they are read outside
+  Space space;
+  int level = 0;
+  int size = 0;     // nodes in the body
+  int parent = -1;  // the group this one was merged into
+};
+
+// Every edge between two groups, or a group and a node outside, goes from a lower level to a higher one. That keeps
+// groups convex without looking at paths: whatever a group feeds stands above it and cannot feed it back.
+class Grouping {
+ public:
+  Grouping(const Graph& graph, const std::vector<bool>& excluded, const LoopLimits& limits)
+      : graph_(graph), excluded_(excluded), limits_(limits), uses_(graph), level_(graph.nodes.size()),
+        group_(graph.nodes.size(), -1) {}
+
+  LoopGroups run() {
+    for (std::size_t id = 0; id < graph_.nodes.size(); ++id) place(static_cast<std::int32_t>(id));
+    LoopGroups result;
+    result.group_of.assign(graph_.nodes.size(), -1);
+    result.members.resize(groups_.size());
+    for (std::size_t id = 0; id < graph_.nodes.size(); ++id) {
+      if (group_[id] < 0) continue;
+      const int group = root(group_[id]);
+      result.group_of[id] = group;
+      result.members[static_cast<std::size_t>(group)].push_back(static_cast<std::int32_t>(id));
+    }
+    return result;
+  }
+
+ private:
+  const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
+  Group& group(int index) { return groups_[static_cast<std::size_t>(index)]; }
+
+  int root(int index) {
+    while (group(index).parent >= 0) {
+      const int parent = group(index).parent;
+      if (group(parent).parent >= 0) group(index).parent = group(parent).parent;
+      index = parent;
+    }
+    return index;
+  }
+  int group_of(std::int32_t id) {
+    const int index = group_[static_cast<std::size_t>(id)];
+    return index < 0 ? -1 : root(index);
+  }
+  int level_of(std::int32_t id) {
+    const int index = group_of(id);
+    return index < 0 ? level_[static_cast<std::size_t>(id)] : group(index).level;
+  }
+
+  bool can_join(std::int32_t id) const {
+    const GraphNode& candidate = node(id);
+    if (excluded_[static_cast<std::size_t>(id)] || candidate.types.size() != 1 || candidate.inputs.empty()) return false;
+    if (candidate.type().elements() == 0) return false;
+    const Type& operand = graph_.type(candidate.inputs[0]);
+    const auto last = static_cast<std::int64_t>(operand.shape.size()) - 1;
+    bool fits = is_elementwise(candidate.op) || candidate.op == Op::rms_norm;
+    if (candidate.op == Op::softmax) fits = candidate.as<AxisAttrs>().axis == last;
+    if (is_reduction(candidate.op)) {
+      const auto& reduce = candidate.as<ReduceAttrs>();
+      // Over an axis of size one it could not be told from a reduction of a narrow value.
+      fits = reduce.keep_dims && reduce.axes == Dims{last} && operand.shape.back() > 1;
+    }
+    return fits && space_of(id).rows.size() <= most_row_axes;
+  }
+
+  // The space a node asks for: reductions run over their operand.
+  Space space_of(std::int32_t id) const {
+    const GraphNode& candidate = node(id);
+    return Space::of(is_reduction(candidate.op) ? graph_.type(candidate.inputs[0]).shape : candidate.type().shape);
+  }
+
+  void place(std::int32_t id) {
+    const GraphNode& placed = node(id);
+    if (is_leaf(placed.op)) return;
+    int highest = 0;
+    for (ValueId input : placed.inputs) highest = std::max(highest, level_of(input.node));
+    if (!can_join(id)) {
+      // Views of leaves are ready from the start, like the leaves.
+      level_[static_cast<std::size_t>(id)] = is_view(placed.op) && highest == 0 ? 0 : highest + 1;
+      return;
+    }
+    Group merged = alone(id);
+    std::vector<int> absorbed;
+    merged.level = join_level(id, highest, merged, absorbed);
+    for (ValueId input : placed.inputs) lift(input, merged, absorbed);
+    commit(id, std::move(merged), absorbed);
+  }
+
+  Group alone(std::int32_t id) const {
+    Group single;
+    single.results = {{{id, 0}, uses_[{id, 0}]}};
+    single.space = space_of(id);
+    single.size = body_size(node(id).op);
+    for (ValueId input : node(id).inputs)
+      if (graph_.node(input).op != Op::scalar) add_read(single.operands, {input, 1});
+    return single;
+  }
+
+  static Read* find_read(std::vector<Read>& reads, ValueId value) {
+    const auto found = std::find_if(reads.begin(), reads.end(), [&](const Read& read) { return read.value == value; });
+    return found == reads.end() ? nullptr : &*found;
+  }
+  static void add_read(std::vector<Read>& reads, Read read) {
+    if (Read* known = find_read(reads, read.value))
+      known->count += read.count;
+    else
+      reads.push_back(read);
+  }
+
+  // Joins the groups of all operands on the highest level, if every one of them can take the node; otherwise the node
+  // stands one level above.
+  int join_level(std::int32_t id, int highest, Group& merged, std::vector<int>& absorbed) {
+    if (highest == 0) return 1;
+    const Group before = merged;
+    for (ValueId input : node(id).inputs) {
+      if (level_of(input.node) < highest) continue;
+      const int candidate = group_of(input.node);
+      if (std::find(absorbed.begin(), absorbed.end(), candidate) != absorbed.end()) continue;
+      if (candidate >= 0 && absorb(candidate, merged)) {
+        absorbed.push_back(candidate);
+        continue;
+      }
+      merged = before;
+      absorbed.clear();
+      return highest + 1;
+    }
+    return highest;
+  }
+
+  // A lower group that nobody else reads may run as late as its reader: it moves up and joins.
+  void lift(ValueId input, Group& merged, std::vector<int>& absorbed) {
+    const int candidate = group_of(input.node);
+    if (candidate < 0 || std::find(absorbed.begin(), absorbed.end(), candidate) != absorbed.end()) return;
+    for (const Read& result : group(candidate).results) {
+      const Read* read = find_read(merged.operands, result.value);
+      if (!read || read->count != result.count) return;
+    }
+    if (absorb(candidate, merged)) absorbed.push_back(candidate);
+  }
+
+  // Adds a group to `merged` if the space and the limits allow it.
+  bool absorb(int candidate, Group& merged) {
+    const Group& other = group(candidate);
+    if (!merged.space.fits(other.space) || merged.size + other.size > limits_.nodes) return false;
+    Group joined;
+    joined.space = merged.space.columns == 0 ? other.space : merged.space;
+    joined.size = merged.size + other.size;
+    joined.level = merged.level;
+    joined.results = other.results;
+    joined.results.insert(joined.results.end(), merged.results.begin(), merged.results.end());
+    const auto take_reads = [&](const std::vector<Read>& reads) {
+      for (const Read& read : reads)
+        if (Read* inner = find_read(joined.results, read.value))
+          inner->count -= read.count;
+        else
+          add_read(joined.operands, read);
+    };
+    take_reads(other.operands);
+    take_reads(merged.operands);
+    std::erase_if(joined.results, [](const Read& result) { return result.count == 0; });
+    if (static_cast<int>(joined.operands.size()) > limits_.operands) return false;
+    if (static_cast<int>(joined.results.size()) > limits_.results) return false;
+    merged = std::move(joined);
+    return true;
+  }
+
+  void commit(std::int32_t id, Group merged, const std::vector<int>& absorbed) {
+    const int index = static_cast<int>(groups_.size());
+    for (int old : absorbed) {
+      group(old) = {};
+      group(old).parent = index;
+    }
+    group_[static_cast<std::size_t>(id)] = index;
+    groups_.push_back(std::move(merged));
+  }
+
+  const Graph& graph_;
+  const std::vector<bool>& excluded_;
+  const LoopLimits& limits_;
+  UseCounts uses_;
+  std::vector<int> level_;  // of nodes without a group
+  std::vector<int> group_;
+  std::vector<Group> groups_;
+};
+
+}  // namespace
+
+LoopGroups group_loops(const Graph& graph, const std::vector<bool>& excluded, const LoopLimits& limits) {
+  return Grouping(graph, excluded, limits).run();
+}
+
+}  // namespace lazuli

@@ -1,0 +1,59 @@
+// What a pass is, and what it may ask of the world outside: the backend and the caller's choices come in as callbacks.
+#pragma once
+
+#include <lazuli/graph/graph.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lazuli {
+
+class FoldCache;
+
+// What a rule decided at one place of the graph.
+struct Verdict {
+  std::string rule;
+  bool fired = false;
+  std::string reason;        // why not; empty when the rule fired
+  std::int32_t node = -1;    // the place: a node of the graph the pass was given
+  Scope::Ref scope;
+  std::vector<Source> from;  // the nodes of the graph as it was built that the place stands for
+};
+
+// Every callback may be left empty.
+struct PassContext {
+  // Can the backend run this op on operands of these types? Fused nodes are asked for with the rule's name in their
+  // attributes. Empty: everything runs.
+  std::function<bool(Op, const Attrs&, std::span<const Type>)> supports;
+  // Computes a graph without inputs. Empty: constants are not folded.
+  std::function<std::vector<BufferRef>(const Graph&)> evaluate;
+  // Is the rule, pass or choice of this name on? Empty: everything is.
+  std::function<bool(std::string_view)> enabled;
+  // Receives what rules did and why they did not.
+  std::function<void(Verdict)> note;
+  // Results of constant folding, shared by the programs of one session. Empty: each run folds anew.
+  std::shared_ptr<FoldCache> folded;
+
+  bool is_enabled(std::string_view name) const { return !enabled || enabled(name); }
+  bool can_run(Op op, const Attrs& attrs, std::span<const Type> operands) const {
+    return !supports || supports(op, attrs, operands);
+  }
+};
+
+enum class PassKind : std::uint8_t {
+  always,  // keeps every op a node of its own; on at every fusion level
+  fusing,  // makes fused nodes; on at the level `all` only
+};
+
+struct Pass {
+  std::string_view name;
+  Graph (*run)(Graph graph, PassContext& context);
+  PassKind kind = PassKind::always;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,267 @@
+#include <lazuli/graph/error.h>
+#include <lazuli/graph/half.h>
+#include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/pattern.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lazuli::pattern {
+namespace {
+
+// Published constants are printed with six digits or more, and rounded to f32 or bf16 on the way here.
+constexpr double literal_tolerance = 1e-6;
+constexpr double literal_tolerance_16_bit = 4e-3;
+
+double rounded(double value, DType dtype) {
+  switch (dtype) {
+    case DType::f32: return static_cast<float>(value);
+    case DType::f16: return f16_to_f32(f32_to_f16(static_cast<float>(value)));
+    case DType::bf16: return bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
+    default: return value;
+  }
+}
+
+bool is_literal(double found, double expected, DType dtype) {
+  const double tolerance = info(dtype).block_bytes == 2 ? literal_tolerance_16_bit : literal_tolerance;
+  return std::abs(found - expected) <= tolerance * std::abs(expected);
+}
+
+struct Goal {
+  const Pattern* pattern;
+  ValueId value;
+  const Goal* next;
+};
+
+struct State {
+  Match match;
+  std::vector<std::pair<std::string, double>> inverses;
+};
+
+// Depth-first search over the choices of a pattern. The recursion is as deep as the pattern is large, never as the graph.
+class Matcher {
+ public:
+  Matcher(const Graph& graph, const UseCounts& uses) : graph_(graph), uses_(uses) {}
+
+  std::optional<Match> run(const Pattern& pattern, ValueId root) {
+    const Goal goal{&pattern, root, nullptr};
+    if (!solve(&goal, State{})) return std::nullopt;
+    return std::move(result_);
+  }
+  const Mismatch& mismatch() const { return mismatch_; }
+
+ private:
+  bool solve(const Goal* goal, State state) {
+    if (!goal) {
+      result_ = std::move(state.match);
+      return true;
+    }
+    const Pattern::Node& pattern = goal->pattern->node();
+    switch (pattern.kind) {
+      case Pattern::Kind::variable: return bind_variable(pattern, *goal, std::move(state));
+      case Pattern::Kind::constant:
+      case Pattern::Kind::inverse:
+      case Pattern::Kind::literal: return bind_number(pattern, *goal, std::move(state));
+      case Pattern::Kind::apply: return open(pattern, *goal, std::move(state));
+      case Pattern::Kind::once: {
+        if (uses_[goal->value] != 1)
+          return reject(state, "the {} has a second reader", graph_.node(goal->value).name());
+        const Goal inner{&pattern.operands[0], goal->value, goal->next};
+        return solve(&inner, std::move(state));
+      }
+      case Pattern::Kind::either:
+        return std::any_of(pattern.operands.begin(), pattern.operands.end(), [&](const Pattern& choice) {
+          const Goal inner{&choice, goal->value, goal->next};
+          return solve(&inner, state);
+        });
+    }
+    return false;
+  }
+
+  bool bind_variable(const Pattern::Node& pattern, const Goal& goal, State state) {
+    for (const auto& [name, value] : state.match.variables) {
+      if (name != pattern.name) continue;
+      if (value != goal.value)
+        return reject(state, "{} stands for two values: {} and {}", name, describe(value), describe(goal.value));
+      return solve(goal.next, std::move(state));
+    }
+    state.match.variables.emplace_back(pattern.name, goal.value);
+    return solve(goal.next, std::move(state));
+  }
+
+  bool bind_number(const Pattern::Node& pattern, const Goal& goal, State state) {
+    const std::optional<double> found = scalar_value(graph_, goal.value);
+    const DType dtype = graph_.type(goal.value).dtype;
+    if (!found) return reject(state, "{} stands where a number is expected", describe(goal.value));
+    if (pattern.kind == Pattern::Kind::literal) {
+      if (!is_literal(*found, pattern.number, dtype))
+        return reject(state, "{} stands where {} is expected", *found, pattern.number);
+    } else {
+      auto& known = pattern.kind == Pattern::Kind::constant ? state.match.constants : state.inverses;
+      for (const auto& [name, value] : known)
+        if (name == pattern.name && value != *found) return reject(state, "constants differ: {} and {}", value, *found);
+      known.emplace_back(pattern.name, *found);
+      if (!inverses_agree(state, dtype)) return false;
+    }
+    for (ValueId value = goal.value;; value = graph_.node(value).inputs[0]) {
+      state.match.scalar_nodes.push_back(value.node);
+      if (graph_.node(value).op == Op::scalar) break;
+    }
+    return solve(goal.next, std::move(state));
+  }
+
+  bool inverses_agree(const State& state, DType dtype) {
+    for (const auto& [inverted, inverse] : state.inverses)
+      for (const auto& [name, number] : state.match.constants)
+        if (name == inverted && rounded(1 / number, dtype) != inverse)
+          return reject(state, "constants differ: {} is not 1 / {}", inverse, number);
+    return true;
+  }
+
+  bool open(const Pattern::Node& pattern, const Goal& goal, State state) {
+    ValueId value = goal.value;
+    while (graph_.node(value).op != pattern.op && is_transparent(graph_.node(value))) {
+      state.match.nodes.push_back(value.node);
+      value = graph_.node(value).inputs[0];
+    }
+    const GraphNode& node = graph_.node(value);
+    if (node.op != pattern.op || node.inputs.size() != pattern.operands.size())
+      return reject(state, "{} stands where {} is expected", describe(goal.value), to_string(pattern.op));
+    state.match.nodes.push_back(value.node);
+    if (solve_operands(pattern, node.inputs, goal.next, state)) return true;
+    if (!is_commutative(pattern.op) || node.inputs[0] == node.inputs[1]) return false;
+    return solve_operands(pattern, {node.inputs[1], node.inputs[0]}, goal.next, state);
+  }
+
+  bool solve_operands(const Pattern::Node& pattern, const std::vector<ValueId>& inputs, const Goal* next, const State& state) {
+    std::vector<Goal> goals(inputs.size());
+    for (std::size_t i = inputs.size(); i-- > 0;) {
+      goals[i] = {&pattern.operands[i], inputs[i], next};
+      next = &goals[i];
+    }
+    return solve(next, state);
+  }
+
+  bool is_transparent(const GraphNode& node) const { return node.op == Op::broadcast_to || is_no_op(graph_, node); }
+
+  std::string describe(ValueId value) const {
+    if (const auto number = scalar_value(graph_, value)) return fmt::format("{}", *number);
+    const GraphNode& node = graph_.node(value);
+    return fmt::format("{} %{}", node.name(), value.node);
+  }
+
+  template <class... Args>
+  bool reject(const State& state, fmt::format_string<Args...> text, Args&&... args) {
+    const int depth = static_cast<int>(state.match.nodes.size());
+    if (depth > mismatch_.depth) mismatch_ = {depth, fmt::format(text, std::forward<Args>(args)...)};
+    return false;
+  }
+
+  const Graph& graph_;
+  const UseCounts& uses_;
+  Match result_;
+  Mismatch mismatch_;
+};
+
+template <class T>
+const T& find_name(const std::vector<std::pair<std::string, T>>& bindings, const std::string& name) {
+  for (const auto& [bound, value] : bindings)
+    if (bound == name) return value;
+  fail_internal("the pattern binds no \"{}\"", name);
+}
+
+Pattern make(Pattern::Kind kind, std::string name, std::vector<Pattern> operands = {}) {
+  Pattern::Node node{kind};
+  node.name = std::move(name);
+  node.operands = std::move(operands);
+  return Pattern(std::move(node));
+}
+
+Pattern::Node literal_node(double number) {
+  Pattern::Node node{Pattern::Kind::literal};
+  node.number = number;
+  return node;
+}
+
+}  // namespace
+
+ValueId Match::value(const std::string& name) const { return find_name(variables, name); }
+double Match::number(const std::string& name) const { return find_name(constants, name); }
+
+Pattern::Pattern(double literal) : Pattern(literal_node(literal)) {}
+
+Pattern var(std::string name) { return make(Pattern::Kind::variable, std::move(name)); }
+Pattern constant(std::string name) { return make(Pattern::Kind::constant, std::move(name)); }
+Pattern inverse(std::string name) { return make(Pattern::Kind::inverse, std::move(name)); }
+Pattern once(Pattern pattern) { return make(Pattern::Kind::once, {}, {std::move(pattern)}); }
+Pattern either(std::vector<Pattern> patterns) { return make(Pattern::Kind::either, {}, std::move(patterns)); }
+Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs) {
+  Pattern::Node node{Pattern::Kind::apply};
+  node.op = op;
+  node.attrs = std::move(attrs);
+  node.operands = std::move(operands);
+  return Pattern(std::move(node));
+}
+
+std::vector<Op> root_ops(const Pattern& pattern) {
+  switch (pattern.node().kind) {
+    case Pattern::Kind::apply: return {pattern.node().op};
+    case Pattern::Kind::once: return root_ops(pattern.node().operands[0]);
+    case Pattern::Kind::either: {
+      std::vector<Op> ops;
+      for (const Pattern& choice : pattern.node().operands)
+        for (Op op : root_ops(choice)) ops.push_back(op);
+      return ops;
+    }
+    default: return {};
+  }
+}
+
+std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
+                           Mismatch* mismatch) {
+  Matcher matcher(graph, uses);
+  std::optional<Match> found = matcher.run(pattern, root);
+  if (!found && mismatch) *mismatch = matcher.mismatch();
+  return found;
+}
+
+namespace {
+
+ValueId build_node(const Pattern& pattern, const Match& match, DType dtype, Graph& result) {
+  const Pattern::Node& node = pattern.node();
+  const auto number = [&](double value) { return add_node(result, Op::scalar, ScalarAttrs{value, dtype}, {}); };
+  switch (node.kind) {
+    case Pattern::Kind::variable: {
+      const auto at = std::find_if(match.variables.begin(), match.variables.end(),
+                                   [&](const auto& binding) { return binding.first == node.name; });
+      if (at == match.variables.end()) fail_internal("the pattern binds no \"{}\"", node.name);
+      return {static_cast<std::int32_t>(at - match.variables.begin()), 0};
+    }
+    case Pattern::Kind::constant: return number(match.number(node.name));
+    case Pattern::Kind::inverse: return number(rounded(1 / match.number(node.name), dtype));
+    case Pattern::Kind::literal: return number(rounded(node.number, dtype));
+    case Pattern::Kind::once:
+    case Pattern::Kind::either: return build_node(node.operands[0], match, dtype, result);
+    case Pattern::Kind::apply: break;
+  }
+  std::vector<ValueId> inputs;
+  for (const Pattern& operand : node.operands) inputs.push_back(build_node(operand, match, dtype, result));
+  return add_node(result, node.op, node.attrs ? node.attrs(match) : info(node.op).default_attrs, std::move(inputs));
+}
+
+}  // namespace
+
+Graph build(const Pattern& pattern, const Match& match, const Graph& graph, DType dtype) {
+  Graph result;
+  for (const auto& [name, value] : match.variables) {
+    GraphNode input;
+    input.op = Op::input;
+    input.attrs = InputAttrs{static_cast<std::int64_t>(result.nodes.size())};
+    input.types = {graph.type(value)};
+    result.add(std::move(input));
+  }
+  result.outputs = {build_node(pattern, match, dtype, result)};
+  return result;
+}
+
+}  // namespace lazuli::pattern

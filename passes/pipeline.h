@@ -1,0 +1,39 @@
+// The order of passes, and the runner that names, times, verifies and shows each of them.
+#pragma once
+
+#include <lazuli/passes/fusion_choice.h>
+#include <lazuli/passes/pass.h>
+
+#include <functional>
+#include <span>
+#include <string_view>
+
+namespace lazuli {
+
+// What one pass did, for dumps and profiles.
+struct PassReport {
+  std::string_view name;
+  const Graph& graph;  // afterwards
+  double microseconds = 0;
+  bool changed = false;
+};
+
+struct PipelineOptions {
+#ifdef NDEBUG
+  bool verify = false;
+#else
+  bool verify = true;  // check the graph's invariants before the first pass and after each
+#endif
+  std::function<void(const PassReport&)> after_pass;  // also tells of passes that changed nothing; not of disabled ones
+};
+
+std::span<const Pass> default_pipeline();
+
+// Runs the passes that `context.enabled` lets through. A failure inside a pass, and a graph that does not verify, is a
+// CompileError that names the pass.
+Graph run_pipeline(Graph graph, std::span<const Pass> passes, PassContext& context, const PipelineOptions& options = {});
+inline Graph run_pipeline(Graph graph, PassContext& context, const PipelineOptions& options = {}) {
+  return run_pipeline(std::move(graph), default_pipeline(), context, options);
+}
+
+}  // namespace lazuli

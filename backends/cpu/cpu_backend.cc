@@ -1,0 +1,62 @@
+#include <lazuli/backends/cpu/cpu_backend.h>
+
+#include <string>
+
+namespace lazuli {
+namespace {
+
+// LLVM is handed features, not a CPU name: it takes some CPUs for others by their model number.
+std::string loop_features(Isa isa) {
+  std::string features = "+sse2";
+  if (isa >= Isa::avx2) features += ",+avx,+avx2,+fma,+f16c";
+  if (isa >= Isa::avx512) features += ",+avx512f,+avx512bw,+avx512dq,+avx512vl";
+  return features;
+}
+
+}  // namespace
+
+std::string_view to_string(Precision precision) { return precision == Precision::fast ? "fast" : "f32"; }
+
+std::optional<Precision> parse_precision(std::string_view name) {
+  if (name == "fast") return Precision::fast;
+  if (name == "f32") return Precision::f32;
+  return std::nullopt;
+}
+
+CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
+    : options_(std::move(options)),
+      runtime_(std::shared_ptr<cpu::Runtime>(new cpu::Runtime{executor, {}, nullptr})),
+      loops_(loop_features(options_.isa)) {
+  weights_.on_progress(options_.on_weight);
+}
+
+bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) const {
+  switch (op) {
+    case Op::altup_predict:
+    case Op::altup_correct:
+      return false;  // their decomposition is what runs, as one loop where it is fused
+    case Op::rope:
+      return operands[0].dtype == DType::f32;
+    case Op::attention:
+      return operands[0].dtype == DType::f32;
+    default:
+      return true;
+  }
+}
+
+std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const bool> donated) {
+  cpu::Lowered lowered;
+  {
+    const std::lock_guard lock(runtime_->busy);
+    const cpu::Tools tools{loops_, weights_, runtime_->executor, options_.isa, options_.precision};
+    lowered = cpu::Lowering(graph, donated, tools).lower();
+  }
+  return std::make_unique<cpu::CpuProgram>(std::move(lowered), runtime_);
+}
+
+std::int64_t CpuBackend::arena_bytes() const {
+  const std::lock_guard lock(runtime_->busy);
+  return runtime_->arena ? static_cast<std::int64_t>(runtime_->arena->size()) : 0;
+}
+
+}  // namespace lazuli

@@ -1,0 +1,37 @@
+// The backend that runs: generated loops, written matmul and attention kernels, one static schedule per program.
+#pragma once
+
+#include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/cpu_program.h>
+#include <lazuli/backends/cpu/options.h>
+
+namespace lazuli {
+
+struct CpuBackendOptions {
+  Precision precision = Precision::fast;
+  Isa isa = Isa::scalar;      // at most this level; see selected_isa()
+  cpu::WeightProgress on_weight;  // told of every weight that was laid out
+};
+
+class CpuBackend final : public Backend {
+ public:
+  // The executor outlives the backend and all its programs.
+  CpuBackend(Executor& executor, CpuBackendOptions options);
+
+  std::string_view name() const override { return "cpu"; }
+  bool supports(Op op, const Attrs& attrs, std::span<const Type> operands) const override;
+  // Lays weights out on the executor's threads where a program first needs them; waits for a running program to end.
+  std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool> donated) override;
+
+  std::int64_t weight_bytes() const { return weights_.bytes(); }
+  std::int64_t arena_bytes() const;
+  std::int64_t compiled_loops() const { return loops_.compiled(); }
+
+ private:
+  CpuBackendOptions options_;
+  std::shared_ptr<cpu::Runtime> runtime_;
+  cpu::LoopCompiler loops_;
+  cpu::WeightStore weights_;
+};
+
+}  // namespace lazuli

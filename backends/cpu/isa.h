@@ -1,0 +1,44 @@
+// Instruction-set levels of the written kernels: what this host offers, what is in use, and why the rest is not.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lazuli {
+
+// Ordered: a level includes all levels before it.
+enum class Isa : std::uint8_t {
+  scalar,  // x86-64 baseline
+  avx2,    // AVX2, FMA, F16C
+  avx512,  // AVX-512 F, BW, DQ, VL, VNNI
+  amx,     // avx512 with AMX tiles and int8
+};
+
+struct IsaLevel {
+  Isa isa;
+  bool usable;
+  std::string reason;  // what is missing; empty when usable
+};
+
+std::string_view to_string(Isa isa);
+std::optional<Isa> parse_isa(std::string_view name);
+
+// One entry a level, scalar first. The first call asks the kernel for permission to use AMX tiles where the CPU has
+// them (arch_prctl), which holds for the rest of the process.
+const std::vector<IsaLevel>& isa_levels();
+bool supported(Isa isa);
+
+// The level named by `choice`, or the best usable one when it is absent or empty.
+// Throws Error when the name is unknown or this host lacks the level; the text says what is missing.
+Isa choose_isa(std::optional<std::string_view> choice);
+
+// choose_isa of the environment variable LAZULI_ISA.
+Isa selected_isa();
+
+// Brand string of the CPU, without padding; "unknown x86-64 CPU" where CPUID has none.
+std::string cpu_name();
+
+}  // namespace lazuli

@@ -1,0 +1,151 @@
+#include <lazuli/backends/cpu/jit/loop_kernel.h>
+
+#include <lazuli/backends/cpu/jit/loop_body.h>
+#include <lazuli/backends/cpu/jit/loop_emitter.h>
+#include <lazuli/backends/cpu/jit/math.h>
+#include <lazuli/graph/error.h>
+
+#include <llvm/ExecutionEngine/JITEventListener.h>
+#include <llvm/ExecutionEngine/Orc/LLJIT.h>
+#include <llvm/ExecutionEngine/Orc/RTDyldObjectLinkingLayer.h>
+#include <llvm/ExecutionEngine/SectionMemoryManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/TargetParser/Host.h>
+
+#include <cctype>
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace lazuli::cpu {
+namespace {
+
+template <class T>
+T value_of(llvm::Expected<T> expected, const char* what) {
+  if (!expected) throw CompileError(fmt::format("loop kernel: {}: {}", what, llvm::toString(expected.takeError())));
+  return std::move(*expected);
+}
+
+void check(llvm::Error error, const char* what) {
+  if (error) throw CompileError(fmt::format("loop kernel: {}: {}", what, llvm::toString(std::move(error))));
+}
+
+void initialise_target() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+  });
+}
+
+bool has_feature(std::string_view features, std::string_view name) {
+  return ("," + std::string(features) + ",").find(fmt::format(",+{},", name)) != std::string::npos;
+}
+
+jit::TargetTraits traits_of(std::string_view features) {
+  return {.half_conversion = has_feature(features, "f16c") || has_feature(features, "avx512f"),
+          .masked_memory = has_feature(features, "avx512bw") && has_feature(features, "avx512vl")};
+}
+
+// The processor is named by its features alone: LLVM's idea of a processor's name depends on its model number, and a
+// name would bring features that were not asked for.
+llvm::orc::JITTargetMachineBuilder target_machine(const std::string& features) {
+  initialise_target();
+  llvm::orc::JITTargetMachineBuilder builder{llvm::Triple(llvm::sys::getProcessTriple())};
+  builder.setCPU("x86-64");
+  builder.setFeatures(features);
+  builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Less);
+  builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  return builder;
+}
+
+std::unique_ptr<llvm::orc::ObjectLayer> linking_layer(llvm::orc::ExecutionSession& session) {
+  auto layer = std::make_unique<llvm::orc::RTDyldObjectLinkingLayer>(
+      session, [] { return std::make_unique<llvm::SectionMemoryManager>(); });
+  layer->registerJITEventListener(*llvm::JITEventListener::createGDBRegistrationListener());
+  // perf's listener writes a dump file as soon as it exists, so it has to be asked for.
+  if (std::getenv("JITDUMPDIR"))
+    if (llvm::JITEventListener* perf = llvm::JITEventListener::createPerfJITEventListener()) layer->registerJITEventListener(*perf);
+  return layer;
+}
+
+std::unique_ptr<llvm::orc::LLJIT> make_jit(const std::string& features) {
+  auto jit = value_of(llvm::orc::LLJITBuilder()
+                          .setJITTargetMachineBuilder(target_machine(features))
+                          .setObjectLinkingLayerCreator([](llvm::orc::ExecutionSession& session, const llvm::Triple&) {
+                            return llvm::Expected<std::unique_ptr<llvm::orc::ObjectLayer>>(linking_layer(session));
+                          })
+                          .create(),
+                      "cannot start the compiler");
+  llvm::orc::SymbolMap symbols;
+  for (const jit::LibraryFunction& function : jit::library_functions())
+    symbols[jit->mangleAndIntern(function.symbol)] = {llvm::orc::ExecutorAddr::fromPtr(function.function),
+                                                      llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+  check(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))), "cannot define library functions");
+  return jit;
+}
+
+// FNV-1a, Fowler, Noll & Vo.
+std::uint64_t hash_of(std::string_view bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+  return hash;
+}
+
+}  // namespace
+
+struct LoopCompiler::Impl {
+  std::string features;
+  mutable std::mutex mutex;
+  std::unique_ptr<llvm::orc::LLJIT> jit;  // made by the first compilation
+  std::unordered_map<std::string, std::unique_ptr<LoopKernel>> kernels;
+  std::unordered_set<std::string> symbols;
+
+  std::string unique_symbol(std::string_view name, std::string_view key);
+  std::unique_ptr<LoopKernel> build(const jit::LoopBody& body, std::string symbol);
+};
+
+std::string LoopCompiler::Impl::unique_symbol(std::string_view name, std::string_view key) {
+  std::string clean = name.empty() ? "loop" : std::string(name);
+  for (char& c : clean)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  for (std::uint64_t hash = hash_of(key);; ++hash) {
+    std::string symbol = fmt::format("{}_{:04x}", clean, hash & 0xffff);
+    if (symbols.insert(symbol).second) return symbol;
+  }
+}
+
+std::unique_ptr<LoopKernel> LoopCompiler::Impl::build(const jit::LoopBody& body, std::string symbol) {
+  if (!jit) jit = make_jit(features);
+  auto context = std::make_unique<llvm::LLVMContext>();
+  auto module = std::make_unique<llvm::Module>(symbol, *context);
+  module->setDataLayout(jit->getDataLayout());
+  module->setTargetTriple(jit->getTargetTriple().str());
+  llvm::Function* function = jit::emit_loop(*module, body, traits_of(features), symbol);
+  std::string faults;
+  llvm::raw_string_ostream stream(faults);
+  if (llvm::verifyFunction(*function, &stream)) fail_internal("loop kernel {}: invalid code: {}", symbol, stream.str());
+  check(jit->addIRModule({std::move(module), std::move(context)}), "cannot add the kernel");
+  const auto address = value_of(jit->lookup(symbol), "cannot compile");
+  return std::make_unique<LoopKernel>(LoopKernel{std::move(symbol), address.toPtr<LoopFunction>()});
+}
+
+LoopCompiler::LoopCompiler(std::string isa_features) : impl_(std::make_unique<Impl>()) { impl_->features = std::move(isa_features); }
+LoopCompiler::~LoopCompiler() = default;
+
+const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access, std::string_view name) {
+  jit::LoopBody body = jit::analyse(graph, access);
+  const std::lock_guard lock(impl_->mutex);
+  if (const auto found = impl_->kernels.find(body.key); found != impl_->kernels.end()) return *found->second;
+  std::unique_ptr<LoopKernel> kernel = impl_->build(body, impl_->unique_symbol(name, body.key));
+  return *impl_->kernels.emplace(std::move(body.key), std::move(kernel)).first->second;
+}
+
+std::int64_t LoopCompiler::compiled() const {
+  const std::lock_guard lock(impl_->mutex);
+  return static_cast<std::int64_t>(impl_->kernels.size());
+}
+
+}  // namespace lazuli::cpu

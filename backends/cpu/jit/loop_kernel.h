@@ -1,0 +1,72 @@
+// Generated kernels: one loop nest over rows and columns that computes a body of elementwise ops, broadcasts and
+// last-axis reductions in one pass per reduction stage. Every elementwise and reduction op of the list runs through
+// here, alone (a body of one op) or fused.
+//
+// A body is a Graph of elementwise ops (composites among them), last-axis reductions with keep_dims, scalars and
+// broadcast_to. Each of its values is either *full* (its last size is the number of columns) or *narrow* (its last size
+// is 1, or it has rank 0: one value per row). Sizes are not part of a kernel; they come as arguments, so that one kernel serves every
+// batch size. Rows broadcast through zero strides.
+//
+// Same bits everywhere: values of 16-bit types are kept as f32 and rounded after each op of that type; nothing is
+// contracted or reassociated; reductions run in 16 f32 lanes (lane l takes columns l, l + 16, ...) and end in the tree
+// 16 > 8 > 4 > 2 > 1; constants are exact. Fused and unfused therefore agree bit for bit, as do instruction sets.
+#pragma once
+
+#include <lazuli/graph/graph.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace lazuli::cpu {
+
+// How an operand moves along the columns. Outputs are contiguous, strided, or broadcast (narrow: written once a row).
+enum class ColumnAccess : std::uint8_t { contiguous, broadcast, strided };
+
+inline constexpr int loop_outer_dims = 3;
+
+struct LoopOperand {
+  void* base = nullptr;
+  std::int64_t outer_strides[loop_outer_dims] = {};  // in elements, outermost first
+  std::int64_t column_stride = 0;                    // in elements; read for ColumnAccess::strided only
+};
+
+// Inputs of the body in order, then its outputs.
+struct LoopArguments {
+  std::int64_t columns = 0;
+  std::int64_t outer_sizes[loop_outer_dims] = {1, 1, 1};  // rows = their product; row r is (r / (s1 s2), r / s2 % s1, r % s2)
+  const LoopOperand* operands = nullptr;
+};
+
+// Computes rows [row_begin, row_end).
+using LoopFunction = void (*)(const LoopArguments* arguments, std::int64_t row_begin, std::int64_t row_end);
+
+struct LoopKernel {
+  std::string name;  // symbol, seen by perf and gdb: "gelu_mul_1f3a"
+  LoopFunction function = nullptr;
+};
+
+class LoopCompiler {
+ public:
+  // `isa_features`: LLVM feature string such as "+avx2,+fma"; empty for the baseline.
+  explicit LoopCompiler(std::string isa_features);
+  ~LoopCompiler();
+
+  // Compiles, or returns the kernel compiled before for the same body (structure, dtypes, full or narrow) and access.
+  // `access` has one entry per body input, then one per body output. Thread-safe. Kernels live as long as the compiler.
+  // Throws a CompileError naming the op when a body holds something it cannot compile.
+  const LoopKernel& compile(const Graph& body, std::span<const ColumnAccess> access, std::string_view name);
+
+  // Whether an op with these types can stand in a body.
+  static bool can_contain(Op op, const Attrs& attrs, std::span<const Type> operands, const Type& result);
+
+  std::int64_t compiled() const;  // kernels compiled so far
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lazuli::cpu

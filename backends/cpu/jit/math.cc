@@ -1,0 +1,179 @@
+#include <lazuli/backends/cpu/jit/math.h>
+
+#include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/Module.h>
+
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+
+namespace lazuli::cpu::jit {
+namespace {
+
+using llvm::Value;
+
+constexpr float log2_e = 0x1.715476p+0f;
+// ln 2 in two parts; the first has 10 bits, so that its product with an exponent is exact.
+constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+// Adding it rounds a number below 2^22 in magnitude to an integer, which then stands in the low bits.
+constexpr float round_to_integer = 0x1.8p+23f;
+constexpr std::uint32_t round_to_integer_bits = 0x4b400000;
+
+Value* bits_of(Emitter& emit, Value* x) { return emit.ir.CreateBitCast(x, shaped_like(emit.ir.getInt32Ty(), x)); }
+Value* f32_of(Emitter& emit, Value* bits) { return emit.ir.CreateBitCast(bits, shaped_like(emit.ir.getFloatTy(), bits)); }
+Value* absolute(Emitter& emit, Value* x) { return emit.ir.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); }
+Value* times(Emitter& emit, Value* x, float factor) { return emit.ir.CreateFMul(x, f32_like(x, factor)); }
+Value* plus(Emitter& emit, Value* x, float term) { return emit.ir.CreateFAdd(x, f32_like(x, term)); }
+
+// Horner's rule, highest coefficient first.
+Value* polynomial(Emitter& emit, Value* x, std::initializer_list<float> coefficients) {
+  Value* sum = f32_like(x, *coefficients.begin());
+  for (auto next = coefficients.begin() + 1; next != coefficients.end(); ++next)
+    sum = plus(emit, emit.ir.CreateFMul(sum, x), *next);
+  return sum;
+}
+
+// x = exponent ln 2 + r with |r| <= ln 2 / 2; exp_minus_1 = e^r - 1. Out of range the exponent means nothing.
+struct ReducedExp {
+  Value* exponent;  // i32
+  Value* exp_minus_1;
+};
+
+ReducedExp reduce_exp(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* shifted = plus(emit, times(emit, x, log2_e), round_to_integer);
+  Value* exponent = ir.CreateSub(bits_of(emit, shifted), i32_like(x, round_to_integer_bits));
+  Value* n = plus(emit, shifted, -round_to_integer);
+  Value* r = ir.CreateFSub(x, times(emit, n, ln2_high));
+  r = ir.CreateFSub(r, times(emit, n, ln2_low));
+  // Minimax for (e^r - 1 - r) / r^2, relative to e^r: 2^-28.
+  Value* p = polynomial(emit, r, {0x1.6a2358p-10f, 0x1.123a6cp-7f, 0x1.5558f4p-5f, 0x1.555490p-3f, 0x1.fffffcp-2f});
+  return {exponent, ir.CreateFAdd(ir.CreateFMul(p, ir.CreateFMul(r, r)), r)};
+}
+
+}  // namespace
+
+Value* emit_exp(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  const ReducedExp reduced = reduce_exp(emit, x);
+  // The exponent is added to the bits, since 2^128 has no f32 although e^r 2^128 may have one.
+  Value* fraction = bits_of(emit, plus(emit, reduced.exp_minus_1, 1));
+  Value* result = f32_of(emit, ir.CreateAdd(fraction, ir.CreateShl(reduced.exponent, 23)));
+  constexpr float last_finite = 0x1.62e42ep+6f, first_normal = -0x1.5d589ep+6f;
+  result = ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, first_normal)), f32_like(x, 0), result);
+  result = ir.CreateSelect(ir.CreateFCmpOGT(x, f32_like(x, last_finite)), f32_like(x, std::numeric_limits<float>::infinity()), result);
+  return ir.CreateSelect(ir.CreateFCmpUNO(x, x), x, result);
+}
+
+Value* emit_tanh(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  constexpr float saturated = 9.02f;  // from here on the result is 1
+  Value* magnitude = absolute(emit, x);
+  // This order of operands lets NaN through.
+  Value* limit = f32_like(x, saturated);
+  magnitude = ir.CreateSelect(ir.CreateFCmpOLT(limit, magnitude), limit, magnitude);
+  const ReducedExp reduced = reduce_exp(emit, ir.CreateFAdd(magnitude, magnitude));
+  Value* scale = f32_of(emit, ir.CreateShl(ir.CreateAdd(reduced.exponent, i32_like(x, 127)), 23));
+  Value* expm1 = ir.CreateFAdd(ir.CreateFMul(scale, reduced.exp_minus_1), plus(emit, scale, -1));
+  Value* result = ir.CreateFDiv(expm1, plus(emit, expm1, 2));
+  return ir.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, result, x);
+}
+
+Value* emit_log(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* subnormal = ir.CreateFCmpOLT(x, f32_like(x, 0x1p-126f));
+  Value* bits = bits_of(emit, ir.CreateSelect(subnormal, times(emit, x, 0x1p+23f), x));
+  constexpr std::uint32_t sqrt_half = 0x3f3504f3;
+  Value* above = ir.CreateSub(bits, i32_like(x, sqrt_half));
+  Value* exponent = ir.CreateSIToFP(ir.CreateAShr(above, 23), shaped_like(ir.getFloatTy(), x));
+  exponent = ir.CreateFSub(exponent, ir.CreateSelect(subnormal, f32_like(x, 23), f32_like(x, 0)));
+  Value* mantissa = f32_of(emit, ir.CreateAdd(ir.CreateAnd(above, i32_like(x, 0x7fffff)), i32_like(x, sqrt_half)));
+  Value* f = plus(emit, mantissa, -1);
+  // Minimax for (log(1 + f) - f + f^2 / 2) / f^3: 2^-27.
+  Value* p = polynomial(emit, f, {-0x1.38c188p-4f, 0x1.056486p-3f, -0x1.0d8758p-3f, 0x1.22d90cp-3f, -0x1.5471f6p-3f,
+                                  0x1.99a010p-3f, -0x1.000228p-2f, 0x1.555554p-2f});
+  Value* square = ir.CreateFMul(f, f);
+  Value* tail = ir.CreateFMul(ir.CreateFMul(f, p), square);
+  tail = ir.CreateFAdd(tail, times(emit, exponent, ln2_low));
+  tail = ir.CreateFSub(tail, times(emit, square, 0.5f));
+  Value* result = ir.CreateFAdd(ir.CreateFAdd(f, tail), times(emit, exponent, ln2_high));
+
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  Value* not_positive = ir.CreateSelect(ir.CreateFCmpOEQ(x, f32_like(x, 0)), f32_like(x, -infinity),
+                                        f32_like(x, std::numeric_limits<float>::quiet_NaN()));
+  result = ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, infinity)), result, x);
+  return ir.CreateSelect(ir.CreateFCmpOLE(x, f32_like(x, 0)), not_positive, result);
+}
+
+// By additions, not by roundps: the baseline lacks it and would call floorf for every lane.
+Value* emit_floor(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  constexpr float integers_only = 0x1p+23f;  // from here on every f32 is an integer
+  Value* magnitude = absolute(emit, x);
+  Value* nearest = plus(emit, plus(emit, magnitude, integers_only), -integers_only);
+  nearest = ir.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, nearest, x);
+  Value* excess = ir.CreateSelect(ir.CreateFCmpOGT(nearest, x), f32_like(x, 1), f32_like(x, 0));
+  Value* small = ir.CreateFCmpOLT(magnitude, f32_like(x, integers_only));
+  return ir.CreateSelect(small, ir.CreateFSub(nearest, excess), x);
+}
+
+Value* emit_sigmoid(Emitter& emit, Value* x) {
+  return emit.ir.CreateFDiv(f32_like(x, 1), plus(emit, emit_exp(emit, emit.ir.CreateFNeg(x)), 1));
+}
+
+Value* emit_gelu_tanh(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* cube = ir.CreateFMul(ir.CreateFMul(x, x), x);
+  Value* inner = ir.CreateFAdd(x, times(emit, cube, 0.044715f));
+  Value* gate = plus(emit, emit_tanh(emit, times(emit, inner, 0.7978845608f)), 1);
+  return ir.CreateFMul(times(emit, x, 0.5f), gate);
+}
+
+Value* emit_softcap(Emitter& emit, Value* x, float cap) {
+  return times(emit, emit_tanh(emit, emit.ir.CreateFDiv(x, f32_like(x, cap))), cap);
+}
+
+Value* emit_maximum(Emitter& emit, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* larger = ir.CreateSelect(ir.CreateFCmpOGT(b, a), b, a);  // a where a is NaN
+  return ir.CreateSelect(ir.CreateFCmpUNO(b, b), b, larger);
+}
+
+Value* emit_minimum(Emitter& emit, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* smaller = ir.CreateSelect(ir.CreateFCmpOLT(b, a), b, a);
+  return ir.CreateSelect(ir.CreateFCmpUNO(b, b), b, smaller);
+}
+
+std::span<const LibraryFunction> library_functions() {
+  using F = const float*;
+  using N = std::int64_t;
+  static constexpr LibraryFunction functions[] = {
+      {"lazuli_sin", [](F a, F, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::sin(a[i]); }},
+      {"lazuli_cos", [](F a, F, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::cos(a[i]); }},
+      {"lazuli_erf", [](F a, F, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::erf(a[i]); }},
+      {"lazuli_pow", [](F a, F b, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::pow(a[i], b[i]); }},
+  };
+  return functions;
+}
+
+Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  llvm::Function* function = ir.GetInsertBlock()->getParent();
+  auto in_memory = [&](Value* value) {
+    llvm::IRBuilder<> entry(&function->getEntryBlock(), function->getEntryBlock().begin());
+    llvm::AllocaInst* place = entry.CreateAlloca(a->getType());
+    if (value) ir.CreateStore(value, place);
+    return place;
+  };
+  llvm::AllocaInst* first = in_memory(a);
+  llvm::AllocaInst* second = b ? in_memory(b) : first;
+  llvm::AllocaInst* result = in_memory(nullptr);
+  llvm::Type* pointer = ir.getPtrTy();
+  const llvm::FunctionCallee callee = function->getParent()->getOrInsertFunction(
+      library_functions()[static_cast<std::size_t>(call)].symbol, ir.getVoidTy(), pointer, pointer, pointer, ir.getInt64Ty());
+  ir.CreateCall(callee, {first, second, result, ir.getInt64(a->getType()->isVectorTy() ? lanes : 1)});
+  return ir.CreateLoad(a->getType(), result);
+}
+
+}  // namespace lazuli::cpu::jit

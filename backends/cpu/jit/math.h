@@ -1,0 +1,35 @@
+// Functions of f32 values in generated code: one value or a vector of lanes. Built from additions, multiplications,
+// divisions and integer operations without contraction, so that every instruction set gives the same bits.
+#pragma once
+
+#include <lazuli/backends/cpu/jit/lanes.h>
+
+#include <span>
+
+namespace lazuli::cpu::jit {
+
+// Cody & Waite reduction, polynomial of degree 6; 1 ulp. Results below 2^-126 are 0; above the range infinity; NaN stays.
+llvm::Value* emit_exp(Emitter& emit, llvm::Value* x);
+// (e - 1) / (e + 1) with e = exp(2 |x|), through expm1 so that small |x| keep their digits; 3 ulp, odd, within [-1, 1].
+llvm::Value* emit_tanh(Emitter& emit, llvm::Value* x);
+// Polynomial of degree 10 on [sqrt(1/2), sqrt(2)]; 1 ulp. Subnormals are exact operands, 0 gives -infinity, x < 0 NaN.
+llvm::Value* emit_log(Emitter& emit, llvm::Value* x);
+llvm::Value* emit_floor(Emitter& emit, llvm::Value* x);
+llvm::Value* emit_sigmoid(Emitter& emit, llvm::Value* x);    // 1 / (1 + exp(-x)); 0 where exp(-x) overflows
+llvm::Value* emit_gelu_tanh(Emitter& emit, llvm::Value* x);  // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x x x)))
+llvm::Value* emit_softcap(Emitter& emit, llvm::Value* x, float cap);  // tanh(x / cap) cap
+// NaN from either side; of zeros with different signs the first operand.
+llvm::Value* emit_maximum(Emitter& emit, llvm::Value* a, llvm::Value* b);
+llvm::Value* emit_minimum(Emitter& emit, llvm::Value* a, llvm::Value* b);
+
+// Functions left to the C library: generated code calls `symbol`(a, b, result, count) on lanes in memory; functions of
+// one operand ignore b.
+struct LibraryFunction {
+  const char* symbol;
+  void (*function)(const float* a, const float* b, float* result, std::int64_t count);
+};
+std::span<const LibraryFunction> library_functions();
+enum class LibraryCall { sin, cos, erf, pow };
+llvm::Value* emit_library_call(Emitter& emit, LibraryCall call, llvm::Value* a, llvm::Value* b);
+
+}  // namespace lazuli::cpu::jit

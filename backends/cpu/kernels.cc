@@ -1,0 +1,40 @@
+#include <lazuli/backends/cpu/kernels.h>
+#include <lazuli/backends/cpu/kernels/linear_declarations.h>
+#include <lazuli/graph/error.h>
+
+namespace lazuli {
+namespace {
+
+constexpr LinearKernel linear_table[] = {
+#define LAZULI_LINEAR_QUANTISED(type, isa) \
+  {DType::type, Isa::isa, "linear_" #type "_" #isa, linear_##type##_##isa, nullptr},
+#define LAZULI_LINEAR_REAL(type, isa) {DType::type, Isa::isa, "linear_" #type "_" #isa, nullptr, linear_##type##_##isa},
+#include <lazuli/backends/cpu/kernels.def>
+};
+
+constexpr QuantiseRowsKernel quantise_rows_table[] = {
+#define LAZULI_QUANTISE_ROWS(isa) {Isa::isa, "quantise_rows_" #isa, quantise_rows_##isa},
+#include <lazuli/backends/cpu/kernels.def>
+};
+
+}  // namespace
+
+std::span<const LinearKernel> linear_kernels() { return linear_table; }
+
+std::span<const QuantiseRowsKernel> quantise_rows_kernels() { return quantise_rows_table; }
+
+const LinearKernel* find_linear_kernel(DType source, Isa at_most) {
+  for (const LinearKernel& kernel : linear_table) {
+    if (kernel.source == source && kernel.isa <= at_most) return &kernel;
+  }
+  return nullptr;
+}
+
+const QuantiseRowsKernel& find_quantise_rows_kernel(Isa at_most) {
+  for (const QuantiseRowsKernel& kernel : quantise_rows_table) {
+    if (kernel.isa <= at_most) return kernel;
+  }
+  fail_internal("no quantise_rows kernel at level {}", to_string(at_most));
+}
+
+}  // namespace lazuli

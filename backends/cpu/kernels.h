@@ -1,0 +1,34 @@
+// The registry of matmul kernels: one list (kernels.def), chosen from by weight type and instruction-set level.
+#pragma once
+
+#include <lazuli/backends/cpu/isa.h>
+#include <lazuli/backends/cpu/kernels/linear_views.h>
+#include <lazuli/graph/dtype.h>
+
+#include <span>
+
+namespace lazuli {
+
+struct LinearKernel {
+  DType source;
+  Isa isa;
+  const char* name;          // symbol, as printed in profiles: "linear_q8_0_avx512"
+  LinearQuantised multiply;  // null for plain weight types
+  LinearReal multiply_real;  // null for block-quantised weight types
+};
+
+struct QuantiseRowsKernel {
+  Isa isa;
+  const char* name;
+  QuantiseRows quantise;
+};
+
+std::span<const LinearKernel> linear_kernels();
+std::span<const QuantiseRowsKernel> quantise_rows_kernels();
+
+// The best kernel for weights of type `source` at a level up to `at_most`; null when no kernel takes that type.
+// The caller makes sure that the host supports `at_most`.
+const LinearKernel* find_linear_kernel(DType source, Isa at_most);
+const QuantiseRowsKernel& find_quantise_rows_kernel(Isa at_most);
+
+}  // namespace lazuli

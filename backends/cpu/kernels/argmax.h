@@ -1,0 +1,20 @@
+// Place of the largest value of a row: the first of equals (0 and -0 are equal). NaN is passed over; where every value
+// is NaN, the first place wins.
+#pragma once
+
+#include <cstdint>
+
+namespace lazuli {
+
+struct Best {
+  float value;         // NaN when the range held nothing else
+  std::int64_t index;  // within the row
+};
+
+// Over row[begin, end), which is not empty.
+Best argmax_range(const float* row, std::int64_t begin, std::int64_t end);
+
+// The best of two ranges, in either order: any split of a row combines to the same result.
+Best combine(const Best& a, const Best& b);
+
+}  // namespace lazuli

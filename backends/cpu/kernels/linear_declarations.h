@@ -1,0 +1,21 @@
+// Every kernel of kernels.def, declared; included by the units that define them and by the registry.
+#pragma once
+
+#include <lazuli/backends/cpu/kernels/linear_views.h>
+
+namespace lazuli {
+
+#define LAZULI_LINEAR_QUANTISED(type, isa)                                                                         \
+  void linear_##type##_##isa(const PackedWeightView& weight, const QuantisedRowsView& x, std::int64_t group_begin, \
+                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,       \
+                             std::int64_t y_stride);
+#define LAZULI_LINEAR_REAL(type, isa)                                                                         \
+  void linear_##type##_##isa(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin, \
+                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,  \
+                             std::int64_t y_stride);
+#define LAZULI_QUANTISE_ROWS(isa)                                                                               \
+  void quantise_rows_##isa(const float* x, std::int64_t x_stride, std::int64_t row_begin, std::int64_t row_end, \
+                           const QuantisedRowsView& out);
+#include <lazuli/backends/cpu/kernels.def>
+
+}  // namespace lazuli

@@ -1,0 +1,131 @@
+// Matmul with f32, f16 and bf16 weights and f32 activations, AVX2. A tile is one side (8 outputs) of a group.
+//
+// An output has four sums, one for each column index modulo 4, added as (0 + 1) + (2 + 3) at the end. Products and
+// sums are separate operations: the other levels round in the same places.
+#include <lazuli/backends/cpu/kernels/linear_declarations.h>
+
+#include <immintrin.h>
+
+#define LAZULI_INLINE inline __attribute__((always_inline))
+#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+
+namespace lazuli {
+namespace {
+
+constexpr int side_rows = 8;
+
+struct F32 {
+  static constexpr int bytes = 4;
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column) {
+    return _mm256_load_ps(reinterpret_cast<const float*>(column));
+  }
+};
+
+struct F16 {
+  static constexpr int bytes = 2;
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column) {
+    return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(column)));
+  }
+};
+
+struct BF16 {
+  static constexpr int bytes = 2;
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column) {
+    const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(column));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+  }
+};
+
+// sum[side][r] += the column's weights times the rows' values.
+template <class Type, int rows, int sides>
+LAZULI_INLINE void add_column(const std::uint8_t* column, const float* values, std::int64_t stride,
+                              __m256 (*sum)[rows]) {
+  LAZULI_UNROLL
+  for (int side = 0; side < sides; ++side) {
+    const __m256 weights = Type::load(column + side * side_rows * Type::bytes);
+    LAZULI_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      const __m256 value = _mm256_set1_ps(values[r * stride]);
+      sum[side][r] = _mm256_add_ps(sum[side][r], _mm256_mul_ps(weights, value));
+    }
+  }
+}
+
+// `sides` sides of a group; `first` is the first column's first weight among them, `out` their place in row 0 of a
+// tile result of [rows][16].
+template <class Type, int rows, int sides>
+LAZULI_INLINE void multiply_sides(const std::uint8_t* first, std::int64_t cols, const float* values,
+                                  std::int64_t stride, float* out) {
+  constexpr int column_bytes = packed_group_rows * Type::bytes;
+  __m256 sum[4][sides][rows];
+  LAZULI_UNROLL
+  for (int index = 0; index < 4 * sides * rows; ++index) {
+    sum[index / (sides * rows)][index / rows % sides][index % rows] = _mm256_setzero_ps();
+  }
+  std::int64_t column = 0;
+  for (; column + 4 <= cols; column += 4) {
+    LAZULI_UNROLL
+    for (int part = 0; part < 4; ++part) {
+      add_column<Type, rows, sides>(first + (column + part) * column_bytes, values + column + part, stride, sum[part]);
+    }
+  }
+  LAZULI_UNROLL
+  for (int part = 0; part < 3; ++part) {
+    if (column + part >= cols) break;
+    add_column<Type, rows, sides>(first + (column + part) * column_bytes, values + column + part, stride, sum[part]);
+  }
+  LAZULI_UNROLL
+  for (int index = 0; index < sides * rows; ++index) {
+    const int side = index / rows, r = index % rows;
+    const __m256 total =
+        _mm256_add_ps(_mm256_add_ps(sum[0][side][r], sum[1][side][r]), _mm256_add_ps(sum[2][side][r], sum[3][side][r]));
+    _mm256_storeu_ps(out + r * packed_group_rows + side * side_rows, total);
+  }
+}
+
+template <class Type, int rows>
+void multiply_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
+                   float* y, std::int64_t y_stride) {
+  const std::uint8_t* group = weight.data + index * weight.group_bytes;
+  const float* values = x.values + row * x.stride;
+  float out[rows * packed_group_rows];
+  if constexpr (rows == 1) {
+    multiply_sides<Type, rows, 2>(group, weight.cols, values, x.stride, out);
+  } else {
+    multiply_sides<Type, rows, 1>(group, weight.cols, values, x.stride, out);
+    multiply_sides<Type, rows, 1>(group + side_rows * Type::bytes, weight.cols, values, x.stride, out + side_rows);
+  }
+  const std::int64_t output = index * packed_group_rows;
+  const std::int64_t left = weight.rows - output;
+  const std::int64_t outputs = left < packed_group_rows ? left : packed_group_rows;
+  for (int r = 0; r < rows; ++r) {
+    __builtin_memcpy(y + (row + r) * y_stride + output, out + r * packed_group_rows,
+                     static_cast<unsigned long>(outputs) * sizeof(float));
+  }
+}
+
+template <class Type>
+LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
+                            std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
+                            std::int64_t y_stride) {
+  for (std::int64_t index = group_begin; index < group_end; ++index) {
+    std::int64_t row = row_begin;
+    for (; row + 3 <= row_end; row += 3) multiply_tile<Type, 3>(weight, index, x, row, y, y_stride);
+    for (; row < row_end; ++row) multiply_tile<Type, 1>(weight, index, x, row, y, y_stride);
+  }
+}
+
+}  // namespace
+
+#define LAZULI_DEFINE(type, Type)                                                                            \
+  void linear_##type##_avx2(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin, \
+                            std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,  \
+                            std::int64_t y_stride) {                                                         \
+    multiply<Type>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);                      \
+  }
+LAZULI_DEFINE(f32, F32)
+LAZULI_DEFINE(f16, F16)
+LAZULI_DEFINE(bf16, BF16)
+#undef LAZULI_DEFINE
+
+}  // namespace lazuli

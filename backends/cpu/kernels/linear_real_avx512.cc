@@ -1,0 +1,106 @@
+// Matmul with f32, f16 and bf16 weights and f32 activations, AVX-512.
+//
+// An output has four sums, one for each column index modulo 4, added as (0 + 1) + (2 + 3) at the end. Products and
+// sums are separate operations: the other levels round in the same places.
+#include <lazuli/backends/cpu/kernels/linear_declarations.h>
+
+// GCC 12 takes the deliberately undefined operands inside its own AVX-512 intrinsics for mistakes.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+
+#define LAZULI_INLINE inline __attribute__((always_inline))
+#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+
+namespace lazuli {
+namespace {
+
+struct F32 {
+  static constexpr int bytes = 4;
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column) { return _mm512_load_ps(column); }
+};
+
+struct F16 {
+  static constexpr int bytes = 2;
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column) {
+    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(column)));
+  }
+};
+
+struct BF16 {
+  static constexpr int bytes = 2;
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column) {
+    const __m256i words = _mm256_load_si256(reinterpret_cast<const __m256i*>(column));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+  }
+};
+
+template <class Type, int rows>
+void multiply_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
+                   float* y, std::int64_t y_stride) {
+  constexpr int column_bytes = packed_group_rows * Type::bytes;
+  const std::uint8_t* group = weight.data + index * weight.group_bytes;
+  const float* values = x.values + row * x.stride;
+  __m512 sum[4][rows];
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) sum[0][r] = sum[1][r] = sum[2][r] = sum[3][r] = _mm512_setzero_ps();
+  std::int64_t column = 0;
+  for (; column + 4 <= weight.cols; column += 4) {
+    LAZULI_UNROLL
+    for (int part = 0; part < 4; ++part) {
+      const __m512 weights = Type::load(group + (column + part) * column_bytes);
+      LAZULI_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        const __m512 value = _mm512_set1_ps(values[r * x.stride + column + part]);
+        sum[part][r] = _mm512_add_ps(sum[part][r], _mm512_mul_ps(weights, value));
+      }
+    }
+  }
+  LAZULI_UNROLL
+  for (int part = 0; part < 3; ++part) {
+    if (column + part >= weight.cols) break;
+    const __m512 weights = Type::load(group + (column + part) * column_bytes);
+    LAZULI_UNROLL
+    for (int r = 0; r < rows; ++r) {
+      const __m512 value = _mm512_set1_ps(values[r * x.stride + column + part]);
+      sum[part][r] = _mm512_add_ps(sum[part][r], _mm512_mul_ps(weights, value));
+    }
+  }
+  const std::int64_t output = index * packed_group_rows;
+  const std::int64_t left = weight.rows - output;
+  const auto mask = static_cast<__mmask16>(left < packed_group_rows ? (1 << left) - 1 : 0xffff);
+  LAZULI_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    const __m512 total = _mm512_add_ps(_mm512_add_ps(sum[0][r], sum[1][r]), _mm512_add_ps(sum[2][r], sum[3][r]));
+    _mm512_mask_storeu_ps(y + (row + r) * y_stride + output, mask, total);
+  }
+}
+
+template <class Type>
+LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
+                            std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
+                            std::int64_t y_stride) {
+  for (std::int64_t index = group_begin; index < group_end; ++index) {
+    std::int64_t row = row_begin;
+    for (; row + 6 <= row_end; row += 6) multiply_tile<Type, 6>(weight, index, x, row, y, y_stride);
+    for (; row + 2 <= row_end; row += 2) multiply_tile<Type, 2>(weight, index, x, row, y, y_stride);
+    if (row < row_end) multiply_tile<Type, 1>(weight, index, x, row, y, y_stride);
+  }
+}
+
+}  // namespace
+
+#define LAZULI_DEFINE(type, Type)                                                                              \
+  void linear_##type##_avx512(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin, \
+                              std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,  \
+                              std::int64_t y_stride) {                                                         \
+    multiply<Type>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);                        \
+  }
+LAZULI_DEFINE(f32, F32)
+LAZULI_DEFINE(f16, F16)
+LAZULI_DEFINE(bf16, BF16)
+#undef LAZULI_DEFINE
+
+}  // namespace lazuli

@@ -1,0 +1,148 @@
+// The matmul kernels in plain C++: every host runs them, and the other levels give their bits.
+#include <lazuli/backends/cpu/kernels/linear_declarations.h>
+#include <lazuli/backends/cpu/kernels/packed_dispatch.h>
+
+#include <algorithm>
+
+namespace lazuli {
+namespace {
+
+constexpr int tile_rows = 8;
+
+// One block of a group, decoded for all 16 rows.
+struct DecodedBlock {
+  std::int8_t values[packed_group_rows][packed_block_columns];
+  packed::BlockScale scales[packed_group_rows];
+};
+
+template <class Format>
+void decode(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block, DecodedBlock& out) {
+  for (int lane = 0; lane < packed_group_rows; ++lane) {
+    const packed::BlockSource source = packed::block_source<Format>(weight, group, block, lane);
+    int values[packed_block_columns];
+    Format::values(source, values);
+    for (int column = 0; column < packed_block_columns; ++column) {
+      out.values[lane][column] = static_cast<std::int8_t>(values[column]);
+    }
+    out.scales[lane] = Format::scale(source);
+  }
+}
+
+std::int32_t dot16(const std::int8_t* a, const std::int8_t* b) {
+  std::int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+template <class Format>
+float add_block(float sum, const std::int8_t* w, const packed::BlockScale& scale, const std::int8_t* x, float x_scale,
+                const std::int16_t* half_sums) {
+  const std::int32_t first = dot16(w, x), second = dot16(w + 16, x + 16);
+  if constexpr (Format::planes.halves == packed::Halves::separate) {
+    sum = sum + (scale.scale[0] * x_scale) * static_cast<float>(first);
+    return sum + (scale.scale[1] * x_scale) * static_cast<float>(second);
+  }
+  sum = sum + (scale.scale[0] * x_scale) * static_cast<float>(scale.factor[0] * first + scale.factor[1] * second);
+  if constexpr (Format::planes.minimums) {
+    sum = sum + (scale.minimum * x_scale) * static_cast<float>(half_sums[0] + half_sums[1]);
+  }
+  return sum;
+}
+
+template <class Format>
+void multiply(const PackedWeightView& weight, const QuantisedRowsView& x, std::int64_t group_begin,
+              std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y, std::int64_t y_stride) {
+  DecodedBlock decoded;
+  for (std::int64_t index = group_begin; index < group_end; ++index) {
+    const std::uint8_t* group = weight.data + index * weight.group_bytes;
+    const std::int64_t first_output = index * packed_group_rows;
+    const std::int64_t outputs = std::min<std::int64_t>(packed_group_rows, weight.rows - first_output);
+    for (std::int64_t first_row = row_begin; first_row < row_end; first_row += tile_rows) {
+      const std::int64_t rows = std::min<std::int64_t>(tile_rows, row_end - first_row);
+      float sums[tile_rows][packed_group_rows] = {};
+      for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
+        decode<Format>(weight, group, block, decoded);
+        for (std::int64_t tile_row = 0; tile_row < rows; ++tile_row) {
+          const std::int64_t row = first_row + tile_row;
+          for (int lane = 0; lane < packed_group_rows; ++lane) {
+            sums[tile_row][lane] = add_block<Format>(sums[tile_row][lane], decoded.values[lane], decoded.scales[lane],
+                                                     x.values + row * x.value_stride + block * packed_block_columns,
+                                                     x.scales[row * x.scale_stride + block],
+                                                     x.half_sums + row * x.half_sum_stride + 2 * block);
+          }
+        }
+      }
+      for (std::int64_t tile_row = 0; tile_row < rows; ++tile_row) {
+        std::copy_n(sums[tile_row], outputs, y + (first_row + tile_row) * y_stride + first_output);
+      }
+    }
+  }
+}
+
+struct F32 {
+  static constexpr int bytes = 4;
+  static float load(const std::uint8_t* data) { return std::bit_cast<float>(packed::load32(data)); }
+};
+
+struct F16 {
+  static constexpr int bytes = 2;
+  static float load(const std::uint8_t* data) { return packed::load_f16(data, 0); }
+};
+
+struct BF16 {
+  static constexpr int bytes = 2;
+  static float load(const std::uint8_t* data) {
+    return bf16_to_f32(static_cast<std::uint16_t>(data[0] | data[1] << 8));
+  }
+};
+
+// Four sums an output, one for each column index modulo 4.
+template <class Type>
+void multiply_real(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
+                   std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
+                   std::int64_t y_stride) {
+  for (std::int64_t index = group_begin; index < group_end; ++index) {
+    const std::uint8_t* group = weight.data + index * weight.group_bytes;
+    const std::int64_t first_output = index * packed_group_rows;
+    const std::int64_t outputs = std::min<std::int64_t>(packed_group_rows, weight.rows - first_output);
+    for (std::int64_t row = row_begin; row < row_end; ++row) {
+      float sums[4][packed_group_rows] = {};
+      for (std::int64_t column = 0; column < weight.cols; ++column) {
+        const std::uint8_t* words = group + column * packed_group_rows * Type::bytes;
+        const float value = x.values[row * x.stride + column];
+        float* sum = sums[column % 4];
+        for (int lane = 0; lane < packed_group_rows; ++lane) {
+          sum[lane] = sum[lane] + Type::load(words + lane * Type::bytes) * value;
+        }
+      }
+      for (std::int64_t lane = 0; lane < outputs; ++lane) {
+        y[row * y_stride + first_output + lane] = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+#define LAZULI_DEFINE(function, type_name, Template, Rows)                                                         \
+  void linear_##type_name##_scalar(const PackedWeightView& weight, const Rows& x, std::int64_t group_begin,        \
+                                   std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y, \
+                                   std::int64_t y_stride) {                                                        \
+    function<Template>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);                        \
+  }
+LAZULI_DEFINE(multiply, q4_0, packed::Q4_0, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q4_1, packed::Q4_1, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q5_0, packed::Q5_0, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q5_1, packed::Q5_1, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q8_0, packed::Q8_0, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q4_k, packed::Q4_K, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q5_k, packed::Q5_K, QuantisedRowsView)
+LAZULI_DEFINE(multiply, q6_k, packed::Q6_K, QuantisedRowsView)
+LAZULI_DEFINE(multiply, mxfp4, packed::Mxfp4, QuantisedRowsView)
+LAZULI_DEFINE(multiply, nvfp4, packed::Nvfp4, QuantisedRowsView)
+LAZULI_DEFINE(multiply_real, f32, F32, RealRowsView)
+LAZULI_DEFINE(multiply_real, f16, F16, RealRowsView)
+LAZULI_DEFINE(multiply_real, bf16, BF16, RealRowsView)
+#undef LAZULI_DEFINE
+
+}  // namespace lazuli

@@ -1,0 +1,64 @@
+// What the matmul kernels see: plain structs over memory somebody else owns.
+//
+// Instruction-set units include this header, so it holds no inline code and no std:: types: the linker keeps one copy
+// of an inline function, and that copy could be the one compiled for a CPU the host is not.
+#pragma once
+
+#include <cstdint>
+
+namespace lazuli {
+
+inline constexpr int packed_group_rows = 16;      // weight rows interleaved into one group
+inline constexpr int packed_block_columns = 32;   // columns that share one activation scale
+inline constexpr int packed_super_columns = 256;  // columns that share the f16 scales of the k formats
+
+// Packed weights W[rows, cols]. A group of 16 rows is `group_bytes` long (a multiple of 64) and holds three planes,
+// each ordered by column: quants at 0, block scales at `scales_offset`, super-block scales at `super_offset`.
+// packed_planes.h describes them. Rows past the end of the last group are zero.
+struct PackedWeightView {
+  const std::uint8_t* data;  // 64-byte aligned
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t group_bytes;
+  std::int64_t scales_offset;
+  std::int64_t super_offset;
+};
+
+// Activations X[rows, cols] in blocks of 32 columns: x = scale * value. Row strides are in elements, of at least the
+// row's length rounded up to 64 bytes; the padding is readable and its contents do not matter.
+struct QuantisedRowsView {
+  std::int8_t* values;      // [rows, cols], in -127..127
+  float* scales;            // [rows, cols / 32]
+  std::int16_t* half_sums;  // [rows, cols / 16]: sums of 16 values, for weights with an offset or a minimum
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t value_stride;
+  std::int64_t scale_stride;
+  std::int64_t half_sum_stride;
+};
+
+// Activations X[rows, cols] in f32, for weights of the plain types.
+struct RealRowsView {
+  const float* values;
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t stride;  // elements
+};
+
+// y[row * y_stride + output] = sum over columns of x[row, column] * w[output, column], for the rows
+// [row_begin, row_end) of x and the outputs of the weight groups [group_begin, group_end).
+// Every element is computed by itself, in an order its columns alone decide: any split gives the same bits.
+using LinearQuantised = void (*)(const PackedWeightView& weight, const QuantisedRowsView& x, std::int64_t group_begin,
+                                 std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
+                                 std::int64_t y_stride);
+using LinearReal = void (*)(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
+                            std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
+                            std::int64_t y_stride);
+
+// Rows [row_begin, row_end) of x (row stride in elements) to int8. Each block of 32 has the scale d = max|x| / 127 and
+// values x * (127 / max|x|) rounded to nearest, ties to even. A block whose largest magnitude is below 2^-119 is zero;
+// one that holds a NaN or an infinity has the scale NaN and the values zero, so that every output it reaches is NaN.
+using QuantiseRows = void (*)(const float* x, std::int64_t x_stride, std::int64_t row_begin, std::int64_t row_end,
+                              const QuantisedRowsView& out);
+
+}  // namespace lazuli

@@ -1,0 +1,256 @@
+#include <lazuli/backends/cpu/lowering.h>
+#include <lazuli/graph/scalar_value.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace lazuli::cpu {
+
+Lowering::Lowering(const Graph& graph, std::span<const bool> donated, const Tools& tools)
+    : graph_(graph), donated_(donated), tools_(tools) {}
+
+Lowered Lowering::lower() {
+  result_.scheduled.phase = graph_.phase;
+  result_.outputs.resize(graph_.outputs.size());
+  find_roots();
+  // A value that is a result of the graph, and no view of other memory, is computed where the caller wants it.
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    const GraphNode& producer = graph_.node(graph_.outputs[i]);
+    if (!is_view(producer.op) && !is_leaf(producer.op)) output_index_.try_emplace(graph_.outputs[i], static_cast<int>(i));
+  }
+  for (std::size_t id = 0; id < graph_.nodes.size(); ++id) lower_node(static_cast<std::int32_t>(id));
+  finish_outputs();
+  return std::move(result_);
+}
+
+void Lowering::find_roots() {
+  constexpr std::int64_t forever = std::numeric_limits<std::int64_t>::max();
+  root_.resize(graph_.nodes.size());
+  last_read_.assign(graph_.nodes.size(), -1);
+  for (std::size_t id = 0; id < graph_.nodes.size(); ++id) {
+    const GraphNode& current = graph_.nodes[id];
+    const bool shares = is_view(current.op);
+    root_[id] = shares ? root_[static_cast<std::size_t>(current.inputs[0].node)] : static_cast<std::int32_t>(id);
+    if (shares) continue;
+    for (ValueId input : current.inputs)
+      last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(input.node)])] = static_cast<std::int64_t>(id);
+  }
+  for (ValueId output : graph_.outputs) last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(output.node)])] = forever;
+}
+
+std::int64_t Lowering::last_reader_of_root(ValueId value) const {
+  return last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(value.node)])];
+}
+
+void Lowering::lower_node(std::int32_t id) {
+  const GraphNode& current = node(id);
+  if (is_leaf(current.op)) return lower_leaf(id);
+  if (is_view(current.op)) return lower_view(id);
+  if (is_elementwise(current.op) || current.op == Op::fused || current.op == Op::rms_norm) return lower_loop(id);
+  if (is_reduction(current.op)) return lower_reduction(id);
+  switch (current.op) {
+    case Op::softmax: return lower_softmax(id);
+    case Op::linear: return lower_linear(id);
+    case Op::matmul: return lower_matmul(id);
+    case Op::concatenate: return lower_concatenate(id);
+    case Op::slice_update: return lower_slice_update(id);
+    case Op::take: return lower_take(id);
+    case Op::gather: return lower_gather(id);
+    case Op::rope: return lower_rope(id);
+    case Op::attention: return lower_attention(id);
+    case Op::argmax: return lower_argmax(id);
+    case Op::top_k: return lower_top_k(id);
+    default: reject(id, "the cpu backend has no kernel for it");
+  }
+}
+
+void Lowering::reject(std::int32_t id, const std::string& why) const {
+  const GraphNode& current = node(id);
+  std::string operands;
+  for (ValueId input : current.inputs) operands += (operands.empty() ? "" : ", ") + to_string(graph_.type(input));
+  throw CompileError(fmt::format("cpu: %{} {}({}): {}{}", id, current.name(), operands, why, Scope::where(current.scope)));
+}
+
+void Lowering::lower_leaf(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const Type& type = current.types[0];
+  if (current.op == Op::input) {
+    const int buffer = add_buffer(BufferKind::input, type, current.label);
+    result_.buffers[static_cast<std::size_t>(buffer)].index = static_cast<int>(current.as<InputAttrs>().index);
+    set_view({id, 0}, whole_buffer(buffer, type));
+  } else if (current.op == Op::constant || current.op == Op::scalar) {
+    if (current.op == Op::constant && !current.constant) reject(id, "the constant has no data");
+    set_view({id, 0}, whole_buffer(add_constant(constant_data({id, 0}), type, current.label), type));
+  } else {
+    lower_generator(id);
+  }
+}
+
+void Lowering::lower_view(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const View& source = view(current.inputs[0]);
+  std::optional<View> result = apply_view(current.op, current.attrs, source);
+  if (!result) result = apply_view(current.op, current.attrs, copy_to_contiguous(source, id));
+  set_view({id, 0}, std::move(*result));
+}
+
+int Lowering::add_buffer(BufferKind kind, Type type, std::string name) {
+  BufferInfo buffer;
+  buffer.kind = kind;
+  buffer.bytes = type.bytes();
+  buffer.type = std::move(type);
+  buffer.name = std::move(name);
+  result_.buffers.push_back(std::move(buffer));
+  producer_.push_back(-1);
+  return static_cast<int>(result_.buffers.size()) - 1;
+}
+
+int Lowering::add_scratch(std::int64_t bytes, std::string name) {
+  return add_buffer(BufferKind::arena, {DType::u8, {bytes}}, std::move(name));
+}
+
+int Lowering::add_constant(BufferRef data, Type type, std::string name) {
+  const int buffer = add_buffer(BufferKind::constant, std::move(type), std::move(name));
+  result_.buffers[static_cast<std::size_t>(buffer)].constant = std::move(data);
+  return buffer;
+}
+
+View Lowering::new_array(Type type, std::string name) {
+  return whole_buffer(add_buffer(BufferKind::arena, type, std::move(name)), type);
+}
+
+View Lowering::result_view(std::int32_t id, std::int32_t output) {
+  const Type& type = node(id).types[static_cast<std::size_t>(output)];
+  const auto found = output_index_.find({id, output});
+  const bool is_output = found != output_index_.end();
+  const int buffer =
+      add_buffer(is_output ? BufferKind::output : BufferKind::arena, type, fmt::format("%{} {}", id, node(id).name()));
+  if (is_output) {
+    result_.buffers[static_cast<std::size_t>(buffer)].index = found->second;
+    result_.outputs[static_cast<std::size_t>(found->second)].bytes = type.bytes();
+  }
+  View result = whole_buffer(buffer, type);
+  set_view({id, output}, result);
+  return result;
+}
+
+const View& Lowering::view(ValueId value) const {
+  const auto found = views_.find(value);
+  if (found == views_.end()) fail_internal("value %{}.{} is read before it is lowered", value.node, value.output);
+  return found->second;
+}
+
+View Lowering::copy_to_contiguous(const View& source, std::int32_t id) {
+  const View copy = new_array({source.dtype, source.shape}, fmt::format("%{} contiguous", id));
+  lower_copy(id, source, copy);
+  return copy;
+}
+
+View Lowering::contiguous_input(std::int32_t id, std::size_t operand) {
+  const View& source = view(node(id).inputs[operand]);
+  return source.contiguous() ? source : copy_to_contiguous(source, id);
+}
+
+View Lowering::converted_input(std::int32_t id, std::size_t operand, DType dtype) {
+  const View& source = view(node(id).inputs[operand]);
+  if (source.dtype == dtype) return contiguous_input(id, operand);
+  const View converted = new_array({dtype, source.shape}, fmt::format("%{} {}", id, to_string(dtype)));
+  lower_copy(id, source, converted);
+  return converted;
+}
+
+// Inputs and constants enter the scheduled graph when a step first reads them.
+std::int32_t Lowering::scheduled_producer(int buffer) {
+  std::int32_t& producer = producer_[static_cast<std::size_t>(buffer)];
+  if (producer >= 0) return producer;
+  const BufferInfo& info = result_.buffers[static_cast<std::size_t>(buffer)];
+  GraphNode leaf;
+  leaf.op = info.kind == BufferKind::input ? Op::input : Op::constant;
+  if (leaf.op == Op::input)
+    leaf.attrs = InputAttrs{info.index};
+  else
+    leaf.attrs = NoAttrs{};
+  leaf.types = {info.type};
+  leaf.label = info.name;
+  producer = result_.scheduled.add(std::move(leaf)).node;
+  return producer;
+}
+
+Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads,
+                         std::vector<int> writes) {
+  const GraphNode& source = node(id);
+  const bool same_op = name == source.name();
+  GraphNode scheduled;
+  scheduled.op = same_op ? source.op : Op::fused;
+  scheduled.attrs = same_op ? source.attrs : Attrs(FusedAttrs{std::string(name)});
+  scheduled.scope = source.scope;
+  scheduled.from = source.from;
+  scheduled.body = same_op ? source.body : nullptr;
+  Step step;
+  for (int buffer : reads) {
+    scheduled.inputs.push_back({scheduled_producer(buffer), 0});
+    step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
+  }
+  for (int buffer : writes) {
+    scheduled.types.push_back(result_.buffers[static_cast<std::size_t>(buffer)].type);
+    step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
+  }
+  step.node = result_.scheduled.add(std::move(scheduled)).node;
+  for (int buffer : writes) producer_[static_cast<std::size_t>(buffer)] = step.node;
+  step.kernel = std::move(kernel);
+  step.reads = std::move(reads);
+  step.writes = std::move(writes);
+  result_.steps.push_back(std::move(step));
+  return result_.steps.back();
+}
+
+BufferRef Lowering::constant_data(ValueId value) const {
+  const GraphNode& current = graph_.node(value);
+  if (current.op == Op::constant) return current.constant;
+  const auto& [number, dtype] = current.as<ScalarAttrs>();
+  BufferRef data = Buffer::allocate(8);
+  store_scalar(number, dtype, data->data());
+  return data;
+}
+
+void Lowering::finish_outputs() {
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    const ValueId value = graph_.outputs[i];
+    OutputPlacement& placement = result_.outputs[i];
+    const Type& type = graph_.type(value);
+    const View& source = view(value);
+    const BufferInfo& buffer = result_.buffers[static_cast<std::size_t>(source.buffer)];
+    placement.bytes = type.bytes();
+    const bool whole = source.offset == 0 && source.contiguous() && buffer.bytes == type.bytes();
+    if (whole && buffer.kind == BufferKind::output && buffer.index == static_cast<int>(i)) continue;
+    if (whole && buffer.kind == BufferKind::input && donated_[static_cast<std::size_t>(buffer.index)]) {
+      const bool taken = std::any_of(result_.outputs.begin(), result_.outputs.end(), [&](const OutputPlacement& other) {
+        return other.donated_input == buffer.index;
+      });
+      if (!taken) {
+        placement.donated_input = buffer.index;
+        continue;
+      }
+    }
+    const int copy = add_buffer(BufferKind::output, type, fmt::format("result {}", i));
+    result_.buffers[static_cast<std::size_t>(copy)].index = static_cast<int>(i);
+    lower_copy(value.node, source, whole_buffer(copy, type));
+  }
+  finish_scheduled();
+}
+
+void Lowering::finish_scheduled() {
+  result_.scheduled.output_names = graph_.output_names;
+  for (std::size_t i = 0; i < result_.outputs.size(); ++i)
+    for (std::size_t buffer = 0; buffer < result_.buffers.size(); ++buffer) {
+      const BufferInfo& info = result_.buffers[buffer];
+      const bool is_result = info.kind == BufferKind::output && info.index == static_cast<int>(i);
+      const bool is_donated = info.kind == BufferKind::input && info.index == result_.outputs[i].donated_input;
+      if (is_result || is_donated) {
+        result_.scheduled.outputs.push_back({scheduled_producer(static_cast<int>(buffer)), 0});
+        break;
+      }
+    }
+}
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,111 @@
+// Lowering: a finished graph becomes buffers and steps. Views dissolve into strides, each remaining node into the kernel
+// launches that compute it.
+#pragma once
+
+#include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/jit/loop_kernel.h>
+#include <lazuli/backends/cpu/options.h>
+#include <lazuli/backends/cpu/step.h>
+#include <lazuli/backends/cpu/weight_store.h>
+
+#include <map>
+#include <span>
+
+namespace lazuli::cpu {
+
+// What lowering uses of the backend.
+struct Tools {
+  LoopCompiler& loops;
+  WeightStore& weights;
+  Executor& executor;
+  Isa isa;
+  Precision precision;
+};
+
+struct Lowered {
+  std::vector<BufferInfo> buffers;
+  std::vector<Step> steps;
+  Graph scheduled;
+  std::vector<OutputPlacement> outputs;
+  std::vector<int> written_inputs;
+  // Kept alive by the program: weights whose memory the buffers refer to.
+  std::vector<std::shared_ptr<const StoredWeight>> weights;
+};
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, std::span<const bool> donated, const Tools& tools);
+  // Throws a CompileError that names the node no kernel takes.
+  Lowered lower();
+
+ private:
+  // Graph walking (lowering.cc)
+  void lower_node(std::int32_t id);
+  void lower_view(std::int32_t id);
+  void lower_leaf(std::int32_t id);
+  void finish_outputs();
+  void finish_scheduled();
+  std::int64_t last_reader_of_root(ValueId value) const;
+  void find_roots();
+
+  // Memory
+  int add_buffer(BufferKind kind, Type type, std::string name);
+  int add_scratch(std::int64_t bytes, std::string name);
+  int add_constant(BufferRef data, Type type, std::string name);
+  View new_array(Type type, std::string name);
+  // The buffer for result `output` of a node: the caller's memory where the value is a result of the graph.
+  View result_view(std::int32_t id, std::int32_t output = 0);
+  const View& view(ValueId value) const;
+  void set_view(ValueId value, View view) { views_[value] = std::move(view); }
+  View contiguous_input(std::int32_t id, std::size_t operand);  // copies where memory is strided
+  View copy_to_contiguous(const View& source, std::int32_t id);
+  View converted_input(std::int32_t id, std::size_t operand, DType dtype);  // contiguous and of this dtype
+  BufferRef constant_data(ValueId value) const;
+
+  // Steps
+  Step& add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads, std::vector<int> writes);
+  const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
+  [[noreturn]] void reject(std::int32_t id, const std::string& why) const;
+
+  // loop_steps.cc: elementwise, reductions, fused bodies, copies
+  void lower_loop(std::int32_t id);
+  void lower_reduction(std::int32_t id);
+  void lower_softmax(std::int32_t id);
+  void lower_body(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results);
+  void lower_copy(std::int32_t id, const View& source, const View& target);
+
+  // linear_steps.cc
+  void lower_linear(std::int32_t id);
+  void lower_linear_packed(std::int32_t id, const View& x, const View& y, ValueId weight);
+  void lower_linear_f32(std::int32_t id, const View& x, const View& y, const View& weight);
+  void lower_matmul(std::int32_t id);
+  int quantised_rows_of(std::int32_t id, const View& x);
+
+  // move_steps.cc
+  void lower_concatenate(std::int32_t id);
+  void lower_slice_update(std::int32_t id);
+  void lower_take(std::int32_t id);
+  void lower_gather(std::int32_t id);
+  void lower_generator(std::int32_t id);  // iota, random
+
+  // sequence_steps.cc
+  void lower_rope(std::int32_t id);
+  void lower_attention(std::int32_t id);
+  void lower_argmax(std::int32_t id);
+  void lower_top_k(std::int32_t id);
+
+  std::int32_t scheduled_producer(int buffer);
+
+  const Graph& graph_;
+  std::span<const bool> donated_;
+  const Tools& tools_;
+  Lowered result_;
+  std::map<ValueId, View> views_;
+  std::vector<std::int32_t> producer_;          // of each buffer: the scheduled node that wrote it last, or -1
+  std::map<ValueId, int> output_index_;         // values written straight into a result
+  std::map<std::pair<int, std::int64_t>, int> quantised_;  // (buffer, offset) of x -> its int8 rows
+  std::vector<std::int32_t> root_;              // the node whose memory a node's value lives in
+  std::vector<std::int64_t> last_read_;         // of each root: the last node that reads its memory
+};
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,21 @@
+// What the CPU backend is told once, when a session makes it.
+#pragma once
+
+#include <lazuli/backends/cpu/isa.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace lazuli {
+
+// The arithmetic of matmuls with quantised weights. Activations are f32 either way.
+enum class Precision : std::uint8_t {
+  fast,  // int8 activations in blocks of 32 against the quantised weights
+  f32,   // weights dequantised to f32, OpenBLAS
+};
+
+std::string_view to_string(Precision precision);
+std::optional<Precision> parse_precision(std::string_view name);
+
+}  // namespace lazuli

@@ -1,0 +1,52 @@
+// Weights packed for the matmul kernels, and the int8 activations that meet them there.
+//
+// Packing changes where bits are, never what they say: unpack_row gives exactly the floats of dequantise() on the
+// file's blocks (a zero may lose its sign). The size is that of the file's blocks, up to 3 % more for k types, plus
+// padding to 16 rows. kernels/packed_planes.h describes the layout.
+#pragma once
+
+#include <lazuli/backends/cpu/kernels/linear_views.h>
+#include <lazuli/graph/buffer.h>
+#include <lazuli/graph/dtype.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lazuli {
+
+struct PackedWeight {
+  DType source;
+  std::int64_t rows;
+  std::int64_t cols;
+  BufferRef data;
+
+  std::int64_t groups() const { return (rows + packed_group_rows - 1) / packed_group_rows; }
+};
+
+// Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, block-quantised
+// types with whole blocks.
+bool can_pack(DType dtype, std::int64_t cols);
+
+// Bytes of the packed form. Throws Error where can_pack is false or rows < 0.
+std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols);
+
+// A weight with its memory allocated and nothing in it yet. Throws as packed_bytes does.
+PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols);
+
+// Packs the groups [group_begin, group_end), 16 rows each. `source` is the first byte of row 0 of the whole weight.
+// Ranges that do not overlap may be packed by several threads at once.
+void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group_begin, std::int64_t group_end);
+
+// Writes row `row` of 0..rows-1, `cols` floats.
+void unpack_row(const PackedWeight& weight, std::int64_t row, float* out);
+// Writes the rows [row_begin, row_end), contiguous.
+void unpack_rows(const PackedWeight& weight, std::int64_t row_begin, std::int64_t row_end, float* out);
+
+PackedWeightView view(const PackedWeight& weight);
+
+// Bytes a QuantisedRowsView of this size needs; `cols` is a multiple of 32.
+std::size_t quantised_rows_bytes(std::int64_t rows, std::int64_t cols);
+// Lays the view over `memory`, aligned to 64 bytes and quantised_rows_bytes(rows, cols) long.
+QuantisedRowsView quantised_rows(void* memory, std::int64_t rows, std::int64_t cols);
+
+}  // namespace lazuli

@@ -1,0 +1,158 @@
+// Ops along the sequence and over long rows: rope, attention, argmax, top_k.
+#include <lazuli/backends/cpu/kernels/argmax.h>
+#include <lazuli/backends/cpu/kernels/attention.h>
+#include <lazuli/backends/cpu/kernels/rope.h>
+#include <lazuli/backends/cpu/lowering.h>
+#include <lazuli/graph/scalar_value.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace lazuli::cpu {
+
+void Lowering::lower_rope(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const auto& attrs = current.as<RopeAttrs>();
+  const View x = contiguous_input(id, 0), positions = contiguous_input(id, 1);
+  const View target = result_view(id);
+  const std::int64_t rows = x.shape[0], heads = x.shape[1], width = x.shape[2];
+  const std::int64_t pairs = attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs;
+  std::vector<int> reads{x.buffer, positions.buffer};
+  const float* factors = nullptr;
+  if (current.inputs.size() == 3) {
+    const GraphNode& constant = graph_.node(current.inputs[2]);
+    if (constant.op != Op::constant) reject(id, "frequency factors must be a constant");
+    factors = constant.constant->as<float>();
+  }
+  std::vector<float> frequencies = make_inverse_frequencies(width, attrs.base, attrs.scale, pairs, factors);
+  Step& step = add_step(id, current.name(), "rope", std::move(reads), {target.buffer});
+  step.units = rows;
+  step.split = x.elements() >= 16 * 1024;
+  step.run = [=, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const RopeArguments call{memory.as<const float>(x), memory.as<float>(target), heads, width, heads * width, heads * width,
+                             memory.as<const std::int32_t>(positions), frequencies.data(), pairs};
+    rope_rows(call, begin, end);
+  };
+}
+
+void Lowering::lower_attention(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const auto& attrs = current.as<AttentionAttrs>();
+  const View q = contiguous_input(id, 0), k = contiguous_input(id, 1), v = contiguous_input(id, 2);
+  const View positions = contiguous_input(id, 3), length = contiguous_input(id, 4);
+  const View target = result_view(id);
+  AttentionArguments arguments{};
+  arguments.rows = q.shape[0];
+  arguments.heads = q.shape[1];
+  arguments.width = q.shape[2];
+  arguments.capacity = k.shape[0];
+  arguments.kv_heads = k.shape[1];
+  arguments.window = attrs.window;
+  arguments.scale = static_cast<float>(attrs.scale);
+  arguments.q_stride = arguments.out_stride = arguments.heads * arguments.width;
+  arguments.k_stride = arguments.v_stride = arguments.kv_heads * arguments.width;
+  arguments.cache = attention_cache(k.dtype);
+  arguments.length = arguments.capacity;
+  const AttentionKernel* kernel = find_attention_kernel(tools_.isa);
+  const auto scratch_floats = static_cast<std::int64_t>((attention_scratch_floats(arguments) + 15) / 16 * 16);
+  const int scratch = add_scratch(scratch_floats * 4 * tools_.executor.size(), fmt::format("%{} scratch", id));
+  if (q.elements() == 0) return;
+
+  Step& step = add_step(id, current.name(), kernel->name, {q.buffer, k.buffer, v.buffer, positions.buffer, length.buffer},
+                        {target.buffer});
+  step.writes.push_back(scratch);
+  step.units = attention_units(arguments);
+  step.split = step.units > 1;
+  step.run = [=, run = kernel->run](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+    AttentionArguments call = arguments;
+    call.q = memory.as<const float>(q);
+    call.k = memory.at(k);
+    call.v = memory.at(v);
+    call.out = memory.as<float>(target);
+    call.positions = memory.as<const std::int32_t>(positions);
+    call.length = *memory.as<const std::int32_t>(length);
+    run(call, begin, end, reinterpret_cast<float*>(memory.base(scratch)) + worker * scratch_floats);
+  };
+}
+
+void Lowering::lower_argmax(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const std::int64_t axis = current.as<AxisAttrs>().axis;
+  View source = view(current.inputs[0]);
+  Dims permutation(source.shape.size());
+  std::iota(permutation.begin(), permutation.end(), 0);
+  permutation.erase(permutation.begin() + axis);
+  permutation.push_back(axis);
+  source = *apply_view(Op::transpose, TransposeAttrs{permutation}, source);
+  if (source.dtype != DType::f32 || !source.contiguous()) {
+    // Other dtypes keep their order in f32 (i64 past 2^24 excepted, which no index needs).
+    const View copy = new_array({DType::f32, source.shape}, fmt::format("%{} f32", id));
+    lower_copy(id, source, copy);
+    source = copy;
+  }
+  const View target = result_view(id);
+  const std::int64_t columns = source.shape.back(), rows = target.elements();
+  const int workers = tools_.executor.size();
+  // Long rows divide into one range a worker; what they found meets in `partial`.
+  const bool by_range = rows < workers && columns >= 64 * 1024;
+  const std::int64_t ranges = by_range ? workers : 1;
+  const View partial = by_range ? new_array({DType::u8, {rows * ranges * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax") : target;
+
+  Step& step = add_step(id, current.name(), "argmax", {source.buffer}, {partial.buffer});
+  step.units = rows * ranges;
+  step.split = rows * columns >= 32 * 1024;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t row = unit / ranges, range = unit % ranges;
+      const Best best = argmax_range(memory.as<const float>(source) + row * columns, columns * range / ranges,
+                                     columns * (range + 1) / ranges);
+      if (by_range)
+        memory.as<Best>(partial)[unit] = best;
+      else
+        memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
+    }
+  };
+  if (!by_range) return;
+  Step& combine_step = add_step(id, "argmax_combine", "argmax_combine", {partial.buffer}, {target.buffer});
+  combine_step.units = rows;
+  combine_step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      Best best = memory.as<Best>(partial)[row * ranges];
+      for (std::int64_t range = 1; range < ranges; ++range) best = combine(best, memory.as<Best>(partial)[row * ranges + range]);
+      memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
+    }
+  };
+}
+
+void Lowering::lower_top_k(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const View source = contiguous_input(id, 0);
+  const View values = result_view(id, 0), indices = result_view(id, 1);
+  const std::int64_t columns = source.shape.back(), k = current.as<TopKAttrs>().k;
+  const std::int64_t rows = columns > 0 ? source.elements() / columns : 0;
+  if (rows == 0) return;
+  Step& step = add_step(id, current.name(), "top_k", {source.buffer}, {values.buffer, indices.buffer});
+  step.units = rows;
+  step.split = rows * columns >= 16 * 1024;
+  const auto element = info(source.dtype).block_bytes;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    std::vector<double> keys(static_cast<std::size_t>(columns));
+    std::vector<std::int32_t> order(static_cast<std::size_t>(columns));
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::byte* x = memory.at(source) + row * columns * element;
+      for (std::int64_t i = 0; i < columns; ++i) keys[static_cast<std::size_t>(i)] = load_scalar(source.dtype, x + i * element);
+      std::iota(order.begin(), order.end(), 0);
+      std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](std::int32_t a, std::int32_t b) {
+        const double left = keys[static_cast<std::size_t>(a)], right = keys[static_cast<std::size_t>(b)];
+        return left > right || (left == right && a < b);
+      });
+      for (std::int64_t i = 0; i < k; ++i) {
+        const std::int32_t index = order[static_cast<std::size_t>(i)];
+        store_scalar(keys[static_cast<std::size_t>(index)], source.dtype, memory.at(values) + (row * k + i) * element);
+        memory.as<std::int32_t>(indices)[row * k + i] = index;
+      }
+    }
+  };
+}
+
+}  // namespace lazuli::cpu

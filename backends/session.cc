@@ -1,0 +1,182 @@
+#include <lazuli/backends/cpu/cpu_backend.h>
+#include <lazuli/backends/cpu/threads.h>
+#include <lazuli/backends/reference/reference.h>
+#include <lazuli/backends/session.h>
+
+#include <lazuli/graph/event.h>
+#include <lazuli/passes/fold_constants.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace lazuli {
+namespace {
+
+std::unique_ptr<Backend> make_backend(const SessionOptions& options, Executor& executor) {
+  if (options.backend == "reference") return make_reference_backend();
+  if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
+  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), options.on_weight});
+}
+
+}  // namespace
+
+Session::Session(SessionOptions options)
+    : options_(std::move(options)), fusion_(FusionChoice::parse(options_.fusion)), current_(*this) {
+  if (options_.threads < 0) fail("threads: {} given, expected 0 (the usable cores) or more", options_.threads);
+  if (options_.executor == nullptr)
+    own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
+  executor_ = options_.executor ? options_.executor : own_executor_.get();
+  backend_ = make_backend(options_, *executor_);
+  cpu_ = dynamic_cast<CpuBackend*>(backend_.get());
+  folded_ = std::make_shared<FoldCache>();
+}
+
+Session::~Session() { synchronize(); }
+
+int Session::threads() const { return executor_->size(); }
+
+SessionStatistics Session::statistics() const {
+  const std::lock_guard lock(mutex_);
+  SessionStatistics statistics;
+  statistics.programs = static_cast<std::int64_t>(programs_.size());
+  if (cpu_) {
+    statistics.loops = cpu_->compiled_loops();
+    statistics.arena_bytes = cpu_->arena_bytes();
+    statistics.weight_bytes = cpu_->weight_bytes();
+  }
+  return statistics;
+}
+
+std::vector<BufferRef> Session::evaluate_constants(const Graph& graph) {
+  const std::unique_ptr<Program> program = backend_->compile(graph, {});
+  std::vector<BufferRef> results;
+  for (const OutputPlacement& output : program->outputs())
+    results.push_back(Buffer::allocate(static_cast<std::size_t>(output.bytes)));
+  program->execute({}, results);
+  return results;
+}
+
+std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<const bool> donated) {
+  auto compiled = std::make_shared<CompiledGraph>();
+  compiled->built = graph;
+  PassContext context;
+  context.supports = [this](Op op, const Attrs& attrs, std::span<const Type> operands) {
+    return backend_->supports(op, attrs, operands);
+  };
+  context.evaluate = [this](const Graph& constants) { return evaluate_constants(constants); };
+  context.note = options_.on_verdict;
+  context.folded = folded_;
+  PipelineOptions pipeline;
+  context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };
+  pipeline.verify = pipeline.verify || options_.verify;
+  pipeline.after_pass = options_.on_pass;
+  compiled->fused = run_pipeline(graph, context, pipeline);
+  compiled->program = backend_->compile(compiled->fused, donated);
+  return compiled;
+}
+
+std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const bool> donated) {
+  std::string key = structural_key(graph);
+  for (bool given : donated) key.push_back(given ? '1' : '0');
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = programs_.find(key);
+    if (found != programs_.end()) return found->second;
+  }
+  std::shared_ptr<CompiledGraph> compiled = compile(graph, donated);
+  const std::lock_guard lock(mutex_);
+  return programs_.try_emplace(std::move(key), std::move(compiled)).first->second;
+}
+
+// One run: its operands, its results, and the event that ends it. Keeps everything alive until then.
+struct Session::Run {
+  std::shared_ptr<CompiledGraph> compiled;
+  std::vector<Operand> operands;
+  std::vector<BufferRef> inputs, outputs;
+  // Donated memory that was not ours to take is copied before the program writes to it.
+  std::vector<std::pair<BufferRef, BufferRef>> copies;
+  Event done;
+
+  void execute(Profile* profile) {
+    try {
+      for (const Operand& operand : operands)
+        if (operand.value.ready) operand.value.ready->wait();
+      for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
+      compiled->program->execute(inputs, outputs, profile);
+      done.signal();
+    } catch (...) {
+      done.fail(std::current_exception());
+    }
+  }
+};
+
+Session::Run Session::make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands) {
+  Run run;
+  run.compiled = std::static_pointer_cast<CompiledGraph>(executable);
+  run.operands = std::move(operands);
+  for (const Operand& operand : run.operands) run.inputs.push_back(operand.value.buffer);
+  for (int written : run.compiled->program->written_inputs()) {
+    BufferRef& input = run.inputs[static_cast<std::size_t>(written)];
+    if (input->owned() && std::count(run.inputs.begin(), run.inputs.end(), input) == 1) continue;
+    const BufferRef copy = Buffer::allocate(input->size());
+    run.copies.emplace_back(input, copy);
+    input = copy;
+  }
+  for (const OutputPlacement& output : run.compiled->program->outputs())
+    run.outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes))
+                                                   : run.inputs[static_cast<std::size_t>(output.donated_input)]);
+  return run;
+}
+
+std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
+                                 bool wait) {
+  auto run = std::make_shared<Run>(make_run(executable, std::move(operands)));
+  std::vector<Result> results;
+  for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
+  TaskQueue& tasks = queue(stream);
+  if (!wait || !tasks.run_inline_if_idle([&] { run->execute(nullptr); }))
+    tasks.submit([run = std::move(run)] { run->execute(nullptr); });
+  return results;
+}
+
+std::vector<Result> Session::run_profiled(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                                          Profile& profile) {
+  synchronize();
+  Run run = make_run(executable, std::move(operands));
+  profile.start = std::chrono::steady_clock::now();
+  run.execute(&profile);
+  run.done.wait();
+  std::vector<Result> results;
+  for (const BufferRef& output : run.outputs) results.push_back({output, run.done});
+  return results;
+}
+
+TaskQueue& Session::queue(int stream) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<TaskQueue>& tasks = queues_[stream];
+  if (!tasks) tasks = std::make_unique<TaskQueue>();
+  return *tasks;
+}
+
+void Session::synchronize() {
+  std::vector<TaskQueue*> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [stream, tasks] : queues_) all.push_back(tasks.get());
+  }
+  for (TaskQueue* tasks : all) tasks->wait_idle();
+}
+
+namespace {
+std::shared_ptr<CompiledGraph> prepare_arrays(Session& session, std::span<const Array> arrays) {
+  std::vector<Array> leaves;
+  const Graph graph = snapshot(arrays, &leaves);
+  const std::unique_ptr<bool[]> donated(new bool[leaves.size()]());
+  return std::static_pointer_cast<CompiledGraph>(session.prepare(graph, {donated.get(), leaves.size()}));
+}
+}  // namespace
+
+Graph Session::plan(std::span<const Array> arrays) { return prepare_arrays(*this, arrays)->program->scheduled(); }
+Graph Session::optimised(std::span<const Array> arrays) { return prepare_arrays(*this, arrays)->fused; }
+
+}  // namespace lazuli

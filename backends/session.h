@@ -1,0 +1,99 @@
+// Session: what evaluates arrays. It owns the threads, a backend, the pass pipeline and the compiled programs.
+#pragma once
+
+#include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/options.h>
+#include <lazuli/backends/task_queue.h>
+#include <lazuli/graph/evaluator.h>
+#include <lazuli/passes/pipeline.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace lazuli {
+
+class CpuBackend;
+class Executor;
+
+struct SessionOptions {
+  int threads = 0;               // 0: the usable cores (affinity and cgroup quota respected)
+  std::string backend = "cpu";   // or "reference"
+  std::string fusion = "all";    // all | none | primitive, then ,+rule and ,-rule
+  Precision precision = Precision::fast;
+  bool verify = false;           // check every graph between passes
+  Executor* executor = nullptr;  // run on these threads instead of own ones; outlives the session
+  // Told of each pass that ran, with the graph it left.
+  std::function<void(const PassReport&)> on_pass;
+  std::function<void(Verdict)> on_verdict;  // what rules did, and why they did not
+  std::function<void(const std::string& label, std::int64_t bytes)> on_weight;  // a weight was laid out for the kernels
+};
+
+// A graph on its way through the compiler, kept for listings.
+struct CompiledGraph final : Executable {
+  Graph built, fused;
+  std::unique_ptr<Program> program;
+};
+
+struct SessionStatistics {
+  std::int64_t programs = 0;        // compiled
+  std::int64_t loops = 0;           // generated kernels
+  std::int64_t arena_bytes = 0;     // shared by the intermediate values of all programs
+  std::int64_t weight_bytes = 0;    // laid out for the kernels
+};
+
+class Session final : public Evaluator {
+ public:
+  // Becomes the evaluator of this thread until it is destroyed. Throws an Error for unknown names and for an instruction
+  // set (LAZULI_ISA) the host lacks.
+  explicit Session(SessionOptions options = {});
+  ~Session() override;
+
+  void eval(const Array& array) { lazuli::eval({array}); }
+  // What would run for these arrays, one node per kernel launch.
+  Graph plan(std::span<const Array> arrays);
+  Graph plan(std::initializer_list<Array> arrays) { return plan(std::span(arrays.begin(), arrays.size())); }
+  // After the passes, before the backend.
+  Graph optimised(std::span<const Array> arrays);
+
+  // Waits for everything submitted. Does not throw: errors belong to the arrays that need the results.
+  void synchronize();
+
+  const SessionOptions& options() const { return options_; }
+  int threads() const;
+  SessionStatistics statistics() const;
+
+  // Evaluator
+  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) override;
+  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
+                          bool wait) override;
+
+  // Runs once, timing every step. Waits for the result.
+  std::vector<Result> run_profiled(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, Profile& profile);
+
+ private:
+  struct Run;
+
+  std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const bool> donated);
+  std::vector<BufferRef> evaluate_constants(const Graph& graph);
+  Run make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands);
+  TaskQueue& queue(int stream);
+
+  SessionOptions options_;
+  FusionChoice fusion_;
+  std::unique_ptr<Executor> own_executor_;
+  Executor* executor_ = nullptr;
+  std::unique_ptr<Backend> backend_;
+  CpuBackend* cpu_ = nullptr;  // backend_, where it is the cpu backend
+  std::shared_ptr<FoldCache> folded_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<CompiledGraph>> programs_;
+  std::map<int, std::unique_ptr<TaskQueue>> queues_;
+  UseEvaluator current_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,32 @@
+# Includes flow in one direction: graph <- passes <- backends, models on graph alone; what is above may include all.
+#   cmake -D SOURCE_DIR=<sources> -P layering_test.cmake
+cmake_minimum_required(VERSION 3.25)
+
+set(may_include_graph graph)
+set(may_include_passes graph passes)
+set(may_include_backends graph passes backends)
+set(may_include_models graph models)
+
+set(files_read 0)
+foreach(folder IN ITEMS graph passes backends models)
+  file(GLOB_RECURSE sources ${SOURCE_DIR}/${folder}/*.h ${SOURCE_DIR}/${folder}/*.def ${SOURCE_DIR}/${folder}/*.cc)
+  foreach(source IN LISTS sources)
+    math(EXPR files_read "${files_read} + 1")
+    cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${SOURCE_DIR} OUTPUT_VARIABLE name)
+    file(STRINGS ${source} includes REGEX "^[ \t]*#[ \t]*include[ \t]*[<\"]")
+    foreach(line IN LISTS includes)
+      if(line MATCHES "<lazuli/([^/>]+)")
+        if(NOT CMAKE_MATCH_1 IN_LIST may_include_${folder})
+          message(SEND_ERROR "${name}: ${line}: ${folder}/ may include only: ${may_include_${folder}}")
+        endif()
+      elseif(line MATCHES "\"(\\.\\./|(graph|passes|backends|models|tools|tests|bench|examples)/)")
+        message(SEND_ERROR "${name}: ${line}: ours are included as <lazuli/...>")
+      endif()
+    endforeach()
+  endforeach()
+endforeach()
+
+if(files_read EQUAL 0)
+  message(FATAL_ERROR "no sources under ${SOURCE_DIR}")
+endif()
+message(STATUS "${files_read} files read")

@@ -1,0 +1,111 @@
+// Reader of GGUF files, versions 2 and 3 (layout: the GGUF specification in the ggml project, docs/gguf.md).
+//
+// Everything read stays where it is: strings, arrays and tensor data are views into the mapped file. Whatever a
+// malformed file says, the reader neither reads past its end nor allocates more than the file's own size justifies;
+// it throws Error with one line that names the file, the key or tensor, the byte offset, what was found and expected.
+#pragma once
+
+#include <lazuli/graph/buffer.h>
+#include <lazuli/graph/dtype.h>
+#include <lazuli/graph/shape.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace lazuli {
+
+// Codes as stored.
+// clang-format off
+enum class GgufType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
+// clang-format on
+std::string_view to_string(GgufType type);
+
+// One metadata value, still encoded.
+struct GgufValue {
+  std::string_view key;
+  GgufType type;  // of the value, or of each element of an array; never `array`
+  bool is_array = false;
+  std::uint64_t count = 1;           // elements
+  std::span<const std::byte> bytes;  // the elements, packed; a string is its u64 length and its bytes
+  std::uint64_t offset = 0;          // of `bytes` in the file
+};
+
+struct GgufTensor {
+  std::string name;
+  DType dtype;
+  Shape shape;               // row-major, outermost first: the file's ne[] reversed
+  std::uint64_t offset = 0;  // of the data, from the start of the file
+  std::uint64_t bytes = 0;   // byte_size(dtype, element_count(shape))
+  BufferRef buffer;          // view of the data; release_pages() drops it from memory until it is read again
+};
+
+class GgufFile {
+ public:
+  using Release = std::function<void(std::uint64_t offset, std::uint64_t bytes)>;
+
+  // Maps and parses the file. Throws Error.
+  static GgufFile open(const std::string& path);
+  // Parses `bytes`, which `owner` keeps alive. `name` stands for the path in errors; `release`, when given, is told
+  // of byte ranges that will not be read again.
+  static GgufFile parse(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                        Release release = {});
+
+  const std::string& name() const { return name_; }
+  std::uint32_t version() const { return version_; }
+  // Keeps every view alive: values, strings, tensor data.
+  const std::shared_ptr<const void>& owner() const { return owner_; }
+
+  std::span<const GgufValue> metadata() const { return values_; }   // in file order
+  std::span<const GgufTensor> tensors() const { return tensors_; }  // in file order
+
+  const GgufValue* find_value(std::string_view key) const;     // null when absent
+  const GgufTensor* find_tensor(std::string_view name) const;  // null when absent
+  const GgufTensor& tensor(std::string_view name) const;       // throws when absent
+
+  // Typed metadata. T is bool, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, float, double or
+  // std::string_view. Integers of any stored type convert when the value fits T; f32 and f64 convert to either; nothing
+  // else converts. A value of another type throws even from the optional forms: only absence is optional.
+  template <class T>
+  T get(std::string_view key) const;
+  template <class T>
+  std::optional<T> find(std::string_view key) const;
+  template <class T>
+  T get_or(std::string_view key, T otherwise) const {
+    return find<T>(key).value_or(otherwise);
+  }
+
+  template <class T>
+  std::vector<T> get_array(std::string_view key) const;
+  template <class T>
+  std::optional<std::vector<T>> find_array(std::string_view key) const;
+  // A value per layer: a scalar stands for all, an array must have `count` elements.
+  template <class T>
+  std::vector<T> get_each(std::string_view key, std::size_t count) const;
+
+ private:
+  friend class GgufParser;
+  GgufFile() = default;
+  const GgufValue& value(std::string_view key, std::string_view expected) const;
+  template <class T>
+  T to_scalar(const GgufValue& value) const;
+  template <class T>
+  std::vector<T> to_array(const GgufValue& value) const;
+
+  std::string name_;
+  std::uint32_t version_ = 0;
+  std::shared_ptr<const void> owner_;
+  std::vector<GgufValue> values_;
+  std::vector<GgufTensor> tensors_;
+  std::unordered_map<std::string_view, std::size_t> value_index_;  // keys view the file, as does tensor_index_
+  std::unordered_map<std::string_view, std::size_t> tensor_index_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,14 @@
+// From a path to a model.
+#pragma once
+
+#include <lazuli/models/model.h>
+
+#include <memory>
+#include <string>
+
+namespace lazuli {
+
+// MODEL is a GGUF file. Throws an Error that names the file, and what in it is missing, unknown or malformed.
+std::unique_ptr<LanguageModel> load_model(const std::string& path);
+
+}  // namespace lazuli

@@ -1,0 +1,62 @@
+// What the runner needs of a language model: its sizes, the caches it keeps, and how to build its graph.
+#pragma once
+
+#include <lazuli/graph/array.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lazuli {
+
+class Tokenizer;
+
+// One key/value cache: k and v [capacity, kv_heads, head_dim].
+struct KvCacheShape {
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t window = 0;  // 0: keeps every position; otherwise a ring that keeps the last `window` and the chunk
+};
+
+struct ModelInfo {
+  std::string architecture;  // "gemma3"
+  std::string name;
+  std::int64_t layers = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t vocab_size = 0;
+  std::int64_t context_length = 0;
+  std::int64_t prefill_chunk = 128;  // rows a prompt is processed by, unless the caller chooses
+  std::int64_t parameters = 0;
+  std::int64_t weight_bytes = 0;     // in the checkpoint
+  std::int64_t bytes_per_token = 0;  // of weights that one decode step reads
+};
+
+// The operands of one step, all decided at run time. T is the bucket; the rows past the valid ones are padding.
+struct StepInputs {
+  Array tokens;     // i32 [T]
+  Array positions;  // i32 [T]; absolute, -1 for padding
+  Array start;      // i32 []; the position of row 0
+  Array length;     // i32 []; positions in the caches after this step
+  std::vector<Array> caches;  // k and v of each cache in turn
+};
+
+struct StepOutputs {
+  Array logits;               // f32 [T, vocab]
+  std::vector<Array> caches;  // with this step's rows written
+};
+
+class LanguageModel {
+ public:
+  virtual ~LanguageModel() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual const std::vector<KvCacheShape>& caches() const = 0;
+  // The whole model, for every row. What a program does not ask for is not computed: a prompt chunk that only asks for
+  // the caches runs no head, and one that asks for the last row's logits runs it on that row.
+  virtual StepOutputs forward(const StepInputs& inputs) const = 0;
+  // Null where the checkpoint has none.
+  virtual std::shared_ptr<const Tokenizer> tokenizer() const = 0;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,212 @@
+#include <lazuli/graph/ops.h>
+#include <lazuli/models/runner.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace lazuli {
+namespace {
+
+// Rings are a multiple of this long, so that attention's key tiles never straddle their end.
+constexpr std::int64_t cache_granularity = 64;
+constexpr std::int64_t smallest_capacity = 256;
+
+std::int64_t next_power_of_two(std::int64_t value) {
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(value, 1))));
+}
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+Array scalar_input(std::int64_t value) { return Array::from({static_cast<std::int32_t>(value)}, {}); }
+
+}  // namespace
+
+Runner::Runner(const LanguageModel& model, const RunnerOptions& options)
+    : model_(model), chunk_(options.chunk == 0 ? model.info().prefill_chunk : options.chunk), kv_dtype_(options.kv_dtype) {
+  const std::int64_t trained = model.info().context_length;
+  context_ = options.context == 0 ? trained : options.context;
+  if (context_ < 1) fail("context: {} given, expected at least 1", options.context);
+  if (chunk_ != RunnerOptions::whole_prompt && chunk_ < 1) fail("chunk: {} given, expected at least 1", options.chunk);
+  if (!is_real(kv_dtype_)) fail("kv: {} given, expected f16, bf16 or f32", to_string(kv_dtype_));
+  prefill_ = make_function(Phase::prefill, Want::caches);
+  prefill_last_ = make_function(Phase::prefill, Want::last_logits);
+  prefill_all_ = make_function(Phase::prefill, Want::all_logits);
+  decode_ = make_function(Phase::decode, Want::all_logits);
+  decode_greedy_ = make_function(Phase::decode, Want::greedy);
+}
+
+std::int64_t Runner::chunk_for(std::int64_t prompt) const {
+  return chunk_ == RunnerOptions::whole_prompt ? std::max<std::int64_t>(prompt, 1) : chunk_;
+}
+
+// Arguments: tokens, positions, start, length, then for the last row's logits its index, then the caches.
+CompiledFunction Runner::make_function(Phase phase, Want want) const {
+  const std::size_t fixed = want == Want::last_logits ? 5 : 4;
+  CompileOptions options;
+  options.phase = phase;
+  options.argument_names = {"tokens", "positions", "start", "length"};
+  if (fixed == 5) options.argument_names.push_back("last row");
+  const std::size_t caches = 2 * model_.caches().size();
+  for (std::size_t i = 0; i < caches; ++i) {
+    options.donate.push_back(static_cast<int>(fixed + i));
+    options.argument_names.push_back(fmt::format("{}_cache.{}", i % 2 == 0 ? "k" : "v", i / 2));
+  }
+  return compile(
+      [&model = model_, fixed, want](const std::vector<Array>& arguments) {
+        StepInputs inputs{arguments[0], arguments[1], arguments[2], arguments[3],
+                          {arguments.begin() + static_cast<std::ptrdiff_t>(fixed), arguments.end()}};
+        StepOutputs step = model.forward(inputs);
+        std::vector<Array> outputs = std::move(step.caches);
+        if (want == Want::all_logits) outputs.push_back(step.logits);
+        if (want == Want::last_logits) outputs.push_back(take_rows(step.logits, arguments[4]));
+        if (want == Want::greedy) outputs.push_back(argmax(step.logits));
+        return outputs;
+      },
+      std::move(options));
+}
+
+void Runner::check_prompt(std::span<const std::int32_t> ids) const {
+  if (ids.empty()) fail("the prompt is empty; expected at least one token");
+  const std::int64_t vocabulary = model_.info().vocab_size;
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0 || ids[i] >= vocabulary)
+      fail("token id {} at position {} is outside the vocabulary [0, {})", ids[i], i, vocabulary);
+  const auto needed = length_ + static_cast<std::int64_t>(ids.size());
+  if (needed > context_) fail("the prompt needs {} positions, the context holds {}", needed, context_);
+}
+
+std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t bucket) const {
+  // Rows of padding may fall past the end: slice_update drops them.
+  const std::int64_t all = std::max(smallest_capacity, next_power_of_two(positions));
+  const std::int64_t whole = std::max(bucket, std::min(all, round_up(context_, cache_granularity)));
+  if (shape.window == 0) return whole;
+  return std::min(whole, round_up(shape.window - 1 + bucket, cache_granularity));
+}
+
+// Grows what is too small. A ring that has wrapped is never grown: it is as long as it will ever be, unless a larger bucket
+// comes, for which its rows are laid out anew.
+void Runner::reserve(std::int64_t positions, std::int64_t bucket) {
+  bucket_ = std::max(bucket_, bucket);
+  const std::vector<KvCacheShape>& shapes = model_.caches();
+  if (caches_.empty()) caches_.resize(2 * shapes.size());
+  std::vector<Array> grown;
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
+    const KvCacheShape& shape = shapes[i / 2];
+    const std::int64_t capacity = capacity_for(shape, positions, bucket_);
+    Array& cache = caches_[i];
+    if (cache.defined() && cache.size(0) >= capacity) continue;
+    Array fresh = zeros({capacity, shape.kv_heads, shape.head_dim}, kv_dtype_);
+    if (cache.defined()) {
+      // Position p moves from row p mod old to row p mod capacity, for the positions still in the old ring.
+      const std::int64_t old = cache.size(0), kept = std::min(old, length_), first = length_ - kept;
+      std::vector<std::int32_t> rows;
+      for (std::int64_t p = first; p < length_; ++p) rows.push_back(static_cast<std::int32_t>(p % old));
+      if (kept > 0)
+        fresh = slice_update(fresh, take_rows(cache, Array::from(rows, {kept})), scalar_input(first), 0, true);
+    }
+    cache = fresh;
+    grown.push_back(cache);
+  }
+  if (!grown.empty()) async_eval(grown);
+}
+
+std::vector<Array> Runner::step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const {
+  std::vector<std::int32_t> positions(static_cast<std::size_t>(bucket), -1);
+  for (std::int64_t row = 0; row < rows; ++row) positions[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(length_ + row);
+  std::vector<Array> arguments{std::move(tokens), Array::from(positions, {bucket}), scalar_input(length_), scalar_input(length_ + rows)};
+  if (last_row) arguments.push_back(Array::from({static_cast<std::int32_t>(rows - 1)}, {1}));
+  arguments.insert(arguments.end(), caches_.begin(), caches_.end());
+  return arguments;
+}
+
+Array Runner::finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows) {
+  std::vector<Array> outputs = function(arguments);
+  Array wanted;
+  if (want != Want::caches) {
+    wanted = outputs.back();
+    outputs.pop_back();
+  }
+  caches_ = std::move(outputs);
+  length_ += rows;
+  return wanted;
+}
+
+Array Runner::run_chunk(const CompiledFunction& function, Want want, std::span<const std::int32_t> ids, std::int64_t bucket) {
+  const auto rows = static_cast<std::int64_t>(ids.size());
+  std::vector<std::int32_t> tokens(ids.begin(), ids.end());
+  tokens.resize(static_cast<std::size_t>(bucket), 0);
+  return finish(function, step_arguments(Array::from(tokens, {bucket}), rows, bucket, want == Want::last_logits), want, rows);
+}
+
+Array Runner::prefill(std::span<const std::int32_t> ids, const PrefillProgress& progress) {
+  check_prompt(ids);
+  const auto total = static_cast<std::int64_t>(ids.size());
+  const std::int64_t chunk = chunk_for(total);
+  reserve(length_ + total, std::min(chunk, next_power_of_two(total)));
+  for (std::int64_t done = 0;;) {
+    const std::int64_t rows = std::min(chunk, total - done);
+    const bool last = done + rows == total;
+    const Array logits = run_chunk(last ? prefill_last_ : prefill_, last ? Want::last_logits : Want::caches,
+                                   ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
+                                   std::min(chunk, next_power_of_two(rows)));
+    done += rows;
+    const bool go_on = !progress || progress(done, total);
+    if (last || !go_on) return logits;
+  }
+}
+
+void Runner::prefill_logits(std::span<const std::int32_t> ids,
+                            const std::function<void(std::int64_t, const Array&, std::int64_t)>& receive) {
+  check_prompt(ids);
+  const auto total = static_cast<std::int64_t>(ids.size());
+  const std::int64_t chunk = chunk_for(total);
+  reserve(length_ + total, std::min(chunk, next_power_of_two(total)));
+  for (std::int64_t done = 0; done < total;) {
+    const std::int64_t rows = std::min(chunk, total - done);
+    const Array logits = run_chunk(prefill_all_, Want::all_logits,
+                                   ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
+                                   std::min(chunk, next_power_of_two(rows)));
+    wait(logits);
+    receive(done, logits, rows);
+    done += rows;
+  }
+}
+
+Array Runner::decode(const Array& token) {
+  if (length_ + 1 > context_) fail("the context of {} positions is full", context_);
+  reserve(length_ + 1, 1);
+  return finish(decode_, step_arguments(token, 1, 1, false), Want::all_logits, 1);
+}
+
+Array Runner::decode_greedy(const Array& token) {
+  if (length_ + 1 > context_) fail("the context of {} positions is full", context_);
+  reserve(length_ + 1, 1);
+  return finish(decode_greedy_, step_arguments(token, 1, 1, false), Want::greedy, 1);
+}
+
+void Runner::truncate(std::int64_t length) {
+  if (length < 0 || length > length_) fail("truncate: {} given, expected 0 to {}", length, length_);
+  length_ = length;
+}
+
+Runner::Step Runner::prefill_step(std::int64_t rows) {
+  const std::int64_t bucket = std::min(chunk_for(rows), next_power_of_two(rows));
+  rows = std::min(rows, bucket);
+  reserve(length_ + rows, bucket);
+  const std::vector<std::int32_t> tokens(static_cast<std::size_t>(bucket), 2);
+  return {prefill_last_, step_arguments(Array::from(tokens, {bucket}), rows, bucket, true)};
+}
+
+Runner::Step Runner::decode_step() {
+  reserve(length_ + 1, 1);
+  return {decode_greedy_, step_arguments(Array::from({std::int32_t{2}}, {1}), 1, 1, false)};
+}
+
+std::int64_t Runner::cache_bytes() const {
+  std::int64_t total = 0;
+  for (const Array& cache : caches_)
+    if (cache.defined()) total += cache.type().bytes();
+  return total;
+}
+
+}  // namespace lazuli

@@ -1,0 +1,81 @@
+// Runs a model step by step: prompts in chunks, then one token at a time. Knows nothing of text.
+//
+// Every step is a compiled function whose lengths and positions are data, so that any number of steps uses a handful of
+// programs: one per bucket of rows and cache capacity. Caches are given up (donated) by each step and come back updated.
+#pragma once
+
+#include <lazuli/graph/evaluator.h>
+#include <lazuli/models/model.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace lazuli {
+
+struct RunnerOptions {
+  std::int64_t chunk = 0;    // rows of a prompt step; 0: the model's choice, whole_prompt: all rows at once
+  std::int64_t context = 0;  // most positions kept; 0: the model's context length
+  DType kv_dtype = DType::f16;  // f16, bf16 or f32
+  static constexpr std::int64_t whole_prompt = -1;
+};
+
+// Told after each prompt chunk that was submitted; returning false stops before the next.
+using PrefillProgress = std::function<bool(std::int64_t done, std::int64_t total)>;
+
+class Runner {
+ public:
+  // The model outlives the runner.
+  Runner(const LanguageModel& model, const RunnerOptions& options);
+
+  std::int64_t length() const { return length_; }  // positions in the caches
+  std::int64_t context() const { return context_; }
+  std::int64_t chunk_for(std::int64_t prompt) const;
+
+  // Appends a prompt; returns the logits of its last row, f32 [1, vocab], on their way. Each chunk is submitted without
+  // waiting for the one before. Throws an Error when the context is too short, and for ids outside the vocabulary.
+  Array prefill(std::span<const std::int32_t> ids, const PrefillProgress& progress = {});
+  // Appends a prompt and hands out the logits of every row, chunk by chunk (f32 [rows, vocab]).
+  void prefill_logits(std::span<const std::int32_t> ids,
+                      const std::function<void(std::int64_t first_row, const Array& logits, std::int64_t rows)>& receive);
+  // Appends one token, i32 [1], which may still be on its way; returns the logits, f32 [1, vocab].
+  Array decode(const Array& token);
+  // The same, and the index of the largest logit, i32 [1]: the logits are never handed out.
+  Array decode_greedy(const Array& token);
+  // Forgets positions from `length` on; their rows are overwritten by later steps.
+  void truncate(std::int64_t length);
+
+  // The functions and operands of the next step, for listings and profiles.
+  struct Step {
+    CompiledFunction function;
+    std::vector<Array> arguments;
+  };
+  Step prefill_step(std::int64_t rows);
+  Step decode_step();
+
+  std::int64_t cache_bytes() const;
+
+ private:
+  enum class Want { caches, last_logits, all_logits, greedy };
+
+  CompiledFunction make_function(Phase phase, Want want) const;
+  // Runs ids[0, rows) in a bucket; returns the wanted output.
+  Array run_chunk(const CompiledFunction& function, Want want, std::span<const std::int32_t> ids, std::int64_t bucket);
+  std::vector<Array> step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const;
+  Array finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows);
+  void check_prompt(std::span<const std::int32_t> ids) const;
+  void reserve(std::int64_t positions, std::int64_t bucket);
+  std::int64_t capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t bucket) const;
+
+  const LanguageModel& model_;
+  std::int64_t chunk_;
+  std::int64_t context_;
+  DType kv_dtype_;
+  std::int64_t length_ = 0;
+  std::int64_t bucket_ = 0;  // the largest so far: rings are this much longer than their windows
+  std::vector<Array> caches_;
+  CompiledFunction prefill_, prefill_last_, prefill_all_, decode_, decode_greedy_;
+};
+
+}  // namespace lazuli

@@ -145,12 +145,14 @@ struct ShortAttrs {
   }
   std::string operator()(const AxisAttrs& attrs) const { return fmt::format("axis {}", attrs.axis); }
   std::string operator()(const TopKAttrs& attrs) const { return fmt::format("k {}", attrs.k); }
-  std::string operator()(const TransposeAttrs& attrs) const { return fmt::format("{}", fmt::join(attrs.permutation, ",")); }
+  std::string operator()(const TransposeAttrs& attrs) const {
+    return fmt::format("{}", fmt::join(attrs.permutation, ","));
+  }
   std::string operator()(const SliceAttrs& attrs) const {
     std::string text;
     for (std::size_t axis = 0; axis < attrs.begin.size() && axis < attrs.end.size(); ++axis) {
-      const bool whole = attrs.begin[axis] == 0 && operand && axis < operand->shape.size() &&
-                         attrs.end[axis] == operand->shape[axis];
+      const bool whole =
+          attrs.begin[axis] == 0 && operand && axis < operand->shape.size() && attrs.end[axis] == operand->shape[axis];
       text += text.empty() ? "[" : ", ";
       text += whole ? ":" : fmt::format("{}:{}", attrs.begin[axis], attrs.end[axis]);
       if (axis < attrs.step.size() && attrs.step[axis] != 1) text += fmt::format(":{}", attrs.step[axis]);
@@ -167,7 +169,9 @@ struct ShortAttrs {
   }
   std::string operator()(const AltupAttrs& attrs) const { return fmt::format("active {}", attrs.active); }
   template <class Other>
-  std::string operator()(const Other&) const { return {}; }
+  std::string operator()(const Other&) const {
+    return {};
+  }
 };
 
 // "mul ×3 · tanh" of the nodes that `node` stands for; "" where that is only itself. Leaves and views are left out.
@@ -290,7 +294,8 @@ class DotWriter {
       if (!drawn(id) || node(id).op == Op::input) continue;
       home_[id] = own_cluster(id);
       for (ValueId input : node(id).inputs)
-        if (const std::size_t source = shown_node(input); node(source).op == Op::input) readings.emplace(source, home_[id]);
+        if (const std::size_t source = shown_node(input); node(source).op == Op::input)
+          readings.emplace(source, home_[id]);
     }
     for (ValueId output : graph_.outputs)
       if (const std::size_t source = shown_node(output); node(source).op == Op::input) readings.emplace(source, 0);
@@ -312,12 +317,16 @@ class DotWriter {
   }
 
   void write_header() {
-    out_ += "digraph lazuli {\n"
-            "  graph [rankdir=TB fontname=\"Helvetica\" nodesep=0.2 ranksep=0.3 ";
-    out_ += drawn_count_ > large_graph ? "splines=line nslimit=1 nslimit1=1 mclimit=0.1 searchsize=8" : "splines=spline";
-    out_ += "];\n"
-            "  node [shape=box style=\"rounded,filled\" fontname=\"Helvetica\" fontsize=11 margin=\"0.09,0.04\" height=0.3];\n"
-            "  edge [color=\"#7a7a7a\" arrowsize=0.6 penwidth=0.9];\n";
+    out_ +=
+        "digraph lazuli {\n"
+        "  graph [rankdir=TB fontname=\"Helvetica\" nodesep=0.2 ranksep=0.3 ";
+    out_ +=
+        drawn_count_ > large_graph ? "splines=line nslimit=1 nslimit1=1 mclimit=0.1 searchsize=8" : "splines=spline";
+    out_ +=
+        "];\n"
+        "  node [shape=box style=\"rounded,filled\" fontname=\"Helvetica\" fontsize=11 margin=\"0.09,0.04\" "
+        "height=0.3];\n"
+        "  edge [color=\"#7a7a7a\" arrowsize=0.6 penwidth=0.9];\n";
   }
 
   void write_clusters() {
@@ -355,9 +364,10 @@ class DotWriter {
     const NodeNote note = options_.annotate ? options_.annotate(static_cast<std::int32_t>(id)) : NodeNote{};
     std::vector<std::string> lines = label_lines(node);
     append_note(note, lines);
-    fmt::format_to(std::back_inserter(out_), "  {0} [id=\"{0}\" label=<{1}> fillcolor=\"{2}\" color=\"{3}\" {4} tooltip={5}];\n", picture,
-                   fmt::join(lines, "<BR/>"), !note.text.empty() ? heat_colour(note.heat) : style.fill, style.border, style.more,
-                   tooltip(id, node));
+    fmt::format_to(std::back_inserter(out_),
+                   "  {0} [id=\"{0}\" label=<{1}> fillcolor=\"{2}\" color=\"{3}\" {4} tooltip={5}];\n", picture,
+                   fmt::join(lines, "<BR/>"), !note.text.empty() ? heat_colour(note.heat) : style.fill, style.border,
+                   style.more, tooltip(id, node));
   }
 
   std::vector<std::string> label_lines(const GraphNode& node) const {
@@ -396,7 +406,9 @@ class DotWriter {
     if (!symbol.empty()) return fmt::format("{} {} {}", operands[0], symbol, operands[1]);
     return fmt::format("{}({})", node.name(), fmt::join(operands, ", "));
   }
-  static std::string scalar_text(const GraphNode& scalar) { return fmt::format("{:.6g}", scalar.as<ScalarAttrs>().value); }
+  static std::string scalar_text(const GraphNode& scalar) {
+    return fmt::format("{:.6g}", scalar.as<ScalarAttrs>().value);
+  }
 
   static void append_note(const NodeNote& note, std::vector<std::string>& lines) {
     for (std::string_view rest = note.text; !rest.empty();) {
@@ -459,13 +471,15 @@ class DotWriter {
       const GraphNode& producer = graph_.node(source);
       std::string label = bold(name);
       if (inlined(static_cast<std::size_t>(source.node)))
-        label += "<BR/>" + small(producer.op == Op::scalar ? scalar_text(producer) : constant_text(producer), "#404040");
+        label +=
+            "<BR/>" + small(producer.op == Op::scalar ? scalar_text(producer) : constant_text(producer), "#404040");
       fmt::format_to(std::back_inserter(out_),
                      "  out{} [id=\"out{}\" label=<{}> shape=oval peripheries=2 style=filled fillcolor=\"#e3edf9\" "
                      "color=\"#4a76a8\" tooltip={}];\n",
                      i, i, label, quoted({name, to_string(graph_.type(graph_.outputs[i]))}));
       if (!inlined(static_cast<std::size_t>(source.node)))
-        fmt::format_to(std::back_inserter(out_), "  {} -> out{} [tooltip={}];\n", picture(static_cast<std::size_t>(source.node), 0), i,
+        fmt::format_to(std::back_inserter(out_), "  {} -> out{} [tooltip={}];\n",
+                       picture(static_cast<std::size_t>(source.node), 0), i,
                        quoted({to_string(graph_.type(graph_.outputs[i]))}));
     }
   }
@@ -475,16 +489,18 @@ class DotWriter {
     std::string cells;
     for (std::size_t kind = 0; kind < styles.size(); ++kind)
       if (kinds_[kind])
-        cells += fmt::format("<TD BGCOLOR=\"{}\" COLOR=\"{}\" BORDER=\"1\">{}</TD>", styles[kind].fill, styles[kind].border,
-                             styles[kind].name);
+        cells += fmt::format("<TD BGCOLOR=\"{}\" COLOR=\"{}\" BORDER=\"1\">{}</TD>", styles[kind].fill,
+                             styles[kind].border, styles[kind].name);
     if (cells.empty()) return;
-    out_ += "  labelloc=t; labeljust=l; fontsize=9;\n  label=<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"4\">"
-            "<TR>" + cells + "</TR></TABLE>>;\n";
+    out_ +=
+        "  labelloc=t; labeljust=l; fontsize=9;\n  label=<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"4\">"
+        "<TR>" +
+        cells + "</TR></TABLE>>;\n";
   }
 
   const Graph& graph_;
   const DotOptions& options_;
-  std::vector<ValueId> through_;  // of hidden views: the value they show; node < 0 elsewhere
+  std::vector<ValueId> through_;   // of hidden views: the value they show; node < 0 elsewhere
   std::vector<Cluster> clusters_;  // 0 is the graph itself
   std::unordered_map<std::string, std::size_t> cluster_ids_;
   std::vector<std::size_t> home_;  // the cluster of a node; of a repeated input that of its first picture
@@ -494,8 +510,8 @@ class DotWriter {
   std::string out_;
 };
 
-// Anonymous memory as a file. The child reads and writes files instead of pipes, so neither side can block on the other,
-// and a child that stops reading raises no SIGPIPE in the host process.
+// Anonymous memory as a file. The child reads and writes files instead of pipes, so neither side can block on the
+// other, and a child that stops reading raises no SIGPIPE in the host process.
 class MemoryFile {
  public:
   explicit MemoryFile(std::string_view contents = {}) : descriptor_(memfd_create("lazuli", MFD_CLOEXEC)) {

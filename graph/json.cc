@@ -10,7 +10,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 template <class T>
-Json field_value(const T& value) { return value; }
+Json field_value(const T& value) {
+  return value;
+}
 Json field_value(DType value) { return to_string(value); }
 // JSON has no infinities; null would hide which one it was.
 Json field_value(double value) { return std::isfinite(value) ? Json(value) : Json(fmt::format("{}", value)); }
@@ -43,7 +45,8 @@ Json node_object(const GraphNode& node, std::int32_t id, const Annotate& annotat
   object["shape"] = node.type().shape;
   object["dtype"] = to_string(node.type().dtype);
   if (node.types.size() > 1)
-    for (const Type& type : node.types) object["outputs"].push_back({{"shape", type.shape}, {"dtype", to_string(type.dtype)}});
+    for (const Type& type : node.types)
+      object["outputs"].push_back({{"shape", type.shape}, {"dtype", to_string(type.dtype)}});
   object["scope"] = node.scope ? *node.scope : std::string();
   object["from"] = Json::array();
   for (const Source& source : node.from) object["from"].push_back(source.node);
@@ -67,7 +70,8 @@ std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::erro
 
 // One node a line: large graphs stay readable, compare line by line, and are never held twice.
 std::string to_json(const Graph& graph, const std::string& stage, const Annotate& annotate) {
-  std::string text = fmt::format("{{\"stage\": {}, \"phase\": {}, \"nodes\": [", dump(stage), dump(to_string(graph.phase)));
+  std::string text =
+      fmt::format("{{\"stage\": {}, \"phase\": {}, \"nodes\": [", dump(stage), dump(to_string(graph.phase)));
   for (std::size_t id = 0; id < graph.nodes.size(); ++id) {
     text += id == 0 ? "\n" : ",\n";
     text += dump(node_object(graph.nodes[id], static_cast<std::int32_t>(id), annotate));

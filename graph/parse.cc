@@ -36,7 +36,8 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
   std::size_t best_distance = word.size() / 2 + 2;
   for (std::string_view name : known) {
     // Endings are what people leave out or guess, so a name counts up to the length of the word as well.
-    const std::size_t distance = std::min(edit_distance(word, name), edit_distance(word, name.substr(0, word.size())) + 1);
+    const std::size_t distance =
+        std::min(edit_distance(word, name), edit_distance(word, name.substr(0, word.size())) + 1);
     if (distance >= best_distance) continue;
     best = name;
     best_distance = distance;
@@ -70,7 +71,8 @@ class Cursor {
 
   // Blanks and a comment, up to the end of the line.
   void skip_spaces() {
-    while (position_ < text_.size() && (text_[position_] == ' ' || text_[position_] == '\t' || text_[position_] == '\r'))
+    while (position_ < text_.size() &&
+           (text_[position_] == ' ' || text_[position_] == '\t' || text_[position_] == '\r'))
       ++position_;
     if (position_ < text_.size() && text_[position_] == '#')
       position_ = std::min(text_.find('\n', position_), text_.size());
@@ -140,7 +142,8 @@ class Cursor {
     const std::size_t start = position_++;
     std::string value;
     while (true) {
-      if (position_ >= text_.size() || text_[position_] == '\n') fail_at(start, "the string has no closing '\"' on its line");
+      if (position_ >= text_.size() || text_[position_] == '\n')
+        fail_at(start, "the string has no closing '\"' on its line");
       const char c = text_[position_++];
       if (c == '"') return value;
       value += c == '\\' ? take_escape() : c;
@@ -223,8 +226,10 @@ class GraphParser {
     const std::size_t position = cursor_.position();
     const std::string_view word = cursor_.take_word("a phase");
     const Phase phases[] = {Phase::any, Phase::prefill, Phase::decode};
-    const auto* phase = std::find_if(std::begin(phases), std::end(phases), [&](Phase p) { return to_string(p) == word; });
-    if (phase == std::end(phases)) cursor_.fail_at(position, "unknown phase '{}'; expected any, prefill or decode", word);
+    const auto* phase =
+        std::find_if(std::begin(phases), std::end(phases), [&](Phase p) { return to_string(p) == word; });
+    if (phase == std::end(phases))
+      cursor_.fail_at(position, "unknown phase '{}'; expected any, prefill or decode", word);
     graph_.phase = *phase;
     cursor_.expect('}');
     cursor_.expect_line_end();
@@ -288,10 +293,11 @@ class GraphParser {
   void define(const std::vector<Name>& results, ValueId value) {
     const std::size_t outputs = graph_.node(value).types.size();
     if (results.size() != outputs)
-      cursor_.fail_at(results[0].position, "{} gives {} results, found {} names", to_string(graph_.node(value).op), outputs,
-                      results.size());
+      cursor_.fail_at(results[0].position, "{} gives {} results, found {} names", to_string(graph_.node(value).op),
+                      outputs, results.size());
     for (const Name& name : results) {
-      if (!values_.try_emplace(name.text, value).second) cursor_.fail_at(name.position, "%{} is defined twice", name.text);
+      if (!values_.try_emplace(name.text, value).second)
+        cursor_.fail_at(name.position, "%{} is defined twice", name.text);
       ++value.output;
     }
   }
@@ -361,7 +367,8 @@ class GraphParser {
       while (cursor_.accept(','));
       cursor_.expect('}');
     }
-    if (op == Op::input) next_input_ = std::max(next_input_, std::min(std::get<InputAttrs>(attrs).index, max_index) + 1);
+    if (op == Op::input)
+      next_input_ = std::max(next_input_, std::min(std::get<InputAttrs>(attrs).index, max_index) + 1);
     return attrs;
   }
 
@@ -369,7 +376,8 @@ class GraphParser {
     cursor_.skip_spaces();
     const std::size_t position = cursor_.position();
     const std::string_view name = cursor_.take_word("an attribute");
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) cursor_.fail_at(position, "attribute '{}' is given twice", name);
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      cursor_.fail_at(position, "attribute '{}' is given twice", name);
     cursor_.expect('=');
     std::vector<std::string_view> known;
     bool found = false;
@@ -382,7 +390,8 @@ class GraphParser {
     std::visit([&](auto& fields) { fields.visit(fields, take); }, attrs);
     if (!found && known.empty()) cursor_.fail_at(position, "unknown attribute '{}'; {} has none", name, to_string(op));
     if (!found)
-      cursor_.fail_at(position, "unknown attribute '{}' of {}; expected {}", name, to_string(op), fmt::join(known, ", "));
+      cursor_.fail_at(position, "unknown attribute '{}' of {}; expected {}", name, to_string(op),
+                      fmt::join(known, ", "));
     return name;
   }
 
@@ -448,7 +457,8 @@ class GraphParser {
     }
     node.types = declared ? written : infer(node, op_position);
     if (written.empty() || written == node.types) return;
-    cursor_.fail_at(position, "the type of {} is written {}, inferred {}", to_string(node.op), list(written), list(node.types));
+    cursor_.fail_at(position, "the type of {} is written {}, inferred {}", to_string(node.op), list(written),
+                    list(node.types));
   }
 
   static std::string list(const std::vector<Type>& types) {

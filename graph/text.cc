@@ -104,7 +104,8 @@ class Printer {
       return;
     }
     out_ += '%';
-    out_ += fmt::format_int(first_value_[static_cast<std::size_t>(value.node)] + static_cast<std::size_t>(value.output)).c_str();
+    out_ += fmt::format_int(first_value_[static_cast<std::size_t>(value.node)] + static_cast<std::size_t>(value.output))
+                .c_str();
   }
 
   void print_node(std::size_t id) {

@@ -18,9 +18,9 @@
 // a node of the graph that stands for itself, a node of a body that stands for none (`!from none` elsewhere).
 //
 // The parser also takes what people write by hand: result names may be any %identifier; the ": type" of a node may be
-// left out where it can be inferred (of all but input, constant and fused; those may drop the colon); attributes left out
-// keep their defaults, and inputs are then counted in order; a number may stand where a scalar operand is meant, and
-// takes the dtype of the last other operand, or i32 where the op wants positions; "#" starts a comment.
+// left out where it can be inferred (of all but input, constant and fused; those may drop the colon); attributes left
+// out keep their defaults, and inputs are then counted in order; a number may stand where a scalar operand is meant,
+// and takes the dtype of the last other operand, or i32 where the op wants positions; "#" starts a comment.
 #pragma once
 
 #include <lazuli/graph/graph.h>

@@ -12,8 +12,8 @@ std::string list(const std::vector<Type>& types) {
   return text;
 }
 
-// Checks one graph. A body is checked by a verifier of its own, which knows the fused node it belongs to; bodies hold no
-// fused nodes, so there are never more than two.
+// Checks one graph. A body is checked by a verifier of its own, which knows the fused node it belongs to; bodies hold
+// no fused nodes, so there are never more than two.
 class Verifier {
  public:
   Verifier(const Graph& graph, std::string_view after) : graph_(graph), after_(after) {}
@@ -33,7 +33,8 @@ class Verifier {
   }
   template <class... Args>
   [[noreturn]] void reject_node(std::size_t id, fmt::format_string<Args...> text, Args&&... args) const {
-    throw CompileError(fmt::format("{}: {}: {}{}", context(), describe(id), fmt::format(text, std::forward<Args>(args)...),
+    throw CompileError(fmt::format("{}: {}: {}{}", context(), describe(id),
+                                   fmt::format(text, std::forward<Args>(args)...),
                                    Scope::where(graph_.nodes[id].scope)));
   }
 
@@ -95,7 +96,8 @@ class Verifier {
         reject_node(id, "last axis is not a multiple of the {} elements of a {} block", block, to_string(type.dtype));
     }
     if (is_declared(node.op)) {
-      if (node.op != Op::fused && node.types.size() != 1) reject_node(id, "has {} results, expected 1", node.types.size());
+      if (node.op != Op::fused && node.types.size() != 1)
+        reject_node(id, "has {} results, expected 1", node.types.size());
       return;
     }
     operands_.clear();
@@ -106,7 +108,8 @@ class Verifier {
     } catch (const Error& error) {
       reject_node(id, "{}", error.what());
     }
-    if (inferred != node.types) reject_node(id, "its type does not follow from its operands, expected {}", list(inferred));
+    if (inferred != node.types)
+      reject_node(id, "its type does not follow from its operands, expected {}", list(inferred));
   }
 
   void verify_data(std::size_t id, const GraphNode& node) {
@@ -131,7 +134,7 @@ class Verifier {
     if (inputs.size() != node.inputs.size())
       reject_node(id, "has {} operands, its body {} inputs", node.inputs.size(), inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (const Type &given = graph_.type(node.inputs[i]), &wanted = node.body->type(inputs[i]); given != wanted)
+      if (const Type& given = graph_.type(node.inputs[i]), &wanted = node.body->type(inputs[i]); given != wanted)
         reject_node(id, "operand {} is {}, input {} of its body {}", i, to_string(given), i, to_string(wanted));
     std::vector<Type> results;
     for (ValueId output : node.body->outputs) results.push_back(node.body->type(output));

@@ -26,13 +26,14 @@ struct DotOptions {
 // every edge's source, and on fused nodes what they replaced. Scalars stand as numbers inside their readers; an
 // input that three or more clusters read is drawn in each (n7, n7_4, ...).
 std::string to_dot(const Graph& graph, const DotOptions& options = {});
-// Runs Graphviz, without a shell. Throws an Error that names the package when `dot` is missing, or says what it rejected.
+// Runs Graphviz, without a shell. Throws an Error that names the package when `dot` is missing, or says what it
+// rejected.
 std::string to_svg(const Graph& graph, const DotOptions& options = {});
 
 // {"stage", "phase", "nodes": [{"id", "op", "inputs", "shape", "dtype", "scope", "from", ...}]}
-// `inputs` are node ids, or "id:output" for outputs past the first; `from` are ids of the "built" stage. A node also has
-// "label" and "attrs" (an object), with several outputs "outputs" ([{"shape", "dtype"}]), where fused "body" (the names
-// of the ops inside), where annotated "note" and "heat". After the nodes: "outputs", [{"value", "name"}].
+// `inputs` are node ids, or "id:output" for outputs past the first; `from` are ids of the "built" stage. A node also
+// has "label" and "attrs" (an object), with several outputs "outputs" ([{"shape", "dtype"}]), where fused "body" (the
+// names of the ops inside), where annotated "note" and "heat". After the nodes: "outputs", [{"value", "name"}].
 std::string to_json(const Graph& graph, const std::string& stage, const Annotate& annotate = {});
 
 }  // namespace lazuli

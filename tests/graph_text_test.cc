@@ -168,8 +168,15 @@ TEST(GraphText, NamesAreEscaped) {
 }
 
 TEST(GraphText, NumbersAreExact) {
-  const double values[] = {0.1, -0.0, 1e-300, 5e-324, 1.7976931348623157e308, 9007199254740992.0, 1.0 / 3,
-                           std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+  const double values[] = {0.1,
+                           -0.0,
+                           1e-300,
+                           5e-324,
+                           1.7976931348623157e308,
+                           9007199254740992.0,
+                           1.0 / 3,
+                           std::numeric_limits<double>::infinity(),
+                           -std::numeric_limits<double>::infinity()};
   for (double value : values) {
     Graph graph;
     GraphNode scalar;
@@ -204,8 +211,8 @@ return %out.1, %other)");
 
 TEST(GraphText, NumbersTakeTheDtypeOfTheOtherOperand) {
   auto scalar_dtype = [](std::string_view line) {
-    const Graph graph = parse_graph(fmt::format(
-        "%h = input bf16[4]\n%i = input i32[4]\n%c = input bool[4]\n%r = {}\nreturn %r", line));
+    const Graph graph =
+        parse_graph(fmt::format("%h = input bf16[4]\n%i = input i32[4]\n%c = input bool[4]\n%r = {}\nreturn %r", line));
     return graph.nodes[3].as<ScalarAttrs>().dtype;
   };
   EXPECT_EQ(scalar_dtype("mul %h, 2"), DType::bf16);
@@ -226,13 +233,15 @@ TEST(GraphText, ErrorsSayWhereAndWhat) {
       {"%0 = input f32[2]\n\n# comment\n%1 =   gelux %0\nreturn %1",
        "line 4, column 8: unknown op 'gelux'; expected an op of ops.def, did you mean 'gelu_tanh'?"},
       {"%0 = inptu f32[2]", "line 1, column 6: unknown op 'inptu'; expected an op of ops.def, did you mean 'input'?"},
-      {"%0 = input f23[2]", "line 1, column 12: unknown dtype 'f23'; expected a dtype of dtype.def, did you mean 'f32'?"},
+      {"%0 = input f23[2]",
+       "line 1, column 12: unknown dtype 'f23'; expected a dtype of dtype.def, did you mean 'f32'?"},
       {"%0 = input f32[2]\n%1 = add %0", "line 2, column 6: add takes 2 operands, found 1"},
       {"%0 = input f32[2]\n%1 = rms_norm %0, %0, %0", "line 2, column 6: rms_norm takes 1 to 2 operands, found 3"},
       {"%0 = tanh %1", "line 1, column 11: %1 is used before it is defined"},
       {"%0 = input f32[2]\n%0 = tanh %0", "line 2, column 1: %0 is defined twice"},
       {"%0 = input f32[2]\nreturn %9", "line 2, column 8: %9 is used before it is defined"},
-      {"%0 = input f32[2]\n%1 = softcap %0 {c=30}", "line 2, column 18: unknown attribute 'c' of softcap; expected cap"},
+      {"%0 = input f32[2]\n%1 = softcap %0 {c=30}",
+       "line 2, column 18: unknown attribute 'c' of softcap; expected cap"},
       {"%0 = input f32[2]\n%1 = tanh %0 {cap=30}", "line 2, column 15: unknown attribute 'cap'; tanh has none"},
       {"%0 = input f32[2]\n%1 = softcap %0 {cap=1, cap=2}", "line 2, column 25: attribute 'cap' is given twice"},
       {"%0 = input f32[2]\n%1 = argmax %0 {axis=0.5}",
@@ -241,21 +250,27 @@ TEST(GraphText, ErrorsSayWhereAndWhat) {
       {"%0 = input f32[2]\n%1 = sum %0 {axes=0}",
        "line 2, column 19: expected attribute 'axes' of sum to be a list like [2,3], found '0'"},
       {"%0 = input f32[2]\n%1 = sum %0 {axes=[0], keep_dims=1}", "to be true or false, found '1'"},
-      {"%0 = input f32[2]\n%1 = tanh %0 : f32[3]", "line 2, column 16: the type of tanh is written f32[3], inferred f32[2]"},
-      {"%0 = input f32[2]\n%1 = input f32[3]\n%2 = add %0, %1", "line 3, column 6: add: shapes [2] and [3] do not broadcast"},
+      {"%0 = input f32[2]\n%1 = tanh %0 : f32[3]",
+       "line 2, column 16: the type of tanh is written f32[3], inferred f32[2]"},
+      {"%0 = input f32[2]\n%1 = input f32[3]\n%2 = add %0, %1",
+       "line 3, column 6: add: shapes [2] and [3] do not broadcast"},
       {"%0 = input f32[2,-1]", "line 1, column 15: shape [2,-1] has a negative size"},
-      {"%0 = input\nreturn %0", "line 1, column 11: expected ': type' (that of input cannot be inferred), found the end of the line"},
+      {"%0 = input\nreturn %0",
+       "line 1, column 11: expected ': type' (that of input cannot be inferred), found the end of the line"},
       {"%0 = input f32[2]\n%1 = fused %0 {name=loop}\nreturn %1", "': type' (that of fused cannot be inferred)"},
       {"%0 = input f32[2]\n%1 = top_k %0 {k=1}", "line 2, column 1: top_k gives 2 results, found 1 names"},
       {"%0 = input f32[2] %1 = tanh %0", "line 1, column 19: expected the end of the line, found '%1'"},
       {"%0 = input \"x : f32[2]\nreturn %0", "line 1, column 12: the string has no closing '\"' on its line"},
       {"%0 = input \"\\q\" : f32[2]", "line 1, column 13: unknown escape"},
-      {"%0 = input f32[2]\n", "line 2, column 1: expected a node ('%name = op ...') or 'return', found the end of the text"},
-      {"%0 = input f32[2]\nreturn %0\n%1 = tanh %0", "line 3, column 1: expected the end of the text after 'return', found '%1'"},
+      {"%0 = input f32[2]\n",
+       "line 2, column 1: expected a node ('%name = op ...') or 'return', found the end of the text"},
+      {"%0 = input f32[2]\nreturn %0\n%1 = tanh %0",
+       "line 3, column 1: expected the end of the text after 'return', found '%1'"},
       {"graph {phase=train}\nreturn", "line 1, column 14: unknown phase 'train'; expected any, prefill or decode"},
       {"%0 = input f32[2]\n%1 = fused %0 {name=a} : f32[2] {\n%0 = tanh %1\n return %0\n}\nreturn %1",
        "line 3, column 11: %1 is used before it is defined"},
-      {"%0 = input f32[2] !from 3:tahn\nreturn %0", "unknown op 'tahn'; expected an op of ops.def, did you mean 'tanh'?"},
+      {"%0 = input f32[2] !from 3:tahn\nreturn %0",
+       "unknown op 'tahn'; expected an op of ops.def, did you mean 'tanh'?"},
   };
   for (const Case& c : cases) EXPECT_PRED_FORMAT2(testing::IsSubstring, c.error, parse_error(c.text));
 }
@@ -267,7 +282,8 @@ TEST(GraphText, BodiesDoNotNestWithoutEnd) {
 }
 
 TEST(GraphText, CutTextsAreErrors) {
-  const Graph graph = parse_graph("%0 = input \"a\\x41\" {index=0} : f32[2] @a.b\n%1 = sum %0 {axes=[0]} !from 1:sum\nreturn %1 \"r\"");
+  const Graph graph =
+      parse_graph("%0 = input \"a\\x41\" {index=0} : f32[2] @a.b\n%1 = sum %0 {axes=[0]} !from 1:sum\nreturn %1 \"r\"");
   const std::string text = to_text(graph);
   for (std::size_t length = 0; length + 1 < text.size(); ++length) {
     try {

@@ -221,15 +221,18 @@ TEST(Json, HasTheDocumentedKeys) {
       EXPECT_TRUE(node.contains(key)) << key;
   EXPECT_EQ(nodes[2]["label"], "blk.0.ffn_gate.weight");
   EXPECT_EQ(nodes[2]["dtype"], "q5_0");
-  EXPECT_EQ(nodes[3], nlohmann::json::parse(R"({"id": 3, "op": "linear", "inputs": [0, 2], "shape": [4, 1024], "dtype": "f32",
+  EXPECT_EQ(nodes[3],
+            nlohmann::json::parse(R"({"id": 3, "op": "linear", "inputs": [0, 2], "shape": [4, 1024], "dtype": "f32",
       "scope": "layers.0.mlp", "from": [3], "label": "", "attrs": {}, "note": "41 us", "heat": 0.5})"));
   EXPECT_EQ(nodes[4]["attrs"], nlohmann::json::parse(R"({"value": 0.5, "dtype": "f32"})"));
   EXPECT_EQ(nodes[6]["attrs"]["shape"], nlohmann::json::parse("[4, 4, 256]"));
-  EXPECT_EQ(nodes[8]["outputs"], nlohmann::json::parse(R"([{"shape": [4, 4, 8], "dtype": "f32"}, {"shape": [4, 4, 8], "dtype": "i32"}])"));
+  EXPECT_EQ(nodes[8]["outputs"],
+            nlohmann::json::parse(R"([{"shape": [4, 4, 8], "dtype": "f32"}, {"shape": [4, 4, 8], "dtype": "i32"}])"));
   EXPECT_EQ(nodes[9]["op"], "gelu_mul");
   EXPECT_EQ(nodes[9]["from"], nlohmann::json::parse("[3, 4, 5, 6]"));
   EXPECT_EQ(nodes[9]["body"], nlohmann::json::parse(R"(["gelu_tanh", "mul"])"));
-  EXPECT_EQ(json["outputs"], nlohmann::json::parse(R"([{"value": 9, "name": "logits"}, {"value": "8:1", "name": "best"}])"));
+  EXPECT_EQ(json["outputs"],
+            nlohmann::json::parse(R"([{"value": 9, "name": "logits"}, {"value": "8:1", "name": "best"}])"));
 }
 
 TEST(Json, SecondOutputsAndInfinitiesAreText) {
@@ -237,7 +240,8 @@ TEST(Json, SecondOutputsAndInfinitiesAreText) {
 %v, %i = top_k %x {k=2}
 %y = take %x, %i
 %z = maximum %y, -inf
-return %z)"), "built"));
+return %z)"),
+                                                  "built"));
   EXPECT_EQ(json["nodes"][2]["inputs"], nlohmann::json::parse(R"([0, "1:1"])"));
   EXPECT_EQ(json["nodes"][3]["attrs"]["value"], "-inf");
   EXPECT_TRUE(nlohmann::json::parse(to_json(Graph{}, "built"))["nodes"].empty());

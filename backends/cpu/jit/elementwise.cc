@@ -60,7 +60,8 @@ Value* emit_integer_div(Emitter& emit, DType dtype, Value* a, Value* b) {
   Value* by_zero = ir.CreateICmpEQ(b, zero);
   if (!is_signed(dtype)) return ir.CreateSelect(by_zero, zero, ir.CreateUDiv(a, ir.CreateSelect(by_zero, one, b)));
   Value* smallest = llvm::ConstantInt::get(type, llvm::APInt::getSignedMinValue(type->getScalarSizeInBits()));
-  Value* overflow = ir.CreateAnd(ir.CreateICmpEQ(a, smallest), ir.CreateICmpEQ(b, llvm::Constant::getAllOnesValue(type)));
+  Value* overflow =
+      ir.CreateAnd(ir.CreateICmpEQ(a, smallest), ir.CreateICmpEQ(b, llvm::Constant::getAllOnesValue(type)));
   Value* divisor = ir.CreateSelect(ir.CreateOr(by_zero, overflow), one, b);
   Value* quotient = ir.CreateSDiv(a, divisor);
   Value* remainder = ir.CreateSub(a, ir.CreateMul(quotient, divisor));
@@ -107,7 +108,8 @@ Value* emit_compare(Emitter& emit, Op op, DType dtype, Value* a, Value* b) {
 
 }  // namespace
 
-Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<Value* const> operands, std::span<const DType> dtypes) {
+Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<Value* const> operands,
+                        std::span<const DType> dtypes) {
   llvm::IRBuilder<>& ir = emit.ir;
   switch (node.op) {
     case Op::cast: return converted(emit, dtypes[0], node.type().dtype, operands[0]);
@@ -115,8 +117,12 @@ Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<Value* c
     case Op::logical_not: return ir.CreateNot(operands[0]);
     case Op::logical_and: return ir.CreateAnd(operands[0], operands[1]);
     case Op::logical_or: return ir.CreateOr(operands[0], operands[1]);
-    case Op::equal: case Op::not_equal: case Op::less: case Op::less_equal: case Op::greater: case Op::greater_equal:
-      return emit_compare(emit, node.op, dtypes[0], operands[0], operands[1]);
+    case Op::equal:
+    case Op::not_equal:
+    case Op::less:
+    case Op::less_equal:
+    case Op::greater:
+    case Op::greater_equal: return emit_compare(emit, node.op, dtypes[0], operands[0], operands[1]);
     default: break;
   }
   const DType dtype = node.type().dtype;
@@ -144,8 +150,11 @@ llvm::Constant* reduction_identity(llvm::LLVMContext& context, Op reduction, DTy
   const unsigned bits = type->getIntegerBitWidth();
   if (sum) return llvm::ConstantInt::get(type, 0);
   const bool with_sign = is_signed(dtype);
-  if (reduction == Op::max) return llvm::ConstantInt::get(context, with_sign ? llvm::APInt::getSignedMinValue(bits) : llvm::APInt::getMinValue(bits));
-  return llvm::ConstantInt::get(context, with_sign ? llvm::APInt::getSignedMaxValue(bits) : llvm::APInt::getMaxValue(bits));
+  if (reduction == Op::max)
+    return llvm::ConstantInt::get(context,
+                                  with_sign ? llvm::APInt::getSignedMinValue(bits) : llvm::APInt::getMinValue(bits));
+  return llvm::ConstantInt::get(context,
+                                with_sign ? llvm::APInt::getSignedMaxValue(bits) : llvm::APInt::getMaxValue(bits));
 }
 
 }  // namespace lazuli::cpu::jit

@@ -38,7 +38,8 @@ Value* f16_bits_emulated(Emitter& emit, Value* value) {
   // Rebiasing the exponent by 112 and adding half of the dropped part rounds; a carry moves into the exponent.
   Value* normal = ir.CreateLShr(ir.CreateAdd(ir.CreateAdd(magnitude, odd), constant(0xfffu - 0x38000000u)), 13);
   // Below 2^-14 the f32 adder rounds: 0.5 has the exponent at which one unit in the last place is 2^-24.
-  Value* subnormal = ir.CreateSub(as_bits(emit, ir.CreateFAdd(as_f32(emit, magnitude), f32_like(value, 0.5f))), constant(0x3f000000));
+  Value* subnormal =
+      ir.CreateSub(as_bits(emit, ir.CreateFAdd(as_f32(emit, magnitude), f32_like(value, 0.5f))), constant(0x3f000000));
   Value* payload = ir.CreateAnd(ir.CreateLShr(magnitude, 13), constant(0x3ff));
   Value* nan = ir.CreateOr(payload, constant(0x7e00));
   Value* half = ir.CreateSelect(ir.CreateICmpULT(magnitude, constant(0x38800000)), subnormal, normal);
@@ -101,7 +102,8 @@ llvm::Constant* number(llvm::LLVMContext& context, DType dtype, double value) {
 }
 
 llvm::Constant* f32_like(Value* like, float value) {
-  return llvm::ConstantFP::get(shaped_like(llvm::Type::getFloatTy(like->getContext()), like), static_cast<double>(value));
+  return llvm::ConstantFP::get(shaped_like(llvm::Type::getFloatTy(like->getContext()), like),
+                               static_cast<double>(value));
 }
 
 llvm::Constant* i32_like(Value* like, std::uint32_t value) {
@@ -115,11 +117,10 @@ Value* from_memory(Emitter& emit, DType dtype, Value* stored) {
       return as_f32(emit, ir.CreateShl(ir.CreateZExt(stored, shaped_like(ir.getInt32Ty(), stored)), 16));
     case DType::f16:
       if (!emit.target.half_conversion) return f32_from_f16_emulated(emit, stored);
-      return ir.CreateFPExt(ir.CreateBitCast(stored, shaped_like(ir.getHalfTy(), stored)), shaped_like(ir.getFloatTy(), stored));
-    case DType::bool_:
-      return ir.CreateIsNotNull(stored);
-    default:
-      return stored;
+      return ir.CreateFPExt(ir.CreateBitCast(stored, shaped_like(ir.getHalfTy(), stored)),
+                            shaped_like(ir.getFloatTy(), stored));
+    case DType::bool_: return ir.CreateIsNotNull(stored);
+    default: return stored;
   }
 }
 
@@ -130,11 +131,10 @@ Value* to_memory(Emitter& emit, DType dtype, Value* computed) {
       return ir.CreateTrunc(ir.CreateLShr(bf16_upper_bits(emit, computed), 16), shaped_like(ir.getInt16Ty(), computed));
     case DType::f16:
       if (!emit.target.half_conversion) return f16_bits_emulated(emit, computed);
-      return ir.CreateBitCast(ir.CreateFPTrunc(computed, shaped_like(ir.getHalfTy(), computed)), shaped_like(ir.getInt16Ty(), computed));
-    case DType::bool_:
-      return ir.CreateZExt(computed, shaped_like(ir.getInt8Ty(), computed));
-    default:
-      return computed;
+      return ir.CreateBitCast(ir.CreateFPTrunc(computed, shaped_like(ir.getHalfTy(), computed)),
+                              shaped_like(ir.getInt16Ty(), computed));
+    case DType::bool_: return ir.CreateZExt(computed, shaped_like(ir.getInt8Ty(), computed));
+    default: return computed;
   }
 }
 
@@ -155,7 +155,8 @@ Value* converted(Emitter& emit, DType from, DType to, Value* value) {
     if (to == DType::bool_) return ir.CreateFCmpUNE(value, f32_like(value, 0));
     return real_to_integer(emit, to, value);
   }
-  if (is_real(to)) return rounded(emit, to, is_signed(from) ? ir.CreateSIToFP(value, type) : ir.CreateUIToFP(value, type));
+  if (is_real(to))
+    return rounded(emit, to, is_signed(from) ? ir.CreateSIToFP(value, type) : ir.CreateUIToFP(value, type));
   if (to == DType::bool_) return ir.CreateIsNotNull(value);
   return ir.CreateIntCast(value, type, is_signed(from));
 }

@@ -34,7 +34,8 @@ llvm::Type* computed_type(llvm::LLVMContext& context, DType dtype);
 // `element`, or the vector of it that has as many lanes as `value`.
 llvm::Type* shaped_like(llvm::Type* element, llvm::Value* value);
 
-// A number of type `dtype`, as computed: rounded to f32, and from there to 16-bit types; truncated to integers, saturating.
+// A number of type `dtype`, as computed: rounded to f32, and from there to 16-bit types; truncated to integers,
+// saturating.
 llvm::Constant* number(llvm::LLVMContext& context, DType dtype, double value);
 // The f32 constant `value`, splatted where `like` is a vector.
 llvm::Constant* f32_like(llvm::Value* like, float value);

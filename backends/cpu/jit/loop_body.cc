@@ -27,18 +27,26 @@ bool is_last_axis(const Attrs& attrs, const Type& operand) {
 bool elementwise_types_fit(Op op, std::span<const Type> operands, DType result) {
   const bool same = all_have(operands, result);
   switch (op) {
-    case Op::neg: case Op::abs: case Op::square: case Op::add: case Op::sub: case Op::mul: case Op::div:
-      return same && result != DType::bool_;
-    case Op::maximum: case Op::minimum:
-      return same;
-    case Op::equal: case Op::not_equal: case Op::less: case Op::less_equal: case Op::greater: case Op::greater_equal:
-      return result == DType::bool_ && all_have(operands, operands[0].dtype);
-    case Op::logical_not: case Op::logical_and: case Op::logical_or:
-      return same && result == DType::bool_;
-    case Op::select:
-      return operands[0].dtype == DType::bool_ && all_have(operands.subspan(1), result);
-    case Op::cast:
-      return true;
+    case Op::neg:
+    case Op::abs:
+    case Op::square:
+    case Op::add:
+    case Op::sub:
+    case Op::mul:
+    case Op::div: return same && result != DType::bool_;
+    case Op::maximum:
+    case Op::minimum: return same;
+    case Op::equal:
+    case Op::not_equal:
+    case Op::less:
+    case Op::less_equal:
+    case Op::greater:
+    case Op::greater_equal: return result == DType::bool_ && all_have(operands, operands[0].dtype);
+    case Op::logical_not:
+    case Op::logical_and:
+    case Op::logical_or: return same && result == DType::bool_;
+    case Op::select: return operands[0].dtype == DType::bool_ && all_have(operands.subspan(1), result);
+    case Op::cast: return true;
     default:  // functions of real numbers
       return same && is_real(result);
   }
@@ -58,9 +66,10 @@ void check_nodes(const Graph& graph) {
     if (node.types.size() != 1 || !LoopCompiler::can_contain(node.op, node.attrs, operands, node.type())) {
       std::string types;
       for (const Type& type : operands) types += (types.empty() ? "" : ", ") + to_string(type);
-      throw CompileError(fmt::format("loop kernel: {}{} of ({}) cannot stand in a body; expected an elementwise op, a "
-                                     "scalar, broadcast_to or a last-axis reduction with keep_dims of plain types",
-                                     to_string(node.op), to_string(node.attrs), types));
+      throw CompileError(
+          fmt::format("loop kernel: {}{} of ({}) cannot stand in a body; expected an elementwise op, a "
+                      "scalar, broadcast_to or a last-axis reduction with keep_dims of plain types",
+                      to_string(node.op), to_string(node.attrs), types));
     }
   }
 }
@@ -70,8 +79,9 @@ void count_operands(LoopBody& body, std::span<const ColumnAccess> access) {
     if (node.op == Op::input) body.inputs = std::max(body.inputs, static_cast<int>(node.as<InputAttrs>().index) + 1);
   const std::size_t expected = static_cast<std::size_t>(body.inputs) + body.graph->outputs.size();
   if (access.size() != expected)
-    throw CompileError(fmt::format("loop kernel: {} column accesses for a body of {} inputs and {} outputs; expected {}",
-                                   access.size(), body.inputs, body.graph->outputs.size(), expected));
+    throw CompileError(
+        fmt::format("loop kernel: {} column accesses for a body of {} inputs and {} outputs; expected {}",
+                    access.size(), body.inputs, body.graph->outputs.size(), expected));
   body.access.assign(access.begin(), access.end());
 }
 
@@ -99,20 +109,21 @@ void classify(LoopBody& body) {
       all_uniform = all_uniform && body.uniform[operand];
       level = std::max(level, body.level[operand]);
     }
-    const bool moves = node.op == Op::input &&
-                       body.access[static_cast<std::size_t>(body.operand_of_input(static_cast<int>(i)))] != ColumnAccess::broadcast;
+    const bool moves =
+        node.op == Op::input &&
+        body.access[static_cast<std::size_t>(body.operand_of_input(static_cast<int>(i)))] != ColumnAccess::broadcast;
     const bool reduces = is_reduction(node.op);
     body.full.push_back(columns > 1 ? last_size(node.type()) == columns : !reduces && (any_full || moves));
     body.uniform.push_back(node.op == Op::input ? !(moves && body.full.back()) : reduces || all_uniform);
     body.level.push_back(level + (reduces && any_full ? 1 : 0));
-    if (reduces && columns > 1) body.full.back() = false;
   }
   for (std::size_t o = 0; o < graph.outputs.size(); ++o) {
     const int node = graph.outputs[o].node;
     if (columns > 1 && body.output_access(static_cast<int>(o)) == ColumnAccess::broadcast &&
         !body.uniform[static_cast<std::size_t>(node)])
-      throw CompileError(fmt::format("loop kernel: output {}, {} of {}, differs from column to column but has broadcast access",
-                                     o, to_string(body.node(node).op), to_string(body.node(node).type())));
+      throw CompileError(
+          fmt::format("loop kernel: output {}, {} of {}, differs from column to column but has broadcast access", o,
+                      to_string(body.node(node).op), to_string(body.node(node).type())));
   }
 }
 
@@ -133,18 +144,21 @@ void plan_stages(LoopBody& body) {
       stages = std::max(stages, body.level[static_cast<std::size_t>(body.output_node(o))] + 1);
     }
   auto ends_stage = [&](std::size_t i) {
-    return body.live[i] && is_reduction(graph.nodes[i].op) && body.full[static_cast<std::size_t>(graph.nodes[i].inputs[0].node)];
+    return body.live[i] && is_reduction(graph.nodes[i].op) &&
+           body.full[static_cast<std::size_t>(graph.nodes[i].inputs[0].node)];
   };
   for (std::size_t i = 0; i < graph.nodes.size(); ++i)
     if (ends_stage(i)) stages = std::max(stages, body.level[i]);
   body.stages.resize(static_cast<std::size_t>(stages));
   for (std::size_t i = 0; i < graph.nodes.size(); ++i)
-    if (ends_stage(i)) body.stages[static_cast<std::size_t>(body.level[i] - 1)].reductions.push_back(static_cast<int>(i));
+    if (ends_stage(i))
+      body.stages[static_cast<std::size_t>(body.level[i] - 1)].reductions.push_back(static_cast<int>(i));
   if (!stores.empty()) body.stages.back().stores = std::move(stores);
 
   for (LoopStage& stage : body.stages) {
     std::vector<bool> needed(graph.nodes.size());
-    for (const int reduction : stage.reductions) needed[static_cast<std::size_t>(body.node(reduction).inputs[0].node)] = true;
+    for (const int reduction : stage.reductions)
+      needed[static_cast<std::size_t>(body.node(reduction).inputs[0].node)] = true;
     for (const int output : stage.stores) needed[static_cast<std::size_t>(body.output_node(output))] = true;
     for (std::size_t i = graph.nodes.size(); i-- > 0;) {
       if (!needed[i] || body.uniform[i]) continue;
@@ -179,12 +193,14 @@ bool LoopCompiler::can_contain(Op op, const Attrs& attrs, std::span<const Type> 
     if (is_quantised(type.dtype)) return false;
   const OpInfo& op_info = info(op);
   const int count = static_cast<int>(operands.size());
-  if (count < op_info.min_operands || count > op_info.max_operands || attrs.index() != op_info.attrs_index) return false;
+  if (count < op_info.min_operands || count > op_info.max_operands || attrs.index() != op_info.attrs_index)
+    return false;
 
   if (op == Op::input) return true;
   if (op == Op::scalar) return std::get<ScalarAttrs>(attrs).dtype == result.dtype;
   if (op == Op::broadcast_to)
-    return operands[0].dtype == result.dtype && (last_size(operands[0]) == 1 || last_size(operands[0]) == last_size(result));
+    return operands[0].dtype == result.dtype &&
+           (last_size(operands[0]) == 1 || last_size(operands[0]) == last_size(result));
   if (is_reduction(op))
     return operands[0].dtype == result.dtype && is_last_axis(attrs, operands[0]) && last_size(result) == 1 &&
            result.dtype != DType::bool_ && (op != Op::mean || is_real(result.dtype));

@@ -34,7 +34,8 @@ class LoopEmitter {
   void emit_stage(const LoopStage& stage);
   Values splats_for(const LoopStage& stage);
   // One block of columns: computes, accumulates, stores. Returns the new lanes of the stage's reductions.
-  Values emit_block(const LoopStage& stage, const Values& splats, const Values& accumulators, const ColumnBlock& columns);
+  Values emit_block(const LoopStage& stage, const Values& splats, const Values& accumulators,
+                    const ColumnBlock& columns);
   Value* emit_node(int node, const Values& values);
   Value* finish_reduction(int node, Value* accumulator);
   Value* tail_mask();
@@ -53,7 +54,8 @@ class LoopEmitter {
 llvm::Function* declare(llvm::Module& module, const std::string& symbol) {
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* i64 = llvm::Type::getInt64Ty(context);
-  auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::getUnqual(context), i64, i64}, false);
+  auto* type =
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::getUnqual(context), i64, i64}, false);
   auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, symbol, module);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   function->addFnAttr("prefer-vector-width", "512");
@@ -62,8 +64,12 @@ llvm::Function* declare(llvm::Module& module, const std::string& symbol) {
   return function;
 }
 
-LoopEmitter::LoopEmitter(llvm::Module& module, const LoopBody& body, const TargetTraits& target, const std::string& symbol)
-    : body_(body), function_(declare(module, symbol)), ir_(module.getContext()), emit_{ir_, target},
+LoopEmitter::LoopEmitter(llvm::Module& module, const LoopBody& body, const TargetTraits& target,
+                         const std::string& symbol)
+    : body_(body),
+      function_(declare(module, symbol)),
+      ir_(module.getContext()),
+      emit_{ir_, target},
       uniform_(body.graph->nodes.size()) {}
 
 llvm::Function* LoopEmitter::run() {
@@ -117,7 +123,8 @@ void LoopEmitter::emit_row() {
 void LoopEmitter::emit_uniform_values(int level) {
   for (int i = 0; i < static_cast<int>(body_.graph->nodes.size()); ++i) {
     const auto at = static_cast<std::size_t>(i);
-    if (body_.live[at] && is_uniform(i) && body_.level[at] == level && !is_row_reduction(i)) uniform_[at] = emit_node(i, uniform_);
+    if (body_.live[at] && is_uniform(i) && body_.level[at] == level && !is_row_reduction(i))
+      uniform_[at] = emit_node(i, uniform_);
   }
 }
 
@@ -126,7 +133,8 @@ Value* LoopEmitter::emit_node(int index, const Values& values) {
   if (node.op == Op::input) return pointers_->load(body_.operand_of_input(index));
   if (node.op == Op::scalar) return number(ir_.getContext(), node.type().dtype, node.as<ScalarAttrs>().value);
   // A reduction that comes here is over one element.
-  if (node.op == Op::broadcast_to || is_reduction(node.op)) return values[static_cast<std::size_t>(node.inputs[0].node)];
+  if (node.op == Op::broadcast_to || is_reduction(node.op))
+    return values[static_cast<std::size_t>(node.inputs[0].node)];
   Values operands;
   std::vector<DType> dtypes;
   for (const ValueId input : node.inputs) {
@@ -152,14 +160,16 @@ LoopEmitter::Values LoopEmitter::splats_for(const LoopStage& stage) {
 Value* LoopEmitter::tail_mask() {
   llvm::SmallVector<llvm::Constant*, lanes> numbers;
   for (std::uint32_t lane = 0; lane < lanes; ++lane) numbers.push_back(ir_.getInt32(lane));
-  return ir_.CreateICmpULT(llvm::ConstantVector::get(numbers), ir_.CreateVectorSplat(lanes, ir_.CreateTrunc(tail_, ir_.getInt32Ty())));
+  return ir_.CreateICmpULT(llvm::ConstantVector::get(numbers),
+                           ir_.CreateVectorSplat(lanes, ir_.CreateTrunc(tail_, ir_.getInt32Ty())));
 }
 
 void LoopEmitter::emit_stage(const LoopStage& stage) {
   const Values splats = splats_for(stage);
   Values initial;
   for (const int node : stage.reductions)
-    initial.push_back(ir_.CreateVectorSplat(lanes, reduction_identity(ir_.getContext(), body_.node(node).op, dtype(node))));
+    initial.push_back(
+        ir_.CreateVectorSplat(lanes, reduction_identity(ir_.getContext(), body_.node(node).op, dtype(node))));
   auto merge = [&](const Values& first, BasicBlock* from) {
     Values phis;
     for (Value* value : first) {
@@ -239,7 +249,8 @@ Value* LoopEmitter::finish_reduction(int node, Value* accumulator) {
     llvm::SmallVector<int, lanes> low(static_cast<std::size_t>(half)), high(static_cast<std::size_t>(half));
     std::iota(low.begin(), low.end(), 0);
     std::iota(high.begin(), high.end(), half);
-    accumulator = emit_combine(emit_, op, dtype(node), ir_.CreateShuffleVector(accumulator, low), ir_.CreateShuffleVector(accumulator, high));
+    accumulator = emit_combine(emit_, op, dtype(node), ir_.CreateShuffleVector(accumulator, low),
+                               ir_.CreateShuffleVector(accumulator, high));
   }
   Value* total = ir_.CreateExtractElement(accumulator, std::uint64_t{0});
   if (op == Op::mean) total = ir_.CreateFDiv(total, columns_f32_);
@@ -248,7 +259,8 @@ Value* LoopEmitter::finish_reduction(int node, Value* accumulator) {
 
 }  // namespace
 
-llvm::Function* emit_loop(llvm::Module& module, const LoopBody& body, const TargetTraits& target, const std::string& symbol) {
+llvm::Function* emit_loop(llvm::Module& module, const LoopBody& body, const TargetTraits& target,
+                          const std::string& symbol) {
   return LoopEmitter(module, body, target, symbol).run();
 }
 

@@ -14,6 +14,7 @@ namespace lazuli::cpu::jit {
 //     uniform values of level 0
 //     for each stage: a loop over full vectors of columns, then the tail; then the uniform values that waited for it
 //     stores of uniform values
-llvm::Function* emit_loop(llvm::Module& module, const LoopBody& body, const TargetTraits& target, const std::string& symbol);
+llvm::Function* emit_loop(llvm::Module& module, const LoopBody& body, const TargetTraits& target,
+                          const std::string& symbol);
 
 }  // namespace lazuli::cpu::jit

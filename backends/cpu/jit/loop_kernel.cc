@@ -56,6 +56,7 @@ llvm::orc::JITTargetMachineBuilder target_machine(const std::string& features) {
   llvm::orc::JITTargetMachineBuilder builder{llvm::Triple(llvm::sys::getProcessTriple())};
   builder.setCPU("x86-64");
   builder.setFeatures(features);
+  // The IR is emitted in its final form; what more the higher levels do shows in compile time only.
   builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Less);
   builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
   return builder;
@@ -67,7 +68,8 @@ std::unique_ptr<llvm::orc::ObjectLayer> linking_layer(llvm::orc::ExecutionSessio
   layer->registerJITEventListener(*llvm::JITEventListener::createGDBRegistrationListener());
   // perf's listener writes a dump file as soon as it exists, so it has to be asked for.
   if (std::getenv("JITDUMPDIR"))
-    if (llvm::JITEventListener* perf = llvm::JITEventListener::createPerfJITEventListener()) layer->registerJITEventListener(*perf);
+    if (llvm::JITEventListener* perf = llvm::JITEventListener::createPerfJITEventListener())
+      layer->registerJITEventListener(*perf);
   return layer;
 }
 
@@ -83,7 +85,8 @@ std::unique_ptr<llvm::orc::LLJIT> make_jit(const std::string& features) {
   for (const jit::LibraryFunction& function : jit::library_functions())
     symbols[jit->mangleAndIntern(function.symbol)] = {llvm::orc::ExecutorAddr::fromPtr(function.function),
                                                       llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
-  check(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))), "cannot define library functions");
+  check(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(symbols))),
+        "cannot define library functions");
   return jit;
 }
 
@@ -132,10 +135,13 @@ std::unique_ptr<LoopKernel> LoopCompiler::Impl::build(const jit::LoopBody& body,
   return std::make_unique<LoopKernel>(LoopKernel{std::move(symbol), address.toPtr<LoopFunction>()});
 }
 
-LoopCompiler::LoopCompiler(std::string isa_features) : impl_(std::make_unique<Impl>()) { impl_->features = std::move(isa_features); }
+LoopCompiler::LoopCompiler(std::string isa_features) : impl_(std::make_unique<Impl>()) {
+  impl_->features = std::move(isa_features);
+}
 LoopCompiler::~LoopCompiler() = default;
 
-const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access, std::string_view name) {
+const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access,
+                                        std::string_view name) {
   jit::LoopBody body = jit::analyse(graph, access);
   const std::lock_guard lock(impl_->mutex);
   if (const auto found = impl_->kernels.find(body.key); found != impl_->kernels.end()) return *found->second;

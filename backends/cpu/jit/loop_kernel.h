@@ -4,8 +4,8 @@
 //
 // A body is a Graph of elementwise ops (composites among them), last-axis reductions with keep_dims, scalars and
 // broadcast_to. Each of its values is either *full* (its last size is the number of columns) or *narrow* (its last size
-// is 1, or it has rank 0: one value per row). Sizes are not part of a kernel; they come as arguments, so that one kernel serves every
-// batch size. Rows broadcast through zero strides.
+// is 1, or it has rank 0: one value per row). Sizes are not part of a kernel; they come as arguments, so that one
+// kernel serves every batch size. Rows broadcast through zero strides.
 //
 // Same bits everywhere: values of 16-bit types are kept as f32 and rounded after each op of that type; nothing is
 // contracted or reassociated; reductions run in 16 f32 lanes (lane l takes columns l, l + 16, ...) and end in the tree
@@ -33,10 +33,13 @@ struct LoopOperand {
   std::int64_t column_stride = 0;                    // in elements; read for ColumnAccess::strided only
 };
 
-// Inputs of the body in order, then its outputs.
+// Inputs of the body in order, then its outputs. An output may lie in the memory of an input that has the same type,
+// strides and column access, and that nothing else overlaps: full outputs are written in the last pass over the
+// columns, element by element after it was read; narrow outputs at the end of their row.
 struct LoopArguments {
-  std::int64_t columns = 0;
-  std::int64_t outer_sizes[loop_outer_dims] = {1, 1, 1};  // rows = their product; row r is (r / (s1 s2), r / s2 % s1, r % s2)
+  std::int64_t columns = 0;  // at least 1
+  // Rows are counted over all of them: row r has the indices (r / (s1 s2), r / s2 mod s1, r mod s2).
+  std::int64_t outer_sizes[loop_outer_dims] = {1, 1, 1};
   const LoopOperand* operands = nullptr;
 };
 
@@ -44,19 +47,22 @@ struct LoopArguments {
 using LoopFunction = void (*)(const LoopArguments* arguments, std::int64_t row_begin, std::int64_t row_end);
 
 struct LoopKernel {
-  std::string name;  // symbol, seen by perf and gdb: "gelu_mul_1f3a"
+  // The symbol, "gelu_mul_1f3a": gdb sees it; perf too (perf inject -j) where the environment variable JITDUMPDIR is
+  // set.
+  std::string name;
   LoopFunction function = nullptr;
 };
 
 class LoopCompiler {
  public:
-  // `isa_features`: LLVM feature string such as "+avx2,+fma"; empty for the baseline.
+  // `isa_features`: LLVM feature string such as "+avx2,+fma,+f16c"; empty for the baseline. Nothing is taken from the
+  // host beyond it. Tails use masked memory with avx512bw and avx512vl, f16 its instructions with f16c.
   explicit LoopCompiler(std::string isa_features);
   ~LoopCompiler();
 
-  // Compiles, or returns the kernel compiled before for the same body (structure, dtypes, full or narrow) and access.
-  // `access` has one entry per body input, then one per body output. Thread-safe. Kernels live as long as the compiler.
-  // Throws a CompileError naming the op when a body holds something it cannot compile.
+  // Compiles (some milliseconds), or returns the kernel compiled before for the same body (structure, dtypes, full or
+  // narrow) and access. `access` has one entry per body input, then one per body output. Thread-safe. Kernels live as
+  // long as the compiler. Throws a CompileError naming the op when a body holds something it cannot compile.
   const LoopKernel& compile(const Graph& body, std::span<const ColumnAccess> access, std::string_view name);
 
   // Whether an op with these types can stand in a body.

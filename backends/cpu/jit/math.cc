@@ -20,7 +20,9 @@ constexpr float round_to_integer = 0x1.8p+23f;
 constexpr std::uint32_t round_to_integer_bits = 0x4b400000;
 
 Value* bits_of(Emitter& emit, Value* x) { return emit.ir.CreateBitCast(x, shaped_like(emit.ir.getInt32Ty(), x)); }
-Value* f32_of(Emitter& emit, Value* bits) { return emit.ir.CreateBitCast(bits, shaped_like(emit.ir.getFloatTy(), bits)); }
+Value* f32_of(Emitter& emit, Value* bits) {
+  return emit.ir.CreateBitCast(bits, shaped_like(emit.ir.getFloatTy(), bits));
+}
 Value* absolute(Emitter& emit, Value* x) { return emit.ir.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); }
 Value* times(Emitter& emit, Value* x, float factor) { return emit.ir.CreateFMul(x, f32_like(x, factor)); }
 Value* plus(Emitter& emit, Value* x, float term) { return emit.ir.CreateFAdd(x, f32_like(x, term)); }
@@ -61,7 +63,8 @@ Value* emit_exp(Emitter& emit, Value* x) {
   Value* result = f32_of(emit, ir.CreateAdd(fraction, ir.CreateShl(reduced.exponent, 23)));
   constexpr float last_finite = 0x1.62e42ep+6f, first_normal = -0x1.5d589ep+6f;
   result = ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, first_normal)), f32_like(x, 0), result);
-  result = ir.CreateSelect(ir.CreateFCmpOGT(x, f32_like(x, last_finite)), f32_like(x, std::numeric_limits<float>::infinity()), result);
+  result = ir.CreateSelect(ir.CreateFCmpOGT(x, f32_like(x, last_finite)),
+                           f32_like(x, std::numeric_limits<float>::infinity()), result);
   return ir.CreateSelect(ir.CreateFCmpUNO(x, x), x, result);
 }
 
@@ -90,8 +93,9 @@ Value* emit_log(Emitter& emit, Value* x) {
   Value* mantissa = f32_of(emit, ir.CreateAdd(ir.CreateAnd(above, i32_like(x, 0x7fffff)), i32_like(x, sqrt_half)));
   Value* f = plus(emit, mantissa, -1);
   // Minimax for (log(1 + f) - f + f^2 / 2) / f^3: 2^-27.
-  Value* p = polynomial(emit, f, {-0x1.38c188p-4f, 0x1.056486p-3f, -0x1.0d8758p-3f, 0x1.22d90cp-3f, -0x1.5471f6p-3f,
-                                  0x1.99a010p-3f, -0x1.000228p-2f, 0x1.555554p-2f});
+  Value* p = polynomial(emit, f,
+                        {-0x1.38c188p-4f, 0x1.056486p-3f, -0x1.0d8758p-3f, 0x1.22d90cp-3f, -0x1.5471f6p-3f,
+                         0x1.99a010p-3f, -0x1.000228p-2f, 0x1.555554p-2f});
   Value* square = ir.CreateFMul(f, f);
   Value* tail = ir.CreateFMul(ir.CreateFMul(f, p), square);
   tail = ir.CreateFAdd(tail, times(emit, exponent, ln2_low));
@@ -149,10 +153,22 @@ std::span<const LibraryFunction> library_functions() {
   using F = const float*;
   using N = std::int64_t;
   static constexpr LibraryFunction functions[] = {
-      {"lazuli_sin", [](F a, F, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::sin(a[i]); }},
-      {"lazuli_cos", [](F a, F, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::cos(a[i]); }},
-      {"lazuli_erf", [](F a, F, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::erf(a[i]); }},
-      {"lazuli_pow", [](F a, F b, float* y, N n) { for (N i = 0; i < n; ++i) y[i] = std::pow(a[i], b[i]); }},
+      {"lazuli_sin",
+       [](F a, F, float* y, N n) {
+         for (N i = 0; i < n; ++i) y[i] = std::sin(a[i]);
+       }},
+      {"lazuli_cos",
+       [](F a, F, float* y, N n) {
+         for (N i = 0; i < n; ++i) y[i] = std::cos(a[i]);
+       }},
+      {"lazuli_erf",
+       [](F a, F, float* y, N n) {
+         for (N i = 0; i < n; ++i) y[i] = std::erf(a[i]);
+       }},
+      {"lazuli_pow",
+       [](F a, F b, float* y, N n) {
+         for (N i = 0; i < n; ++i) y[i] = std::pow(a[i], b[i]);
+       }},
   };
   return functions;
 }
@@ -170,8 +186,9 @@ Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {
   llvm::AllocaInst* second = b ? in_memory(b) : first;
   llvm::AllocaInst* result = in_memory(nullptr);
   llvm::Type* pointer = ir.getPtrTy();
-  const llvm::FunctionCallee callee = function->getParent()->getOrInsertFunction(
-      library_functions()[static_cast<std::size_t>(call)].symbol, ir.getVoidTy(), pointer, pointer, pointer, ir.getInt64Ty());
+  const llvm::FunctionCallee callee =
+      function->getParent()->getOrInsertFunction(library_functions()[static_cast<std::size_t>(call)].symbol,
+                                                 ir.getVoidTy(), pointer, pointer, pointer, ir.getInt64Ty());
   ir.CreateCall(callee, {first, second, result, ir.getInt64(a->getType()->isVectorTy() ? lanes : 1)});
   return ir.CreateLoad(a->getType(), result);
 }

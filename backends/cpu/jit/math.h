@@ -8,7 +8,8 @@
 
 namespace lazuli::cpu::jit {
 
-// Cody & Waite reduction, polynomial of degree 6; 1 ulp. Results below 2^-126 are 0; above the range infinity; NaN stays.
+// Cody & Waite reduction, polynomial of degree 6; 1 ulp. Results below 2^-126 are 0; above the range infinity; NaN
+// stays.
 llvm::Value* emit_exp(Emitter& emit, llvm::Value* x);
 // (e - 1) / (e + 1) with e = exp(2 |x|), through expm1 so that small |x| keep their digits; 3 ulp, odd, within [-1, 1].
 llvm::Value* emit_tanh(Emitter& emit, llvm::Value* x);

@@ -1,5 +1,7 @@
 #include <lazuli/backends/cpu/jit/row_pointers.h>
 
+#include <llvm/IR/Intrinsics.h>
+
 #include <cstddef>
 
 namespace lazuli::cpu::jit {
@@ -12,7 +14,8 @@ llvm::Align element_alignment(DType dtype) { return llvm::Align(static_cast<std:
 
 }  // namespace
 
-RowPointers::RowPointers(Emitter& emit, Value* arguments, Value* row_begin, std::vector<Operand> operands) : emit_(emit) {
+RowPointers::RowPointers(Emitter& emit, Value* arguments, Value* row_begin, std::vector<Operand> operands)
+    : emit_(emit) {
   llvm::IRBuilder<>& ir = emit.ir;
   columns_ = field(ir.getInt64Ty(), arguments, offsetof(LoopArguments, columns));
   for (std::size_t d = 0; d < dims; ++d)
@@ -44,7 +47,8 @@ void RowPointers::begin_row(llvm::BasicBlock* entry) {
     const std::size_t at = k * sizeof(LoopOperand);
     Value* offset = ir.getInt64(0);
     for (std::size_t d = 0; d < dims; ++d) {
-      Value* stride = field(ir.getInt64Ty(), operands_, at + offsetof(LoopOperand, outer_strides) + d * sizeof(std::int64_t));
+      Value* stride =
+          field(ir.getInt64Ty(), operands_, at + offsetof(LoopOperand, outer_strides) + d * sizeof(std::int64_t));
       offset = ir.CreateAdd(offset, ir.CreateMul(index_[d], stride));
     }
     Value* base = field(ir.getPtrTy(), operands_, at + offsetof(LoopOperand, base));
@@ -70,12 +74,14 @@ void RowPointers::end_row() {
 Value* RowPointers::load(int operand) {
   const State& state = states_[static_cast<std::size_t>(operand)];
   llvm::Type* type = memory_type(emit_.ir.getContext(), state.operand.dtype);
-  return from_memory(emit_, state.operand.dtype, emit_.ir.CreateAlignedLoad(type, state.row, element_alignment(state.operand.dtype)));
+  return from_memory(emit_, state.operand.dtype,
+                     emit_.ir.CreateAlignedLoad(type, state.row, element_alignment(state.operand.dtype)));
 }
 
 void RowPointers::store(int operand, Value* value) {
   const State& state = states_[static_cast<std::size_t>(operand)];
-  emit_.ir.CreateAlignedStore(to_memory(emit_, state.operand.dtype, value), state.row, element_alignment(state.operand.dtype));
+  emit_.ir.CreateAlignedStore(to_memory(emit_, state.operand.dtype, value), state.row,
+                              element_alignment(state.operand.dtype));
 }
 
 Value* RowPointers::column_address(const State& state, Value* column) {
@@ -91,7 +97,8 @@ Value* RowPointers::load(int operand, const ColumnBlock& block) {
   if (state.operand.access == ColumnAccess::strided) return from_memory(emit_, dtype, gather(state, block));
   if (block.count) return from_memory(emit_, dtype, load_tail(state, block));
   auto* type = llvm::FixedVectorType::get(memory_type(ir.getContext(), dtype), lanes);
-  return from_memory(emit_, dtype, ir.CreateAlignedLoad(type, column_address(state, block.first), element_alignment(dtype)));
+  Value* address = prefetched(column_address(state, block.first));
+  return from_memory(emit_, dtype, ir.CreateAlignedLoad(type, address, element_alignment(dtype)));
 }
 
 void RowPointers::store(int operand, Value* value, const ColumnBlock& block) {
@@ -106,7 +113,19 @@ void RowPointers::store(int operand, Value* value, const ColumnBlock& block) {
   else if (block.count)
     store_tail(state, stored, block);
   else
-    ir.CreateAlignedStore(stored, column_address(state, block.first), element_alignment(dtype));
+    ir.CreateAlignedStore(stored, prefetched(column_address(state, block.first)), element_alignment(dtype));
+}
+
+// The hardware's prefetcher stops at every page, and bodies of many instructions keep the processor from running far
+// enough ahead to hide that: without this, [512,8192] gelu_mul takes twice as long.
+Value* RowPointers::prefetched(Value* address) {
+  llvm::IRBuilder<>& ir = emit_.ir;
+  constexpr int bytes_ahead = 2048;
+  constexpr int for_reading = 0, into_all_caches = 3, data = 1;  // stores too: prefetchw is not in the baseline
+  Value* ahead = ir.CreateConstGEP1_64(ir.getInt8Ty(), address, bytes_ahead);  // may lie outside the operand
+  ir.CreateIntrinsic(llvm::Intrinsic::prefetch, {ahead->getType()},
+                     {ahead, ir.getInt32(for_reading), ir.getInt32(into_all_caches), ir.getInt32(data)});
+  return address;
 }
 
 Value* RowPointers::buffer_for(llvm::Type* type) {
@@ -124,7 +143,8 @@ Value* RowPointers::load_tail(const State& state, const ColumnBlock& block) {
   if (emit_.target.masked_memory) return ir.CreateMaskedLoad(type, address, alignment, block.mask, zero);
   Value* buffer = buffer_for(type);
   ir.CreateStore(zero, buffer);
-  ir.CreateMemCpy(buffer, llvm::MaybeAlign(), address, alignment, ir.CreateMul(block.count, ir.getInt64(alignment.value())));
+  ir.CreateMemCpy(buffer, llvm::MaybeAlign(), address, alignment,
+                  ir.CreateMul(block.count, ir.getInt64(alignment.value())));
   return ir.CreateLoad(type, buffer);
 }
 
@@ -138,7 +158,8 @@ void RowPointers::store_tail(const State& state, Value* stored, const ColumnBloc
   }
   Value* buffer = buffer_for(stored->getType());
   ir.CreateStore(stored, buffer);
-  ir.CreateMemCpy(address, alignment, buffer, llvm::MaybeAlign(), ir.CreateMul(block.count, ir.getInt64(alignment.value())));
+  ir.CreateMemCpy(address, alignment, buffer, llvm::MaybeAlign(),
+                  ir.CreateMul(block.count, ir.getInt64(alignment.value())));
 }
 
 // Lanes past the tail read its first column again: no branches, nothing outside the operand is touched.
@@ -151,7 +172,8 @@ Value* RowPointers::gather(const State& state, const ColumnBlock& block) {
     Value* column = ir.getInt64(lane);
     if (block.count) column = ir.CreateSelect(ir.CreateICmpULT(column, block.count), column, ir.getInt64(0));
     Value* address = ir.CreateGEP(element, first, ir.CreateMul(column, state.column_stride));
-    result = ir.CreateInsertElement(result, ir.CreateAlignedLoad(element, address, element_alignment(state.operand.dtype)), lane);
+    result = ir.CreateInsertElement(
+        result, ir.CreateAlignedLoad(element, address, element_alignment(state.operand.dtype)), lane);
   }
   return result;
 }
@@ -160,7 +182,8 @@ void RowPointers::scatter(const State& state, Value* stored, const ColumnBlock& 
   llvm::IRBuilder<>& ir = emit_.ir;
   Value* first = column_address(state, block.first);
   for (std::uint64_t lane = 0; lane < lanes; ++lane) {
-    Value* address = ir.CreateGEP(stored->getType()->getScalarType(), first, ir.CreateMul(ir.getInt64(lane), state.column_stride));
+    Value* address =
+        ir.CreateGEP(stored->getType()->getScalarType(), first, ir.CreateMul(ir.getInt64(lane), state.column_stride));
     ir.CreateAlignedStore(ir.CreateExtractElement(stored, lane), address, element_alignment(state.operand.dtype));
   }
 }

@@ -56,6 +56,7 @@ class RowPointers {
   void scatter(const State& state, llvm::Value* stored, const ColumnBlock& block);
   void scatter_tail(const State& state, llvm::Value* stored, const ColumnBlock& block);
   llvm::Value* stride_of(const State& state);
+  llvm::Value* prefetched(llvm::Value* address);
   llvm::Value* buffer_for(llvm::Type* type);
 
   Emitter& emit_;

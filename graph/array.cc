@@ -34,6 +34,8 @@ Array::Array(double value) : Array(make_array(Op::scalar, ScalarAttrs{value, DTy
 Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}
 
 Array Array::from(BufferRef data, Type type) {
+  // Memory that others see too is a view here, which no program writes into.
+  if (data.use_count() > 1) data = Buffer::view(data->data(), data->size(), data);
   return with_data(Op::input, InputAttrs{}, std::move(data), std::move(type), {});
 }
 

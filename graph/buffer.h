@@ -14,24 +14,29 @@ class Buffer {
  public:
   // Uninitialised memory aligned to `buffer_alignment`, with 64 readable bytes past the end for vector tails.
   static std::shared_ptr<Buffer> allocate(std::size_t bytes);
-  // Memory kept alive by `owner`. `release`, when given, tells the owner that these bytes will not be read again.
+  // Memory kept alive by `owner`. `release`, when given, tells the owner that these bytes will not be read again soon.
+  // `prepare`, when given, is called whenever somebody asks for the data, and returns once the bytes are there (again).
   static std::shared_ptr<Buffer> view(const void* data, std::size_t bytes, std::shared_ptr<const void> owner,
-                                      std::function<void()> release = {});
+                                      std::function<void()> release = {}, std::function<void()> prepare = {});
   ~Buffer();
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  std::byte* data() { return data_; }
-  const std::byte* data() const { return data_; }
+  std::byte* data() {
+    if (prepare_) prepare_();
+    return data_;
+  }
+  const std::byte* data() const { return const_cast<Buffer*>(this)->data(); }
   template <class T>
-  T* as() { return reinterpret_cast<T*>(data_); }
+  T* as() { return reinterpret_cast<T*>(data()); }
   template <class T>
-  const T* as() const { return reinterpret_cast<const T*>(data_); }
+  const T* as() const { return reinterpret_cast<const T*>(data()); }
   std::size_t size() const { return size_; }
   // Identity for keys: never reused within the process, unlike an address.
   std::uint64_t id() const { return id_; }
   // False for views: a program must not write into them.
   bool owned() const { return owner_ == nullptr; }
+  // Gives memory back to the system. Pointers taken before must not be read any more; data() makes them valid again.
   void release_pages() const {
     if (release_) release_();
   }
@@ -43,7 +48,7 @@ class Buffer {
   std::size_t size_ = 0;
   std::uint64_t id_ = 0;
   std::shared_ptr<const void> owner_;
-  std::function<void()> release_;
+  std::function<void()> release_, prepare_;
 };
 
 using BufferRef = std::shared_ptr<Buffer>;

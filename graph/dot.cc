@@ -110,6 +110,7 @@ Kind kind_of(Op op) {
     case Op::rope: return Kind::elementwise;
     case Op::matmul:
     case Op::linear:
+    case Op::expert_linear:
     case Op::attention:
     case Op::altup_predict:
     case Op::altup_correct: return Kind::matrix;

@@ -1,6 +1,7 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/event.h>
 
+#include <atomic>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +10,11 @@ namespace lazuli {
 namespace {
 
 thread_local Evaluator* current = nullptr;
+
+std::uint64_t next_evaluator_id() {
+  static std::atomic<std::uint64_t> counter{0};
+  return ++counter;
+}
 
 // Inputs that only dying nodes hold: nobody can read them after this evaluation, so their memory may be reused.
 // A node dies when it is evaluated (its operands are dropped) or when all its holders die.
@@ -79,6 +85,8 @@ void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) 
 
 }  // namespace
 
+Evaluator::Evaluator() : id_(next_evaluator_id()) {}
+
 Evaluator& current_evaluator() {
   if (current == nullptr)
     throw Error("no session on this thread: create a lazuli::Session before arrays are evaluated");
@@ -103,7 +111,7 @@ struct CompiledFunction::State {
   struct Signature {
     Graph graph;
     std::shared_ptr<Executable> executable;
-    const Evaluator* prepared_by = nullptr;
+    std::uint64_t prepared_by = 0;  // Evaluator::id
   };
 
   ArrayFunction function;
@@ -147,11 +155,11 @@ struct CompiledFunction::State {
   Signature& prepare(const std::vector<Array>& arguments) {
     Signature& signature = trace(arguments);
     Evaluator& evaluator = current_evaluator();
-    if (signature.prepared_by != &evaluator) {
+    if (signature.prepared_by != evaluator.id()) {
       std::unique_ptr<bool[]> donated(new bool[arguments.size()]);
       for (std::size_t i = 0; i < arguments.size(); ++i) donated[i] = donates(i);
       signature.executable = evaluator.prepare(signature.graph, std::span<const bool>(donated.get(), arguments.size()));
-      signature.prepared_by = &evaluator;
+      signature.prepared_by = evaluator.id();
     }
     return signature;
   }

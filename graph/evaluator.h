@@ -4,6 +4,7 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/graph.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -25,7 +26,13 @@ struct Operand {
 
 class Evaluator {
  public:
+  Evaluator();
   virtual ~Evaluator() = default;
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  // Never reused within the process, unlike an address: executables outlive the evaluator that made them.
+  std::uint64_t id() const { return id_; }
 
   // Passes and backend; returns the same executable for the same structure.
   virtual std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) = 0;
@@ -33,6 +40,9 @@ class Evaluator {
   // computed. With `wait` the call returns when they hold their values; otherwise their events say so.
   virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
                                   bool wait) = 0;
+
+ private:
+  const std::uint64_t id_;
 };
 
 // The evaluator of this thread. A Session installs itself; without one, evaluation throws an Error that says so.

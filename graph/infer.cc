@@ -25,7 +25,7 @@ struct Call {
   }
   void require_plain(std::size_t position) const {
     if (is_quantised(operand(position).dtype))
-      reject("operand {} is {}; quantised arrays can only be read by linear and take", position,
+      reject("operand {} is {}; quantised arrays can only be read by linear, expert_linear and take", position,
              to_string(operand(position)));
   }
   void require_same_dtype(std::size_t a, std::size_t b) const {
@@ -272,6 +272,21 @@ Types linear(const Call& call) {
   Shape shape = x.shape;
   shape.back() = weight.shape[0];
   return {{x.dtype, shape}};
+}
+Types expert_linear(const Call& call) {
+  call.require_real(0);
+  call.require_rank(0, 3, "x [T, S, K]");
+  call.require_index(2);
+  call.require_rank(2, 2, "experts [T, k]");
+  const Type &x = call.operand(0), &weight = call.operand(1), &experts = call.operand(2);
+  if (weight.shape.size() != 3 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
+    call.reject("weight is {}, expected a real or quantised stack [E, N, K]", to_string(weight));
+  if (x.shape[2] != weight.shape[2])
+    call.reject("inner sizes differ: x is {}, weight is {}; expected weight [*, *, {}]", to_string(x), to_string(weight), x.shape[2]);
+  if (x.shape[0] != experts.shape[0] || (x.shape[1] != 1 && x.shape[1] != experts.shape[1]))
+    call.reject("x is {}, experts are {}; expected x [{}, 1 or {}, {}]", to_string(x), to_string(experts), experts.shape[0],
+                experts.shape[1], x.shape[2]);
+  return {{x.dtype, {experts.shape[0], experts.shape[1], weight.shape[1]}}};
 }
 
 Types rms_norm(const Call& call) {

@@ -16,14 +16,25 @@ constexpr std::size_t alternative() {
     return alternative<T, Index + 1>();
 }
 
-const std::vector<OpInfo>& table() {
+// Rows are added one by one: as one initialiser they would all be temporaries at once, and the code that cleans them up
+// after an exception takes compilers minutes.
+template <class T>
+[[gnu::noinline]] void add_row(std::vector<OpInfo>& ops, Op op, std::string_view name, int min, int max, unsigned flags, RowRule rows) {
+  ops.push_back({op, name, min, max, flags, rows, alternative<T>(), T{}});
+}
+
+std::vector<OpInfo> make_table() {
   using namespace op_flags;
-  static const std::vector<OpInfo> ops = {
+  std::vector<OpInfo> ops;
 #define LAZULI_OP(name, min, max, attrs, shape, flags, rows) \
-  {Op::name, #name, min, max, flags, RowRule::rows, alternative<attrs>(), attrs{}},
+  add_row<attrs>(ops, Op::name, #name, min, max, flags, RowRule::rows);
 #include <lazuli/graph/ops.def>
 #undef LAZULI_OP
-  };
+  return ops;
+}
+
+const std::vector<OpInfo>& table() {
+  static const std::vector<OpInfo> ops = make_table();
   return ops;
 }
 

@@ -180,6 +180,9 @@ Array gather(const Array& x, const Array& indices, std::int64_t axis) {
 
 Array matmul(const Array& a, const Array& b) { return make_array(Op::matmul, NoAttrs{}, {a, b}); }
 Array linear(const Array& x, const Array& weight) { return make_array(Op::linear, NoAttrs{}, {x, weight}); }
+Array expert_linear(const Array& x, const Array& weight, const Array& experts) {
+  return make_array(Op::expert_linear, NoAttrs{}, {x, weight, experts});
+}
 
 Array gelu_tanh(const Array& x) { return unary(Op::gelu_tanh, x); }
 Array softcap(const Array& x, double cap) { return make_array(Op::softcap, SoftcapAttrs{cap}, {x}); }

@@ -91,6 +91,9 @@ Array gather(const Array& x, const Array& indices, std::int64_t axis);
 // Linear algebra
 Array matmul(const Array& a, const Array& b);
 Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; f32 result
+// For token t and its j-th expert: x[t, j] · weight[experts[t, j]]ᵀ. x [T, S, K] with S = k, or S = 1 where a token's
+// experts share its row; weight [E, N, K] of any dtype; experts i32 [T, k], each in [0, E). Result [T, k, N].
+Array expert_linear(const Array& x, const Array& weight, const Array& experts);
 
 // Composites (formulas in ops.def)
 Array gelu_tanh(const Array& x);

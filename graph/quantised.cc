@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -15,7 +16,7 @@ namespace {
 using std::uint8_t;
 using Half = std::uint16_t;  // bits of an IEEE half
 
-// Blocks as they lie in a file. No member needs more than 2-byte alignment, so that none is padded.
+// Blocks as they lie in memory: none has padding, as the sizes checked below show.
 // clang-format off
 struct F32Block { float x; };
 struct F16Block { Half x; };
@@ -30,6 +31,10 @@ struct Q5_KBlock { Half d, dmin; uint8_t scales[12], qh[32], qs[128]; };
 struct Q6_KBlock { uint8_t ql[128], qh[64]; std::int8_t scales[16]; Half d; };
 struct Mxfp4Block { uint8_t e, qs[16]; };
 struct Nvfp4Block { uint8_t d[4], qs[32]; };
+template <int bits, int elements>
+struct AffineBlock { float scale, bias; uint8_t codes[elements * bits / 8]; };
+struct Mxfp8Block { uint8_t e, codes[32]; };
+struct E2m1Block { float scale; uint8_t codes[8]; };
 // clang-format on
 
 int low(uint8_t byte) { return byte & 15; }
@@ -166,6 +171,34 @@ void decode(const Nvfp4Block& block, float* out) {
       out[16 * s + j] = doubled_e2m1[low(block.qs[8 * s + j])] * half_scale;
       out[16 * s + j + 8] = doubled_e2m1[high(block.qs[8 * s + j])] * half_scale;
     }
+  }
+}
+
+template <int bits, int elements>
+void decode(const AffineBlock<bits, elements>& block, float* out) {
+  constexpr int bytes = elements * bits / 8, mask = (1 << bits) - 1;
+  for (int i = 0; i < elements; ++i) {
+    const int byte = i * bits / 8, shift = i * bits % 8;
+    const int above = shift + bits > 8 && byte + 1 < bytes ? block.codes[byte + 1] << 8 : 0;
+    out[i] = block.scale * static_cast<float>((block.codes[byte] | above) >> shift & mask) + block.bias;
+  }
+}
+
+// E4M3 with bias 7 (OCP 8-bit floating point, 2023): no infinities, and NaN when all bits but the sign are set.
+float e4m3_to_f32(uint8_t bits) {
+  const float magnitude = (bits & 0x7f) == 0x7f ? std::numeric_limits<float>::quiet_NaN() : ue4m3_to_f32(bits);
+  return (bits & 0x80) != 0 ? -magnitude : magnitude;
+}
+
+void decode(const Mxfp8Block& block, float* out) {
+  const float scale = std::ldexp(1.0f, block.e - 127);
+  for (int j = 0; j < 32; ++j) out[j] = e4m3_to_f32(block.codes[j]) * scale;
+}
+
+void decode(const E2m1Block& block, float* out) {
+  for (int j = 0; j < 8; ++j) {
+    out[2 * j] = doubled_e2m1[low(block.codes[j])] * 0.5f * block.scale;
+    out[2 * j + 1] = doubled_e2m1[high(block.codes[j])] * 0.5f * block.scale;
   }
 }
 
@@ -357,7 +390,13 @@ constexpr Codec codecs[] = {
     codec<f32, F32Block>(),     codec<f16, F16Block>(),   codec<bf16, Bf16Block>(), codec<q4_0, Q4_0Block>(),
     codec<q4_1, Q4_1Block>(),   codec<q5_0, Q5_0Block>(), codec<q5_1, Q5_1Block>(), codec<q8_0, Q8_0Block>(),
     codec<q4_k, Q4_KBlock>(),   codec<q5_k, Q5_KBlock>(), codec<q6_k, Q6_KBlock>(), codec<mxfp4, Mxfp4Block>(),
-    codec<nvfp4, Nvfp4Block>(),
+    codec<nvfp4, Nvfp4Block>(), codec<mxfp8, Mxfp8Block>(), codec<e2m1_16, E2m1Block>(),
+#define LAZULI_AFFINE(bits)                                                                                     \
+  codec<affine##bits##_32, AffineBlock<bits, 32>>(), codec<affine##bits##_64, AffineBlock<bits, 64>>(), \
+      codec<affine##bits##_128, AffineBlock<bits, 128>>()
+    LAZULI_AFFINE(2),           LAZULI_AFFINE(3),         LAZULI_AFFINE(4),         LAZULI_AFFINE(5),
+    LAZULI_AFFINE(6),           LAZULI_AFFINE(8),
+#undef LAZULI_AFFINE
 };
 
 const Codec* find_codec(DType dtype) {
@@ -379,6 +418,11 @@ void dequantise(DType dtype, const std::byte* blocks, std::int64_t elements, flo
   const Codec* entry = find_codec(dtype);
   if (entry == nullptr) fail("dequantise: found {}, expected a real or quantised type", to_string(dtype));
   entry->decode(blocks, whole_blocks("dequantise", dtype, elements), out);
+}
+
+bool has_quantiser(DType dtype) {
+  const Codec* entry = find_codec(dtype);
+  return entry != nullptr && entry->encode != nullptr;
 }
 
 void quantise(DType dtype, const float* values, std::int64_t elements, std::byte* out) {

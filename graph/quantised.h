@@ -1,7 +1,8 @@
-// Conversion between f32 and the storage types of weights: the GGUF blocks of graph/dtype.def and the plain real types.
+// Conversion between f32 and the storage types of weights: the blocks of graph/dtype.def and the plain real types.
 //
-// Layouts and formulas are those of ggml-common.h and gguf-py's quants.py. Every multiplication and addition below is
-// one f32 rounding, in the order written there, so that dequantised weights are the same bits everywhere.
+// Layouts and formulas of the GGUF types are those of ggml-common.h and gguf-py's quants.py, the others' are stated in
+// graph/dtype.def. Every multiplication and addition is one f32 rounding, in the order written there, so that dequantised
+// weights are the same bits everywhere.
 #pragma once
 
 #include <lazuli/graph/dtype.h>
@@ -17,9 +18,10 @@ namespace lazuli {
 void dequantise(DType dtype, const std::byte* blocks, std::int64_t elements, float* out);
 
 // The reverse: writes byte_size(dtype, elements) bytes to `out`, which need not be aligned. Values must be finite and
-// their block scales must fit f16. Works for every real and quantised type except mxfp4 and nvfp4; throws as above.
+// their block scales must fit f16. Works for the real types and the GGUF types except mxfp4 and nvfp4; throws as above.
 // The 32-element types round as ggml's reference quantisers do; the k-types take each sub-block's range as its scale,
 // without ggml's search for a better one.
+bool has_quantiser(DType dtype);
 void quantise(DType dtype, const float* values, std::int64_t elements, std::byte* out);
 
 }  // namespace lazuli

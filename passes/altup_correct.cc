@@ -13,9 +13,9 @@ using namespace altup;
 
 struct Correction {
   std::int64_t active = 0;
-  bool plus_one = true;    // the coefficients come without the one that is added to them
-  DType innovation{};      // of the difference
-  DType arithmetic{};      // of the rest
+  bool plus_one = true;  // the coefficients come without the one that is added to them
+  DType innovation{};    // of the difference
+  DType arithmetic{};    // of the rest
   DType result{};
 };
 
@@ -44,9 +44,18 @@ Attempt match_composite(const Graph& graph, const UseCounts& uses, std::int32_t 
   Coverage coverage;
   coverage.covers = {root};
   coverage.operands = node.inputs;
-  return replace(graph, uses, root, std::move(coverage),
-                 correct_body(operand_types(graph, node),
-                              {node.as<AltupAttrs>().active, true, DType::f32, DType::f32, dtype}));
+  return replace(
+      graph, uses, root, std::move(coverage),
+      correct_body(operand_types(graph, node), {node.as<AltupAttrs>().active, true, DType::f32, DType::f32, dtype}));
+}
+
+// x, where the value is x + 1 and nobody else reads it.
+std::optional<ValueId> without_one(const Graph& graph, const UseCounts& uses, ValueId value) {
+  const GraphNode& node = graph.node(value);
+  if (node.op != Op::add || uses[value] != 1) return std::nullopt;
+  for (std::size_t one : {1, 0})
+    if (scalar_value(graph, node.inputs[one]) == 1.0) return node.inputs[1 - one];
+  return std::nullopt;
 }
 
 // Coefficients [..., P] moved to the front of their rows: a view, with "+ 1" before or after it.
@@ -62,24 +71,19 @@ std::optional<Gain> match_gain(const Graph& graph, const UseCounts& uses, const 
   Dims strides{1};
   const Dims rows = row_strides(planes, planes.count);
   strides.insert(strides.end(), rows.begin(), rows.end());
-  const auto adds_one = [&](ValueId sum) {
-    const GraphNode& node = graph.node(sum);
-    return node.op == Op::add && uses[sum] == 1 && scalar_value(graph, node.inputs[1]) == 1.0;
-  };
   Gain gain;
-  if (adds_one(value)) {  // after the view
-    gain = {graph.node(value).inputs[0], true, {value.node}};
-    value = gain.coefficients;
+  if (const auto inner = without_one(graph, uses, value)) {  // after the view
+    gain = {*inner, true, {value.node}};
+    value = *inner;
   }
   const StridedView view = strided_view(graph, value);
   gain.coefficients = view.base;
   if (graph.type(view.base).elements() != planes.row_count() * planes.count || !is_window(view, sizes, strides))
     return std::nullopt;
-  if (!gain.plus_one && adds_one(view.base)) {  // before it
-    gain.covers = view.chain;
+  const auto inner = without_one(graph, uses, view.base);
+  if (inner && !gain.plus_one) {  // before it
+    gain = {*inner, true, view.chain};
     gain.covers.push_back(view.base.node);
-    gain.coefficients = graph.node(view.base).inputs[0];
-    gain.plus_one = true;
   }
   return gain;
 }
@@ -145,7 +149,8 @@ Attempt match_stacked(const Graph& graph, const UseCounts& uses, std::int32_t ro
     coverage.covers.insert(coverage.covers.end(), innovation->covers.begin(), innovation->covers.end());
     const ValueId stored = before_cast(graph, planes->value);
     coverage.operands = {stored, innovation->activated, gain->coefficients};
-    const std::vector<Type> types = {graph.type(stored), graph.type(innovation->activated), graph.type(gain->coefficients)};
+    const std::vector<Type> types = {graph.type(stored), graph.type(innovation->activated),
+                                     graph.type(gain->coefficients)};
     return replace(graph, uses, root, std::move(coverage),
                    correct_body(types, {innovation->active, gain->plus_one, innovation->dtype,
                                         graph.type(planes->value).dtype, result.dtype}));
@@ -168,7 +173,9 @@ Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root
     const std::size_t product_at = graph.node(sum.inputs[0]).op == Op::mul ? 0 : 1;
     const GraphNode& product = graph.node(sum.inputs[product_at]);
     if (product.op != Op::mul) return {};
-    const auto is_column = [&](ValueId value) { return !graph.type(value).shape.empty() && graph.type(value).shape.back() == 1; };
+    const auto is_column = [&](ValueId value) {
+      return !graph.type(value).shape.empty() && graph.type(value).shape.back() == 1;
+    };
     const std::size_t gain_at = is_column(product.inputs[0]) ? 0 : 1;
     const ValueId correction = product.inputs[1 - gain_at];
     if (!is_column(product.inputs[gain_at]) || (innovation && *innovation != correction)) return {};
@@ -185,10 +192,9 @@ Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root
   for (ValueId plane : planes) coverage.copy_views(graph, plane);
   coverage.copy_views(graph, difference.inputs[0]);
   for (ValueId gain : gains) {
-    const GraphNode& node = graph.node(gain);
-    const bool adds_one = node.op == Op::add && uses[gain] == 1 && scalar_value(graph, node.inputs[1]).has_value();
-    if (adds_one) coverage.cover(gain);
-    coverage.copy_views(graph, adds_one ? node.inputs[0] : gain);
+    const auto inner = without_one(graph, uses, gain);
+    if (inner) coverage.cover(gain);
+    coverage.copy_views(graph, inner ? *inner : gain);
   }
   return replace(graph, uses, root, std::move(coverage));
 }

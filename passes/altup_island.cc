@@ -49,7 +49,8 @@ std::optional<std::int64_t> plane_index(const Graph& graph, const Planes& planes
   const std::int64_t elements = element_count(planes.plane_shape);
   Shape sizes = planes.rows;
   sizes.push_back(planes.width);
-  if (view.base != planes.value || !is_window({view.base, view.sizes, view.strides, 0, {}}, sizes, contiguous_strides(sizes)) ||
+  if (view.base != planes.value ||
+      !is_window({view.base, view.sizes, view.strides, 0, {}}, sizes, contiguous_strides(sizes)) ||
       view.offset % elements != 0)
     return std::nullopt;
   return view.offset / elements;
@@ -79,12 +80,21 @@ IslandBuilder::IslandBuilder(std::vector<Type> operands) {
   }
 }
 
+// Leaves and views are added once.
+ValueId IslandBuilder::add_once(Op op, Attrs attrs, std::vector<ValueId> inputs) {
+  for (std::size_t id = 0; id < body_.nodes.size(); ++id) {
+    const GraphNode& node = body_.nodes[id];
+    if (node.op == op && node.inputs == inputs && node.attrs == attrs) return {static_cast<std::int32_t>(id), 0};
+  }
+  return add_node(body_, op, std::move(attrs), std::move(inputs));
+}
+
 ValueId IslandBuilder::plane(ValueId planes, std::int64_t index) {
   const Shape shape = body_.type(planes).shape;
   SliceAttrs slice{Dims(shape.size(), 0), shape, Dims(shape.size(), 1)};
   slice.begin[0] = index;
   slice.end[0] = index + 1;
-  return reshaped(add_node(body_, Op::slice, std::move(slice), {planes}), Shape(shape.begin() + 1, shape.end()));
+  return reshaped(add_once(Op::slice, std::move(slice), {planes}), Shape(shape.begin() + 1, shape.end()));
 }
 
 ValueId IslandBuilder::column(ValueId coefficients, const Shape& plane_shape, std::int64_t index) {
@@ -95,17 +105,17 @@ ValueId IslandBuilder::column(ValueId coefficients, const Shape& plane_shape, st
   SliceAttrs slice{Dims(shape.size(), 0), shape, Dims(shape.size(), 1)};
   slice.begin.back() = index;
   slice.end.back() = index + 1;
-  return add_node(body_, Op::slice, std::move(slice), {rows});
+  return add_once(Op::slice, std::move(slice), {rows});
 }
 
 ValueId IslandBuilder::reshaped(ValueId x, const Shape& shape) {
-  return body_.type(x).shape == shape ? x : add_node(body_, Op::reshape, ReshapeAttrs{shape}, {x});
+  return body_.type(x).shape == shape ? x : add_once(Op::reshape, ReshapeAttrs{shape}, {x});
 }
 
 ValueId IslandBuilder::apply(Op op, ValueId a, ValueId b) { return add_node(body_, op, NoAttrs{}, {a, b}); }
 
 ValueId IslandBuilder::plus_one(ValueId x) {
-  return apply(Op::add, x, add_node(body_, Op::scalar, ScalarAttrs{1, body_.type(x).dtype}, {}));
+  return apply(Op::add, x, add_once(Op::scalar, ScalarAttrs{1, body_.type(x).dtype}, {}));
 }
 
 ValueId IslandBuilder::cast(ValueId x, DType dtype) {

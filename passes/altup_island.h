@@ -54,6 +54,8 @@ class IslandBuilder {
   Graph stack(std::vector<ValueId> planes, DType dtype);
 
  private:
+  ValueId add_once(Op op, Attrs attrs, std::vector<ValueId> inputs);
+
   Graph body_;
 };
 

@@ -16,7 +16,8 @@ struct CoefficientLayout {
   std::int64_t input_stride = 1, output_stride = 0;
 };
 
-Graph predict_body(const Type& planes, const Type& coefficients, CoefficientLayout layout, DType arithmetic, DType result) {
+Graph predict_body(const Type& planes, const Type& coefficients, CoefficientLayout layout, DType arithmetic,
+                   DType result) {
   IslandBuilder build({planes, coefficients});
   const std::int64_t count = planes.shape[0];
   const Shape plane_shape(planes.shape.begin() + 1, planes.shape.end());

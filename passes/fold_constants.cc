@@ -35,12 +35,21 @@ bool folds(Op op) {
 class ConstantFolder {
  public:
   ConstantFolder(const Graph& graph, PassContext& context)
-      : graph_(graph), context_(context), uses_(graph), known_(graph.nodes.size()), inner_readers_(graph.nodes.size()), rewriter_(graph) {}
+      : graph_(graph),
+        context_(context),
+        known_(graph.nodes.size()),
+        source_bytes_(graph.nodes.size()),
+        needed_(graph.nodes.size()),
+        inner_readers_(graph.nodes.size()),
+        rewriter_(graph) {}
 
   Graph run() {
     find_known();
     for (std::int32_t id = 0; id < static_cast<std::int32_t>(graph_.nodes.size()); ++id) {
-      if (!is_root(id) || !fold(id)) rewriter_.copy(id);
+      if (is_root(id))
+        fold(id);
+      else
+        rewriter_.copy(id);
     }
     return rewriter_.finish();
   }
@@ -56,33 +65,47 @@ class ConstantFolder {
         case Op::scalar: known_[id] = true; break;
         case Op::constant: known_[id] = current.constant && !is_quantised(current.type().dtype); break;
         case Op::iota: known_[id] = current.type().bytes() <= most_iota_bytes; break;
-        default:
-          known_[id] = !current.inputs.empty() && folds(current.op) &&
-                       std::all_of(current.inputs.begin(), current.inputs.end(), [&](ValueId input) { return known(input.node); });
+        default: known_[id] = follows(current) && stays_small(id);
       }
+      if (current.inputs.empty()) source_bytes_[id] = current.type().bytes();
       if (known_[id])
         for (ValueId input : current.inputs) ++inner_readers_[static_cast<std::size_t>(input.node)];
     }
+    for (ValueId output : graph_.outputs) needed_[static_cast<std::size_t>(output.node)] = true;
+    for (std::size_t id = graph_.nodes.size(); id-- > 0;) {
+      const bool passes_on = !known_[id] || (needed_[id] && is_view(graph_.nodes[id].op));
+      if (!passes_on) continue;
+      for (ValueId input : graph_.nodes[id].inputs) needed_[static_cast<std::size_t>(input.node)] = true;
+    }
+  }
+
+  bool follows(const GraphNode& current) const {
+    return !current.inputs.empty() && folds(current.op) &&
+           std::all_of(current.inputs.begin(), current.inputs.end(), [&](ValueId input) { return known(input.node); });
+  }
+
+  // Compares with the largest constant the value comes from.
+  bool stays_small(std::size_t id) {
+    std::int64_t& source = source_bytes_[id];
+    for (ValueId input : graph_.nodes[id].inputs)
+      source = std::max(source, source_bytes_[static_cast<std::size_t>(input.node)]);
+    const std::int64_t bytes = graph_.nodes[id].type().bytes();
+    return bytes <= source || (bytes <= most_growth * source && bytes <= small_bytes);
   }
 
   // Values are folded where they leave the known part, and where two of its nodes read them, so that each is computed
   // once. Views fold into what reads them or stay views: they cost nothing.
   bool is_root(std::int32_t id) const {
     if (!known(id) || is_leaf(node(id).op) || is_view(node(id).op)) return false;
-    const int inside = inner_readers_[static_cast<std::size_t>(id)];
-    return uses_[{id, 0}] > inside || inside > 1;
+    return needed_[static_cast<std::size_t>(id)] || inner_readers_[static_cast<std::size_t>(id)] > 1;
   }
 
-  bool is_boundary(std::int32_t id) const {
-    return is_leaf(node(id).op) || result(rewriter_.mapped({id, 0})).op == Op::constant ||
-           result(rewriter_.mapped({id, 0})).op == Op::scalar;
-  }
-  const GraphNode& result(ValueId value) const { return const_cast<GraphRewriter&>(rewriter_).result().node(value); }
+  // What stands for a known node in the new graph: a leaf, if it is one or has been folded.
+  const GraphNode& rewritten(std::int32_t id) { return rewriter_.result().node(rewriter_.mapped({id, 0})); }
+  bool is_boundary(std::int32_t id) { return rewritten(id).inputs.empty(); }
 
-  bool fold(std::int32_t id) {
+  void fold(std::int32_t id) {
     const Graph subgraph = cut(id);
-    const Type& type = node(id).type();
-    if (!worth_folding(subgraph, type)) return false;
     std::string key = structural_key(subgraph);
     BufferRef buffer = context_.folded ? context_.folded->find(key) : nullptr;
     if (!buffer) {
@@ -90,7 +113,6 @@ class ConstantFolder {
       if (context_.folded) context_.folded->insert(std::move(key), buffer);
     }
     rewriter_.map({id, 0}, rewriter_.add(leaf(id, subgraph, std::move(buffer))));
-    return true;
   }
 
   GraphNode leaf(std::int32_t id, const Graph& subgraph, BufferRef buffer) const {
@@ -98,7 +120,10 @@ class ConstantFolder {
     GraphNode folded;
     folded.types = old.types;
     folded.scope = old.scope;
-    for (const GraphNode& part : subgraph.nodes) folded.from = merge_sources(folded.from, part.from);
+    for (const GraphNode& part : subgraph.nodes) folded.from.insert(folded.from.end(), part.from.begin(), part.from.end());
+    std::ranges::sort(folded.from, {}, &Source::node);
+    const auto repeated = std::ranges::unique(folded.from, {}, &Source::node);
+    folded.from.erase(repeated.begin(), repeated.end());
     if (old.type().shape.empty()) {
       folded.op = Op::scalar;
       folded.attrs = ScalarAttrs{load_scalar(old.type().dtype, buffer->data()), old.type().dtype};
@@ -111,7 +136,7 @@ class ConstantFolder {
   }
 
   // The nodes between leaves (or values folded before) and the root, as a graph of their own.
-  Graph cut(std::int32_t root) const {
+  Graph cut(std::int32_t root) {
     std::vector<std::int32_t> ids, pending{root};
     while (!pending.empty()) {
       const std::int32_t id = pending.back();
@@ -124,20 +149,13 @@ class ConstantFolder {
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     Graph subgraph;
     for (std::int32_t id : ids) {
-      GraphNode copy = id != root && is_boundary(id) ? result(rewriter_.mapped({id, 0})) : node(id);
+      GraphNode copy = id != root && is_boundary(id) ? rewritten(id) : node(id);
       for (ValueId& input : copy.inputs)
         input.node = static_cast<std::int32_t>(std::lower_bound(ids.begin(), ids.end(), input.node) - ids.begin());
       subgraph.add(std::move(copy));
     }
     subgraph.outputs = {{static_cast<std::int32_t>(subgraph.nodes.size()) - 1, 0}};
     return subgraph;
-  }
-
-  static bool worth_folding(const Graph& subgraph, const Type& type) {
-    std::int64_t leaf_bytes = 0;
-    for (const GraphNode& part : subgraph.nodes)
-      if (part.inputs.empty()) leaf_bytes += part.type().bytes();
-    return type.bytes() <= leaf_bytes || (type.bytes() <= most_growth * leaf_bytes && type.bytes() <= small_bytes);
   }
 
   // "1 + blk.0.attn_norm.weight"
@@ -171,9 +189,10 @@ class ConstantFolder {
 
   const Graph& graph_;
   PassContext& context_;
-  UseCounts uses_;
-  std::vector<bool> known_;
-  std::vector<int> inner_readers_;
+  std::vector<bool> known_;  // follows from constants alone, and is no larger than it should be
+  std::vector<std::int64_t> source_bytes_;
+  std::vector<bool> needed_;        // read by something that is not known, if only through views
+  std::vector<int> inner_readers_;  // known nodes that read it
   GraphRewriter rewriter_;
 };
 

@@ -1,20 +1,12 @@
 #include <lazuli/passes/fold_views.h>
 #include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/strided_view.h>
 
 #include <algorithm>
 #include <optional>
 
 namespace lazuli {
 namespace {
-
-bool same_significant_sizes(const Shape& a, const Shape& b) {
-  const auto without_ones = [](const Shape& shape) {
-    Shape sizes;
-    std::copy_if(shape.begin(), shape.end(), std::back_inserter(sizes), [](std::int64_t size) { return size != 1; });
-    return sizes;
-  };
-  return without_ones(a) == without_ones(b);
-}
 
 // Only ones were put in front, or taken away there: broadcasting aligns both alike.
 bool aligns_alike(const Shape& a, const Shape& b) {
@@ -93,7 +85,8 @@ class ViewFolder {
     const Dims& permutation = node.as<TransposeAttrs>().permutation;
     if (inner.op == Op::transpose) {
       Dims joined;
-      for (std::int64_t axis : permutation) joined.push_back(inner.as<TransposeAttrs>().permutation[static_cast<std::size_t>(axis)]);
+      for (std::int64_t axis : permutation)
+        joined.push_back(inner.as<TransposeAttrs>().permutation[static_cast<std::size_t>(axis)]);
       node.from = merge_sources(node.from, inner.from);
       return add_like(node, Op::transpose, TransposeAttrs{joined}, {inner.inputs[0]});
     }
@@ -183,7 +176,7 @@ class ViewFolder {
       if (inner.op == Op::scalar) continue;
       if (inner.op != Op::reshape || inner.type().shape != node.type().shape) return std::nullopt;
       const Shape& sizes = shape(inner.inputs[0]);
-      if (!same_significant_sizes(sizes, node.type().shape) || (source && *source != sizes)) return std::nullopt;
+      if (without_ones(sizes) != without_ones(node.type().shape) || (source && *source != sizes)) return std::nullopt;
       source = &sizes;
       input = inner.inputs[0];
     }

@@ -49,7 +49,8 @@ class LoopWriter {
   LoopWriter(const Graph& graph, PassContext& context, LoopGroups groups)
       : graph_(graph), context_(context), groups_(std::move(groups)), uses_(graph), rewriter_(graph) {
     for (std::size_t group = 0; group < groups_.members.size(); ++group)
-      if (groups_.members[group].size() == 1) groups_.group_of[static_cast<std::size_t>(groups_.members[group][0])] = -1;
+      if (groups_.members[group].size() == 1)
+        groups_.group_of[static_cast<std::size_t>(groups_.members[group][0])] = -1;
   }
 
   Graph write() {

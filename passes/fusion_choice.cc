@@ -49,8 +49,7 @@ FusionChoice FusionChoice::parse(std::string_view text, std::span<const std::str
       continue;
     }
     const bool is_override = !word.empty() && (word[0] == '+' || word[0] == '-');
-    if (!is_override)
-      fail("fusion: \"{}\" is not {}+name or -name", word, first ? "none, primitive, all, " : "");
+    if (!is_override) fail("fusion: \"{}\" is not {}+name or -name", word, first ? "none, primitive, all, " : "");
     const std::string_view name = word.substr(1);
     if (std::find(known.begin(), known.end(), name) == known.end())
       fail("fusion: there is no \"{}\"; expected one of {}", name, fmt::join(known, ", "));

@@ -54,7 +54,11 @@ struct Group {
 class Grouping {
  public:
   Grouping(const Graph& graph, const std::vector<bool>& excluded, const LoopLimits& limits)
-      : graph_(graph), excluded_(excluded), limits_(limits), uses_(graph), level_(graph.nodes.size()),
+      : graph_(graph),
+        excluded_(excluded),
+        limits_(limits),
+        uses_(graph),
+        level_(graph.nodes.size()),
         group_(graph.nodes.size(), -1) {}
 
   LoopGroups run() {
@@ -94,7 +98,8 @@ class Grouping {
 
   bool can_join(std::int32_t id) const {
     const GraphNode& candidate = node(id);
-    if (excluded_[static_cast<std::size_t>(id)] || candidate.types.size() != 1 || candidate.inputs.empty()) return false;
+    if (excluded_[static_cast<std::size_t>(id)] || candidate.types.size() != 1 || candidate.inputs.empty())
+      return false;
     if (candidate.type().elements() == 0) return false;
     const Type& operand = graph_.type(candidate.inputs[0]);
     const auto last = static_cast<std::int64_t>(operand.shape.size()) - 1;

@@ -20,8 +20,8 @@ struct LoopLimits {
 };
 
 struct LoopGroups {
-  std::vector<std::int32_t> group_of;                // by node; -1: none
-  std::vector<std::vector<std::int32_t>> members;    // by group, ascending; may be empty or of one node
+  std::vector<std::int32_t> group_of;              // by node; -1: none
+  std::vector<std::vector<std::int32_t>> members;  // by group, ascending; may be empty or of one node
 };
 
 // Greedy along the topological order, in time linear in the graph. Nodes with `excluded` set join no group.

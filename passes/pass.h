@@ -19,8 +19,8 @@ class FoldCache;
 struct Verdict {
   std::string rule;
   bool fired = false;
-  std::string reason;        // why not; empty when the rule fired
-  std::int32_t node = -1;    // the place: a node of the graph the pass was given
+  std::string reason;      // why not; empty when the rule fired
+  std::int32_t node = -1;  // the place: a node of the graph the pass was given
   Scope::Ref scope;
   std::vector<Source> from;  // the nodes of the graph as it was built that the place stands for
 };

@@ -4,6 +4,7 @@
 #include <lazuli/passes/pattern.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace lazuli::pattern {
@@ -12,6 +13,7 @@ namespace {
 // Published constants are printed with six digits or more, and rounded to f32 or bf16 on the way here.
 constexpr double literal_tolerance = 1e-6;
 constexpr double literal_tolerance_16_bit = 4e-3;
+constexpr std::size_t most_operands = 4;
 
 double rounded(double value, DType dtype) {
   switch (dtype) {
@@ -28,118 +30,146 @@ bool is_literal(double found, double expected, DType dtype) {
 }
 
 struct Goal {
-  const Pattern* pattern;
+  const Pattern* pattern;  // null: the value must have one reader
   ValueId value;
   const Goal* next;
 };
 
-struct State {
-  Match match;
-  std::vector<std::pair<std::string, double>> inverses;
-};
-
-// Depth-first search over the choices of a pattern. The recursion is as deep as the pattern is large, never as the graph.
+// Depth-first search over the choices of a pattern; what a choice has bound is taken back when it fails. The recursion
+// is as deep as the pattern is large, never as the graph.
 class Matcher {
  public:
   Matcher(const Graph& graph, const UseCounts& uses) : graph_(graph), uses_(uses) {}
 
-  std::optional<Match> run(const Pattern& pattern, ValueId root) {
+  bool run(const Pattern& pattern, ValueId root) {
     const Goal goal{&pattern, root, nullptr};
-    if (!solve(&goal, State{})) return std::nullopt;
-    return std::move(result_);
+    return solve(&goal);
   }
+  Match& match() { return match_; }
   const Mismatch& mismatch() const { return mismatch_; }
 
  private:
-  bool solve(const Goal* goal, State state) {
-    if (!goal) {
-      result_ = std::move(state.match);
-      return true;
+  // Everything bound so far: lists only grow, so that their lengths say how to go back.
+  struct Mark {
+    std::size_t variables, constants, inverses, nodes, scalar_nodes;
+  };
+  Mark mark() const {
+    return {match_.variables.size(), match_.constants.size(), inverses_.size(), match_.nodes.size(),
+            match_.scalar_nodes.size()};
+  }
+  void go_back(const Mark& mark) {
+    match_.variables.resize(mark.variables);
+    match_.constants.resize(mark.constants);
+    inverses_.resize(mark.inverses);
+    match_.nodes.resize(mark.nodes);
+    match_.scalar_nodes.resize(mark.scalar_nodes);
+  }
+
+  bool solve(const Goal* goal) {
+    if (!goal) return true;
+    if (!goal->pattern) {
+      if (uses_[goal->value] != 1)
+        return reject(specific,
+                      [&] { return fmt::format("the {} has a second reader", graph_.node(goal->value).name()); });
+      return solve(goal->next);
     }
     const Pattern::Node& pattern = goal->pattern->node();
     switch (pattern.kind) {
-      case Pattern::Kind::variable: return bind_variable(pattern, *goal, std::move(state));
+      case Pattern::Kind::variable: return bind_variable(pattern, *goal);
       case Pattern::Kind::constant:
       case Pattern::Kind::inverse:
-      case Pattern::Kind::literal: return bind_number(pattern, *goal, std::move(state));
-      case Pattern::Kind::apply: return open(pattern, *goal, std::move(state));
+      case Pattern::Kind::literal: return bind_number(pattern, *goal);
+      case Pattern::Kind::apply: return open(pattern, *goal);
       case Pattern::Kind::once: {
-        if (uses_[goal->value] != 1)
-          return reject(state, "the {} has a second reader", graph_.node(goal->value).name());
-        const Goal inner{&pattern.operands[0], goal->value, goal->next};
-        return solve(&inner, std::move(state));
+        // Readers are counted last: where nothing matches they are no reason.
+        const Goal readers{nullptr, goal->value, goal->next};
+        const Goal inner{&pattern.operands[0], goal->value, &readers};
+        return solve(&inner);
       }
-      case Pattern::Kind::either:
-        return std::any_of(pattern.operands.begin(), pattern.operands.end(), [&](const Pattern& choice) {
+      case Pattern::Kind::either: {
+        const Mark before = mark();
+        for (const Pattern& choice : pattern.operands) {
           const Goal inner{&choice, goal->value, goal->next};
-          return solve(&inner, state);
-        });
+          if (solve(&inner)) return true;
+          go_back(before);
+        }
+        return false;
+      }
     }
     return false;
   }
 
-  bool bind_variable(const Pattern::Node& pattern, const Goal& goal, State state) {
-    for (const auto& [name, value] : state.match.variables) {
+  bool bind_variable(const Pattern::Node& pattern, const Goal& goal) {
+    for (const auto& [name, value] : match_.variables) {
       if (name != pattern.name) continue;
-      if (value != goal.value)
-        return reject(state, "{} stands for two values: {} and {}", name, describe(value), describe(goal.value));
-      return solve(goal.next, std::move(state));
+      if (value == goal.value) return solve(goal.next);
+      return reject(specific, [&] {
+        return fmt::format("{} stands for two values: {} and {}", name, describe(value), describe(goal.value));
+      });
     }
-    state.match.variables.emplace_back(pattern.name, goal.value);
-    return solve(goal.next, std::move(state));
+    match_.variables.emplace_back(pattern.name, goal.value);
+    return solve(goal.next);
   }
 
-  bool bind_number(const Pattern::Node& pattern, const Goal& goal, State state) {
+  bool bind_number(const Pattern::Node& pattern, const Goal& goal) {
     const std::optional<double> found = scalar_value(graph_, goal.value);
     const DType dtype = graph_.type(goal.value).dtype;
-    if (!found) return reject(state, "{} stands where a number is expected", describe(goal.value));
+    if (!found)
+      return reject(structural,
+                    [&] { return fmt::format("{} stands where a number is expected", describe(goal.value)); });
     if (pattern.kind == Pattern::Kind::literal) {
       if (!is_literal(*found, pattern.number, dtype))
-        return reject(state, "{} stands where {} is expected", *found, pattern.number);
-    } else {
-      auto& known = pattern.kind == Pattern::Kind::constant ? state.match.constants : state.inverses;
-      for (const auto& [name, value] : known)
-        if (name == pattern.name && value != *found) return reject(state, "constants differ: {} and {}", value, *found);
-      known.emplace_back(pattern.name, *found);
-      if (!inverses_agree(state, dtype)) return false;
+        return reject(specific, [&] { return fmt::format("{} stands where {} is expected", *found, pattern.number); });
+    } else if (!bind_constant(pattern, *found, dtype)) {
+      return false;
     }
     for (ValueId value = goal.value;; value = graph_.node(value).inputs[0]) {
-      state.match.scalar_nodes.push_back(value.node);
+      match_.scalar_nodes.push_back(value.node);
       if (graph_.node(value).op == Op::scalar) break;
     }
-    return solve(goal.next, std::move(state));
+    return solve(goal.next);
   }
 
-  bool inverses_agree(const State& state, DType dtype) {
-    for (const auto& [inverted, inverse] : state.inverses)
-      for (const auto& [name, number] : state.match.constants)
-        if (name == inverted && rounded(1 / number, dtype) != inverse)
-          return reject(state, "constants differ: {} is not 1 / {}", inverse, number);
+  bool bind_constant(const Pattern::Node& pattern, double found, DType dtype) {
+    auto& known = pattern.kind == Pattern::Kind::constant ? match_.constants : inverses_;
+    for (const auto& [name, value] : known)
+      if (name == pattern.name && rounded(value, dtype) != rounded(found, dtype))
+        return reject(specific, [&] { return fmt::format("constants differ: {} and {}", value, found); });
+    known.emplace_back(pattern.name, found);
+    for (const auto& [inverted, inverse] : inverses_)
+      for (const auto& [name, number] : match_.constants)
+        if (name == inverted && rounded(1 / number, dtype) != rounded(inverse, dtype))
+          return reject(specific, [&] { return fmt::format("constants differ: {} is not 1 / {}", inverse, number); });
     return true;
   }
 
-  bool open(const Pattern::Node& pattern, const Goal& goal, State state) {
+  bool open(const Pattern::Node& pattern, const Goal& goal) {
     ValueId value = goal.value;
     while (graph_.node(value).op != pattern.op && is_transparent(graph_.node(value))) {
-      state.match.nodes.push_back(value.node);
+      match_.nodes.push_back(value.node);
       value = graph_.node(value).inputs[0];
     }
     const GraphNode& node = graph_.node(value);
     if (node.op != pattern.op || node.inputs.size() != pattern.operands.size())
-      return reject(state, "{} stands where {} is expected", describe(goal.value), to_string(pattern.op));
-    state.match.nodes.push_back(value.node);
-    if (solve_operands(pattern, node.inputs, goal.next, state)) return true;
+      return reject(structural, [&] {
+        return fmt::format("{} stands where {} is expected", describe(goal.value), to_string(pattern.op));
+      });
+    match_.nodes.push_back(value.node);
+    const Mark before = mark();
+    if (solve_operands(pattern, node.inputs, goal.next, /*exchanged=*/false)) return true;
     if (!is_commutative(pattern.op) || node.inputs[0] == node.inputs[1]) return false;
-    return solve_operands(pattern, {node.inputs[1], node.inputs[0]}, goal.next, state);
+    go_back(before);
+    return solve_operands(pattern, node.inputs, goal.next, /*exchanged=*/true);
   }
 
-  bool solve_operands(const Pattern::Node& pattern, const std::vector<ValueId>& inputs, const Goal* next, const State& state) {
-    std::vector<Goal> goals(inputs.size());
+  bool solve_operands(const Pattern::Node& pattern, const std::vector<ValueId>& inputs, const Goal* next,
+                      bool exchanged) {
+    std::array<Goal, most_operands> goals;
     for (std::size_t i = inputs.size(); i-- > 0;) {
-      goals[i] = {&pattern.operands[i], inputs[i], next};
+      goals[i] = {&pattern.operands[i], inputs[exchanged ? 1 - i : i], next};
       next = &goals[i];
     }
-    return solve(next, state);
+    return solve(next);
   }
 
   bool is_transparent(const GraphNode& node) const { return node.op == Op::broadcast_to || is_no_op(graph_, node); }
@@ -150,17 +180,24 @@ class Matcher {
     return fmt::format("{} %{}", node.name(), value.node);
   }
 
-  template <class... Args>
-  bool reject(const State& state, fmt::format_string<Args...> text, Args&&... args) {
-    const int depth = static_cast<int>(state.match.nodes.size());
-    if (depth > mismatch_.depth) mismatch_ = {depth, fmt::format(text, std::forward<Args>(args)...)};
+  // Between two attempts that came equally far, a wrong number or a second reader says more than another op.
+  enum Weight { structural, specific };
+  template <class Describe>
+  bool reject(Weight weight, Describe describe_reason) {
+    const int depth = static_cast<int>(match_.nodes.size());
+    if (depth >= Mismatch::told_from && std::pair(depth, weight) > std::pair(mismatch_.depth, weight_)) {
+      mismatch_ = {depth, describe_reason()};
+      weight_ = weight;
+    }
     return false;
   }
 
   const Graph& graph_;
   const UseCounts& uses_;
-  Match result_;
+  Match match_;
+  std::vector<std::pair<std::string, double>> inverses_;
   Mismatch mismatch_;
+  Weight weight_ = structural;
 };
 
 template <class T>
@@ -196,6 +233,9 @@ Pattern inverse(std::string name) { return make(Pattern::Kind::inverse, std::mov
 Pattern once(Pattern pattern) { return make(Pattern::Kind::once, {}, {std::move(pattern)}); }
 Pattern either(std::vector<Pattern> patterns) { return make(Pattern::Kind::either, {}, std::move(patterns)); }
 Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs) {
+  if (operands.size() > most_operands)
+    fail_internal("a pattern of {} has {} operands, at most {} are known", to_string(op), operands.size(),
+                  most_operands);
   Pattern::Node node{Pattern::Kind::apply};
   node.op = op;
   node.attrs = std::move(attrs);
@@ -220,9 +260,9 @@ std::vector<Op> root_ops(const Pattern& pattern) {
 std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
                            Mismatch* mismatch) {
   Matcher matcher(graph, uses);
-  std::optional<Match> found = matcher.run(pattern, root);
-  if (!found && mismatch) *mismatch = matcher.mismatch();
-  return found;
+  if (matcher.run(pattern, root)) return std::move(matcher.match());
+  if (mismatch) *mismatch = matcher.mismatch();
+  return std::nullopt;
 }
 
 namespace {

@@ -24,8 +24,8 @@ namespace lazuli::pattern {
 struct Match {
   std::vector<std::pair<std::string, ValueId>> variables;  // in order of first appearance in the pattern
   std::vector<std::pair<std::string, double>> constants;
-  std::vector<std::int32_t> nodes;        // ops the pattern names and views between them; the root comes first
-  std::vector<std::int32_t> scalar_nodes; // what constants were read from: may have readers elsewhere
+  std::vector<std::int32_t> nodes;         // ops the pattern names and views between them; the root comes first
+  std::vector<std::int32_t> scalar_nodes;  // what constants were read from: may have readers elsewhere
 
   ValueId value(const std::string& name) const;
   double number(const std::string& name) const;
@@ -38,10 +38,10 @@ class Pattern {
   enum class Kind : std::uint8_t { variable, constant, inverse, literal, apply, once, either };
   struct Node {
     Kind kind;
-    std::string name;     // variable, constant, inverse
-    double number = 0;    // literal
-    Op op = Op::input;    // apply
-    AttrsOf attrs;        // apply, when building; empty: the op's default attributes
+    std::string name;   // variable, constant, inverse
+    double number = 0;  // literal
+    Op op = Op::input;  // apply
+    AttrsOf attrs;      // apply, when building; empty: the op's default attributes
     std::vector<Pattern> operands;
   };
 
@@ -81,6 +81,9 @@ std::vector<Op> root_ops(const Pattern& pattern);
 
 // Why a pattern did not fit, from the attempt that came furthest.
 struct Mismatch {
+  // A root alone is no beginning of a match: every product would tell that it is no GELU.
+  static constexpr int told_from = 2;
+
   int depth = 0;  // nodes that had matched
   std::string reason;
 };

@@ -18,12 +18,11 @@ struct PassReport {
   bool changed = false;
 };
 
+// True in libraries built without NDEBUG.
+bool verifies_by_default();
+
 struct PipelineOptions {
-#ifdef NDEBUG
-  bool verify = false;
-#else
-  bool verify = true;  // check the graph's invariants before the first pass and after each
-#endif
+  bool verify = verifies_by_default();  // check the graph's invariants before the first pass and after each
   std::function<void(const PassReport&)> after_pass;  // also tells of passes that changed nothing; not of disabled ones
 };
 
@@ -31,7 +30,8 @@ std::span<const Pass> default_pipeline();
 
 // Runs the passes that `context.enabled` lets through. A failure inside a pass, and a graph that does not verify, is a
 // CompileError that names the pass.
-Graph run_pipeline(Graph graph, std::span<const Pass> passes, PassContext& context, const PipelineOptions& options = {});
+Graph run_pipeline(Graph graph, std::span<const Pass> passes, PassContext& context,
+                   const PipelineOptions& options = {});
 inline Graph run_pipeline(Graph graph, PassContext& context, const PipelineOptions& options = {}) {
   return run_pipeline(std::move(graph), default_pipeline(), context, options);
 }

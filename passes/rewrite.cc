@@ -3,7 +3,6 @@
 #include <lazuli/passes/rewrite.h>
 
 #include <algorithm>
-#include <array>
 
 namespace lazuli {
 
@@ -27,9 +26,7 @@ Rule RuleBuilder::make(Finish finish) const {
         return finish(graph, uses, root, *found);
       if (mismatch.depth > furthest.depth) furthest = std::move(mismatch);
     }
-    // A root alone is no beginning of a match: every product would tell that it is no GELU.
-    constexpr int worth_telling = 2;
-    return Attempt{std::nullopt, furthest.depth >= worth_telling ? furthest.reason : std::string{}};
+    return Attempt{std::nullopt, std::move(furthest.reason)};
   };
   return rule;
 }
@@ -82,7 +79,8 @@ Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root,
   for (std::int32_t id : covers)
     for (ValueId input : graph.nodes[static_cast<std::size_t>(id)].inputs)
       if (covered(input.node))
-        ++readers[static_cast<std::size_t>(std::lower_bound(covers.begin(), covers.end(), input.node) - covers.begin())];
+        ++readers[static_cast<std::size_t>(std::lower_bound(covers.begin(), covers.end(), input.node) -
+                                           covers.begin())];
   for (std::size_t i = 0; i < covers.size(); ++i) {
     const ValueId value{covers[i], 0};
     const GraphNode& node = graph.node(value);
@@ -90,8 +88,8 @@ Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root,
     if (value.node != root && (uses[value] != readers[i] || is_operand))
       return {std::nullopt, fmt::format("the {} has a second reader", node.name())};
     if (!fits_loop(node.type().shape, graph.type({root, 0}).shape))
-      return {std::nullopt, fmt::format("the {} is {}, the result {}: it would be computed anew for each row", node.name(),
-                                        to_string(node.type()), to_string(graph.type({root, 0})))};
+      return {std::nullopt, fmt::format("the {} is {}, the result {}: it would be computed anew for each row",
+                                        node.name(), to_string(node.type()), to_string(graph.type({root, 0})))};
   }
   Replacement replacement;
   replacement.covers = covers;
@@ -204,7 +202,8 @@ class Sweep {
     std::vector<ValueId> operands;
     for (ValueId operand : site.replacement.operands) operands.push_back(rewriter.mapped(operand));
     std::vector<Source> from = old.from;
-    for (std::int32_t id : site.replacement.covers) from = merge_sources(from, graph_.nodes[static_cast<std::size_t>(id)].from);
+    for (std::int32_t id : site.replacement.covers)
+      from = merge_sources(from, graph_.nodes[static_cast<std::size_t>(id)].from);
     if (!site.replacement.fuse) {
       const auto values = inline_graph(rewriter.result(), site.replacement.body, operands, old.scope, from);
       rewriter.map({root, 0}, values[0]);

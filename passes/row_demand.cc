@@ -44,9 +44,15 @@ class DemandAnalysis {
   void run() {
     for (ValueId output : graph_.outputs) ask(output, whole_demand);
     for (std::size_t id = graph_.nodes.size(); id-- > 0;) visit(static_cast<std::int32_t>(id));
+    for (std::size_t id = 0; id < graph_.nodes.size(); ++id) settle(static_cast<std::int32_t>(id));
   }
 
   const Demand& demand(std::int32_t id) const { return demands_[static_cast<std::size_t>(id)]; }
+  bool narrows() const {
+    return std::any_of(pickers_.begin(), pickers_.end(), [&](const auto& entry) {
+      return demand(node(entry.first).inputs[0].node).kind == Demand::rows;
+    });
+  }
   const std::vector<Selection>& selections() const { return selections_; }
   std::optional<Picker> picker(std::int32_t id) const {
     const auto found = pickers_.find(id);
@@ -69,10 +75,11 @@ class DemandAnalysis {
     const GraphNode& current = node(id);
     if (demand.kind == Demand::nothing) return;
     if (demand.kind == Demand::rows) {
-      const auto axes = can_narrow(current) ? operand_axes(graph_, current, demand.axis) : std::nullopt;
+      const auto axes = is_leaf(current.op) ? std::nullopt : operand_axes(graph_, current, demand.axis);
       if (axes) {
         for (std::size_t i = 0; i < current.inputs.size(); ++i)
-          ask(current.inputs[i], (*axes)[i] == whole_operand ? whole_demand : Demand{Demand::rows, (*axes)[i], demand.selection});
+          ask(current.inputs[i],
+              (*axes)[i] == whole_operand ? whole_demand : Demand{Demand::rows, (*axes)[i], demand.selection});
         return;
       }
       demand = whole_demand;
@@ -86,7 +93,16 @@ class DemandAnalysis {
     for (ValueId input : current.inputs) ask(input, whole_demand);
   }
 
-  static bool can_narrow(const GraphNode& node) { return !is_leaf(node.op) && node.types.size() == 1; }
+  // Picking rows before a view instead of behind it saves nothing, unless what it views is narrowed as well.
+  void settle(std::int32_t id) {
+    Demand& demand = demands_[static_cast<std::size_t>(id)];
+    if (demand.kind != Demand::rows) return;
+    const GraphNode& current = node(id);
+    const bool computes = !is_view(current.op) && current.op != Op::take;
+    const bool fewer_lookups =
+        current.op == Op::take && operand_axes(graph_, current, demand.axis)->at(1) != whole_operand;
+    if (!computes && !fewer_lookups && this->demand(current.inputs[0].node).kind != Demand::rows) demand = whole_demand;
+  }
 
   std::optional<Picker> find_picker(const GraphNode& node) {
     if (node.op == Op::take) return take_picker(node);
@@ -170,7 +186,8 @@ class DemandWriter {
     written_[static_cast<std::size_t>(id)] = true;
     if (demand.kind == Demand::rows && !is_leaf(node(id).op))
       write_narrowed(id, demand);
-    else if (const auto pick = analysis_.picker(id); pick && analysis_.demand(node(id).inputs[0].node).kind == Demand::rows)
+    else if (const auto pick = analysis_.picker(id);
+             pick && analysis_.demand(node(id).inputs[0].node).kind == Demand::rows)
       write_picked(id, *pick);
     else
       rewriter_.copy(id);
@@ -181,7 +198,8 @@ class DemandWriter {
     const GraphNode& picker = node(id);
     ValueId rows = rows_of(picker.inputs[0], {Demand::rows, pick.axis, pick.selection});
     if (rewriter_.result().type(rows) != picker.type())
-      rows = add_node(rewriter_.result(), Op::reshape, ReshapeAttrs{picker.type().shape}, {rows}, picker.scope, picker.from);
+      rows = add_node(rewriter_.result(), Op::reshape, ReshapeAttrs{picker.type().shape}, {rows}, picker.scope,
+                      picker.from);
     rewriter_.map({id, 0}, rows);
   }
 
@@ -204,7 +222,8 @@ class DemandWriter {
 
   // The selected rows of a value: computed so, or picked from the whole value, once.
   ValueId rows_of(ValueId value, const Demand& demand) {
-    if (const auto found = narrowed_.find(value.node); found != narrowed_.end()) return found->second;
+    if (const auto found = narrowed_.find(value.node); found != narrowed_.end())
+      return {found->second.node, value.output};
     const auto [found, is_new] = picked_.emplace(std::tuple(value, demand.axis, demand.selection), ValueId{});
     if (is_new) found->second = pick(value, demand);
     return found->second;
@@ -267,6 +286,7 @@ class DemandWriter {
 Graph row_demand(Graph graph, PassContext&) {
   DemandAnalysis analysis(graph);
   analysis.run();
+  if (!analysis.narrows()) return graph;
   return DemandWriter(graph, analysis).write();
 }
 

@@ -51,7 +51,8 @@ std::optional<Axes> leading_axes(const Graph& graph, const GraphNode& node, int 
 std::optional<Axes> positioned_axes(const GraphNode& node, int axis) {
   if (axis != 0) return std::nullopt;
   Axes axes = first_operand(node, 0);
-  axes[node.op == Op::attention ? 3 : 1] = 0;
+  const std::size_t positions = node.op == Op::attention ? 3 : node.op == Op::expert_linear ? 2 : 1;
+  axes[positions] = 0;
   return axes;
 }
 
@@ -78,7 +79,8 @@ std::optional<Axes> reshape_axes(const Graph& graph, const GraphNode& node, int 
 std::optional<Axes> slice_axes(const Graph& graph, const GraphNode& node, int axis) {
   const auto& slice = node.as<SliceAttrs>();
   const auto at = static_cast<std::size_t>(axis);
-  const bool whole = slice.begin[at] == 0 && slice.step[at] == 1 && slice.end[at] == graph.type(node.inputs[0]).shape[at];
+  const bool whole =
+      slice.begin[at] == 0 && slice.step[at] == 1 && slice.end[at] == graph.type(node.inputs[0]).shape[at];
   if (!whole) return std::nullopt;
   return Axes{axis};
 }
@@ -92,10 +94,16 @@ std::optional<Axes> take_axes(const Graph& graph, const GraphNode& node, int axi
   return Axes{axis, whole_operand};
 }
 
+// Along the gathered axis, fewer indices; the other axes belong to both operands.
+Axes gather_axes(const GraphNode& node, int axis) {
+  return {axis == static_cast<int>(node.as<AxisAttrs>().axis) ? whole_operand : axis, axis};
+}
+
 }  // namespace
 
 std::optional<std::vector<int>> operand_axes(const Graph& graph, const GraphNode& node, int axis) {
   if (node.op == Op::take) return take_axes(graph, node, axis);
+  if (node.op == Op::gather) return gather_axes(node, axis);
   switch (info(node.op).rows) {
     case RowRule::none: return std::nullopt;
     case RowRule::aligned: {

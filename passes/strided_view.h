@@ -9,10 +9,10 @@
 namespace lazuli {
 
 struct StridedView {
-  ValueId base;             // not a view, unless its elements stand in an order that strides cannot express
-  Shape sizes;              // axes of size one are left out
-  Dims strides;             // in elements of the base; 0 along broadcast axes
-  std::int64_t offset = 0;  // in elements
+  ValueId base;                     // not a view, unless its elements stand in an order that strides cannot express
+  Shape sizes;                      // axes of size one are left out
+  Dims strides;                     // in elements of the base; 0 along broadcast axes
+  std::int64_t offset = 0;          // in elements
   std::vector<std::int32_t> chain;  // the view nodes between base and value
 
   bool operator==(const StridedView& other) const {

@@ -64,6 +64,9 @@ constexpr const char* operands = R"(
 %mix = input f32[3,4]
 %plane = input f32[3,8]
 %weights = input f32[3,2]
+%slots = input f32[3,1,8]
+%stack = input f32[5,4,8]
+%experts = input i32[3,2]
 )";
 
 // What stands after "=" for the ops that need more than operands of one shape.
@@ -92,6 +95,7 @@ const std::map<std::string_view, std::string>& statements() {
       {"gather", "gather %gain, %i {axis=0}"},
       {"matmul", "matmul %plane, %transposed"},
       {"linear", "linear %y, %w"},
+      {"expert_linear", "expert_linear %slots, %stack, %experts"},
       {"softcap", "softcap %x {cap=30}"},
       {"softmax", "softmax %x {axis=2}"},
       {"rms_norm", "rms_norm %x, %gain {epsilon=1e-06}"},

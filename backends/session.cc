@@ -95,12 +95,16 @@ struct Session::Run {
   std::vector<BufferRef> inputs, outputs;
   // Donated memory that was not ours to take is copied before the program writes to it.
   std::vector<std::pair<BufferRef, BufferRef>> copies;
+  // Runs on other streams that still read memory this one writes to. They were submitted before, so that no two runs
+  // wait for each other.
+  std::vector<Event> readers;
   Event done;
 
   void execute(Profile* profile) {
     try {
       for (const Operand& operand : operands)
         if (operand.value.ready) operand.value.ready->wait();
+      for (const Event& reader : readers) await(reader);
       for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
       compiled->program->execute(inputs, outputs, profile);
       done.signal();
@@ -108,7 +112,24 @@ struct Session::Run {
       done.fail(std::current_exception());
     }
   }
+
+  // Its error belongs to whoever reads its results.
+  static void await(const Event& event) {
+    try {
+      event.wait();
+    } catch (...) {
+    }
+  }
 };
+
+std::vector<Event> Session::readers_of(const BufferRef& buffer) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Event> readers;
+  for (const std::weak_ptr<Run>& entry : in_flight_)
+    if (const std::shared_ptr<Run> run = entry.lock())
+      if (std::count(run->inputs.begin(), run->inputs.end(), buffer) > 0) readers.push_back(run->done);
+  return readers;
+}
 
 Session::Run Session::make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands) {
   Run run;
@@ -117,7 +138,11 @@ Session::Run Session::make_run(const std::shared_ptr<Executable>& executable, st
   for (const Operand& operand : run.operands) run.inputs.push_back(operand.value.buffer);
   for (int written : run.compiled->program->written_inputs()) {
     BufferRef& input = run.inputs[static_cast<std::size_t>(written)];
-    if (input->owned() && std::count(run.inputs.begin(), run.inputs.end(), input) == 1) continue;
+    if (input->owned() && std::count(run.inputs.begin(), run.inputs.end(), input) == 1) {
+      const std::vector<Event> readers = readers_of(input);
+      run.readers.insert(run.readers.end(), readers.begin(), readers.end());
+      continue;
+    }
     const BufferRef copy = Buffer::allocate(input->size());
     run.copies.emplace_back(input, copy);
     input = copy;
@@ -134,8 +159,14 @@ std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, 
   std::vector<Result> results;
   for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
   TaskQueue& tasks = queue(stream);
-  if (!wait || !tasks.run_inline_if_idle([&] { run->execute(nullptr); }))
+  if (!wait || !tasks.run_inline_if_idle([&] { run->execute(nullptr); })) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(in_flight_, [](const std::weak_ptr<Run>& entry) { return entry.expired(); });
+      in_flight_.push_back(run);
+    }
     tasks.submit([run = std::move(run)] { run->execute(nullptr); });
+  }
   return results;
 }
 

@@ -78,6 +78,8 @@ class Session final : public Evaluator {
  private:
   struct Run;
 
+  // Events of the runs in flight that read this memory.
+  std::vector<Event> readers_of(const BufferRef& buffer);
   std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const bool> donated);
   std::vector<BufferRef> evaluate_constants(const Graph& graph);
   Run make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands);
@@ -93,6 +95,7 @@ class Session final : public Evaluator {
   mutable std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<CompiledGraph>> programs_;
   std::map<int, std::unique_ptr<TaskQueue>> queues_;
+  std::vector<std::weak_ptr<Run>> in_flight_;
   UseEvaluator current_;
 };
 

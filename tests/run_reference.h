@@ -73,15 +73,25 @@ inline BufferRef buffer_of(const Type& type, const std::vector<double>& values) 
   return buffer;
 }
 
-// Blocks of a type that cannot be quantised to: random 4-bit values under scales of 1.
-inline BufferRef random_fp4_blocks(const Type& type, std::mt19937& random) {
+// Blocks of a type there is no quantiser for: random codes under moderate scales, which stand first in every block.
+inline BufferRef random_blocks(const Type& type, std::mt19937& random) {
+  constexpr float affine[] = {0.25f, -1.0f};  // scale and bias
+  constexpr float half = 0.5f;
+  constexpr std::uint8_t ones_e4m3[] = {0x38, 0x38, 0x38, 0x38}, one_e8m0 = 0x7f;
   BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
-  for (std::size_t i = 0; i < buffer->size(); ++i) buffer->as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random());
+  // 0x77: no code of e4m3 is NaN then.
+  for (std::size_t i = 0; i < buffer->size(); ++i) buffer->as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random() & 0x77);
   const auto block_bytes = static_cast<std::size_t>(info(type.dtype).block_bytes);
-  const std::size_t scales = type.dtype == DType::mxfp4 ? 1 : 4;      // at the start of each block
-  const std::uint8_t one = type.dtype == DType::mxfp4 ? 0x7f : 0x38;  // E8M0 and E4M3
-  for (std::size_t block = 0; block < buffer->size(); block += block_bytes)
-    std::fill_n(buffer->as<std::uint8_t>() + block, scales, one);
+  for (std::size_t at = 0; at < buffer->size(); at += block_bytes) {
+    std::byte* block = buffer->data() + at;
+    switch (type.dtype) {
+      case DType::nvfp4: std::memcpy(block, ones_e4m3, sizeof ones_e4m3); break;
+      case DType::mxfp4:
+      case DType::mxfp8: std::memcpy(block, &one_e8m0, sizeof one_e8m0); break;
+      case DType::e2m1_16: std::memcpy(block, &half, sizeof half); break;
+      default: std::memcpy(block, affine, sizeof affine);
+    }
+  }
   return buffer;
 }
 
@@ -89,7 +99,7 @@ inline BufferRef random_fp4_blocks(const Type& type, std::mt19937& random) {
 // on every machine.
 inline BufferRef random_buffer(const Type& type, std::uint32_t seed, double low = -2, double high = 2) {
   std::mt19937 random(seed);
-  if (type.dtype == DType::mxfp4 || type.dtype == DType::nvfp4) return random_fp4_blocks(type, random);
+  if (is_quantised(type.dtype) && !has_quantiser(type.dtype)) return random_blocks(type, random);
   const bool real = is_real(type.dtype) || is_quantised(type.dtype);
   if (type.dtype == DType::u8 || type.dtype == DType::u32) low = std::max(low, 0.0);
   std::vector<double> values(static_cast<std::size_t>(type.elements()));

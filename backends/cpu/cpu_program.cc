@@ -37,6 +37,10 @@ class Stopwatch {
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
     : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)) {
   place_barriers(lowered_);
+  used_.resize(lowered_.buffers.size());
+  for (const Step& step : lowered_.steps)
+    for (const std::vector<int>* list : {&step.reads, &step.writes})
+      for (int buffer : *list) used_[static_cast<std::size_t>(buffer)] = true;
   for (const Step& step : lowered_.steps) {
     described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier});
     parallel_ = parallel_ || step.split;
@@ -54,6 +58,10 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
   std::vector<std::byte*> bases;
   bases.reserve(lowered_.buffers.size());
   for (const BufferInfo& buffer : lowered_.buffers) {
+    if (!used_[bases.size()]) {  // a weight that only exists packed: asking for its bytes would bring them back
+      bases.push_back(nullptr);
+      continue;
+    }
     switch (buffer.kind) {
       case BufferKind::input: bases.push_back(inputs[static_cast<std::size_t>(buffer.index)]->data()); break;
       case BufferKind::output: bases.push_back(outputs[static_cast<std::size_t>(buffer.index)]->data()); break;

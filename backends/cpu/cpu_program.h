@@ -36,6 +36,7 @@ class CpuProgram final : public Program {
   Arena arena_;
   std::shared_ptr<Runtime> runtime_;
   std::vector<ProgramStep> described_;
+  std::vector<bool> used_;  // buffers that steps touch
   bool parallel_ = false;  // some step is split
 };
 

@@ -16,7 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 4> isa_names{"scalar", "avx2", "avx512", "amx"};
 
 // Intel SDM volume 2, CPUID: leaf, sub-leaf, output register and bit of each feature; volume 1, 13.3: XCR0 bits.
-enum class Register { ebx, ecx, edx };
+enum class Register { eax, ebx, ecx, edx };
 
 struct Feature {
   Isa level;
@@ -24,6 +24,7 @@ struct Feature {
   std::uint32_t leaf;
   Register output;
   int bit;
+  std::uint32_t subleaf = 0;
 };
 
 constexpr Feature features[] = {
@@ -32,7 +33,8 @@ constexpr Feature features[] = {
     {Isa::avx512, "AVX512F", 7, Register::ebx, 16},     {Isa::avx512, "AVX512DQ", 7, Register::ebx, 17},
     {Isa::avx512, "AVX512BW", 7, Register::ebx, 30},    {Isa::avx512, "AVX512VL", 7, Register::ebx, 31},
     {Isa::avx512, "AVX512_VNNI", 7, Register::ecx, 11}, {Isa::amx, "AMX-TILE", 7, Register::edx, 24},
-    {Isa::amx, "AMX-INT8", 7, Register::edx, 25},
+    {Isa::amx, "AMX-INT8", 7, Register::edx, 25},       {Isa::amx, "AMX-BF16", 7, Register::edx, 22},
+    {Isa::amx, "AVX512_BF16", 7, Register::eax, 5, 1},
 };
 
 struct SavedState {
@@ -52,8 +54,9 @@ constexpr long tile_data_feature = 18;            // XFEATURE_XTILEDATA
 
 bool has(const Feature& feature) {
   std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid_count(feature.leaf, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  const std::uint32_t word = feature.output == Register::ebx ? ebx : feature.output == Register::ecx ? ecx : edx;
+  if (__get_cpuid_count(feature.leaf, feature.subleaf, &eax, &ebx, &ecx, &edx) == 0) return false;
+  const std::uint32_t words[] = {eax, ebx, ecx, edx};
+  const std::uint32_t word = words[static_cast<int>(feature.output)];
   return (word >> feature.bit & 1) != 0;
 }
 

@@ -14,7 +14,7 @@ enum class Isa : std::uint8_t {
   scalar,  // x86-64 baseline
   avx2,    // AVX2, FMA, F16C
   avx512,  // AVX-512 F, BW, DQ, VL, VNNI
-  amx,     // avx512 with AMX tiles and int8
+  amx,     // avx512 with BF16, AMX tiles, AMX int8 and bf16
 };
 
 struct IsaLevel {

@@ -17,7 +17,33 @@ constexpr QuantiseRowsKernel quantise_rows_table[] = {
 #include <lazuli/backends/cpu/kernels.def>
 };
 
+constexpr PanelKernel panel_table[] = {
+#define LAZULI_LINEAR_PANEL(type, isa) {DType::type, Isa::isa, "linear_panel_" #type "_" #isa, linear_panel_##type##_##isa},
+#include <lazuli/backends/cpu/kernels.def>
+};
+
+constexpr TileRowsKernel tile_rows_table[] = {
+#define LAZULI_TILE_ROWS(isa) {Isa::isa, "tile_rows_" #isa, tile_rows_##isa},
+#include <lazuli/backends/cpu/kernels.def>
+};
+
 }  // namespace
+
+std::span<const PanelKernel> panel_kernels() { return panel_table; }
+
+const PanelKernel* find_panel_kernel(DType source, Isa at_most) {
+  for (const PanelKernel& kernel : panel_table) {
+    if (kernel.source == source && kernel.isa <= at_most) return &kernel;
+  }
+  return nullptr;
+}
+
+const TileRowsKernel* find_tile_rows_kernel(Isa at_most) {
+  for (const TileRowsKernel& kernel : tile_rows_table) {
+    if (kernel.isa <= at_most) return &kernel;
+  }
+  return nullptr;
+}
 
 std::span<const LinearKernel> linear_kernels() { return linear_table; }
 

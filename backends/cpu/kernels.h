@@ -23,6 +23,25 @@ struct QuantiseRowsKernel {
   QuantiseRows quantise;
 };
 
+// For programs of many rows (Phase::prefill). Present where bf16 tiles are worth it.
+struct PanelKernel {
+  DType source;
+  Isa isa;
+  const char* name;
+  LinearPanel multiply;
+};
+
+struct TileRowsKernel {
+  Isa isa;
+  const char* name;
+  TileRows tile;
+};
+
+std::span<const PanelKernel> panel_kernels();
+// Null where the level has none.
+const PanelKernel* find_panel_kernel(DType source, Isa at_most);
+const TileRowsKernel* find_tile_rows_kernel(Isa at_most);
+
 std::span<const LinearKernel> linear_kernels();
 std::span<const QuantiseRowsKernel> quantise_rows_kernels();
 

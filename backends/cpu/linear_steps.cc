@@ -8,7 +8,8 @@
 namespace lazuli::cpu {
 namespace {
 
-std::int64_t rows_of(const View& x) { return x.shape.empty() ? 1 : x.elements() / std::max<std::int64_t>(x.shape.back(), 1); }
+// All axes but the last, as one.
+std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
 
 }  // namespace
 
@@ -18,11 +19,16 @@ void Lowering::lower_linear(std::int32_t id) {
   const View x = converted_input(id, 0, DType::f32);
   View y = result_view(id);
   const View result = y;
+  if (y.elements() == 0) return;
   if (y.dtype != DType::f32) y = new_array({DType::f32, y.shape}, fmt::format("%{} f32", id));
 
   const bool is_constant = graph_.node(current.inputs[1]).op == Op::constant;
-  if (is_constant && tools_.precision == Precision::fast && can_pack(weight_type.dtype, weight_type.shape[1])) {
-    lower_linear_packed(id, x, y, current.inputs[1]);
+  if (is_constant && tools_.precision == Precision::fast) {
+    const PanelKernel* panel = graph_.phase == Phase::prefill ? find_panel_kernel(weight_type.dtype, tools_.isa) : nullptr;
+    if (panel)
+      lower_linear_panel(id, x, y, current.inputs[1], *panel);
+    else
+      lower_linear_packed(id, x, y, current.inputs[1]);
   } else if (is_constant) {
     const auto weight = tools_.weights.dequantised(graph_.node(current.inputs[1]), tools_.executor);
     result_.weights.push_back(weight);
@@ -38,9 +44,9 @@ void Lowering::lower_linear(std::int32_t id) {
 
 // The int8 form of x, made once for all its readers.
 int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
-  const auto [entry, added] = quantised_.try_emplace({x.buffer, x.offset}, -1);
-  if (!added) return entry->second;
   const std::int64_t rows = rows_of(x), cols = x.shape.back();
+  const auto [entry, added] = quantised_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
+  if (!added) return entry->second;
   const int target = add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)), fmt::format("%{} int8 rows", id));
   entry->second = target;
   const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
@@ -53,11 +59,53 @@ int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
   return target;
 }
 
+// The bf16 tiles of x, likewise.
+int Lowering::tiled_rows_of(std::int32_t id, const View& x) {
+  const std::int64_t rows = rows_of(x), cols = x.shape.back();
+  const auto [entry, added] = tiled_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
+  if (!added) return entry->second;
+  const auto bytes = static_cast<std::int64_t>(tiled_rows_bytes(rows, cols));
+  const int target = add_scratch(bytes, fmt::format("%{} bf16 tiles", id));
+  entry->second = target;
+  const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
+  Step& step = add_step(id, "tile_rows", kernel.name, {x.buffer}, {target});
+  step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * 1024);
+  step.split = rows * cols >= 32 * 1024;
+  step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), rows, cols));
+  };
+  return target;
+}
+
+// Prompts: every weight is dequantised once a step, whatever the rows of the chunk, so that chunks agree bit for bit.
+void Lowering::lower_linear_panel(std::int32_t id, const View& x, const View& y, ValueId weight_value, const PanelKernel& kernel) {
+  const GraphNode& constant = graph_.node(weight_value);
+  const auto stored = tools_.weights.packed(constant, tools_.executor);
+  result_.weights.push_back(stored);
+  const int weight = add_constant(stored->packed.data, constant.type(), constant.label);
+  const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = constant.type().shape[0];
+  const PackedWeightView packed = lazuli::view(stored->packed);
+  const int operand = tiled_rows_of(id, x);
+  const std::int64_t scratch_bytes =
+      panel_scratch_weights + panel_scratch_row * std::min(panel_scratch_rows, (rows + 31) / 32 * 32);
+  const int scratch = add_scratch(scratch_bytes * tools_.executor.size(), fmt::format("%{} panels", id));
+  Step& step = add_step(id, node(id).name(), kernel.name, {operand, weight}, {y.buffer});
+  step.writes.push_back(scratch);
+  // Pairs of groups share a panel.
+  const std::int64_t groups = stored->packed.groups();
+  step.units = (groups + 1) / 2;
+  step.split = step.units > 1;
+  step.run = [=, multiply = kernel.multiply](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+    multiply(packed, tiled_rows(memory.base(operand), rows, cols), 2 * begin, std::min(2 * end, groups), memory.as<float>(y),
+             outputs, reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
+  };
+}
+
 void Lowering::lower_linear_packed(std::int32_t id, const View& x, const View& y, ValueId weight_value) {
   const GraphNode& constant = graph_.node(weight_value);
   const auto stored = tools_.weights.packed(constant, tools_.executor);
   result_.weights.push_back(stored);
-  const LinearKernel* kernel = find_linear_kernel(constant.type().dtype, tools_.isa);
+  const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
   if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
   const int weight = add_constant(stored->packed.data, constant.type(), constant.label);
   const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = constant.type().shape[0];
@@ -84,8 +132,9 @@ void Lowering::lower_linear_f32(std::int32_t id, const View& x, const View& y, c
   step.units = workers;
   step.split = true;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    Sgemm product{RightOperand::rows_are_columns_of_c, rows, outputs, cols, memory.as<const float>(x), cols,
-                  memory.as<const float>(weight), cols, memory.as<float>(y), outputs};
+    const std::int64_t stride = std::max<std::int64_t>(cols, 1);
+    Sgemm product{RightOperand::rows_are_columns_of_c, rows, outputs, cols, memory.as<const float>(x), stride,
+                  memory.as<const float>(weight), stride, memory.as<float>(y), outputs};
     for (std::int64_t part = begin; part < end; ++part) sgemm(sgemm_slice(product, static_cast<int>(part), workers));
   };
 }
@@ -130,8 +179,9 @@ void Lowering::lower_matmul(std::int32_t id) {
         y_offset += position * y_batch[axis];
       }
       const Sgemm product{transposed ? RightOperand::rows_are_columns_of_c : RightOperand::rows_are_inner, m, n, k,
-                          memory.as<const float>(a) + a_offset, k, memory.as<const float>(b) + b_offset,
-                          std::max(ldb, transposed ? k : n), memory.as<float>(y) + y_offset, n};
+                          memory.as<const float>(a) + a_offset, std::max<std::int64_t>(k, 1),
+                          memory.as<const float>(b) + b_offset, std::max({ldb, transposed ? k : n, std::int64_t{1}}),
+                          memory.as<float>(y) + y_offset, n};
       sgemm(single ? sgemm_slice(product, static_cast<int>(unit), workers) : product);
     }
   };

@@ -160,6 +160,9 @@ std::vector<ColumnAccess> column_access(const LoopSpace& space) {
   return access;
 }
 
+// Of one generated loop; the fusion passes stay far below.
+constexpr std::size_t most_operands = 128;
+
 // One call of a generated loop, and how it divides: by rows, or by pieces of its columns where there are few rows and no
 // reduction runs along them.
 struct LoopCall {
@@ -193,7 +196,7 @@ struct LoopCall {
       arguments.outer_sizes[loop_outer_dims - outer + axis] = space.sizes[axis];
       inner_rows *= space.sizes[axis];
     }
-    LoopOperand loop_operands[128];
+    LoopOperand loop_operands[most_operands];
     arguments.operands = loop_operands;
     while (row_begin < row_end) {
       const std::int64_t block = row_begin / inner_rows;
@@ -242,6 +245,8 @@ Graph single_op_body(const GraphNode& node, std::span<const Type> operands) {
 
 void Lowering::lower_body(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results) {
   Core core = CoreBuilder(body, operands, results).build();
+  if (core.operands.size() > most_operands)
+    reject(id, fmt::format("{} operands and results in one fused body; expected at most {}", core.operands.size(), most_operands));
   const bool reduces = has_reduction(core.body);
   Shape shape;
   for (const GraphNode& current : core.body.nodes) shape = broadcast_shapes(shape, current.type().shape, "fused");

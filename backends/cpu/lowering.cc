@@ -51,6 +51,7 @@ void Lowering::lower_node(std::int32_t id) {
   switch (current.op) {
     case Op::softmax: return lower_softmax(id);
     case Op::linear: return lower_linear(id);
+    case Op::expert_linear: return lower_expert_linear(id);
     case Op::matmul: return lower_matmul(id);
     case Op::concatenate: return lower_concatenate(id);
     case Op::slice_update: return lower_slice_update(id);
@@ -101,7 +102,7 @@ int Lowering::add_buffer(BufferKind kind, Type type, std::string name) {
   buffer.type = std::move(type);
   buffer.name = std::move(name);
   result_.buffers.push_back(std::move(buffer));
-  producer_.push_back(-1);
+  producer_.emplace_back();
   return static_cast<int>(result_.buffers.size()) - 1;
 }
 
@@ -160,9 +161,9 @@ View Lowering::converted_input(std::int32_t id, std::size_t operand, DType dtype
 }
 
 // Inputs and constants enter the scheduled graph when a step first reads them.
-std::int32_t Lowering::scheduled_producer(int buffer) {
-  std::int32_t& producer = producer_[static_cast<std::size_t>(buffer)];
-  if (producer >= 0) return producer;
+ValueId Lowering::scheduled_producer(int buffer) {
+  ValueId& producer = producer_[static_cast<std::size_t>(buffer)];
+  if (producer.node >= 0) return producer;
   const BufferInfo& info = result_.buffers[static_cast<std::size_t>(buffer)];
   GraphNode leaf;
   leaf.op = info.kind == BufferKind::input ? Op::input : Op::constant;
@@ -172,7 +173,7 @@ std::int32_t Lowering::scheduled_producer(int buffer) {
     leaf.attrs = NoAttrs{};
   leaf.types = {info.type};
   leaf.label = info.name;
-  producer = result_.scheduled.add(std::move(leaf)).node;
+  producer = result_.scheduled.add(std::move(leaf));
   return producer;
 }
 
@@ -188,7 +189,7 @@ Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string ker
   scheduled.body = same_op ? source.body : nullptr;
   Step step;
   for (int buffer : reads) {
-    scheduled.inputs.push_back({scheduled_producer(buffer), 0});
+    scheduled.inputs.push_back(scheduled_producer(buffer));
     step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
   }
   for (int buffer : writes) {
@@ -196,7 +197,8 @@ Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string ker
     step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
   }
   step.node = result_.scheduled.add(std::move(scheduled)).node;
-  for (int buffer : writes) producer_[static_cast<std::size_t>(buffer)] = step.node;
+  for (std::size_t output = 0; output < writes.size(); ++output)
+    producer_[static_cast<std::size_t>(writes[output])] = {step.node, static_cast<std::int32_t>(output)};
   step.kernel = std::move(kernel);
   step.reads = std::move(reads);
   step.writes = std::move(writes);
@@ -241,16 +243,17 @@ void Lowering::finish_outputs() {
 
 void Lowering::finish_scheduled() {
   result_.scheduled.output_names = graph_.output_names;
-  for (std::size_t i = 0; i < result_.outputs.size(); ++i)
-    for (std::size_t buffer = 0; buffer < result_.buffers.size(); ++buffer) {
-      const BufferInfo& info = result_.buffers[buffer];
-      const bool is_result = info.kind == BufferKind::output && info.index == static_cast<int>(i);
-      const bool is_donated = info.kind == BufferKind::input && info.index == result_.outputs[i].donated_input;
-      if (is_result || is_donated) {
-        result_.scheduled.outputs.push_back({scheduled_producer(static_cast<int>(buffer)), 0});
-        break;
-      }
-    }
+  std::map<std::pair<BufferKind, int>, int> buffer_of;  // the caller's memory
+  for (std::size_t buffer = 0; buffer < result_.buffers.size(); ++buffer) {
+    const BufferInfo& info = result_.buffers[buffer];
+    buffer_of.try_emplace({info.kind, info.index}, static_cast<int>(buffer));
+  }
+  for (std::size_t i = 0; i < result_.outputs.size(); ++i) {
+    const int donated = result_.outputs[i].donated_input;
+    const std::pair<BufferKind, int> memory =
+        donated >= 0 ? std::pair(BufferKind::input, donated) : std::pair(BufferKind::output, static_cast<int>(i));
+    result_.scheduled.outputs.push_back(scheduled_producer(buffer_of.at(memory)));
+  }
 }
 
 }  // namespace lazuli::cpu

@@ -11,6 +11,10 @@
 #include <map>
 #include <span>
 
+namespace lazuli {
+struct PanelKernel;
+}
+
 namespace lazuli::cpu {
 
 // What lowering uses of the backend.
@@ -79,7 +83,17 @@ class Lowering {
   void lower_linear_packed(std::int32_t id, const View& x, const View& y, ValueId weight);
   void lower_linear_f32(std::int32_t id, const View& x, const View& y, const View& weight);
   void lower_matmul(std::int32_t id);
+  void lower_linear_panel(std::int32_t id, const View& x, const View& y, ValueId weight, const PanelKernel& kernel);
   int quantised_rows_of(std::int32_t id, const View& x);
+  int tiled_rows_of(std::int32_t id, const View& x);
+
+  // expert_steps.cc
+  struct ExpertCall;
+  void lower_expert_linear(std::int32_t id);
+  void choose_expert_kernel(std::int32_t id, ExpertCall& call);
+  void lower_experts_of_one_token(std::int32_t id, const ExpertCall& call);
+  void lower_experts_sorted(std::int32_t id, const ExpertCall& call);
+  Step& add_expert_step(std::int32_t id, const ExpertCall& call, std::vector<int> reads, int target);
 
   // move_steps.cc
   void lower_concatenate(std::int32_t id);
@@ -94,16 +108,22 @@ class Lowering {
   void lower_argmax(std::int32_t id);
   void lower_top_k(std::int32_t id);
 
-  std::int32_t scheduled_producer(int buffer);
+  ValueId scheduled_producer(int buffer);
 
   const Graph& graph_;
   std::span<const bool> donated_;
   const Tools& tools_;
   Lowered result_;
   std::map<ValueId, View> views_;
-  std::vector<std::int32_t> producer_;          // of each buffer: the scheduled node that wrote it last, or -1
+  std::vector<ValueId> producer_;               // of each buffer: the scheduled value it was written as last, if any
   std::map<ValueId, int> output_index_;         // values written straight into a result
-  std::map<std::pair<int, std::int64_t>, int> quantised_;  // (buffer, offset) of x -> its int8 rows
+  // A contiguous matrix in memory. Views of one operand may begin at the same element and still differ.
+  struct Rows {
+    int buffer;
+    std::int64_t offset, rows, cols;
+    auto operator<=>(const Rows&) const = default;
+  };
+  std::map<Rows, int> quantised_, tiled_;       // x -> the buffer of its int8 rows, its bf16 tiles
   std::vector<std::int32_t> root_;              // the node whose memory a node's value lives in
   std::vector<std::int64_t> last_read_;         // of each root: the last node that reads its memory
 };

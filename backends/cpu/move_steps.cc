@@ -56,8 +56,12 @@ void Lowering::lower_slice_update(std::int32_t id) {
   const bool writable = memory_of_base.kind == BufferKind::arena ||
                         (memory_of_base.kind == BufferKind::input && donated_[static_cast<std::size_t>(memory_of_base.index)]);
   const bool whole = base.offset == 0 && base.contiguous() && memory_of_base.bytes == current.type().bytes();
-  if (writable && whole && last_reader_of_root(current.inputs[0]) == id && update.buffer != base.buffer) {
+  const bool read_by_itself = update.buffer == base.buffer || start.buffer == base.buffer;
+  if (writable && whole && last_reader_of_root(current.inputs[0]) == id && !read_by_itself) {
     if (memory_of_base.kind == BufferKind::input) result_.written_inputs.push_back(memory_of_base.index);
+    const auto of_base = [&](const auto& made) { return made.first.buffer == base.buffer; };
+    std::erase_if(quantised_, of_base);
+    std::erase_if(tiled_, of_base);
     set_view({id, 0}, base);
   } else {
     const View copy = result_view(id);
@@ -66,18 +70,20 @@ void Lowering::lower_slice_update(std::int32_t id) {
   }
   const AxisLayout to = layout_around(base.shape, axis), from = layout_around(update.shape, axis);
   const std::int64_t row_bytes = byte_size(base.dtype, to.inner);
+  const std::string where = fmt::format("slice_update (node %{}{})", id, Scope::where(current.scope));
   if (row_bytes * from.size * from.outer == 0) return;
   Step& step = add_step(id, current.name(), ring ? "ring_update" : "slice_update", {update.buffer, start.buffer, base.buffer}, {base.buffer});
   step.bytes = 2 * update.elements() * info(update.dtype).block_bytes;
   step.units = from.outer * from.size;
   step.split = step.bytes > 256 * 1024;
   step.run = [=, is_ring = ring](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    const std::int32_t first = *memory.as<const std::int32_t>(start);
+    const std::int64_t first = *memory.as<const std::int32_t>(start);
+    if (first < 0) throw ExecutionError(fmt::format("{}: start is {}, expected 0 or more", where, first));
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t outer = unit / from.size;
       std::int64_t row = first + unit % from.size;
-      if (is_ring) row = (row % to.size + to.size) % to.size;
-      if (row < 0 || row >= to.size) continue;
+      if (is_ring) row %= to.size;
+      if (row >= to.size) continue;
       std::memcpy(memory.at(base) + (outer * to.size + row) * row_bytes, memory.at(update) + unit * row_bytes,
                   static_cast<std::size_t>(row_bytes));
     }
@@ -95,24 +101,17 @@ void Lowering::lower_take(std::int32_t id) {
   if (target.elements() == 0) return;
 
   if (table.op == Op::constant && is_quantised(type.dtype)) {
-    // Embedding tables are read in the layout the matmul uses, so that a tied table is held once.
-    const bool packed = tools_.precision == Precision::fast && can_pack(type.dtype, type.shape[1]);
-    const auto weight = packed ? tools_.weights.packed(table, tools_.executor) : tools_.weights.dequantised(table, tools_.executor);
-    result_.weights.push_back(weight);
-    const int buffer = add_constant(packed ? weight->packed.data : weight->dequantised, type, table.label);
-    const std::int64_t cols = type.shape[1], rows = type.shape[0];
-    Step& step = add_step(id, current.name(), packed ? "take_packed_rows" : "take_rows", {buffer, indices.buffer}, {target.buffer});
-    step.bytes = 2 * target.elements() * 4;
+    // Few rows of a large table: they are read as the checkpoint has them, wherever else the table is packed.
+    const std::int64_t cols = type.shape[1], rows = type.shape[0], row_bytes = byte_size(type.dtype, cols);
+    const int buffer = add_constant(table.constant, type, table.label);
+    Step& step = add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
+    step.bytes = count * (row_bytes + cols * 4);
     step.units = count;
     step.split = target.elements() > 64 * 1024;
-    step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    step.run = [=, dtype = type.dtype](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[i], i, rows, where);
-        float* out = memory.as<float>(target) + i * cols;
-        if (packed)
-          unpack_row(weight->packed, row, out);
-        else
-          std::memcpy(out, weight->dequantised->as<float>() + row * cols, static_cast<std::size_t>(cols) * sizeof(float));
+        dequantise(dtype, memory.base(buffer) + row * row_bytes, cols, memory.as<float>(target) + i * cols);
       }
     };
     return;

@@ -1,9 +1,11 @@
 #include <lazuli/backends/cpu/kernels/packed_dispatch.h>
 #include <lazuli/backends/cpu/packed_weight.h>
 #include <lazuli/graph/error.h>
+#include <lazuli/graph/quantised.h>
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace lazuli {
 namespace {
@@ -100,7 +102,8 @@ void unpack_blocks(const PackedWeightView& weight, const std::uint8_t* group, in
 bool can_pack(DType dtype, std::int64_t cols) {
   if (cols < 0) return false;
   if (is_plain(dtype)) return true;
-  return is_quantised(dtype) && cols % info(dtype).block_elements == 0;
+  const bool has_format = packed::visit_format(dtype, [](auto) {});
+  return has_format && cols % info(dtype).block_elements == 0;
 }
 
 std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols) {
@@ -132,6 +135,20 @@ void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group
         }
       });
     }
+  }
+}
+
+void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& weight, std::int64_t group_begin,
+                           std::int64_t group_end) {
+  const PackedWeightView target = view(weight);
+  std::vector<float> values(static_cast<std::size_t>(packed_group_rows * weight.cols));
+  for (std::int64_t index = group_begin; index < group_end; ++index) {
+    std::uint8_t* group = weight.data->as<std::uint8_t>() + index * target.group_bytes;
+    const std::int64_t first_row = index * packed_group_rows;
+    const std::int64_t valid_rows = std::min<std::int64_t>(packed_group_rows, weight.rows - first_row);
+    std::memset(group, 0, static_cast<std::size_t>(target.group_bytes));
+    dequantise(from, source + byte_size(from, first_row * weight.cols), valid_rows * weight.cols, values.data());
+    pack_plain_group<std::uint32_t>(reinterpret_cast<const std::uint8_t*>(values.data()), weight.cols, valid_rows, group);
   }
 }
 
@@ -174,6 +191,23 @@ QuantisedRowsView quantised_rows(void* memory, std::int64_t rows, std::int64_t c
 std::size_t quantised_rows_bytes(std::int64_t rows, std::int64_t cols) {
   const QuantisedRowsView view = quantised_rows(nullptr, rows, cols);
   return static_cast<std::size_t>(rows * (view.value_stride + view.scale_stride * 4 + view.half_sum_stride * 2));
+}
+
+namespace {
+
+constexpr std::int64_t tile_height = 16, tile_columns = 32, tile_bytes = 1024;
+
+std::int64_t tiles_down(std::int64_t rows) { return (rows + 2 * tile_height - 1) / (2 * tile_height) * 2; }
+std::int64_t tiles_across(std::int64_t cols) { return (cols + tile_columns - 1) / tile_columns; }
+
+}  // namespace
+
+std::size_t tiled_rows_bytes(std::int64_t rows, std::int64_t cols) {
+  return static_cast<std::size_t>(tiles_down(rows) * tiles_across(cols) * tile_bytes);
+}
+
+TiledRowsView tiled_rows(void* memory, std::int64_t rows, std::int64_t cols) {
+  return {static_cast<std::uint8_t*>(memory), rows, cols, tiles_across(cols)};
 }
 
 }  // namespace lazuli

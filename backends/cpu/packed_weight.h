@@ -23,8 +23,8 @@ struct PackedWeight {
   std::int64_t groups() const { return (rows + packed_group_rows - 1) / packed_group_rows; }
 };
 
-// Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, block-quantised
-// types with whole blocks.
+// Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, the block-quantised
+// types of packed_dispatch.h with whole blocks.
 bool can_pack(DType dtype, std::int64_t cols);
 
 // Bytes of the packed form. Throws Error where can_pack is false or rows < 0.
@@ -37,6 +37,10 @@ PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols);
 // Ranges that do not overlap may be packed by several threads at once.
 void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group_begin, std::int64_t group_end);
 
+// The same for weights of a type that has no packed form: dequantised from `from`, into a weight packed as f32.
+void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& weight, std::int64_t group_begin,
+                           std::int64_t group_end);
+
 // Writes row `row` of 0..rows-1, `cols` floats.
 void unpack_row(const PackedWeight& weight, std::int64_t row, float* out);
 // Writes the rows [row_begin, row_end), contiguous.
@@ -48,5 +52,9 @@ PackedWeightView view(const PackedWeight& weight);
 std::size_t quantised_rows_bytes(std::int64_t rows, std::int64_t cols);
 // Lays the view over `memory`, aligned to 64 bytes and quantised_rows_bytes(rows, cols) long.
 QuantisedRowsView quantised_rows(void* memory, std::int64_t rows, std::int64_t cols);
+
+// The same for bf16 tiles, of any number of columns.
+std::size_t tiled_rows_bytes(std::int64_t rows, std::int64_t cols);
+TiledRowsView tiled_rows(void* memory, std::int64_t rows, std::int64_t cols);
 
 }  // namespace lazuli

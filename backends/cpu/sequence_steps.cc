@@ -9,6 +9,26 @@
 #include <numeric>
 
 namespace lazuli::cpu {
+namespace {
+
+template <class T>
+std::int64_t first_largest(const std::byte* row, std::int64_t columns) {
+  const auto* values = reinterpret_cast<const T*>(row);
+  return std::max_element(values, values + columns) - values;
+}
+
+// For integers that f32 does not tell apart; null for all other dtypes.
+using FirstLargest = std::int64_t (*)(const std::byte* row, std::int64_t columns);
+FirstLargest first_largest_of(DType dtype) {
+  switch (dtype) {
+    case DType::i32: return first_largest<std::int32_t>;
+    case DType::u32: return first_largest<std::uint32_t>;
+    case DType::i64: return first_largest<std::int64_t>;
+    default: return nullptr;
+  }
+}
+
+}  // namespace
 
 void Lowering::lower_rope(std::int32_t id) {
   const GraphNode& current = node(id);
@@ -18,19 +38,22 @@ void Lowering::lower_rope(std::int32_t id) {
   const std::int64_t rows = x.shape[0], heads = x.shape[1], width = x.shape[2];
   const std::int64_t pairs = attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs;
   std::vector<int> reads{x.buffer, positions.buffer};
-  const float* factors = nullptr;
-  if (current.inputs.size() == 3) {
-    const GraphNode& constant = graph_.node(current.inputs[2]);
-    if (constant.op != Op::constant) reject(id, "frequency factors must be a constant");
-    factors = constant.constant->as<float>();
-  }
-  std::vector<float> frequencies = make_inverse_frequencies(width, attrs.base, attrs.scale, pairs, factors);
+  const bool has_factors = current.inputs.size() == 3;
+  const bool known = !has_factors || graph_.node(current.inputs[2]).op == Op::constant;
+  const View factors = has_factors ? contiguous_input(id, 2) : View{};
+  if (!known) reads.push_back(factors.buffer);
+  const auto frequencies_of = [=](const float* values) {
+    return make_inverse_frequencies(width, attrs.base, attrs.scale, pairs, values);
+  };
+  std::vector<float> frequencies;
+  if (known) frequencies = frequencies_of(has_factors ? graph_.node(current.inputs[2]).constant->as<float>() : nullptr);
   Step& step = add_step(id, current.name(), "rope", std::move(reads), {target.buffer});
   step.units = rows;
   step.split = x.elements() >= 16 * 1024;
   step.run = [=, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const std::vector<float> computed = known ? std::vector<float>() : frequencies_of(memory.as<const float>(factors));
     const RopeArguments call{memory.as<const float>(x), memory.as<float>(target), heads, width, heads * width, heads * width,
-                             memory.as<const std::int32_t>(positions), frequencies.data(), pairs};
+                             memory.as<const std::int32_t>(positions), (known ? frequencies : computed).data(), pairs};
     rope_rows(call, begin, end);
   };
 }
@@ -84,9 +107,10 @@ void Lowering::lower_argmax(std::int32_t id) {
   permutation.erase(permutation.begin() + axis);
   permutation.push_back(axis);
   source = *apply_view(Op::transpose, TransposeAttrs{permutation}, source);
-  if (source.dtype != DType::f32 || !source.contiguous()) {
-    // Other dtypes keep their order in f32 (i64 past 2^24 excepted, which no index needs).
-    const View copy = new_array({DType::f32, source.shape}, fmt::format("%{} f32", id));
+  const FirstLargest of_integers = first_largest_of(source.dtype);
+  const DType compared = of_integers ? source.dtype : DType::f32;  // the other dtypes keep their order in f32
+  if (source.dtype != compared || !source.contiguous()) {
+    const View copy = new_array({compared, source.shape}, fmt::format("%{} {}", id, to_string(compared)));
     lower_copy(id, source, copy);
     source = copy;
   }
@@ -94,7 +118,7 @@ void Lowering::lower_argmax(std::int32_t id) {
   const std::int64_t columns = source.shape.back(), rows = target.elements();
   const int workers = tools_.executor.size();
   // Long rows divide into one range a worker; what they found meets in `partial`.
-  const bool by_range = rows < workers && columns >= 64 * 1024;
+  const bool by_range = !of_integers && rows < workers && columns >= 64 * 1024;
   const std::int64_t ranges = by_range ? workers : 1;
   const View partial = by_range ? new_array({DType::u8, {rows * ranges * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax") : target;
 
@@ -104,6 +128,11 @@ void Lowering::lower_argmax(std::int32_t id) {
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t row = unit / ranges, range = unit % ranges;
+      if (of_integers) {
+        const std::byte* values = memory.at(source) + byte_size(compared, row * columns);
+        memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(of_integers(values, columns));
+        continue;
+      }
       const Best best = argmax_range(memory.as<const float>(source) + row * columns, columns * range / ranges,
                                      columns * (range + 1) / ranges);
       if (by_range)
@@ -144,7 +173,9 @@ void Lowering::lower_top_k(std::int32_t id) {
       std::iota(order.begin(), order.end(), 0);
       std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](std::int32_t a, std::int32_t b) {
         const double left = keys[static_cast<std::size_t>(a)], right = keys[static_cast<std::size_t>(b)];
-        return left > right || (left == right && a < b);
+        if (left > right || right > left) return left > right;
+        const bool a_is_number = left == left, b_is_number = right == right;  // NaN stands behind all numbers
+        return a_is_number != b_is_number ? a_is_number : a < b;
       });
       for (std::int64_t i = 0; i < k; ++i) {
         const std::int32_t index = order[static_cast<std::size_t>(i)];

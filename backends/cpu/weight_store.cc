@@ -12,6 +12,15 @@ Range share(std::int64_t units, int worker, int workers) {
   return {units * worker / workers, units * (worker + 1) / workers};
 }
 
+// A stack of matrices [..., N, K] is laid out as one, the rows of each below those of the one before.
+struct Matrix {
+  std::int64_t rows, cols;
+};
+
+Matrix as_matrix(const Shape& shape) {
+  return {element_count(Shape(shape.begin(), shape.end() - 1)), shape.back()};
+}
+
 }  // namespace
 
 std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
@@ -29,11 +38,17 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
 std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constant, Executor& executor) {
   return find_or_make(packed_, constant, [&] {
     const Type& type = constant.type();
+    const auto [rows, cols] = as_matrix(type.shape);
     StoredWeight weight;
-    weight.packed = allocate_packed(type.dtype, type.shape[0], type.shape[1]);
+    const bool packs = can_pack(type.dtype, cols);
+    const std::byte* source = constant.constant->data();
+    weight.packed = allocate_packed(packs ? type.dtype : DType::f32, rows, cols);
     executor.run_on_all([&](int worker) {
       const Range groups = share(weight.packed.groups(), worker, executor.size());
-      pack_rows(constant.constant->data(), weight.packed, groups.begin, groups.end);
+      if (packs)
+        pack_rows(source, weight.packed, groups.begin, groups.end);
+      else
+        pack_dequantised_rows(type.dtype, source, weight.packed, groups.begin, groups.end);
     });
     return weight;
   });
@@ -42,7 +57,8 @@ std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constan
 std::shared_ptr<const StoredWeight> WeightStore::dequantised(const GraphNode& constant, Executor& executor) {
   return find_or_make(dequantised_, constant, [&] {
     const Type& type = constant.type();
-    const std::int64_t rows = type.shape[0], cols = type.shape[1];
+    const Matrix matrix = as_matrix(type.shape);
+    const std::int64_t rows = matrix.rows, cols = matrix.cols;
     StoredWeight weight;
     weight.dequantised = Buffer::allocate(static_cast<std::size_t>(rows * cols) * sizeof(float));
     executor.run_on_all([&](int worker) {

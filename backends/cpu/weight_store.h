@@ -13,7 +13,7 @@
 
 namespace lazuli::cpu {
 
-// Packed for the written kernels, or dequantised to f32 [rows, cols] for OpenBLAS.
+// Packed for the written kernels, or dequantised to f32 [rows, cols] for OpenBLAS. Of a stack of matrices, all rows.
 struct StoredWeight {
   PackedWeight packed;
   BufferRef dequantised;
@@ -28,8 +28,8 @@ using WeightProgress = std::function<void(const std::string& label, std::int64_t
 
 class WeightStore {
  public:
-  // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system. The same buffer
-  // gives the same weight. The caller makes sure that nothing else runs on the executor.
+  // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system. Types without a
+  // packed form are packed as f32. The same buffer gives the same weight. The caller makes sure that nothing else runs on the executor.
   std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor);
   std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor);
 

@@ -2,6 +2,8 @@
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/quantised.h>
 
+#include <algorithm>
+
 namespace lazuli::reference {
 
 void matmul(const Call& call) {
@@ -37,6 +39,26 @@ void linear(const Call& call) {
       for (std::int64_t k = 0; k < inner; ++k)
         total += x[static_cast<std::size_t>(row * inner + k)] * weights[static_cast<std::size_t>(k)];
       result.set_real(row * columns + column, total);
+    }
+  }
+}
+
+void expert_linear(const Call& call) {
+  const Tensor &weight = call.operand(1), &experts = call.operand(2), &result = call.result();
+  const std::vector<double> x = real_values(call.operand(0));
+  const std::int64_t shared_rows = call.operand(0).size(1), chosen = experts.size(1);
+  const std::int64_t columns = weight.size(1), inner = weight.size(2);
+  std::vector<float> weights(static_cast<std::size_t>(inner));
+  for (std::int64_t pair = 0; pair < experts.elements(); ++pair) {
+    const std::int64_t expert = experts.integer(pair);
+    check_index(expert, pair, weight.size(0));
+    const double* row = x.data() + (pair / chosen * shared_rows + std::min(pair % chosen, shared_rows - 1)) * inner;
+    for (std::int64_t column = 0; column < columns; ++column) {
+      const std::byte* blocks = weight.data + byte_size(weight.dtype(), (expert * columns + column) * inner);
+      dequantise(weight.dtype(), blocks, inner, weights.data());
+      double total = 0;
+      for (std::int64_t k = 0; k < inner; ++k) total += row[k] * weights[static_cast<std::size_t>(k)];
+      result.set_real(pair * columns + column, total);
     }
   }
 }

@@ -45,6 +45,15 @@ struct RealRowsView {
   std::int64_t stride;  // elements
 };
 
+// Activations X[rows, cols] in bf16 tiles of 16 rows and 32 columns, 1 KB each: tile (t, s) holds rows 16t.. and columns
+// 32s.., row after row, at (t * steps + s) KB. The number of tiles down is even; what lies past the array is zero.
+struct TiledRowsView {
+  std::uint8_t* tiles;  // 64-byte aligned
+  std::int64_t rows;
+  std::int64_t cols;
+  std::int64_t steps;  // cols / 32, rounded up
+};
+
 // y[row * y_stride + output] = sum over columns of x[row, column] * w[output, column], for the rows
 // [row_begin, row_end) of x and the outputs of the weight groups [group_begin, group_end).
 // Every element is computed by itself, in an order its columns alone decide: any split gives the same bits.
@@ -54,6 +63,19 @@ using LinearQuantised = void (*)(const PackedWeightView& weight, const Quantised
 using LinearReal = void (*)(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride);
+
+// The same for all rows of x, with weights dequantised to bf16: for programs of many rows. The scratch is the caller's
+// own during the call, 64-byte aligned: panel_scratch_weights bytes, and panel_scratch_row for each row of x (rounded up
+// to 32, at most panel_scratch_rows).
+inline constexpr std::int64_t panel_scratch_weights = 256 * 1024;
+inline constexpr std::int64_t panel_scratch_row = 1024;
+inline constexpr std::int64_t panel_scratch_rows = 512;
+using LinearPanel = void (*)(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
+                             std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* scratch);
+
+// Tiles [tile_begin, tile_end) of 16 rows of x (row stride in elements), rounded to nearest even.
+using TileRows = void (*)(const float* x, std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end,
+                          const TiledRowsView& out);
 
 // Rows [row_begin, row_end) of x (row stride in elements) to int8. Each block of 32 has the scale d = max|x| / 127 and
 // values x * (127 / max|x|) rounded to nearest, ties to even. A block whose largest magnitude is below 2^-119 is zero;

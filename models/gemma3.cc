@@ -1,3 +1,4 @@
+#include <lazuli/models/checkpoint_folder.h>
 #include <lazuli/models/gemma3.h>
 #include <lazuli/models/gguf.h>
 #include <lazuli/models/layers.h>
@@ -86,11 +87,12 @@ class Gemma3 final : public LanguageModel {
  private:
   Array embed(const Array& tokens) const {
     Scope scope("embed");
-    return take_rows(embedding_, tokens) * std::sqrt(static_cast<double>(config_.hidden_size));
+    return look_up(embedding_, tokens) * std::sqrt(static_cast<double>(config_.hidden_size));
   }
 
   RmsNorm norm(Weights& weights, const std::string& name, std::int64_t width) const {
-    return {weights.take(name, {width}), config_.norm_epsilon};
+    const Array weight = weights.take_f32(name, {width});
+    return {weights.norms_plus_one() ? weight + 1.0 : weight, config_.norm_epsilon};
   }
 
   DecoderLayer load_layer(Weights& weights, std::int64_t index) {
@@ -162,6 +164,28 @@ Gemma3Config Gemma3Config::from_gguf(const GgufFile& file) {
   for (std::int64_t layer = 0; layer < config.layers; ++layer) config.sliding.push_back((layer + 1) % pattern != 0);
   const GgufTensor& embedding = file.tensor("token_embd.weight");
   config.vocab_size = embedding.shape[0];
+  return config;
+}
+
+Gemma3Config Gemma3Config::from_json(const nlohmann::json& json) {
+  Gemma3Config config;
+  config.hidden_size = json_size(json, "hidden_size", 2304);
+  config.layers = json_size(json, "num_hidden_layers", 26);
+  config.intermediate_size = json_size(json, "intermediate_size", 9216);
+  config.heads = json_size(json, "num_attention_heads", 8);
+  config.kv_heads = json_size(json, "num_key_value_heads", 4);
+  config.head_dim = json_size(json, "head_dim", 256);
+  config.vocab_size = json_size(json, "vocab_size", 262208);
+  config.context_length = json_size(json, "max_position_embeddings", 131072);
+  config.norm_epsilon = json_number(json, "rms_norm_eps", 1e-6);
+  config.window = json_size(json, "sliding_window", 4096);
+  config.sliding = json_sliding_layers(json, config.layers, 6);
+  const RopeConfig global = json_rope(json, false, 1e6);
+  config.rope_base_global = global.base;
+  config.rope_factor = global.factor;
+  config.rope_base_sliding = json_rope(json, true, 1e4).base;
+  config.attention_scale = 1 / std::sqrt(json_number(json, "query_pre_attn_scalar", 256));
+  config.final_softcap = json_number(json, "final_logit_softcapping", 0);
   return config;
 }
 

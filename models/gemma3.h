@@ -4,6 +4,8 @@
 
 #include <lazuli/models/model.h>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <memory>
 
 namespace lazuli {
@@ -31,6 +33,8 @@ struct Gemma3Config {
 
   // Keys missing in older files get the published values. Throws an Error that names the key.
   static Gemma3Config from_gguf(const GgufFile& file);
+  // From the text model's part of a config.json; the published files of 4B and more leave most keys to their defaults.
+  static Gemma3Config from_json(const nlohmann::json& config);
 };
 
 // Throws an Error that lists all tensors that do not fit.

@@ -3,7 +3,9 @@
 
 #include <lazuli/graph/ops.h>
 
+#include <cmath>
 #include <functional>
+#include <numbers>
 
 namespace lazuli {
 
@@ -26,6 +28,40 @@ struct GatedMlp {
   Linear gate, up, down;
 
   Array operator()(const Array& x) const { return down(gelu_tanh(gate(x)) * up(x)); }
+};
+
+// Rows of an embedding table of any dtype, f32.
+inline Array look_up(const Array& table, const Array& ids) { return cast(take_rows(table, ids), DType::f32); }
+
+// Per-layer embeddings (Gemma 3n, Gemma 4 E): every layer gets a small vector for each token, half from a table of its
+// own, half from the token's embedding.
+struct PerLayerInputs {
+  Array table;              // [vocab, layers · width]; ids past its end read row 0
+  Linear projection;        // [layers · width, hidden]
+  RmsNorm projection_norm;  // over width
+  std::int64_t layers = 0;
+
+  // (norm(projection(embedded) / √hidden) + table[tokens] · √width) / √2, f32 [T, layers, width].
+  Array operator()(const Array& tokens, const Array& embedded) const {
+    Scope scope("per_layer_inputs");
+    const std::int64_t rows = tokens.size(0), entries = table.size(0), width = table.size(1) / layers;
+    const Array ids = select(less(tokens, static_cast<int>(entries)), tokens, 0);
+    const Array looked_up = look_up(table, ids) * std::sqrt(static_cast<double>(width));
+    const Array projected = projection(embedded) * (1 / std::sqrt(static_cast<double>(embedded.size(-1))));
+    const Shape by_layer{rows, layers, width};
+    return (projection_norm(reshape(projected, by_layer)) + reshape(looked_up, by_layer)) * (1 / std::numbers::sqrt2);
+  }
+};
+
+// What a layer makes of its per-layer input: norm(projection(gelu(gate x) · input)).
+struct PerLayerUpdate {
+  Linear gate, projection;
+  RmsNorm norm;
+
+  Array operator()(const Array& x, const Array& input) const {
+    Scope scope("per_layer_update");
+    return norm(projection(gelu_tanh(gate(x)) * input));
+  }
 };
 
 // [T, heads · d] seen as [T, heads, d], and back.

@@ -2,13 +2,15 @@
 #pragma once
 
 #include <lazuli/models/model.h>
+#include <lazuli/models/model_options.h>
 
 #include <memory>
 #include <string>
 
 namespace lazuli {
 
-// MODEL is a GGUF file. Throws an Error that names the file, and what in it is missing, unknown or malformed.
-std::unique_ptr<LanguageModel> load_model(const std::string& path);
+// MODEL is a GGUF file, or a folder with config.json and safetensors. Throws an Error that names the file, and what in
+// it is missing, unknown or malformed.
+std::unique_ptr<LanguageModel> load_model(const std::string& path, const ModelOptions& options = {});
 
 }  // namespace lazuli

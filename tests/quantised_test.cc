@@ -22,6 +22,11 @@ class Bytes {
     const std::uint16_t bits = f32_to_f16(value);
     return u8(bits & 255).u8(bits >> 8);
   }
+  Bytes& real(float value) {
+    std::uint8_t raw[4];
+    std::memcpy(raw, &value, 4);
+    return u8(raw[0]).u8(raw[1]).u8(raw[2]).u8(raw[3]);
+  }
   std::size_t size() const { return bytes_.size(); }
 
   std::vector<float> decode(DType dtype, std::int64_t elements) const {
@@ -161,6 +166,68 @@ TEST(Dequantise, Nvfp4ScalesEachSixteen) {
   }
 }
 
+// Codes written into a little-endian stream of bits, one bit at a time.
+Bytes affine_block(int bits, float scale, float bias, const std::vector<int>& codes) {
+  std::vector<int> stream(codes.size() * static_cast<std::size_t>(bits) / 8);
+  for (std::size_t bit = 0; bit < stream.size() * 8; ++bit) {
+    const auto width = static_cast<std::size_t>(bits);
+    stream[bit / 8] |= (codes[bit / width] >> (bit % width) & 1) << (bit % 8);
+  }
+  Bytes bytes;
+  bytes.real(scale).real(bias);
+  for (int byte : stream) bytes.u8(byte);
+  return bytes;
+}
+
+TEST(Dequantise, AffineReadsEveryWidthAndGroup) {
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    for (const int group : {32, 64, 128}) {
+      std::vector<int> codes;
+      for (int i = 0; i < group; ++i) codes.push_back((i * 37 + i / 8) % (1 << bits));
+      const DType dtype = *parse_dtype(fmt::format("affine{}_{}", bits, group));
+      const auto x = affine_block(bits, -0.75f, 3.25f, codes).decode(dtype, group);
+      for (std::size_t i = 0; i < codes.size(); ++i)
+        ASSERT_EQ(x[i], -0.75f * static_cast<float>(codes[i]) + 3.25f) << to_string(dtype) << ' ' << i;
+    }
+  }
+}
+
+TEST(Dequantise, AffineCodesOfFourBitsAreNeighbours) {
+  Bytes bytes;
+  bytes.real(1.0f).real(0.0f).u8(0x21).u8(0x43, 15);
+  const auto x = bytes.decode(affine4_32, 32);
+  EXPECT_EQ(x[0], 1.0f);
+  EXPECT_EQ(x[1], 2.0f);
+  EXPECT_EQ(x[30], 3.0f);
+  EXPECT_EQ(x[31], 4.0f);
+}
+
+TEST(Dequantise, Mxfp8DecodesE4M3ByAPowerOfTwo) {
+  Bytes bytes;
+  bytes.u8(128).u8(0x38).u8(0x7e).u8(0x01).u8(0xb8).u8(0x80).u8(0x7f).u8(0x08, 26);
+  const auto x = bytes.decode(mxfp8, 32);
+  EXPECT_EQ(x[0], 2.0f);
+  EXPECT_EQ(x[1], 896.0f);     // 448, the largest
+  EXPECT_EQ(x[2], 0x1p-8f);    // the smallest, 2^-9
+  EXPECT_EQ(x[3], -2.0f);
+  EXPECT_EQ(x[4], 0.0f);
+  EXPECT_TRUE(std::signbit(x[4]));
+  EXPECT_TRUE(std::isnan(x[5]));
+  EXPECT_EQ(x[6], 0x1p-5f);    // the smallest normal, 2^-6
+  EXPECT_EQ(Bytes().u8(0).u8(0x38, 32).decode(mxfp8, 32)[0], 0x1p-127f);
+}
+
+TEST(Dequantise, E2m1TakesNeighboursAndAnF32Scale) {
+  Bytes bytes;
+  bytes.real(0.3f).u8(0x21).u8(0xf7).u8(0, 6);
+  const auto x = bytes.decode(e2m1_16, 16);
+  EXPECT_EQ(x[0], 0.5f * 0.3f);
+  EXPECT_EQ(x[1], 1.0f * 0.3f);
+  EXPECT_EQ(x[2], 6.0f * 0.3f);
+  EXPECT_EQ(x[3], -6.0f * 0.3f);
+  EXPECT_EQ(x[15], 0.0f);
+}
+
 // A mixture of sizes and signs that is the same everywhere.
 std::vector<float> sample(std::size_t count) {
   std::vector<float> values(count);
@@ -246,6 +313,7 @@ TEST(Quantise, RefusesPartialBlocksAndOtherTypes) {
   EXPECT_EQ(error_of(i32, 4, false), "dequantise: found i32, expected a real or quantised type");
   EXPECT_EQ(error_of(bool_, 4, true), "quantise: found bool, expected a real or quantised type");
   EXPECT_EQ(error_of(mxfp4, 32, true), "quantise: there is no quantiser for mxfp4");
+  EXPECT_EQ(error_of(affine4_64, 64, true), "quantise: there is no quantiser for affine4_64");
 }
 
 }  // namespace

@@ -1,0 +1,379 @@
+// The `lazuli` command line, run as a process: exit statuses, one-line errors, and the keys scripts rely on.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <lazuli/tests/test_model.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <initializer_list>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
+
+extern char** environ;
+
+namespace lazuli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using Arguments = std::vector<std::string>;
+using test::test_model_path;
+
+std::string read_whole(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_whole(const fs::path& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+
+struct Outcome {
+  int status = -1;
+  std::string out, err;
+};
+
+class ToolTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "lazuli_tool_test.XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // Standard output goes to `out`, by default a file that finish() reads.
+  pid_t start(const Arguments& arguments, const std::string& input = "", const std::string& out = "") {
+    write_whole(folder_ / "in", input);
+    out_ = out.empty() ? (folder_ / "out").string() : out;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, (folder_ / "in").c_str(), O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, 2, (folder_ / "err").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    std::vector<char*> argv{const_cast<char*>(LAZULI_TOOL)};
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    pid_t process = -1;
+    EXPECT_EQ(posix_spawn(&process, LAZULI_TOOL, &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return process;
+  }
+  Outcome finish(pid_t process) {
+    int status = 0;
+    EXPECT_EQ(waitpid(process, &status, 0), process);
+    EXPECT_TRUE(WIFEXITED(status)) << "ended by signal " << WTERMSIG(status);
+    return {WEXITSTATUS(status), fs::is_regular_file(out_) ? read_whole(out_) : "", read_whole(folder_ / "err")};
+  }
+  Outcome run(const Arguments& arguments, const std::string& input = "", const std::string& out = "") {
+    return finish(start(arguments, input, out));
+  }
+  // With the real model; standard error is for people, so nothing of it is expected here.
+  Json run_json(Arguments arguments) {
+    arguments.insert(arguments.end(), {"-m", test_model_path(), "--json"});
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    return Json::parse(outcome.out);
+  }
+  void expect_error(const Arguments& arguments, int status, const std::string& part) {
+    const Outcome outcome = run(arguments);
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    EXPECT_EQ(outcome.status, status);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err.rfind("lazuli: ", 0), 0u) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  fs::path folder_;
+  std::string out_;
+};
+
+void expect_keys(const Json& object, std::initializer_list<const char*> keys) {
+  ASSERT_TRUE(object.is_object()) << object;
+  for (const char* key : keys) EXPECT_TRUE(object.contains(key)) << key;
+}
+
+TEST_F(ToolTest, VersionAndHelpGoToStandardOutput) {
+  const Outcome version = run({"--version"});
+  EXPECT_EQ(version.status, 0);
+  EXPECT_EQ(version.out.rfind("lazuli ", 0), 0u);
+  EXPECT_EQ(version.err, "");
+  const Outcome help = run({"--help"});
+  EXPECT_EQ(help.status, 0);
+  for (const char* command : {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "info"})
+    EXPECT_NE(help.out.find(command), std::string::npos) << command;
+}
+
+TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
+  const std::string none = "/nonexistent.gguf";
+  expect_error({}, 2, "no command given");
+  expect_error({"frobnicate"}, 2, "frobnicate");
+  expect_error({"generate"}, 2, "--model");
+  expect_error({"generate", "-m", none}, 2, "no prompt");
+  expect_error({"generate", "-m", none, "-p", "x", "--ids", "2"}, 2, "more than one prompt");
+  expect_error({"generate", "-m", none, "-p", "x", "--unknown"}, 2, "--unknown");
+  for (const char* threads : {"0", "-1", "abc", ""}) expect_error({"info", "--threads", threads}, 2, "--threads");
+  expect_error({"info", "--fusion", "sometimes"}, 2, "sometimes");
+  expect_error({"info", "--fusion", "all,-no_such_rule"}, 2, "no_such_rule");
+  expect_error({"info", "--backend", "gpu"}, 2, "gpu");
+  expect_error({"info", "--precision", "f64"}, 2, "f64");
+  expect_error({"info", "--kv", "q8"}, 2, "q8");
+  expect_error({"bench", "-m", none, "--sweep", "rows=1"}, 2, "chunk=");
+  expect_error({"bench", "-m", none, "--sweep", "chunk=0"}, 2, "--chunk");
+  expect_error({"bench", "-m", none, "--compare", "fused,,none"}, 2, "--compare");
+  expect_error({"bench", "-m", none, "-p", "0", "-n", "0"}, 2, "nothing to measure");
+  expect_error({"graph"}, 2, "-m MODEL");
+  expect_error({"graph", "-m", none, "-o", path("g.png")}, 2, ".svg");
+  expect_error({"graph", "-m", none, "--stage", "middle"}, 2, "middle");
+}
+
+TEST_F(ToolTest, BadModelFilesEndWithStatus1) {
+  expect_error({"info", "-m", path("missing.gguf")}, 1, "No such file");
+  expect_error({"info", "-m", folder_.string()}, 1, folder_.string());
+  write_whole(path("short.gguf"), "GGUF\x03");
+  expect_error({"info", "-m", path("short.gguf")}, 1, "short.gguf");
+  write_whole(path("text.gguf"), "this is no model at all, but long enough to hold a header");
+  expect_error({"info", "-m", path("text.gguf")}, 1, "text.gguf");
+}
+
+TEST_F(ToolTest, AFullStandardOutputIsAFailure) {
+  const Outcome outcome = run({"info"}, "", "/dev/full");
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, "lazuli: standard output: cannot write: No space left on device\n");
+}
+
+TEST_F(ToolTest, InfoNamesTheHost) {
+  const Outcome outcome = run({"info", "--json", "--threads", "1", "--fusion", "all,-softcap"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json info = Json::parse(outcome.out);
+  expect_keys(info, {"version", "cpu", "isa", "isa_levels", "threads", "fusion", "fusions", "blas"});
+  EXPECT_EQ(info["threads"], 1);
+  for (const Json& fusion : info["fusions"]) EXPECT_EQ(fusion["on"].get<bool>(), fusion["name"] != "softcap") << fusion;
+}
+
+TEST_F(ToolTest, GraphDiffCountsWhatChanged) {
+  write_whole(path("a.json"), R"({"stage": "built", "phase": "any", "nodes": [
+    {"id": 0, "op": "input", "scope": ""}, {"id": 1, "op": "tanh", "scope": "head"},
+    {"id": 2, "op": "mul", "scope": "head"}, {"id": 3, "op": "cast", "scope": "head"}]})");
+  write_whole(path("b.json"), R"({"stage": "fused", "phase": "any", "nodes": [
+    {"id": 0, "op": "input", "scope": ""},
+    {"id": 1, "op": "tanh_mul", "scope": "head", "body": ["tanh", "mul", "cast"]}]})");
+  const Outcome outcome = run({"graph", "--diff", path("a.json"), path("b.json"), "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json difference = Json::parse(outcome.out);
+  EXPECT_EQ(difference["nodes"], Json({{"a", 4}, {"b", 2}}));
+  EXPECT_EQ(difference["casts"], Json({{"a", 1}, {"b", 1}}));
+  EXPECT_EQ(difference["only_a"].size(), 3u);
+  EXPECT_EQ(difference["only_b"], Json::array({{{"scope", "head"}, {"op", "tanh_mul"}, {"count", 1}}}));
+  EXPECT_EQ(run({"graph", "--diff", path("a.json"), path("b.json")}).status, 0);
+  write_whole(path("c.json"), "{\"nodes\": 3}");
+  expect_error({"graph", "--diff", path("a.json"), path("c.json")}, 1, "c.json");
+  write_whole(path("d.json"), "digraph {");
+  expect_error({"graph", "--diff", path("d.json"), path("a.json")}, 1, "d.json");
+  expect_error({"graph", "--diff", path("a.json")}, 2, "--diff");
+}
+
+TEST_F(ToolTest, TokenizeAgreesWithTheGoldens) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const Json france = run_json({"tokenize", "-p", "The capital of France is"});
+  EXPECT_EQ(france["ids"], Json({2, 818, 5279, 529, 7001, 563}));
+  EXPECT_EQ(france["pieces"][1], "The");
+  EXPECT_EQ(run_json({"tokenize", "-p", "The capital of France is", "--no-bos"})["ids"],
+            Json({818, 5279, 529, 7001, 563}));
+  EXPECT_EQ(run_json({"tokenize", "-p", ""})["ids"], Json({2}));
+  const Outcome from_stdin = run({"tokenize", "-m", test_model_path(), "-f", "-", "--json"}, "The");
+  EXPECT_EQ(Json::parse(from_stdin.out)["ids"], Json({2, 818}));
+}
+
+TEST_F(ToolTest, GenerateStreamsWhatItReports) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const Json report = run_json({"generate", "-p", "The capital of France is", "-n", "8"});
+  expect_keys(report, {"prompt_ids", "ids", "text", "prompt_tps", "decode_tps", "stop"});
+  EXPECT_EQ(report["prompt_ids"], Json({2, 818, 5279, 529, 7001, 563}));
+  EXPECT_EQ(report["ids"].size(), 8u);
+  EXPECT_EQ(report["stop"], "length");
+  const Outcome text = run({"generate", "-m", test_model_path(), "--ids", "2,818,5279,529,7001,563", "-n", "8"});
+  EXPECT_EQ(text.status, 0);
+  EXPECT_EQ(text.out, report["text"].get<std::string>() + "\n");
+  EXPECT_NE(text.err.find("tokens/s"), std::string::npos);
+  // A text that begins like an option is still a text.
+  EXPECT_EQ(run({"generate", "-m", test_model_path(), "-p", "-1 and --json", "-n", "1"}).status, 0);
+}
+
+TEST_F(ToolTest, BadPromptsAreRefused) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const auto generate = [&](const Arguments& more) {
+    Arguments arguments{"generate", "-m", test_model_path(), "-n", "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  expect_error(generate({"-p", ""}), 2, "empty");
+  expect_error(generate({"-p", "-"}), 2, "empty");
+  expect_error(generate({"--ids", ""}), 2, "--ids");
+  expect_error(generate({"--ids", "2,x,7"}), 2, "\"x\"");
+  expect_error(generate({"--ids", "2,-5"}), 2, "-5");
+  expect_error(generate({"--ids", "2,99999999999999999999"}), 2, "99999999999999999999");
+  expect_error(generate({"--ids", "2,262144"}), 1, "262144");
+  expect_error(generate({"--ids", "2,5,7", "--ctx", "2"}), 1, "context");
+  expect_error(generate({"-f", path("missing.txt")}), 1, "missing.txt");
+  expect_error(generate({"-f", folder_.string()}), 1, "Is a directory");
+  expect_error(generate({"--chat", "--ids", "2"}), 2, "--chat");
+  expect_error(generate({"-p", "x", "--chunk", "0"}), 2, "--chunk");
+  expect_error({"perplexity", "-m", test_model_path(), "--ids", "2"}, 2, "at least 2");
+}
+
+TEST_F(ToolTest, InterruptEndsAGenerationCleanly) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const pid_t process =
+      start({"generate", "-m", test_model_path(), "-p", "Once upon a time", "-n", "20000", "--ignore-eos"});
+  for (int wait = 0; wait < 600 && read_whole(out_).size() < 8; ++wait)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  kill(process, SIGINT);
+  const Outcome outcome = finish(process);
+  EXPECT_EQ(outcome.status, 130);
+  EXPECT_EQ(outcome.out.back(), '\n');
+  EXPECT_NE(outcome.err.find("cancelled"), std::string::npos) << outcome.err;
+}
+
+struct Logits {
+  Json header;
+  std::vector<float> values;
+};
+
+Logits read_logits(const fs::path& path) {
+  const std::string file = read_whole(path);
+  std::uint64_t length = 0;
+  std::memcpy(&length, file.data(), sizeof length);
+  Logits logits{Json::parse(file.substr(8, length)), {}};
+  logits.values.resize((file.size() - 8 - length) / 4);
+  std::memcpy(logits.values.data(), file.data() + 8 + length, logits.values.size() * 4);
+  return logits;
+}
+
+// The definition, from the other subcommand's file.
+double mean_nll(const Logits& logits, const std::vector<int>& ids) {
+  const std::size_t vocabulary = logits.values.size() / ids.size();
+  double total = 0;
+  for (std::size_t row = 0; row + 1 < ids.size(); ++row) {
+    double sum = 0;
+    for (std::size_t i = 0; i < vocabulary; ++i)
+      sum += std::exp(static_cast<double>(logits.values[row * vocabulary + i]));
+    total += std::log(sum) - logits.values[row * vocabulary + static_cast<std::size_t>(ids[row + 1])];
+  }
+  return total / static_cast<double>(ids.size() - 1);
+}
+
+TEST_F(ToolTest, LogitsAndPerplexityAgree) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const std::vector<int> ids{2, 818, 5279, 529, 7001, 563};
+  const std::string list = "2,818,5279,529,7001,563";
+  // Chunks of 4 rows: the second one is not full.
+  const Json report = run_json({"logits", "--ids", list, "--chunk", "4", "-o", path("l.safetensors")});
+  EXPECT_EQ(report["shape"], Json({6, 262144}));
+  const Logits logits = read_logits(path("l.safetensors"));
+  EXPECT_EQ(logits.header["logits"]["dtype"], "F32");
+  EXPECT_EQ(logits.header["logits"]["shape"], Json({6, 262144}));
+  EXPECT_EQ(logits.header["logits"]["data_offsets"], Json({0, 6 * 262144 * 4}));
+  ASSERT_EQ(logits.values.size(), 6u * 262144u);
+
+  write_whole(path("ids.txt"), "2,818\n5279, 529\n7001,563\n");
+  const Json perplexity = run_json({"perplexity", "--ids-file", path("ids.txt")});
+  EXPECT_EQ(perplexity["tokens"], 6);
+  // The chunk size changes no bit of the logits; what is left is the order of this sum.
+  EXPECT_NEAR(perplexity["mean_nll"].get<double>(), mean_nll(logits, ids), 1e-9);
+  EXPECT_NEAR(perplexity["perplexity"].get<double>(), std::exp(perplexity["mean_nll"].get<double>()), 1e-9);
+}
+
+TEST_F(ToolTest, AFailedFileLeavesNothingBehind) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const auto logits = [&](const std::string& ids, const std::string& file) {
+    return Arguments{"logits", "-m", test_model_path(), "--ids", ids, "-o", file};
+  };
+  expect_error(logits("2,5", path("no/such/folder.safetensors")), 1, "No such file or directory");
+  expect_error(logits("2,5", folder_.string()), 1, "Is a directory");
+  expect_error(logits("2,5", "/dev/full"), 1, "/dev/full: cannot write: No space left on device");
+  EXPECT_TRUE(fs::is_character_file("/dev/full"));
+  write_whole(path("kept.safetensors"), "old");
+  expect_error(logits("2,262144", path("kept.safetensors")), 1, "262144");
+  EXPECT_EQ(read_whole(path("kept.safetensors")), "old");
+  std::vector<std::string> left;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) left.push_back(entry.path().filename());
+  std::sort(left.begin(), left.end());
+  EXPECT_EQ(left, (std::vector<std::string>{"err", "in", "kept.safetensors", "out"}));
+}
+
+TEST_F(ToolTest, BenchReportsItsContract) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const Json report = run_json({"bench", "-p", "16", "-n", "4", "--reps", "2", "--compare", "fused,unfused"});
+  expect_keys(report, {"cpu", "threads", "limits", "runs", "ratios", "decode_floor_share", "prompt_peak_share"});
+  expect_keys(report["limits"], {"read_gbps", "f32_gflops", "bf16_gflops", "int8_gops"});
+  ASSERT_EQ(report["runs"].size(), 4u);
+  for (const Json& run : report["runs"]) {
+    expect_keys(run, {"name", "variant", "median", "min", "max", "unit"});
+    EXPECT_LE(run["min"], run["median"]);
+    EXPECT_LE(run["median"], run["max"]);
+  }
+  ASSERT_EQ(report["ratios"].size(), 2u);
+  for (const Json& ratio : report["ratios"]) {
+    EXPECT_LE(ratio["low"], ratio["ratio"]);
+    EXPECT_LE(ratio["ratio"], ratio["high"]);
+  }
+  const Json sweep = run_json({"bench", "-p", "16", "--reps", "1", "--sweep", "chunk=8,all"});
+  ASSERT_EQ(sweep["runs"].size(), 2u);
+  EXPECT_EQ(sweep["runs"][0]["variant"], "chunk=8");
+  EXPECT_TRUE(sweep["decode_floor_share"].is_null());
+}
+
+TEST_F(ToolTest, GraphShowsEveryStage) {
+  LAZULI_NEEDS_TEST_MODEL();
+  for (const char* stage : {"built", "fused", "scheduled"}) {
+    const Json graph = run_json({"graph", "--stage", stage, "--profile", "-o", path("g.json")});
+    EXPECT_EQ(graph["stage"], stage);
+    EXPECT_EQ(graph["phase"], "decode");
+    bool timed = false;
+    for (const Json& node : graph["nodes"]) {
+      expect_keys(node, {"id", "op", "inputs", "shape", "dtype", "scope", "from"});
+      timed = timed || node.contains("heat");
+    }
+    EXPECT_TRUE(timed) << stage;
+    EXPECT_EQ(graph["nodes"], Json::parse(read_whole(path("g.json")))["nodes"]);
+    EXPECT_EQ(graph["counts"][stage]["nodes"], graph["nodes"].size());
+    EXPECT_EQ(graph["counts"]["scheduled"]["views"], 0);
+  }
+  const Outcome text = run({"graph", "-m", test_model_path(), "--phase", "prefill", "-o", path("g.txt")});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_NE(text.out.find(path("g.txt")), std::string::npos);
+  EXPECT_EQ(read_whole(path("g.txt")).rfind("graph {phase=prefill}", 0), 0u);
+}
+
+TEST_F(ToolTest, ProfileAccountsForTheStep) {
+  LAZULI_NEEDS_TEST_MODEL();
+  for (const char* phase : {"decode", "prefill"}) {
+    const Json profile = run_json({"profile", "--phase", phase, "--rows", "16"});
+    expect_keys(profile, {"phase", "wall_us", "threads", "nodes", "pipeline", "floor_us"});
+    expect_keys(profile["pipeline"], {"build_us", "lookup_us", "run_us", "sample_us", "wait_us"});
+    EXPECT_EQ(profile["phase"], phase);
+    double first_thread = 0;
+    for (const Json& node : profile["nodes"]) {
+      expect_keys(node, {"id", "op", "scope", "kernel", "thread", "us", "bytes"});
+      EXPECT_LT(node["thread"], profile["threads"]);
+      if (node["thread"] == 0) first_thread += node["us"].get<double>();
+    }
+    // Thread 0 is timed without gaps.
+    EXPECT_LE(first_thread, profile["wall_us"]);
+    EXPECT_GE(first_thread, 0.5 * profile["wall_us"].get<double>());
+  }
+}
+
+}  // namespace
+}  // namespace lazuli

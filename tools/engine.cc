@@ -1,0 +1,54 @@
+#include <lazuli/models/load.h>
+#include <lazuli/models/tokenizer.h>
+#include <lazuli/tools/engine.h>
+#include <lazuli/tools/errors.h>
+
+namespace lazuli::tool {
+
+std::unique_ptr<Session> make_session(SessionOptions options) {
+  try {
+    return std::make_unique<Session>(std::move(options));
+  } catch (const InternalError&) {
+    throw;
+  } catch (const Error& error) {
+    throw UsageError(error.what());
+  }
+}
+
+Engine::Engine(const CommonOptions& options) {
+  SessionOptions session = options.session();
+  session.on_weight = [this](const std::string&, std::int64_t bytes) {
+    packed_ += bytes;
+    if (packing_) packing_->advance_to(packed_);
+  };
+  session_ = make_session(std::move(session));
+  model_ = load_model(options.model);
+  packing_.emplace("packing weights", model_->info().weight_bytes);
+}
+
+const Tokenizer& Engine::tokenizer() const {
+  const std::shared_ptr<const Tokenizer> tokenizer = model_->tokenizer();
+  if (!tokenizer) fail_usage("the model has no tokenizer; give token ids with --ids");
+  return *tokenizer;
+}
+
+std::vector<std::int32_t> Engine::encode(const PromptOptions& prompt) const {
+  if (prompt.has_ids()) return read_ids_option(*prompt.ids);
+  const Tokenizer& encoder = tokenizer();
+  const std::string text = prompt.read_text();
+  if (text.empty()) fail_usage("the prompt is empty; expected text");
+  return encoder.encode(text);
+}
+
+void Engine::show_prompt(std::int64_t done, std::int64_t total) {
+  if (done < total) session_->synchronize();
+  if (!prompt_) prompt_.emplace("reading the prompt", total);
+  prompt_->advance_to(done);
+}
+
+void Engine::end_progress() {
+  packing_.reset();
+  prompt_.reset();
+}
+
+}  // namespace lazuli::tool

@@ -1,0 +1,168 @@
+// lazuli info: what this host offers, which choices are in force, and what a checkpoint holds.
+#include <lazuli/backends/cpu/blas.h>
+#include <lazuli/backends/cpu/isa.h>
+#include <lazuli/models/gguf.h>
+#include <lazuli/models/load.h>
+#include <lazuli/tools/commands.h>
+#include <lazuli/tools/engine.h>
+#include <lazuli/tools/errors.h>
+#include <lazuli/tools/output.h>
+#include <lazuli/tools/version.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+
+namespace lazuli::tool {
+namespace {
+
+struct Options {
+  CommonOptions common;
+};
+
+Json isa_json() {
+  Json levels = Json::array();
+  for (const IsaLevel& level : isa_levels())
+    levels.push_back({{"isa", to_string(level.isa)}, {"usable", level.usable}, {"reason", level.reason}});
+  return levels;
+}
+
+Json blas_json() {
+  try {
+    const BlasInfo blas = blas_info();
+    return {{"library", blas.library}, {"config", blas.config}, {"core", blas.core}};
+  } catch (const Error& error) {
+    return {{"missing", error.what()}};
+  }
+}
+
+Json fusions_json(const FusionChoice& choice) {
+  Json fusions = Json::array();
+  for (const std::string_view name : fusion_names()) {
+    const bool forced = choice.overrides.find(name) != choice.overrides.end();
+    fusions.push_back(
+        {{"name", name}, {"on", choice.enabled(name)}, {"because", forced ? "--fusion name" : "--fusion level"}});
+  }
+  return fusions;
+}
+
+Json host_json(const Session& session, const CommonOptions& options) {
+  const FusionChoice choice = FusionChoice::parse(options.fusion);
+  return {{"version", version()},
+          {"commit", commit()},
+          {"llvm", llvm_version()},
+          {"cpu", cpu_name()},
+          {"isa", to_string(selected_isa())},
+          {"isa_levels", isa_json()},
+          {"threads", session.threads()},
+          {"blas", blas_json()},
+          {"backend", options.backend},
+          {"precision", options.precision},
+          {"fusion", to_string(choice)},
+          {"fusions", fusions_json(choice)}};
+}
+
+struct TensorTotal {
+  std::int64_t tensors = 0, elements = 0, bytes = 0;
+};
+
+Json model_json(const std::string& path) {
+  const std::unique_ptr<LanguageModel> model = load_model(path);
+  const ModelInfo& info = model->info();
+  std::map<std::string_view, TensorTotal> totals;
+  const GgufFile file = GgufFile::open(path);
+  for (const GgufTensor& tensor : file.tensors()) {
+    TensorTotal& total = totals[to_string(tensor.dtype)];
+    ++total.tensors;
+    total.elements += element_count(tensor.shape);
+    total.bytes += static_cast<std::int64_t>(tensor.bytes);
+  }
+  Json tensors = Json::array();
+  for (const auto& [dtype, total] : totals)
+    tensors.push_back(
+        {{"dtype", dtype}, {"tensors", total.tensors}, {"elements", total.elements}, {"bytes", total.bytes}});
+  return {{"path", path},
+          {"architecture", info.architecture},
+          {"name", info.name},
+          {"layers", info.layers},
+          {"hidden_size", info.hidden_size},
+          {"vocab_size", info.vocab_size},
+          {"context_length", info.context_length},
+          {"parameters", info.parameters},
+          {"weight_bytes", info.weight_bytes},
+          {"bytes_per_token", info.bytes_per_token},
+          {"tokenizer", model->tokenizer() != nullptr},
+          {"tensors", std::move(tensors)}};
+}
+
+std::string line(std::string_view label, std::string_view value) { return fmt::format("{:<12} {}\n", label, value); }
+
+std::string text_of(const Json& value) { return value.get<std::string>(); }
+
+std::string host_text(const Json& info) {
+  std::string text = line("lazuli", fmt::format("{} (commit {}, LLVM {})", text_of(info["version"]),
+                                                text_of(info["commit"]), text_of(info["llvm"])));
+  text += line("CPU", text_of(info["cpu"]));
+  for (const Json& level : info["isa_levels"]) {
+    const std::string name = text_of(level["isa"]);
+    const bool usable = level["usable"].get<bool>();
+    text += line(name, !usable                        ? "no: " + text_of(level["reason"])
+                       : name == text_of(info["isa"]) ? "in use"
+                                                      : "usable");
+  }
+  text += line("threads", fmt::format("{}", info["threads"].get<int>()));
+  const Json& blas = info["blas"];
+  text += line("BLAS", blas.contains("missing") ? text_of(blas["missing"])
+                                                : fmt::format("{} ({}), {}", text_of(blas["config"]),
+                                                              text_of(blas["core"]), text_of(blas["library"])));
+  text += line("backend", text_of(info["backend"]));
+  text += line("precision", text_of(info["precision"]));
+  text += line("fusion", text_of(info["fusion"]));
+  for (const Json& fusion : info["fusions"])
+    text += fmt::format("  {:<22} {}, by {}\n", text_of(fusion["name"]), fusion["on"].get<bool>() ? "on " : "off",
+                        text_of(fusion["because"]));
+  return text;
+}
+
+std::string megabytes(const Json& bytes) { return fmt::format("{:.1f} MB", bytes.get<double>() * 1e-6); }
+
+std::string model_text(const Json& model) {
+  const auto number = [&](const char* key) { return fmt::format("{}", model[key].get<std::int64_t>()); };
+  std::string text =
+      "\n" + line("model", text_of(model["name"])) + line("architecture", text_of(model["architecture"]));
+  text += line("layers", number("layers")) + line("hidden size", number("hidden_size")) +
+          line("vocabulary", number("vocab_size"));
+  text += line("context", number("context_length"));
+  text += line("parameters", fmt::format("{:.1f} million", model["parameters"].get<double>() * 1e-6));
+  text += line("weights", megabytes(model["weight_bytes"])) +
+          line("per token", megabytes(model["bytes_per_token"]) + " read");
+  text += line("tokenizer", model["tokenizer"].get<bool>() ? "yes" : "none");
+  for (const Json& tensor : model["tensors"])
+    text += fmt::format("  {:<8} {:>6} tensors {:>10}\n", text_of(tensor["dtype"]), tensor["tensors"].get<int>(),
+                        megabytes(tensor["bytes"]));
+  return text;
+}
+
+int run(const Options& options) {
+  const std::unique_ptr<Session> session = make_session(options.common.session());
+  Json info = host_json(*session, options.common);
+  if (!options.common.model.empty()) info["model"] = model_json(options.common.model);
+  if (options.common.json) {
+    print_json(info);
+    return success;
+  }
+  print(host_text(info));
+  if (info.contains("model")) print(model_text(info["model"]));
+  return success;
+}
+
+}  // namespace
+
+Command add_info(CLI::App& tool) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      tool.add_subcommand("info", "show what this host offers, the choices in force, and what a model holds");
+  add_common_options(*command, options->common, ModelOption::optional);
+  return {command, [options] { return run(*options); }};
+}
+
+}  // namespace lazuli::tool

@@ -1,0 +1,70 @@
+// lazuli logits: the logits of every position of a prompt, as a safetensors file.
+#include <lazuli/tools/commands.h>
+#include <lazuli/tools/engine.h>
+#include <lazuli/tools/errors.h>
+#include <lazuli/tools/interrupt.h>
+#include <lazuli/tools/output.h>
+
+#include <CLI/CLI.hpp>
+#include <bit>
+
+namespace lazuli::tool {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  PromptOptions prompt;
+  std::string output;
+};
+
+static_assert(std::endian::native == std::endian::little,
+              "safetensors is little-endian, and written as it lies in memory");
+
+// What stands before the data of a safetensors file with one f32 tensor: the header's length as u64, and the header,
+// padded with spaces so that the data begins at a multiple of 8.
+std::string safetensors_header(const std::string& name, const Shape& shape) {
+  const std::int64_t bytes = element_count(shape) * 4;
+  std::string header = Json{{name, {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {0, bytes}}}}}.dump();
+  header.append((8 - header.size() % 8) % 8, ' ');
+  const std::uint64_t length = header.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header;
+}
+
+int run(const Options& options) {
+  options.prompt.check();
+  watch_interrupt();
+  OutputFile file(options.output);
+  Engine engine(options.common);
+  const std::vector<std::int32_t> ids = engine.encode(options.prompt);
+  const auto tokens = static_cast<std::int64_t>(ids.size());
+  const std::int64_t vocabulary = engine.model().info().vocab_size;
+
+  file.write(safetensors_header("logits", {tokens, vocabulary}));
+  Runner runner(engine.model(), options.common.runner());
+  runner.prefill_logits(ids, [&](std::int64_t first_row, const Array& logits, std::int64_t rows) {
+    check_interrupt();
+    file.write(logits.bytes(), static_cast<std::size_t>(rows * vocabulary * 4));
+    engine.show_prompt(first_row + rows, tokens);
+  });
+  file.commit();
+  engine.end_progress();
+
+  if (options.common.json)
+    print_json({{"path", options.output}, {"tensor", "logits"}, {"shape", {tokens, vocabulary}}});
+  else
+    print(fmt::format("{}: logits f32 [{}, {}]\n", options.output, tokens, vocabulary));
+  return success;
+}
+
+}  // namespace
+
+Command add_logits(CLI::App& tool) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = tool.add_subcommand("logits", "write the logits of every position of a prompt");
+  add_common_options(*command, options->common, ModelOption::required);
+  add_prompt_options(*command, options->prompt);
+  command->add_option("-o,--output", options->output, "safetensors file to write")->type_name("FILE")->required();
+  return {command, [options] { return run(*options); }};
+}
+
+}  // namespace lazuli::tool

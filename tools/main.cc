@@ -1,0 +1,68 @@
+// lazuli: the command line. Status 0, 1 for failures, 2 for a bad command line, 130 when interrupted.
+#include <lazuli/tools/commands.h>
+#include <lazuli/tools/errors.h>
+#include <lazuli/tools/interrupt.h>
+#include <lazuli/tools/output.h>
+#include <lazuli/tools/version.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <new>
+
+namespace lazuli::tool {
+namespace {
+
+int report(int status, std::string message) {
+  log("lazuli: " + message);
+  return status;
+}
+
+// The parser's texts may span lines; ours do so only to list details.
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App tool("A graph compiler and runtime for language models on CPUs", "lazuli");
+  tool.require_subcommand(0, 1);
+  tool.set_version_flag("--version", version_text());
+  const Command commands[] = {add_generate(tool), add_logits(tool), add_perplexity(tool), add_tokenize(tool),
+                              add_bench(tool),    add_graph(tool),  add_profile(tool),    add_info(tool)};
+  try {
+    tool.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return tool.exit(error);  // --help, --version
+    return report(usage, one_line(error.what()));
+  }
+  const auto asked = std::find_if(std::begin(commands), std::end(commands),
+                                  [](const Command& command) { return command.parser->parsed(); });
+  if (asked == std::end(commands)) {
+    std::string names;
+    for (const Command& command : commands) names += (names.empty() ? "" : ", ") + command.parser->get_name();
+    fail_usage("no command given; expected one of {}; --help shows more", names);
+  }
+  return asked->run();
+}
+
+int run(int argc, char** argv) {
+  try {
+    const int status = parse_and_run(argc, argv);
+    print_now("");  // a full disk shows when the buffer is written
+    return status;
+  } catch (const UsageError& error) {
+    return report(usage, error.what());
+  } catch (const Interrupted& error) {
+    return report(interrupted, error.what());
+  } catch (const std::bad_alloc&) {
+    return report(failure, "out of memory");
+  } catch (const std::exception& error) {
+    return report(failure, error.what());
+  }
+}
+
+}  // namespace
+}  // namespace lazuli::tool
+
+int main(int argc, char** argv) { return lazuli::tool::run(argc, argv); }

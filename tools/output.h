@@ -1,0 +1,46 @@
+// Where results go: standard output, and files that are there whole or not at all.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace lazuli::tool {
+
+using Json = nlohmann::ordered_json;  // keys stand in the order they were set
+
+// Writes to standard output. Throws an Error with the system's reason.
+void print(std::string_view text);
+// The same, and hands over what is buffered: for text that a person watches appear.
+void print_now(std::string_view text);
+// One document and a newline. Bytes that are not UTF-8 become U+FFFD.
+void print_json(const Json& document);
+// Log lines, on standard error.
+void log(std::string_view line);
+
+// A file that takes its name when it is complete: written beside the target, renamed by commit(). Until then, and when
+// anything fails, the target is as it was and nothing else is left. A target that is a device or a pipe is written to
+// directly. Every error is one line: path, what was tried, the system's reason.
+class OutputFile {
+ public:
+  explicit OutputFile(std::string path);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(const void* data, std::size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  void commit();
+
+ private:
+  [[noreturn]] void fail_with(const char* what) const;
+
+  std::string path_;       // as the user spelled it
+  std::string target_;     // symbolic links followed
+  std::string temporary_;  // empty: written directly
+  int descriptor_ = -1;
+};
+
+void write_file(const std::string& path, std::string_view text);
+
+}  // namespace lazuli::tool

@@ -9,13 +9,16 @@ install(TARGETS lazuli_graph lazuli_passes lazuli_backends lazuli_models lazuli
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-# The headers of backends/cpu/kernels and of anything deeper stay private: they are one instruction set's business.
+# Of backends/cpu only what a session is told: how it computes stays private.
 function(lazuli_install_headers folder)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h ${PROJECT_SOURCE_DIR}/${folder}/*.def)
   install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/${folder})
 endfunction()
-foreach(folder IN ITEMS graph passes backends backends/reference backends/cpu models)
+foreach(folder IN ITEMS graph passes backends backends/reference models)
   lazuli_install_headers(${folder})
+endforeach()
+foreach(header IN ITEMS isa options threads usable_cores)
+  install(FILES ${PROJECT_SOURCE_DIR}/backends/cpu/${header}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/backends/cpu)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/lazuli.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli)
 

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Writes measured figures into the README, between <!-- bench:begin --> and <!-- bench:end -->.
+
+    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [README.md]
+
+--kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
+--peers that of bench/peers/run.sh. A part that is not given is left out. bench/run.sh makes them all.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+LEVELS = ("fused", "unfused")
+LOOP_ROWS = (1, 512)
+MATMUL_ROWS = (1, 128, 512)
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def number(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(run):
+    return f"{number(run['median'])} ({number(run['min'])} to {number(run['max'])})"
+
+
+def host(cpu, isa, threads):
+    return f"{cpu}, {threads} threads, instruction set {isa}"
+
+
+def peers_part(report):
+    by_key = {(run["program"], run["name"]): run for run in report["runs"]}
+    rows = []
+    for ratio in report["ratios"]:
+        ours, theirs = (by_key[ratio[key], ratio["name"]] for key in ("first", "second"))
+        rows.append([ratio["name"], spread(ours), spread(theirs), f"{ratio['median']:.2f}"])
+    attention = "on" if report["flash_attention"] else "off"
+    note = (
+        f"{report['model']}, tokens/s, median (min to max) of {len(report['runs'][0]['samples'])} by turns; "
+        f"{host(report['cpu'], report['isa'], report['threads'])}; llama.cpp of llama-cpp-python "
+        f"{report['llama_cpp_python']}, built by clang 19 for this CPU, flash attention {attention}:"
+    )
+    return note + "\n\n" + table(["", "lazuli", "llama.cpp", "lazuli / llama.cpp"], rows)
+
+
+def run_title(report, name):
+    if name == "prompt":
+        return f"prompt {report['prompt_tokens']}"
+    return f"decode {report['decode_tokens']} at {report['depth']}"
+
+
+def model_part(report):
+    by_key = {(run["name"], run["variant"]): run for run in report["runs"]}
+    rows = []
+    for ratio in report["ratios"]:
+        first, second = (by_key[ratio["name"], ratio[key]] for key in ("first", "second"))
+        bounds = f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+        rows.append([run_title(report, ratio["name"]), spread(first), spread(second), bounds])
+    shares = []
+    if report["prompt_peak_share"] is not None:
+        shares.append(f"prompt at {100 * report['prompt_peak_share']:.0f} % of the matmul peak")
+    if report["decode_floor_share"] is not None:
+        shares.append(f"decode at {100 * report['decode_floor_share']:.0f} % of the memory's read rate")
+    note = (
+        f"{report['model']}, tokens/s, `--fusion all` against `--fusion none`, median (min to max) of "
+        f"{report['repetitions']}; {host(report['cpu'], report['isa'], report['threads'])}"
+    )
+    note += "; " + ", ".join(shares) if shares else ""
+    return note + ":\n\n" + table(["", "fused", "unfused", "ratio (95 %)"], rows)
+
+
+class Kernels:
+    """Medians over the repetitions of every benchmark, by name: "gelu_mul/rows:1/fused"."""
+
+    def __init__(self, report):
+        self.context = report["context"]
+        samples = {}
+        for run in report["benchmarks"]:
+            if run.get("run_type") == "iteration" and not run.get("error_occurred"):
+                name = run["run_name"].removesuffix("/real_time")
+                samples.setdefault(name, []).append(run)
+        self.samples = samples
+
+    def median(self, name, field):
+        values = [run[field] for run in self.samples.get(name, []) if field in run]
+        return statistics.median(values) if values else None
+
+    def cases(self):
+        names = (name.split("/")[0] for name in self.samples)
+        return [name for name in dict.fromkeys(names) if name != "limits"]
+
+
+def giga(value):
+    return "-" if value is None else number(value * 1e-9)
+
+
+def limits_note(kernels):
+    figures = [
+        ("read", "bytes_per_second", "GB/s"),
+        ("triad", "bytes_per_second", "GB/s"),
+        ("f32_matmul", "FLOP/s", "GFLOP/s (OpenBLAS)"),
+        ("int8_matmul", "OP/s", "GOP/s (ours)"),
+    ]
+    parts = []
+    for name, field, unit in figures:
+        parts.append(f"{name.replace('_', ' ')} {giga(kernels.median('limits/' + name, field))} {unit}")
+    context = kernels.context
+    return f"{host(context['cpu'], context['isa'], context['threads'])}; limits of this host: " + ", ".join(parts) + "."
+
+
+def row_text(rows):
+    return "1 row" if rows == 1 else f"{rows} rows"
+
+
+def loop_rows(kernels):
+    for case in kernels.cases():
+        if case.startswith("linear_"):
+            continue
+        for rows in LOOP_ROWS:
+            fused, unfused = (kernels.median(f"{case}/rows:{rows}/{level}", "real_time") for level in LEVELS)
+            if fused is None or unfused is None:
+                continue
+            rate = giga(kernels.median(f"{case}/rows:{rows}/fused", "bytes_per_second"))
+            yield [f"{case}, {row_text(rows)}", number(fused), number(unfused), f"{unfused / fused:.2f}", rate]
+
+
+def matmul_rows(kernels):
+    for case in kernels.cases():
+        if case.startswith("linear_"):
+            figures = (kernels.median(f"{case}/rows:{rows}/fused", "FLOP/s") for rows in MATMUL_ROWS)
+            dtype, sizes = case.removeprefix("linear_").rsplit("_", 1)
+            yield [f"{dtype} weight [{sizes.replace('x', ', ')}]", *(giga(figure) for figure in figures)]
+
+
+def kernels_part(report):
+    kernels = Kernels(report)
+    loops = table(["µs", "fused", "unfused", "unfused / fused", "fused, GB/s"], list(loop_rows(kernels)))
+    header = ["matmul, GFLOP/s", *(row_text(rows) for rows in MATMUL_ROWS)]
+    note = f"Kernels by themselves, {limits_note(kernels)} rms_norm and softmax are one kernel either way."
+    return f"{note}\n\n{loops}\n\n{table(header, list(matmul_rows(kernels)))}"
+
+
+PARTS = {"peers": peers_part, "model": model_part, "kernels": kernels_part}
+
+
+def replace_block(text, block):
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"render: the file has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for part in PARTS:
+        parser.add_argument(f"--{part}", type=pathlib.Path)
+    readme = pathlib.Path(__file__).resolve().parent.parent / "README.md"
+    parser.add_argument("readme", nargs="?", type=pathlib.Path, default=readme)
+    arguments = parser.parse_args()
+
+    given = {part: getattr(arguments, part) for part in PARTS if getattr(arguments, part)}
+    if not given:
+        parser.error("nothing to render: none of --kernels, --model and --peers is given")
+    blocks = [PARTS[part](json.loads(path.read_text(encoding="utf-8"))) for part, path in given.items()]
+    text = arguments.readme.read_text(encoding="utf-8")
+    arguments.readme.write_text(replace_block(text, "\n\n".join(blocks)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Measures what the README shows, on this host, and writes it there.
+#   bench/run.sh [--peers]      with --peers also against llama.cpp, which is built first (bench/peers/run.sh)
+# The samples stay in build/bench/*.json. Leave the machine alone meanwhile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=build/bench
+
+if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != --peers ]; }; then
+  sed -n '2,4s/^# //p' "$0" >&2
+  exit 2
+fi
+scripts/install-dependencies.sh
+cmake --preset release >&2
+cmake --build --preset release >&2
+model=$(scripts/fetch-model.sh)
+mkdir -p "$out"
+
+build/release/bin/lazuli_bench --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true \
+  --benchmark_min_time=0.1 --benchmark_out="$out/kernels.json" --benchmark_out_format=json
+build/release/bin/lazuli bench -m "$model" -p 512 -n 128 --reps 5 --compare fused,unfused --json >"$out/model.json"
+parts=(--kernels "$out/kernels.json" --model "$out/model.json")
+if [ "${1:-}" = --peers ]; then
+  bench/peers/run.sh --out "$out/peers.json"
+  parts+=(--peers "$out/peers.json")
+fi
+bench/render.py "${parts[@]}"

@@ -9,6 +9,10 @@ namespace lazuli::cpu {
 namespace {
 
 // All axes but the last, as one.
+// Weights of more outputs are vocabulary heads, which a prompt asks for on its last row alone: unpacking them for one row
+// would take longer than the row. Decided by the weight, not by the rows at hand, so that chunks agree bit for bit.
+constexpr std::int64_t most_panel_outputs = 64 * 1024;
+
 std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
 
 }  // namespace
@@ -24,7 +28,8 @@ void Lowering::lower_linear(std::int32_t id) {
 
   const bool is_constant = graph_.node(current.inputs[1]).op == Op::constant;
   if (is_constant && tools_.precision == Precision::fast) {
-    const PanelKernel* panel = graph_.phase == Phase::prefill ? find_panel_kernel(weight_type.dtype, tools_.isa) : nullptr;
+    const bool many_rows = graph_.phase == Phase::prefill && weight_type.shape[0] <= most_panel_outputs;
+    const PanelKernel* panel = many_rows ? find_panel_kernel(weight_type.dtype, tools_.isa) : nullptr;
     if (panel)
       lower_linear_panel(id, x, y, current.inputs[1], *panel);
     else

@@ -320,7 +320,7 @@ class DotWriter {
   void write_header() {
     out_ +=
         "digraph lazuli {\n"
-        "  graph [rankdir=TB fontname=\"Helvetica\" nodesep=0.2 ranksep=0.3 ";
+        "  graph [rankdir=TB newrank=true fontname=\"Helvetica\" nodesep=0.2 ranksep=0.3 ";
     out_ +=
         drawn_count_ > large_graph ? "splines=line nslimit=1 nslimit1=1 mclimit=0.1 searchsize=8" : "splines=spline";
     out_ +=

@@ -18,6 +18,15 @@ Scope::Ref common_scope(const Scope::Ref& a, const Scope::Ref& b) {
     const std::size_t dot = a->rfind('.', static_cast<std::size_t>(length));
     length = dot == std::string::npos || dot > static_cast<std::size_t>(length) ? 0 : static_cast<std::ptrdiff_t>(dot);
   }
+  // "layers.0" and "layers.1" share no scope: a name and its number are one.
+  const auto numbered = [&](const std::string& text) {
+    const auto next = static_cast<std::size_t>(length) + 1;
+    return next < text.size() && text[next] >= '0' && text[next] <= '9';
+  };
+  if (length > 0 && (numbered(*a) || numbered(*b))) {
+    const std::size_t dot = a->rfind('.', static_cast<std::size_t>(length) - 1);
+    length = dot == std::string::npos ? 0 : static_cast<std::ptrdiff_t>(dot);
+  }
   if (length == 0) return nullptr;
   return std::make_shared<const std::string>(a->substr(0, static_cast<std::size_t>(length)));
 }

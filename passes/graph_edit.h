@@ -13,7 +13,8 @@
 
 namespace lazuli {
 
-// Longest common prefix, by whole names: "layers.3.mlp" and "layers.3.attention" give "layers.3".
+// Longest common prefix, by whole names, of which a number is a part: "layers.3.mlp" and "layers.3.attention" give
+// "layers.3", "layers.3" and "layers.4" give none.
 Scope::Ref common_scope(const Scope::Ref& a, const Scope::Ref& b);
 
 std::vector<Type> operand_types(const Graph& graph, const GraphNode& node);

@@ -165,7 +165,7 @@ int run(const Options& options) {
   if (!options.sweep.empty()) result.plan.decode = 0;  // the chunk is a matter of prompts alone
   if (result.plan.prompt == 0 && result.plan.decode == 0) fail_usage("bench: nothing to measure: -p and -n are 0");
   std::vector<BenchVariant> variants = variants_of(options);
-  const std::unique_ptr<LanguageModel> model = load_model(options.common.model);
+  const std::unique_ptr<LanguageModel> model = load_model(options.common.model, options.common.model_options());
   BenchRuns runs(*model, options.common, std::move(variants));
   result.model = model->info();
   result.threads = runs.threads();

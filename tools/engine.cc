@@ -22,7 +22,7 @@ Engine::Engine(const CommonOptions& options) {
     if (packing_) packing_->advance_to(packed_);
   };
   session_ = make_session(std::move(session));
-  model_ = load_model(options.model);
+  model_ = load_model(options.model, options.model_options());
   packing_.emplace("packing weights", model_->info().weight_bytes);
 }
 

@@ -45,13 +45,17 @@ RunnerOptions CommonOptions::runner() const {
   RunnerOptions options;
   options.chunk = parse_chunk(chunk);
   options.context = context;
-  options.kv_dtype = *parse_dtype(kv);
+  options.kv_dtype = *parse_dtype(!kv.empty() ? kv : precision == "f32" ? "f32" : "f16");
   return options;
+}
+
+ModelOptions CommonOptions::model_options() const {
+  return {altup == "split" ? AltupForm::split : AltupForm::stacked};
 }
 
 void add_common_options(CLI::App& command, CommonOptions& options, ModelOption model) {
   if (model != ModelOption::none) {
-    CLI::Option* option = command.add_option("-m,--model", options.model, "model: a GGUF file")->type_name("MODEL");
+    CLI::Option* option = command.add_option("-m,--model", options.model, "model: a GGUF file, or a folder with config.json and safetensors")->type_name("MODEL");
     if (model == ModelOption::required) option->required();
   }
   const auto add = [&](const char* name, auto& value, const char* help, const char* type) {
@@ -69,8 +73,10 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
   add("--chunk", options.chunk, "prompt rows a step, or all (default: the model's)", "C");
   add("--ctx", options.context, "most positions kept (default: the model's)", "N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
-  add("--kv", options.kv, "type of the key/value cache: f16, bf16 or f32", "TYPE")
+  add("--altup", options.altup, "how Gemma 3n's planes are written: stacked or split", "FORM")
       ->capture_default_str()
+      ->check(CLI::IsMember({"stacked", "split"}));
+  add("--kv", options.kv, "type of the key/value cache: f16, bf16 or f32 (default: f16; f32 with --precision f32)", "TYPE")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}));
 }
 

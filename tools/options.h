@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/session.h>
+#include <lazuli/models/model_options.h>
 #include <lazuli/models/runner.h>
 
 #include <cstdint>
@@ -27,10 +28,12 @@ struct CommonOptions {
   std::string fusion = "all", backend = "cpu", precision = "fast";
   std::string chunk;  // empty: the model's choice
   std::int64_t context = 0;
-  std::string kv = "f16";
+  std::string kv;     // empty: f16, or f32 in that precision
+  std::string altup = "stacked";
 
   SessionOptions session() const;
   RunnerOptions runner() const;
+  ModelOptions model_options() const;
 };
 
 void add_common_options(CLI::App& command, CommonOptions& options, ModelOption model);

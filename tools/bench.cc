@@ -45,12 +45,13 @@ Json share(const std::vector<double>& rates, double cost_per_token, std::optiona
   return median(rates) * cost_per_token / (*limit * 1e9);
 }
 
-// The head runs on the last row alone, so its multiplications are no cost of a prompt's token.
-Json prompt_peak_share(const Result& result, bool int8) {
+// Against the fastest matmul kernel of this host in the arithmetic prompts may use. The head runs on the last row alone, so
+// its multiplications are no cost of a prompt's token.
+Json prompt_peak_share(const Result& result, bool quantised) {
   const double weights =
       static_cast<double>(result.model.parameters - result.model.vocab_size * result.model.hidden_size);
   return share(result.samples[0].prompt, 2 * weights,
-               int8 && result.limits.int8_gops ? result.limits.int8_gops : result.limits.f32_gflops);
+               quantised ? std::max(result.limits.bf16_gflops, result.limits.int8_gops) : result.limits.f32_gflops);
 }
 
 Json decode_floor_share(const Result& result) {
@@ -124,8 +125,9 @@ std::string table(const Json& result) {
   const Json& limits = result["limits"];
   std::string text = fmt::format("{}, {}, {} threads\n", result["cpu"].get<std::string>(),
                                  result["isa"].get<std::string>(), result["threads"].get<int>());
-  text += fmt::format("limits: read {:.1f} GB/s, f32 {}, int8 {}\n", limits["read_gbps"].get<double>(),
-                      number_or_dash(limits["f32_gflops"], "GFLOP/s"), number_or_dash(limits["int8_gops"], "GOP/s"));
+  text += fmt::format("limits: read {:.1f} GB/s; matmul f32 {}, bf16 {}, int8 {}\n", limits["read_gbps"].get<double>(),
+                      number_or_dash(limits["f32_gflops"], "GFLOP/s"), number_or_dash(limits["bf16_gflops"], "GFLOP/s"),
+                      number_or_dash(limits["int8_gops"], "GOP/s"));
   text += fmt::format("prompt {} tokens; generation {} tokens after {}; {} repetitions\n\n",
                       result["prompt_tokens"].get<std::int64_t>(), result["decode_tokens"].get<std::int64_t>(),
                       result["depth"].get<std::int64_t>(), result["repetitions"].get<int>());
@@ -143,7 +145,7 @@ std::string table(const Json& result) {
     if (!result[key].is_null()) text += fmt::format("{}: {:.0f} %\n", label, 100 * result[key].get<double>());
   };
   text += "\n";
-  add_share("prompt_peak_share", "prompt: share of the matmul peak");
+  add_share("prompt_peak_share", "prompt: share of the fastest matmul");
   add_share("decode_floor_share", "decode: share of the memory read rate");
   return text;
 }

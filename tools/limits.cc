@@ -120,6 +120,30 @@ std::optional<double> int8_gops(Executor& threads) {
   return matmul_operations / seconds * 1e-9;
 }
 
+std::optional<double> bf16_gflops(Executor& threads) {
+  const Isa isa = selected_isa();
+  const PanelKernel* kernel = find_panel_kernel(DType::bf16, isa);
+  if (!kernel) return std::nullopt;
+  const std::vector<float> x = random_values(rows * inner), values = random_values(outputs * inner);
+  std::vector<std::byte> weights(static_cast<std::size_t>(byte_size(DType::bf16, outputs * inner)));
+  quantise(DType::bf16, values.data(), outputs * inner, weights.data());
+  PackedWeight packed = allocate_packed(DType::bf16, outputs, inner);
+  pack_rows(weights.data(), packed, 0, packed.groups());
+  const PackedWeightView weight = view(packed);
+  const BufferRef memory = Buffer::allocate(tiled_rows_bytes(rows, inner));
+  const TiledRowsView tiles = tiled_rows(memory->data(), rows, inner);
+  find_tile_rows_kernel(isa)->tile(x.data(), inner, 0, rows / 16, tiles);
+  constexpr std::int64_t scratch_bytes = panel_scratch_weights + panel_scratch_row * panel_scratch_rows;
+  const BufferRef scratch = Buffer::allocate(static_cast<std::size_t>(scratch_bytes * threads.size()));
+  std::vector<float> y(rows * outputs);
+  const double seconds = best_seconds(threads, [&](int worker) {
+    const std::int64_t pairs = packed.groups() / 2, workers = threads.size();
+    kernel->multiply(weight, tiles, 2 * (pairs * worker / workers), 2 * (pairs * (worker + 1) / workers), y.data(), outputs,
+                     scratch->as<std::uint8_t>() + worker * scratch_bytes);
+  });
+  return matmul_operations / seconds * 1e-9;
+}
+
 }  // namespace
 
 HostLimits measure_limits(int threads) {
@@ -127,6 +151,7 @@ HostLimits measure_limits(int threads) {
   HostLimits limits;
   limits.read_gbps = read_gbps(pool);
   limits.f32_gflops = f32_gflops(pool);
+  limits.bf16_gflops = bf16_gflops(pool);
   limits.int8_gops = int8_gops(pool);
   return limits;
 }

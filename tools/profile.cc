@@ -58,6 +58,7 @@ Json to_json(const StepProfile& profile, const Floor& floor) {
           {"threads", profile.threads},
           {"steps", profile.compiled->program->steps().size()},
           {"barriers", barriers(profile)},
+          {"arena_bytes", profile.compiled->program->arena_bytes()},
           {"nodes", std::move(nodes)},
           {"pipeline",
            {{"build_us", profile.build_us},
@@ -129,13 +130,16 @@ std::string hot_nodes(const StepProfile& profile, std::int64_t most) {
 }
 
 std::string report(const StepProfile& profile, const Floor& floor, std::int64_t most) {
+  const std::string plan = profile.compiled->program->memory_plan();  // its first line: the peak
   return fmt::format(
       "{}, {} row{}: {:.1f} us on {} threads; {} kernel launches, {} barriers\n"
+      "{}\n"
       "operands {:.1f} us, program lookup {:.1f} us, waiting at barriers {:.1f} us (thread 0)\n"
       "weights read once at {:.1f} GB/s: {:.1f} us ({:.0f} % of the step)\n"
       "times below are sums over threads\n\n{}\n{}",
       to_string(profile.phase), profile.rows, profile.rows == 1 ? "" : "s", profile.wall_us, profile.threads,
-      profile.compiled->program->steps().size(), barriers(profile), profile.build_us, profile.lookup_us,
+      profile.compiled->program->steps().size(), barriers(profile), plan.substr(0, plan.find('\n')), profile.build_us,
+      profile.lookup_us,
       profile.waiting_us(0), floor.read_gbps, floor.us, 100 * floor.us / profile.wall_us, histogram(profile),
       hot_nodes(profile, most));
 }

@@ -49,7 +49,7 @@ class Gemma3 final : public LanguageModel {
     embedding_ = weights.take("token_embd.weight", {config.vocab_size, hidden});
     final_norm_ = norm(weights, "output_norm.weight", hidden);
     const auto untied = weights.take_optional("output.weight", {config.vocab_size, hidden});
-    head_ = Linear{untied ? *untied : embedding_};
+    head_ = {Linear{untied ? *untied : embedding_}, config.final_softcap};
     for (std::int64_t layer = 0; layer < config.layers; ++layer) layers_.push_back(load_layer(weights, layer));
     weights.ignore("rope_freqs.weight");
     weights.report();
@@ -73,23 +73,17 @@ class Gemma3 final : public LanguageModel {
   StepOutputs forward(const StepInputs& inputs) const override {
     StepOutputs outputs;
     outputs.caches = inputs.caches;
-    Array hidden = embed(inputs.tokens);
+    Array hidden = embed_tokens(embedding_, inputs.tokens);
     for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
       Scope scope("layers", static_cast<std::int64_t>(layer));
       hidden = layers_[layer](hidden, inputs, outputs.caches[2 * layer], outputs.caches[2 * layer + 1]);
     }
     Scope scope("head");
     outputs.logits = head_(final_norm_(hidden));
-    if (config_.final_softcap > 0) outputs.logits = softcap(outputs.logits, config_.final_softcap);
     return outputs;
   }
 
  private:
-  Array embed(const Array& tokens) const {
-    Scope scope("embed");
-    return look_up(embedding_, tokens) * std::sqrt(static_cast<double>(config_.hidden_size));
-  }
-
   RmsNorm norm(Weights& weights, const std::string& name, std::int64_t width) const {
     const Array weight = weights.take_f32(name, {width});
     return {weights.norms_plus_one() ? weight + 1.0 : weight, config_.norm_epsilon};
@@ -128,7 +122,7 @@ class Gemma3 final : public LanguageModel {
   std::shared_ptr<const Tokenizer> tokenizer_;
   Array embedding_;
   RmsNorm final_norm_;
-  Linear head_;
+  LanguageHead head_;
   std::vector<DecoderLayer> layers_;
   std::vector<KvCacheShape> caches_;
 };

@@ -103,7 +103,7 @@ class Gemma3n final : public LanguageModel {
     for (std::int64_t layer = 0; layer < c.layers; ++layer) layers_.push_back(load_layer(weights, layer));
     final_norm_ = norm(weights, "output_norm", c.hidden_size);
     const auto untied = weights.take_optional("output.weight", {c.vocab_size, c.hidden_size});
-    head_ = Linear{untied ? *untied : embedding_};
+    head_ = {Linear{untied ? *untied : embedding_}, config_.final_softcap};
     weights.report();
 
     info_.architecture = "gemma3n";
@@ -126,7 +126,7 @@ class Gemma3n final : public LanguageModel {
   StepOutputs forward(const StepInputs& inputs) const override {
     StepOutputs outputs;
     outputs.caches = inputs.caches;
-    const Array embedded = embed(inputs.tokens);
+    const Array embedded = embed_tokens(embedding_, inputs.tokens);
     const Array per_layer = per_layer_inputs_(inputs.tokens, embedded);
     AltupPlanes planes = altup_embedding_.expand(embedded);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -137,16 +137,10 @@ class Gemma3n final : public LanguageModel {
     const Array hidden = final_norm_(altup_embedding_.contract(planes));
     Scope scope("head");
     outputs.logits = head_(hidden);
-    if (config_.final_softcap > 0) outputs.logits = softcap(outputs.logits, config_.final_softcap);
     return outputs;
   }
 
  private:
-  Array embed(const Array& tokens) const {
-    Scope scope("embed");
-    return look_up(embedding_, tokens) * std::sqrt(static_cast<double>(config_.hidden_size));
-  }
-
   RmsNorm norm(Weights& weights, const std::string& module, std::int64_t width) const {
     return {weights.take_f32(module + ".weight", {width}), config_.norm_epsilon};
   }
@@ -254,7 +248,7 @@ class Gemma3n final : public LanguageModel {
   AltupEmbedding altup_embedding_;
   std::vector<DecoderLayer> layers_;
   RmsNorm final_norm_;
-  Linear head_;
+  LanguageHead head_;
   std::vector<KvCacheShape> caches_;  // of the owner layers, which come first: cache i is layer i's
   std::int64_t unread_bytes_ = 0;
 };

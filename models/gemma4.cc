@@ -206,7 +206,7 @@ class Gemma4 final : public LanguageModel {
     Gemma4Loader loader(config_, weights);
     embedding_ = loader.embedding();
     final_norm_ = loader.norm("output_norm.weight", config.hidden_size);
-    head_ = loader.head(embedding_);
+    head_ = {loader.head(embedding_), config_.final_softcap};
     per_layer_inputs_ = loader.per_layer_inputs();
     for (std::size_t index = 0; index < config.layers.size(); ++index) {
       layers_.push_back(loader.layer(index));
@@ -233,7 +233,7 @@ class Gemma4 final : public LanguageModel {
   StepOutputs forward(const StepInputs& inputs) const override {
     StepOutputs outputs;
     outputs.caches = inputs.caches;
-    Array hidden = embed(inputs.tokens), per_layer;
+    Array hidden = embed_tokens(embedding_, inputs.tokens), per_layer;
     if (per_layer_inputs_) per_layer = (*per_layer_inputs_)(inputs.tokens, hidden);
     for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
       Scope scope("layers", static_cast<std::int64_t>(layer));
@@ -243,16 +243,10 @@ class Gemma4 final : public LanguageModel {
     }
     Scope scope("head");
     outputs.logits = head_(final_norm_(hidden));
-    if (config_.final_softcap > 0) outputs.logits = softcap(outputs.logits, config_.final_softcap);
     return outputs;
   }
 
  private:
-  Array embed(const Array& tokens) const {
-    Scope scope("embed");
-    return look_up(embedding_, tokens) * std::sqrt(static_cast<double>(config_.hidden_size));
-  }
-
   void add_cache(std::size_t layer) {
     const Gemma4Layer& c = config_.layers[layer];
     const auto source = static_cast<std::size_t>(c.kv_source);
@@ -267,7 +261,7 @@ class Gemma4 final : public LanguageModel {
   Array embedding_;
   std::optional<PerLayerInputs> per_layer_inputs_;
   RmsNorm final_norm_;
-  Linear head_;
+  LanguageHead head_;
   std::vector<DecoderLayer> layers_;
   std::vector<KvCacheShape> caches_;
   std::vector<std::size_t> cache_of_layer_;

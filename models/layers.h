@@ -33,6 +33,23 @@ struct GatedMlp {
 // Rows of an embedding table of any dtype, f32.
 inline Array look_up(const Array& table, const Array& ids) { return cast(take_rows(table, ids), DType::f32); }
 
+// Rows of the token table, scaled by the square root of their width.
+inline Array embed_tokens(const Array& table, const Array& tokens) {
+  Scope scope("embed");
+  return look_up(table, tokens) * std::sqrt(static_cast<double>(table.size(1)));
+}
+
+// Hidden states to logits.
+struct LanguageHead {
+  Linear projection;
+  double cap = 0;  // of the softcap; 0: none
+
+  Array operator()(const Array& hidden) const {
+    const Array logits = projection(hidden);
+    return cap > 0 ? softcap(logits, cap) : logits;
+  }
+};
+
 // Per-layer embeddings (Gemma 3n, Gemma 4 E): every layer gets a small vector for each token, half from a table of its
 // own, half from the token's embedding.
 struct PerLayerInputs {

@@ -148,6 +148,12 @@ std::string_view to_string(GgufType type) {
   return code < std::size(value_types) ? value_types[code].name : "unknown type";
 }
 
+std::optional<std::uint32_t> ggml_type(DType dtype) {
+  for (const auto& type : tensor_types)
+    if (type.dtype == dtype) return type.id;
+  return std::nullopt;
+}
+
 // Walks the file once from the front. Every read is checked against what is left before it happens.
 class GgufParser {
  public:

@@ -28,6 +28,9 @@ enum class GgufType : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, 
 // clang-format on
 std::string_view to_string(GgufType type);
 
+// ggml's id of a tensor type; nothing for types that GGUF does not have.
+std::optional<std::uint32_t> ggml_type(DType dtype);
+
 // One metadata value, still encoded.
 struct GgufValue {
   std::string_view key;

@@ -33,31 +33,6 @@ inline void put_string(std::string& bytes, std::string_view text) {
   bytes.append(text);
 }
 
-// ggml's id of a type.
-inline std::uint32_t ggml_type(DType dtype) {
-  // clang-format off
-  switch (dtype) {
-    case DType::f32: return 0;
-    case DType::f16: return 1;
-    case DType::q4_0: return 2;
-    case DType::q4_1: return 3;
-    case DType::q5_0: return 6;
-    case DType::q5_1: return 7;
-    case DType::q8_0: return 8;
-    case DType::q4_k: return 12;
-    case DType::q5_k: return 13;
-    case DType::q6_k: return 14;
-    case DType::i8: return 24;
-    case DType::i32: return 26;
-    case DType::i64: return 27;
-    case DType::bf16: return 30;
-    case DType::mxfp4: return 39;
-    case DType::nvfp4: return 40;
-    default: fail("GGUF has no type for {}", to_string(dtype));
-  }
-  // clang-format on
-}
-
 class GgufWriter {
  public:
   std::string magic = "GGUF";
@@ -93,7 +68,7 @@ class GgufWriter {
   // `data` holds byte_size(dtype, element_count(shape)) bytes.
   GgufWriter& add_tensor(std::string_view name, DType dtype, const Shape& shape, std::string_view data) {
     const std::vector<std::int64_t> sizes(shape.rbegin(), shape.rend());
-    add_tensor_info(name, sizes, ggml_type(dtype), data_.size());
+    add_tensor_info(name, sizes, ggml_type(dtype).value(), data_.size());
     data_.append(data);
     pad(data_);
     return *this;

@@ -72,6 +72,22 @@ void OutputFile::write(const void* data, std::size_t bytes) {
   }
 }
 
+void OutputFile::write_at(std::uint64_t offset, const void* data, std::size_t bytes) {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::pwrite(descriptor_, from, bytes, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_with("write");
+    from += written;
+    offset += static_cast<std::uint64_t>(written);
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+void OutputFile::set_size(std::uint64_t bytes) {
+  if (!temporary_.empty() && ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail_with("write");
+}
+
 void OutputFile::commit() {
   // Some file systems (NFS, quotas) report a full disk only here.
   if (close(std::exchange(descriptor_, -1)) != 0) fail_with("write");

@@ -1,6 +1,7 @@
 // Where results go: standard output, and files that are there whole or not at all.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ class OutputFile {
 
   void write(const void* data, std::size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  // At an offset, past what is written so far as well. By several threads at once; not together with write().
+  void write_at(std::uint64_t offset, const void* data, std::size_t bytes);
+  // Ends the file there; what was not written reads as zeros.
+  void set_size(std::uint64_t bytes);
   void commit();
 
  private:

@@ -1,0 +1,318 @@
+// Folders as Hugging Face and MLX publish them: config.json, the tokenizer's files, safetensors.
+#include <lazuli/graph/error.h>
+#include <lazuli/models/synth/checkpoint_plan.h>
+#include <lazuli/models/synth/vocabulary.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace lazuli::synth {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+bool is_mlx(Quantisation quantisation) { return quantisation != Quantisation::bf16; }
+
+// ---- config.json ----
+
+Json rope_of(double theta, const char* type = "default") { return {{"rope_type", type}, {"rope_theta", theta}}; }
+
+Json layer_types(const Architecture& a) {
+  Json types = Json::array();
+  for (std::int64_t layer = 0; layer < a.layers; ++layer)
+    types.push_back(a.is_sliding(layer) ? "sliding_attention" : "full_attention");
+  return types;
+}
+
+void add_gemma3(Json& config, const Architecture& a) {
+  config["query_pre_attn_scalar"] = a.head_dim;
+  config["rope_theta"] = 1e6;
+  config["rope_local_base_freq"] = 1e4;
+  if (a.rope_factor > 1) config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", a.rope_factor}};
+}
+
+void add_gemma3n(Json& config, const Architecture& a) {
+  constexpr double sparsity = 0.95;
+  config["rope_theta"] = 1e6;
+  config["rope_local_base_freq"] = 1e4;
+  config["final_logit_softcapping"] = 30.0;
+  config["num_kv_shared_layers"] = a.shared_kv_layers;
+  Json pattern = Json::array();
+  for (std::int64_t layer = 0; layer < a.layers; ++layer) pattern.push_back(layer < a.sparse_layers ? sparsity : 0.0);
+  config["activation_sparsity_pattern"] = pattern;
+  config["hidden_size_per_layer_input"] = a.per_layer_width;
+  config["vocab_size_per_layer_input"] = a.tokens;
+  config["laurel_rank"] = a.laurel_rank;
+  config["altup_num_inputs"] = 4;
+  config["altup_active_idx"] = 0;
+  config["altup_coef_clip"] = 120.0;
+  config["altup_correct_scale"] = true;
+}
+
+void add_gemma4(Json& config, const Architecture& a) {
+  config["final_logit_softcapping"] = 30.0;
+  config["global_head_dim"] = a.global_head_dim;
+  config["attention_k_eq_v"] = a.global_kv_heads > 0;
+  config["num_global_key_value_heads"] = a.global_kv_heads > 0 ? Json(a.global_kv_heads) : Json();
+  config["num_kv_shared_layers"] = a.shared_kv_layers;
+  config["use_double_wide_mlp"] = a.double_wide_mlp;
+  config["hidden_size_per_layer_input"] = a.per_layer_width;
+  config["vocab_size_per_layer_input"] = a.tokens;
+  config["rope_parameters"] = {{"full_attention", rope_of(1e6, "proportional")}, {"sliding_attention", rope_of(1e4)}};
+  config["rope_parameters"]["full_attention"]["partial_rotary_factor"] = 0.25;
+  config["enable_moe_block"] = a.experts > 0;
+  if (a.experts == 0) return;
+  config["num_experts"] = a.experts;
+  config["top_k_experts"] = a.experts_per_token;
+  config["moe_intermediate_size"] = a.expert_size;
+}
+
+// What a published config.json calls the model, and the text part of it.
+struct ModelTypes {
+  const char *whole, *text;
+};
+ModelTypes model_types(const Architecture& a) {
+  if (a.family == Family::gemma3n) return {"gemma3n", "gemma3n_text"};
+  if (a.family == Family::gemma4) return {"gemma4", "gemma4_text"};
+  return {a.multimodal ? "gemma3" : "gemma3_text", "gemma3_text"};
+}
+
+Json text_config(const Architecture& a) {
+  Json config = {{"model_type", model_types(a).text},
+                 {"hidden_size", a.hidden_size},
+                 {"num_hidden_layers", a.layers},
+                 {"intermediate_size", a.intermediate_size},
+                 {"num_attention_heads", a.heads},
+                 {"num_key_value_heads", a.kv_heads},
+                 {"head_dim", a.head_dim},
+                 {"vocab_size", a.vocab_size},
+                 {"sliding_window", a.window},
+                 {"layer_types", layer_types(a)},
+                 {"max_position_embeddings", a.context_length},
+                 {"rms_norm_eps", 1e-6},
+                 {"hidden_activation", "gelu_pytorch_tanh"},
+                 {"attention_bias", false},
+                 {"tie_word_embeddings", true}};
+  if (a.family == Family::gemma3) add_gemma3(config, a);
+  if (a.family == Family::gemma3n) add_gemma3n(config, a);
+  if (a.family == Family::gemma4) add_gemma4(config, a);
+  return config;
+}
+
+Json quantisation_config(Quantisation quantisation) {
+  if (quantisation == Quantisation::nvfp4) return {{"group_size", 16}, {"bits", 4}, {"mode", "nvfp4"}};
+  return {{"group_size", 64}, {"bits", quantisation == Quantisation::mlx4 ? 4 : 8}, {"mode", "affine"}};
+}
+
+// MLX keeps routers of experts in 8 bits.
+bool is_router_override(const PlacedTensor& placed, Quantisation quantisation) {
+  return quantisation == Quantisation::mlx4 && placed.tensor.kind == TensorKind::router;
+}
+
+std::string without_leaf(const std::string& name) { return name.substr(0, name.rfind('.')); }
+
+Json config(const Architecture& a, Quantisation quantisation, const std::vector<PlacedTensor>& tensors) {
+  Json whole = text_config(a);
+  if (a.multimodal) whole = {{"model_type", model_types(a).whole}, {"text_config", std::move(whole)}};
+  whole["torch_dtype"] = "bfloat16";
+  whole["bos_token_id"] = bos_token;
+  whole["eos_token_id"] = end_tokens(a.family);
+  whole["pad_token_id"] = pad_token;
+  if (!is_mlx(quantisation)) return whole;
+  Json quantised = quantisation_config(quantisation);
+  for (const PlacedTensor& placed : tensors)
+    if (is_router_override(placed, quantisation))
+      quantised[without_leaf(placed.tensor.name)] = {{"group_size", 64}, {"bits", 8}};
+  whole["quantization"] = quantised;
+  whole["quantization_config"] = quantised;
+  return whole;
+}
+
+// ---- the tokenizer ----
+
+constexpr const char* space = "\xe2\x96\x81";
+
+Json tokenizer(const Architecture& a) {
+  std::vector<Token> tokens = make_vocabulary(a.family, a.tokens);
+  Json added = Json::array(), vocabulary = Json::object();
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    Token& token = tokens[id];
+    // Normalised text holds no spaces: runs of them are spelled as what stands for them.
+    if (token.text.size() > 1 && token.text.find_first_not_of(' ') == std::string::npos) {
+      std::string run;
+      for (std::size_t i = 0; i < token.text.size(); ++i) run += space;
+      token = {std::move(run), TokenType::normal};
+    }
+    vocabulary[token.text] = id;
+    const bool special = token.type == TokenType::control || token.type == TokenType::unknown;
+    if (special || token.type == TokenType::user_defined)
+      added.push_back({{"id", id},
+                       {"content", token.text},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false},
+                       {"normalized", false},
+                       {"special", special}});
+  }
+  const Json unspace = {{"type", "Replace"}, {"pattern", {{"String", space}}}, {"content", " "}};
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", std::move(added)},
+          {"normalizer", {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", space}}},
+          {"pre_tokenizer",
+           {{"type", "Split"}, {"pattern", {{"String", " "}}}, {"behavior", "MergedWithPrevious"}, {"invert", false}}},
+          {"post_processor", nullptr},
+          {"decoder", {{"type", "Sequence"}, {"decoders", {unspace, {{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}}},
+          {"model",
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", "<unk>"},
+            {"fuse_unk", true},
+            {"byte_fallback", true},
+            {"ignore_merges", false},
+            {"vocab", std::move(vocabulary)},
+            {"merges", make_merges(tokens)}}}};
+}
+
+PlannedFile text_file(std::string name, const Json& content, int indent) {
+  PlannedFile file;
+  file.name = std::move(name);
+  file.header = content.dump(indent) + '\n';
+  file.bytes = file.header.size();
+  return file;
+}
+
+// ---- safetensors ----
+
+DType folder_dtype(const Tensor& tensor, Quantisation quantisation) {
+  constexpr std::int64_t group = 64;  // of the affine types, and the block of nvfp4
+  const bool whole_groups = tensor.shape.size() > 1 && tensor.shape.back() % group == 0;
+  if (!is_mlx(quantisation) || !whole_groups) return DType::bf16;
+  const bool router = tensor.kind == TensorKind::router;
+  if (quantisation == Quantisation::nvfp4) return router ? DType::bf16 : DType::nvfp4;
+  return quantisation == Quantisation::mlx8 || router ? DType::affine8_64 : DType::affine4_64;
+}
+
+// An array of a safetensors file.
+struct StoredArray {
+  std::string name;
+  const char* dtype;
+  Shape shape;
+  std::uint64_t bytes;
+  std::uint64_t* offset;  // of the tensor it is, or is part of
+};
+
+// One array for a plain tensor; codes, scales and biases for a quantised one.
+std::vector<StoredArray> arrays_of(PlacedTensor& placed) {
+  const Shape& shape = placed.tensor.shape;
+  const auto elements = static_cast<std::uint64_t>(element_count(shape));
+  if (!is_quantised(placed.dtype))
+    return {{placed.tensor.name, "BF16", shape, elements * 2, &placed.offset}};
+  const std::string module = without_leaf(placed.tensor.name);
+  const auto with_columns = [&](std::int64_t columns) {
+    Shape result = shape;
+    result.back() = columns;
+    return result;
+  };
+  const bool nvfp4 = placed.dtype == DType::nvfp4;
+  const std::int64_t bits = placed.dtype == DType::affine8_64 ? 8 : 4, group = nvfp4 ? 16 : 64;
+  std::vector<StoredArray> arrays = {{placed.tensor.name, "U32", with_columns(shape.back() * bits / 32),
+                                      elements * static_cast<std::uint64_t>(bits) / 8, &placed.offset}};
+  const Shape groups = with_columns(shape.back() / group);
+  const std::uint64_t count = elements / static_cast<std::uint64_t>(group);
+  arrays.push_back(
+      {module + ".scales", nvfp4 ? "U8" : "BF16", groups, nvfp4 ? count : 2 * count, &placed.scales_offset});
+  if (!nvfp4) arrays.push_back({module + ".biases", "BF16", groups, 2 * count, &placed.biases_offset});
+  return arrays;
+}
+
+std::uint64_t stored_bytes(PlacedTensor& placed) {
+  std::uint64_t total = 0;
+  for (const StoredArray& array : arrays_of(placed)) total += array.bytes;
+  return total;
+}
+
+// Fills in header and offsets.
+void lay_out(PlannedFile& file) {
+  Json header = {{"__metadata__", {{"format", "pt"}}}};
+  std::uint64_t at = 0;
+  for (PlacedTensor& placed : file.tensors)
+    for (const StoredArray& array : arrays_of(placed)) {
+      header[array.name] = {
+          {"dtype", array.dtype}, {"shape", array.shape}, {"data_offsets", {at, at + array.bytes}}};
+      at += array.bytes;
+    }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');  // the data begins at a multiple of 8
+  std::uint64_t length = text.size();
+  for (int i = 0; i < 8; ++i, length >>= 8) file.header += static_cast<char>(length & 255);
+  file.header += text;
+  file.bytes = file.header.size();
+  for (PlacedTensor& placed : file.tensors)
+    for (const StoredArray& array : arrays_of(placed)) {
+      *array.offset = file.bytes;
+      file.bytes += array.bytes;
+    }
+}
+
+// Tensors in order; a shard ends where the next tensor would exceed `shard_bytes`.
+std::vector<PlannedFile> shards_of(std::vector<PlacedTensor> tensors, std::uint64_t shard_bytes) {
+  std::vector<PlannedFile> shards(1);
+  std::uint64_t bytes = 0;
+  for (PlacedTensor& placed : tensors) {
+    const std::uint64_t more = stored_bytes(placed);
+    if (bytes > 0 && bytes + more > shard_bytes) {
+      shards.emplace_back();
+      bytes = 0;
+    }
+    bytes += more;
+    shards.back().tensors.push_back(std::move(placed));
+  }
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    shards[i].name = shards.size() == 1 ? "model.safetensors"
+                                        : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    lay_out(shards[i]);
+  }
+  return shards;
+}
+
+Json index_of(std::vector<PlannedFile>& shards) {
+  Json map = Json::object();
+  std::uint64_t total = 0;
+  for (PlannedFile& shard : shards) {
+    total += shard.bytes - shard.header.size();
+    for (PlacedTensor& placed : shard.tensors)
+      for (const StoredArray& array : arrays_of(placed)) map[array.name] = shard.name;
+  }
+  return {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(map)}};
+}
+
+}  // namespace
+
+bool fits_folder(Quantisation quantisation) { return quantisation == Quantisation::bf16 || !fits_gguf(quantisation); }
+
+std::vector<PlannedFile> plan_folder(const Architecture& architecture, Quantisation quantisation,
+                                     std::uint64_t shard_bytes) {
+  if (!fits_folder(quantisation))
+    fail("folders do not hold {}; expected bf16, mlx4, mlx8 or nvfp4",
+         quantisation_names[static_cast<std::size_t>(quantisation)]);
+  std::vector<PlacedTensor> tensors;
+  for (Tensor& tensor : folder_tensors(architecture, is_mlx(quantisation))) {
+    const DType dtype = folder_dtype(tensor, quantisation);
+    tensors.push_back({std::move(tensor), dtype});
+  }
+  std::vector<PlannedFile> files;
+  files.push_back(text_file("config.json", config(architecture, quantisation, tensors), 2));
+  files.push_back(text_file("generation_config.json",
+                            {{"bos_token_id", bos_token}, {"eos_token_id", end_tokens(architecture.family)}}, 2));
+  files.push_back(text_file("tokenizer_config.json", {{"bos_token", "<bos>"}, {"eos_token", "<eos>"}}, 2));
+  files.push_back(text_file("tokenizer.json", tokenizer(architecture), -1));
+  std::vector<PlannedFile> shards = shards_of(std::move(tensors), shard_bytes);
+  if (shards.size() > 1) files.push_back(text_file("model.safetensors.index.json", index_of(shards), 2));
+  std::ranges::move(shards, std::back_inserter(files));
+  return files;
+}
+
+}  // namespace lazuli::synth

@@ -1,0 +1,30 @@
+// A vocabulary laid out as the Gemma families', with made-up words: control tokens, bytes and runs of whitespace at the
+// published ids, then words of syllables in merge order, and single characters.
+#pragma once
+
+#include <lazuli/models/synth/architecture.h>
+#include <lazuli/models/tokenizer.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lazuli::synth {
+
+struct Token {
+  std::string text;
+  TokenType type;
+};
+
+// `size` tokens; the first 494 are special, bytes and whitespace. Gemma 4 differs in the names of its control tokens, and
+// makes runs of whitespace by merges.
+std::vector<Token> make_vocabulary(Family family, std::int64_t size);
+
+// Every way to put a normal token together from two tokens, "left right", in the order of ids.
+std::vector<std::string> make_merges(const std::vector<Token>& tokens);
+
+inline constexpr std::int32_t pad_token = 0, eos_token = 1, bos_token = 2, unknown_token = 3, end_of_turn_token = 106;
+// Tokens that end a generation.
+std::vector<std::int32_t> end_tokens(Family family);
+
+}  // namespace lazuli::synth

@@ -1,0 +1,34 @@
+#include <lazuli/graph/error.h>
+#include <lazuli/tools/output_folder.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+namespace lazuli::tool {
+
+OutputFolder::OutputFolder(std::string path) : path_(std::move(path)) {
+  while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+  std::error_code error;
+  if (std::filesystem::exists(path_, error) && !std::filesystem::is_empty(path_, error))
+    fail("{}: already there; expected a new name or an empty folder", path_);
+  const std::string temporary = fmt::format("{}.tmp.{}", path_, getpid());
+  if (mkdir(temporary.c_str(), 0777) != 0) fail("{}: cannot create the folder: {}", path_, std::strerror(errno));
+  temporary_ = temporary;
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code error;
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, error);
+}
+
+void OutputFolder::commit() {
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0)
+    fail("{}: cannot rename the finished folder: {}", path_, std::strerror(errno));
+  temporary_.clear();
+}
+
+}  // namespace lazuli::tool

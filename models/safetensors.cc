@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -10,14 +11,26 @@
 namespace lazuli {
 namespace {
 
-std::optional<DType> dtype_named(const std::string& name) {
-  static constexpr std::pair<std::string_view, DType> names[] = {
-      {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8},     {"U8", DType::u8},
-      {"I32", DType::i32}, {"U32", DType::u32}, {"I64", DType::i64},   {"BOOL", DType::bool_}, {"F8_E4M3", DType::u8},
-  };
-  for (const auto& [known, dtype] : names)
+static_assert(std::endian::native == std::endian::little, "data is little-endian, and used as it lies in memory");
+
+constexpr const char* metadata_key = "__metadata__";
+
+// Of two names for one dtype the first is the one written.
+constexpr std::pair<std::string_view, DType> dtype_names[] = {
+    {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8},     {"U8", DType::u8},
+    {"I32", DType::i32}, {"U32", DType::u32}, {"I64", DType::i64},   {"BOOL", DType::bool_}, {"F8_E4M3", DType::u8},
+};
+
+std::optional<DType> dtype_named(std::string_view name) {
+  for (const auto& [known, dtype] : dtype_names)
     if (known == name) return dtype;
   return std::nullopt;
+}
+
+std::string_view name_of(DType dtype) {
+  for (const auto& [name, known] : dtype_names)
+    if (known == dtype) return name;
+  fail("safetensors: dtype {} has no name in the format", to_string(dtype));
 }
 
 // Reads what the header says of one tensor, and checks that its data lies inside the file.
@@ -60,7 +73,7 @@ class TensorReader {
 
 }  // namespace
 
-std::map<std::string, Array> read_safetensors(const std::string& path) {
+std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
   std::uint64_t header_bytes = 0;
   if (file->size() < sizeof header_bytes) fail("{}: {} bytes are too few for a safetensors header", path, file->size());
@@ -73,11 +86,27 @@ std::map<std::string, Array> read_safetensors(const std::string& path) {
     const nlohmann::json header = nlohmann::json::parse(text, text + header_bytes);
     const TensorReader reader(file, sizeof header_bytes + header_bytes);
     for (const auto& [name, entry] : header.items())
-      if (name != "__metadata__") tensors.emplace(name, reader.read(name, entry));
+      if (name != metadata_key) tensors.emplace(name, reader.read(name, entry));
+    if (metadata != nullptr) *metadata = header.value(metadata_key, SafetensorsMetadata());
   } catch (const nlohmann::json::exception& error) {
     fail("{}: the header is not valid: {}", path, error.what());
   }
   return tensors;
+}
+
+std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata) {
+  auto header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  std::int64_t end = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    const std::int64_t begin = std::exchange(end, end + entry.type.bytes());
+    header[entry.name] = {
+        {"dtype", name_of(entry.type.dtype)}, {"shape", entry.type.shape}, {"data_offsets", {begin, end}}};
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
 }
 
 }  // namespace lazuli

@@ -1,6 +1,7 @@
 // lazuli graph: the graph of a step, as built, after the passes, or as it runs.
 #include <lazuli/graph/text.h>
 #include <lazuli/graph/views.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>

@@ -1,4 +1,6 @@
 // lazuli logits: the logits of every position of a prompt, as a safetensors file.
+#include <lazuli/models/output_file.h>
+#include <lazuli/models/safetensors.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
@@ -6,7 +8,6 @@
 #include <lazuli/tools/output.h>
 
 #include <CLI/CLI.hpp>
-#include <bit>
 
 namespace lazuli::tool {
 namespace {
@@ -17,19 +18,6 @@ struct Options {
   std::string output;
 };
 
-static_assert(std::endian::native == std::endian::little,
-              "safetensors is little-endian, and written as it lies in memory");
-
-// What stands before the data of a safetensors file with one f32 tensor: the header's length as u64, and the header,
-// padded with spaces so that the data begins at a multiple of 8.
-std::string safetensors_header(const std::string& name, const Shape& shape) {
-  const std::int64_t bytes = element_count(shape) * 4;
-  std::string header = Json{{name, {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {0, bytes}}}}}.dump();
-  header.append((8 - header.size() % 8) % 8, ' ');
-  const std::uint64_t length = header.size();
-  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + header;
-}
-
 int run(const Options& options) {
   options.prompt.check();
   watch_interrupt();
@@ -39,7 +27,8 @@ int run(const Options& options) {
   const auto tokens = static_cast<std::int64_t>(ids.size());
   const std::int64_t vocabulary = engine.model().info().vocab_size;
 
-  file.write(safetensors_header("logits", {tokens, vocabulary}));
+  const SafetensorsEntry entry{"logits", {DType::f32, {tokens, vocabulary}}};
+  file.write(safetensors_header({&entry, 1}));
   Runner runner(engine.model(), options.common.runner());
   runner.prefill_logits(ids, [&](std::int64_t first_row, const Array& logits, std::int64_t rows) {
     check_interrupt();

@@ -1,5 +1,6 @@
 // lazuli synth: a checkpoint of a published architecture with random weights.
 #include <lazuli/backends/cpu/usable_cores.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>

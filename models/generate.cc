@@ -60,11 +60,13 @@ class TextStream {
 // submitted before the host has seen it. Sampled: the host needs the logits first.
 class TokenSource {
  public:
-  TokenSource(Runner& runner, const GenerateOptions& options) : runner_(runner), sampler_(options.sampler) {}
+  TokenSource(Runner& runner, const Tokenizer* tokenizer, const GenerateOptions& options)
+      : runner_(runner),
+        sampler_(options.sampler, tokenizer ? tokenizer->suppressed() : std::span<const std::int32_t>()) {}
 
   void start(const Array& prompt_logits) {
     if (sampler_.options().greedy()) {
-      token_ = argmax(prompt_logits);
+      token_ = runner_.likeliest(prompt_logits);
       async_eval({token_});
     } else {
       logits_ = prompt_logits;
@@ -94,6 +96,10 @@ class TokenSource {
   Array token_, next_, logits_;
 };
 
+bool is_cancelled(const GenerateOptions& options) {
+  return options.cancel && options.cancel->load(std::memory_order_relaxed);
+}
+
 }  // namespace
 
 std::string_view to_string(StopReason reason) {
@@ -101,25 +107,39 @@ std::string_view to_string(StopReason reason) {
   return names[static_cast<std::size_t>(reason)];
 }
 
+PrefillProgress prefill_progress(const GenerateOptions& options) {
+  return [&options](std::int64_t done, std::int64_t total) {
+    return (!options.on_prefill || options.on_prefill(done, total)) && !is_cancelled(options);
+  };
+}
+
 GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, std::span<const std::int32_t> prompt,
                         const GenerateOptions& options) {
+  const auto start = Clock::now();
+  const Array logits = runner.prefill(prompt, prefill_progress(options));
+  const double submitted = seconds_since(start);
   GenerateResult result;
-  std::vector<std::int32_t> recent(prompt.begin(), prompt.end());
-  TextStream text(tokenizer, options.stop);
-  TokenSource source(runner, options);
-  const auto cancelled = [&] { return options.cancel && options.cancel->load(std::memory_order_relaxed); };
+  if (logits.defined())
+    result = generate_from(runner, std::move(tokenizer), logits, prompt, options);
+  else
+    result.stop = StopReason::cancelled;
+  result.prompt_seconds += submitted;
+  return result;
+}
 
+GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, const Array& logits,
+                             std::span<const std::int32_t> text_so_far, const GenerateOptions& options) {
+  GenerateResult result;
+  std::vector<std::int32_t> recent(text_so_far.begin(), text_so_far.end());
+  TextStream text(tokenizer, options.stop);
+  TokenSource source(runner, tokenizer.get(), options);
   auto start = Clock::now();
-  const Array prompt_logits = runner.prefill(prompt, [&](std::int64_t done, std::int64_t total) {
-    return (!options.on_prefill || options.on_prefill(done, total)) && !cancelled();
-  });
-  if (!prompt_logits.defined() || options.max_tokens <= 0) {
-    result.stop = prompt_logits.defined() ? StopReason::length : StopReason::cancelled;
-    if (prompt_logits.defined()) wait(prompt_logits);
+  if (options.max_tokens <= 0) {
+    wait(logits);
     result.prompt_seconds = seconds_since(start);
     return result;
   }
-  source.start(prompt_logits);
+  source.start(logits);
   std::int64_t kept = runner.length();
   for (;;) {
     const bool last = static_cast<std::int64_t>(result.ids.size()) + 1 >= options.max_tokens;
@@ -140,8 +160,8 @@ GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokeniz
     const std::string piece = text.push(id, stopped);
     result.text += piece;
     const bool go_on = !options.on_token || options.on_token(id, piece);
-    if (stopped || !go_on || cancelled() || last || full) {
-      result.stop = stopped ? StopReason::stop_text : !go_on ? StopReason::callback : cancelled() ? StopReason::cancelled
+    if (stopped || !go_on || is_cancelled(options) || last || full) {
+      result.stop = stopped ? StopReason::stop_text : !go_on ? StopReason::callback : is_cancelled(options) ? StopReason::cancelled
                     : last  ? StopReason::length : StopReason::context_full;
       break;
     }

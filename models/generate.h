@@ -40,4 +40,11 @@ struct GenerateResult {
 GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, std::span<const std::int32_t> prompt,
                         const GenerateOptions& options);
 
+// The part of it behind the prompt: continues from `logits`, f32 [1, vocab], those of the last token the runner holds.
+// `text` are the tokens so far, for the repeat penalty. prompt_seconds counts from this call.
+GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, const Array& logits,
+                             std::span<const std::int32_t> text, const GenerateOptions& options);
+// Calls options.on_prefill, and stops at options.cancel. `options` outlives it.
+PrefillProgress prefill_progress(const GenerateOptions& options);
+
 }  // namespace lazuli

@@ -1,8 +1,11 @@
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/runner.h>
+#include <lazuli/models/tokenizer.h>
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <limits>
 
 namespace lazuli {
 namespace {
@@ -19,10 +22,30 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value
 
 Array scalar_input(std::int64_t value) { return Array::from({static_cast<std::int32_t>(value)}, {}); }
 
+// f32 [vocab], minus infinity for the tokens a model never generates and 0 for the others; undefined where there are
+// none, so that steps of other models have no op for them.
+Array suppression_of(const LanguageModel& model) {
+  const std::shared_ptr<const Tokenizer> tokenizer = model.tokenizer();
+  if (!tokenizer || tokenizer->suppressed().empty()) return {};
+  std::vector<float> mask(static_cast<std::size_t>(model.info().vocab_size), 0.0f);
+  for (const std::int32_t id : tokenizer->suppressed())
+    if (id < model.info().vocab_size) mask[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+  BufferRef buffer = Buffer::allocate(mask.size() * sizeof(float));
+  std::copy(mask.begin(), mask.end(), buffer->as<float>());
+  return Array::constant(std::move(buffer), {DType::f32, {model.info().vocab_size}}, "suppressed_tokens");
+}
+
+Array largest(const Array& logits, const Array& suppression) {
+  return argmax(suppression.defined() ? logits + suppression : logits);
+}
+
 }  // namespace
 
 Runner::Runner(const LanguageModel& model, const RunnerOptions& options)
-    : model_(model), chunk_(options.chunk == 0 ? model.info().prefill_chunk : options.chunk), kv_dtype_(options.kv_dtype) {
+    : model_(model),
+      chunk_(options.chunk == 0 ? model.info().prefill_chunk : options.chunk),
+      kv_dtype_(options.kv_dtype),
+      suppression_(suppression_of(model)) {
   const std::int64_t trained = model.info().context_length;
   context_ = options.context == 0 ? trained : options.context;
   if (context_ < 1) fail("context: {} given, expected at least 1", options.context);
@@ -52,14 +75,14 @@ CompiledFunction Runner::make_function(Phase phase, Want want) const {
     options.argument_names.push_back(fmt::format("{}_cache.{}", i % 2 == 0 ? "k" : "v", i / 2));
   }
   return compile(
-      [&model = model_, fixed, want](const std::vector<Array>& arguments) {
+      [&model = model_, suppression = suppression_, fixed, want](const std::vector<Array>& arguments) {
         StepInputs inputs{arguments[0], arguments[1], arguments[2], arguments[3],
                           {arguments.begin() + static_cast<std::ptrdiff_t>(fixed), arguments.end()}};
         StepOutputs step = model.forward(inputs);
         std::vector<Array> outputs = std::move(step.caches);
         if (want == Want::all_logits) outputs.push_back(step.logits);
         if (want == Want::last_logits) outputs.push_back(take_rows(step.logits, arguments[4]));
-        if (want == Want::greedy) outputs.push_back(argmax(step.logits));
+        if (want == Want::greedy) outputs.push_back(largest(step.logits, suppression));
         return outputs;
       },
       std::move(options));
@@ -75,34 +98,52 @@ void Runner::check_prompt(std::span<const std::int32_t> ids) const {
   if (needed > context_) fail("the prompt needs {} positions, the context holds {}", needed, context_);
 }
 
-std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t bucket) const {
-  // Rows of padding may fall past the end: slice_update drops them.
-  const std::int64_t all = std::max(smallest_capacity, next_power_of_two(positions));
-  const std::int64_t whole = std::max(bucket, std::min(all, round_up(context_, cache_granularity)));
+// The rows of a step: a prompt's last rows are padded, so that few sizes need programs.
+std::int64_t Runner::bucket_for(std::int64_t rows, std::int64_t chunk) const {
+  return std::min(chunk, next_power_of_two(rows));
+}
+
+// The first position that a query at `position` sees.
+std::int64_t Runner::first_visible(const KvCacheShape& shape, std::int64_t position) const {
+  return shape.window == 0 ? 0 : std::max<std::int64_t>(position - shape.window + 1, 0);
+}
+
+// Room for `positions`, and in rings for the rows of padding behind them, up to `padded_end`: those that fall past the
+// end of a ring wrap around and overwrite its first rows, which nobody may need any more. A cache without a window drops
+// them.
+std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t padded_end,
+                                  std::int64_t bucket) const {
+  const std::int64_t doubled = std::max(smallest_capacity, next_power_of_two(positions));
+  const std::int64_t whole = std::max(bucket, std::min(doubled, round_up(context_, cache_granularity)));
   if (shape.window == 0) return whole;
-  return std::min(whole, round_up(shape.window - 1 + bucket, cache_granularity));
+  return std::min(std::max(whole, round_up(padded_end, cache_granularity)),
+                  round_up(shape.window - 1 + bucket, cache_granularity));
 }
 
 // Grows what is too small. A ring that has wrapped is never grown: it is as long as it will ever be, unless a larger bucket
 // comes, for which its rows are laid out anew.
-void Runner::reserve(std::int64_t positions, std::int64_t bucket) {
-  bucket_ = std::max(bucket_, bucket);
+void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
+  const std::int64_t last = (rows - 1) % chunk + 1, padded_end = length_ + rows - last + bucket_for(last, chunk);
+  bucket_ = std::max(bucket_, bucket_for(rows, chunk));
   const std::vector<KvCacheShape>& shapes = model_.caches();
-  if (caches_.empty()) caches_.resize(2 * shapes.size());
+  if (caches_.empty()) {
+    caches_.resize(2 * shapes.size());
+    first_held_.resize(shapes.size());
+  }
   std::vector<Array> grown;
   for (std::size_t i = 0; i < caches_.size(); ++i) {
     const KvCacheShape& shape = shapes[i / 2];
-    const std::int64_t capacity = capacity_for(shape, positions, bucket_);
+    const std::int64_t capacity = capacity_for(shape, length_ + rows, padded_end, bucket_);
     Array& cache = caches_[i];
     if (cache.defined() && cache.size(0) >= capacity) continue;
     Array fresh = zeros({capacity, shape.kv_heads, shape.head_dim}, kv_dtype_);
     if (cache.defined()) {
       // Position p moves from row p mod old to row p mod capacity, for the positions still in the old ring.
       const std::int64_t old = cache.size(0), kept = std::min(old, length_), first = length_ - kept;
-      std::vector<std::int32_t> rows;
-      for (std::int64_t p = first; p < length_; ++p) rows.push_back(static_cast<std::int32_t>(p % old));
+      std::vector<std::int32_t> positions;
+      for (std::int64_t p = first; p < length_; ++p) positions.push_back(static_cast<std::int32_t>(p % old));
       if (kept > 0)
-        fresh = slice_update(fresh, take_rows(cache, Array::from(rows, {kept})), scalar_input(first), 0, true);
+        fresh = slice_update(fresh, take_rows(cache, Array::from(positions, {kept})), scalar_input(first), 0, true);
     }
     cache = fresh;
     grown.push_back(cache);
@@ -120,6 +161,7 @@ std::vector<Array> Runner::step_arguments(Array tokens, std::int64_t rows, std::
 }
 
 Array Runner::finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows) {
+  const std::int64_t padded_end = length_ + arguments[0].size(0);
   std::vector<Array> outputs = function(arguments);
   Array wanted;
   if (want != Want::caches) {
@@ -128,6 +170,9 @@ Array Runner::finish(const CompiledFunction& function, std::vector<Array> argume
   }
   caches_ = std::move(outputs);
   length_ += rows;
+  for (std::size_t i = 0; i < first_held_.size(); ++i)
+    if (model_.caches()[i].window > 0)
+      first_held_[i] = std::max(first_held_[i], padded_end - caches_[2 * i].size(0));
   return wanted;
 }
 
@@ -142,13 +187,13 @@ Array Runner::prefill(std::span<const std::int32_t> ids, const PrefillProgress& 
   check_prompt(ids);
   const auto total = static_cast<std::int64_t>(ids.size());
   const std::int64_t chunk = chunk_for(total);
-  reserve(length_ + total, std::min(chunk, next_power_of_two(total)));
+  reserve(total, chunk);
   for (std::int64_t done = 0;;) {
     const std::int64_t rows = std::min(chunk, total - done);
     const bool last = done + rows == total;
     const Array logits = run_chunk(last ? prefill_last_ : prefill_, last ? Want::last_logits : Want::caches,
                                    ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
-                                   std::min(chunk, next_power_of_two(rows)));
+                                   bucket_for(rows, chunk));
     done += rows;
     const bool go_on = !progress || progress(done, total);
     if (last || !go_on) return logits;
@@ -160,12 +205,12 @@ void Runner::prefill_logits(std::span<const std::int32_t> ids,
   check_prompt(ids);
   const auto total = static_cast<std::int64_t>(ids.size());
   const std::int64_t chunk = chunk_for(total);
-  reserve(length_ + total, std::min(chunk, next_power_of_two(total)));
+  reserve(total, chunk);
   for (std::int64_t done = 0; done < total;) {
     const std::int64_t rows = std::min(chunk, total - done);
     const Array logits = run_chunk(prefill_all_, Want::all_logits,
                                    ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
-                                   std::min(chunk, next_power_of_two(rows)));
+                                   bucket_for(rows, chunk));
     wait(logits);
     receive(done, logits, rows);
     done += rows;
@@ -174,31 +219,85 @@ void Runner::prefill_logits(std::span<const std::int32_t> ids,
 
 Array Runner::decode(const Array& token) {
   if (length_ + 1 > context_) fail("the context of {} positions is full", context_);
-  reserve(length_ + 1, 1);
+  reserve(1, 1);
   return finish(decode_, step_arguments(token, 1, 1, false), Want::all_logits, 1);
 }
 
 Array Runner::decode_greedy(const Array& token) {
   if (length_ + 1 > context_) fail("the context of {} positions is full", context_);
-  reserve(length_ + 1, 1);
+  reserve(1, 1);
   return finish(decode_greedy_, step_arguments(token, 1, 1, false), Want::greedy, 1);
 }
 
-void Runner::truncate(std::int64_t length) {
+Array Runner::likeliest(const Array& logits) const { return largest(logits, suppression_); }
+
+std::int64_t Runner::keepable(std::int64_t length) const {
   if (length < 0 || length > length_) fail("truncate: {} given, expected 0 to {}", length, length_);
+  for (std::size_t i = 0; i < first_held_.size(); ++i)
+    if (first_held_[i] > first_visible(model_.caches()[i], length)) return 0;
+  return length;
+}
+
+void Runner::truncate(std::int64_t length) {
+  if (keepable(length) != length)
+    fail("truncate: to {} of {} positions: a sliding window has overwritten keys that position {} sees", length, length_,
+         length);
   length_ = length;
+  for (std::int64_t& first : first_held_) first = std::min(first, length);
+}
+
+std::vector<Runner::CacheView> Runner::cache_views() const {
+  std::vector<CacheView> views;
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
+    wait(caches_[i]);
+    views.push_back({caches_[i], first_held_[i / 2]});
+  }
+  return views;
+}
+
+void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
+  const std::vector<KvCacheShape>& shapes = model_.caches();
+  if (length < 1 || length > context_) fail("restore: {} positions, the context holds 1 to {}", length, context_);
+  if (views.size() != 2 * shapes.size()) fail("restore: {} caches, expected {}", views.size(), 2 * shapes.size());
+  const std::int64_t chunk = chunk_for(length), bucket = bucket_for(length, chunk);
+  std::vector<Array> caches;
+  std::vector<std::int64_t> held(shapes.size());
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    const KvCacheShape& shape = shapes[i / 2];
+    const auto& [rows, given] = views[i];
+    const std::int64_t latest = first_visible(shape, length);
+    if (given < 0 || given > latest) fail("restore: cache {} begins at position {}, expected 0 to {}", i, given, latest);
+    const Type expected{kv_dtype_, {length - given, shape.kv_heads, shape.head_dim}};
+    if (rows.type() != expected)
+      fail("restore: cache {} is {}, expected {}", i, to_string(rows.type()), to_string(expected));
+    const Type type{kv_dtype_, {capacity_for(shape, length, length, bucket), shape.kv_heads, shape.head_dim}};
+    const std::int64_t capacity = type.shape[0], first = std::max(given, length - capacity);
+    const auto row_bytes = static_cast<std::size_t>(type.bytes() / capacity);
+    BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
+    std::memset(buffer->data(), 0, buffer->size());  // rows that no position has reached must be finite numbers
+    const std::byte* source = rows.bytes();
+    for (std::int64_t p = first; p < length; ++p)
+      std::memcpy(buffer->data() + static_cast<std::size_t>(p % capacity) * row_bytes,
+                  source + static_cast<std::size_t>(p - given) * row_bytes, row_bytes);
+    caches.push_back(Array::from(std::move(buffer), type));
+    held[i / 2] = std::max(held[i / 2], first);
+  }
+  caches_ = std::move(caches);
+  first_held_ = std::move(held);
+  length_ = length;
+  bucket_ = bucket;
 }
 
 Runner::Step Runner::prefill_step(std::int64_t rows) {
-  const std::int64_t bucket = std::min(chunk_for(rows), next_power_of_two(rows));
+  const std::int64_t bucket = bucket_for(rows, chunk_for(rows));
   rows = std::min(rows, bucket);
-  reserve(length_ + rows, bucket);
+  reserve(rows, bucket);
   const std::vector<std::int32_t> tokens(static_cast<std::size_t>(bucket), 2);
   return {prefill_last_, step_arguments(Array::from(tokens, {bucket}), rows, bucket, true)};
 }
 
 Runner::Step Runner::decode_step() {
-  reserve(length_ + 1, 1);
+  reserve(1, 1);
   return {decode_greedy_, step_arguments(Array::from({std::int32_t{2}}, {1}), 1, 1, false)};
 }
 

@@ -43,8 +43,31 @@ class Runner {
   Array decode(const Array& token);
   // The same, and the index of the largest logit, i32 [1]: the logits are never handed out.
   Array decode_greedy(const Array& token);
-  // Forgets positions from `length` on; their rows are overwritten by later steps.
+  // f32 [rows, vocab] to i32 [rows]: the index of the largest logit of each row, suppressed tokens left out.
+  Array likeliest(const Array& logits) const;
+
+  // The most positions up to `length` that the caches can be cut back to: `length` itself, or 0 where a ring has
+  // overwritten keys that the next query would see. Going back by no more than the rows of the last step is always
+  // possible, and so is any length that no ring has wrapped by.
+  std::int64_t keepable(std::int64_t length) const;
+  // Forgets positions from `length` on; their rows are overwritten by later steps. Throws an Error for a length that is
+  // not keepable.
   void truncate(std::int64_t length);
+
+  // One key or value cache as it stands, [capacity, kv_heads, head_dim]: position p lies in row p mod capacity, for the
+  // positions [first, length()). Of a ring these are those it has not overwritten. Waits for the steps under way.
+  struct CacheView {
+    Array rows;
+    std::int64_t first = 0;
+  };
+  // For each cache of the model k, then v; empty before the first step.
+  std::vector<CacheView> cache_views() const;
+  // Puts `length` positions in the place of what the runner holds. views[i].rows has the positions [views[i].first,
+  // length), oldest first, however many the ring they come from had; those that the rings of this runner have no room
+  // for are left out. Throws an Error when types do not fit the model, or positions the next query sees are missing.
+  void restore(std::int64_t length, std::span<const CacheView> views);
+  DType kv_dtype() const { return kv_dtype_; }
+  const LanguageModel& model() const { return model_; }
 
   // The functions and operands of the next step, for listings and profiles.
   struct Step {
@@ -65,8 +88,12 @@ class Runner {
   std::vector<Array> step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const;
   Array finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows);
   void check_prompt(std::span<const std::int32_t> ids) const;
-  void reserve(std::int64_t positions, std::int64_t bucket);
-  std::int64_t capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t bucket) const;
+  // Room for `rows` more positions, processed `chunk` at a time.
+  void reserve(std::int64_t rows, std::int64_t chunk);
+  std::int64_t bucket_for(std::int64_t rows, std::int64_t chunk) const;
+  std::int64_t first_visible(const KvCacheShape& shape, std::int64_t position) const;
+  std::int64_t capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t padded_end,
+                            std::int64_t bucket) const;
 
   const LanguageModel& model_;
   std::int64_t chunk_;
@@ -75,6 +102,8 @@ class Runner {
   std::int64_t length_ = 0;
   std::int64_t bucket_ = 0;  // the largest so far: rings are this much longer than their windows
   std::vector<Array> caches_;
+  std::vector<std::int64_t> first_held_;  // per k and v pair: no position before this one is in its ring any more
+  Array suppression_;                     // f32 [vocab], added to logits; undefined where no token is suppressed
   CompiledFunction prefill_, prefill_last_, prefill_all_, decode_, decode_greedy_;
 };
 

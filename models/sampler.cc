@@ -14,7 +14,9 @@ void check_range(const char* name, double value, double low, double high) {
 
 }  // namespace
 
-Sampler::Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {
+Sampler::Sampler(const SamplerOptions& options, std::span<const std::int32_t> suppressed)
+    : options_(options), suppressed_(suppressed.begin(), suppressed.end()), random_(options.seed) {
+  std::ranges::sort(suppressed_);
   check_range("temperature", options.temperature, 0, 100);
   check_range("top-k", static_cast<double>(options.top_k), 0, 1e9);
   check_range("top-p", options.top_p, 0, 1);
@@ -32,6 +34,11 @@ void Sampler::penalise(std::span<const std::int32_t> recent) {
     float& logit = candidates_[static_cast<std::size_t>(id)].logit;
     logit = logit > 0 ? logit / penalty : logit * penalty;
   }
+}
+
+void Sampler::suppress() {
+  std::erase_if(candidates_, [&](const Candidate& c) { return std::ranges::binary_search(suppressed_, c.id); });
+  if (candidates_.empty()) fail("sample: every token is suppressed");
 }
 
 // Leaves the kept candidates in descending order, ties by id, and their unnormalised probabilities in weights_.
@@ -59,6 +66,7 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
   candidates_.clear();
   for (std::size_t id = 0; id < logits.size(); ++id) candidates_.push_back({static_cast<std::int32_t>(id), logits[id]});
   if (options_.repeat_penalty != 1) penalise(recent);
+  if (!suppressed_.empty()) suppress();
   if (options_.temperature == 0)
     return std::max_element(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })->id;
   keep_likely();

@@ -22,8 +22,8 @@ struct SamplerOptions {
 
 class Sampler {
  public:
-  // Throws an Error that names the option and its range.
-  explicit Sampler(const SamplerOptions& options);
+  // The ids of `suppressed` are never drawn. Throws an Error that names the option and its range.
+  explicit Sampler(const SamplerOptions& options, std::span<const std::int32_t> suppressed = {});
 
   // `recent` are the tokens so far, for the repeat penalty.
   std::int32_t sample(std::span<const float> logits, std::span<const std::int32_t> recent);
@@ -34,10 +34,12 @@ class Sampler {
     std::int32_t id;
     float logit;
   };
+  void suppress();
   void penalise(std::span<const std::int32_t> recent);
   void keep_likely();
 
   SamplerOptions options_;
+  std::vector<std::int32_t> suppressed_;
   std::mt19937_64 random_;
   std::vector<Candidate> candidates_;
   std::vector<double> weights_;

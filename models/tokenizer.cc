@@ -279,6 +279,7 @@ std::optional<Vocabulary> read_vocabulary(const GgufFile& file) {
   vocabulary.add_bos = ranks || file.get_or<bool>("tokenizer.ggml.add_bos_token", true);
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const auto id = file.find<std::int32_t>(key)) vocabulary.end_of_generation.push_back(*id);
+  if (auto ids = file.find_array<std::int32_t>("tokenizer.ggml.suppress_tokens")) vocabulary.suppressed = std::move(*ids);
   vocabulary.owner = file.owner();
   check(vocabulary, file.name());
   for (std::size_t id = 0; id < vocabulary.texts.size(); ++id) {
@@ -348,6 +349,7 @@ Tokenizer::Tables::Tables(Vocabulary vocabulary)
   if (vocabulary_.eos) ends.insert(ends.begin(), *vocabulary_.eos);
   std::ranges::sort(ends);
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  std::erase_if(vocabulary_.suppressed, [](std::int32_t id) { return id < 0; });
 }
 
 void Tokenizer::Tables::index_merges() {
@@ -495,6 +497,7 @@ std::int32_t Tokenizer::vocab_size() const { return static_cast<std::int32_t>(ta
 std::optional<std::int32_t> Tokenizer::bos() const { return tables_->vocabulary_.bos; }
 std::optional<std::int32_t> Tokenizer::eos() const { return tables_->vocabulary_.eos; }
 std::span<const std::int32_t> Tokenizer::end_of_generation() const { return tables_->vocabulary_.end_of_generation; }
+std::span<const std::int32_t> Tokenizer::suppressed() const { return tables_->vocabulary_.suppressed; }
 bool Tokenizer::is_end_of_generation(std::int32_t id) const {
   return std::ranges::find(end_of_generation(), id) != end_of_generation().end();
 }

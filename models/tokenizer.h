@@ -42,6 +42,7 @@ struct Vocabulary {
   std::vector<std::string_view> merges;  // for MergeOrder::ranks: "left right", split at the first space behind byte 0
   std::optional<std::int32_t> bos, eos, unknown;
   std::vector<std::int32_t> end_of_generation;  // besides eos
+  std::vector<std::int32_t> suppressed;         // never to be generated; may lie outside the vocabulary
   bool add_bos = true;
   std::shared_ptr<const void> owner;
 };
@@ -85,6 +86,8 @@ class Tokenizer {
   // Tokens that end a generation: eos and the model's end of turn (and Gemma 4's request for a tool's response).
   std::span<const std::int32_t> end_of_generation() const;
   bool is_end_of_generation(std::int32_t id) const;
+  // Tokens that must not be generated, such as Gemma 4's placeholders of images and sound; ids are not negative.
+  std::span<const std::int32_t> suppressed() const;
 
  private:
   struct Tables;

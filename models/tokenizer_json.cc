@@ -57,6 +57,8 @@ class VocabularyReader {
     tokens_.end_of_generation = std::move(ends);
   }
 
+  void set_suppressed(std::vector<std::int32_t> ids) { tokens_.suppressed = std::move(ids); }
+
   void set_bos(std::optional<std::int32_t> bos) { tokens_.bos = bos; }
 
   Vocabulary finish() {
@@ -110,11 +112,11 @@ class VocabularyReader {
   std::shared_ptr<std::deque<std::string>> strings_ = std::make_shared<std::deque<std::string>>();
 };
 
-// The text of bos_token, which is a string or an object with "content".
-std::optional<std::string> bos_text(const CheckpointFolder& folder) {
+// The text of a special token of tokenizer_config.json, which is a string or an object with "content".
+std::optional<std::string> special_text(const CheckpointFolder& folder, const char* key) {
   if (!folder.has_file("tokenizer_config.json")) return std::nullopt;
   const json config = read_json(folder.file("tokenizer_config.json"));
-  const auto found = config.is_object() ? config.find("bos_token") : config.end();
+  const auto found = config.is_object() ? config.find(key) : config.end();
   if (found == config.end()) return std::nullopt;
   if (found->is_string()) return found->get<std::string>();
   if (found->is_object() && found->contains("content") && (*found)["content"].is_string())
@@ -137,9 +139,13 @@ std::shared_ptr<const Tokenizer> read_tokenizer_json(const CheckpointFolder& fol
   reader.read_model(*model);
   if (const auto added = tokenizer.find("added_tokens"); added != tokenizer.end() && added->is_array())
     reader.read_added_tokens(*added);
-  reader.set_ends(folder.eos_ids());
+  std::vector<std::int32_t> ends = folder.eos_ids();
+  if (const auto text = special_text(folder, "eos_token"))
+    if (const auto id = reader.find(*text)) ends.push_back(*id);
+  reader.set_ends(std::move(ends));
+  reader.set_suppressed(folder.suppressed_ids());
   // Gemma expects bos although some of its files say add_bos_token: false.
-  if (const auto text = bos_text(folder))
+  if (const auto text = special_text(folder, "bos_token"))
     reader.set_bos(reader.find(*text));
   else if (const std::int64_t id = json_size(folder.text_config(), "bos_token_id", -1, 0); id >= 0)
     reader.set_bos(static_cast<std::int32_t>(id));

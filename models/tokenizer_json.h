@@ -1,8 +1,9 @@
 // tokenizer.json of the tokenizers library: BPE with a list of merges, as all Gemma checkpoint folders carry it.
 //
-// Read are model.vocab, model.merges ("a b" or ["a", "b"]) and added_tokens; bos comes from tokenizer_config.json or
-// config.json, the end tokens from generation_config.json. Normaliser, pre-tokeniser and decoder are those of Gemma,
-// which models/tokenizer.h implements: spaces are written as U+2581, bytes stand in for unknown characters.
+// Read are model.vocab, model.merges ("a b" or ["a", "b"]) and added_tokens. bos comes from tokenizer_config.json or
+// config.json; the end tokens are those of generation_config.json, or else config.json, and of tokenizer_config.json;
+// generation_config.json also says what is never to be generated. Normaliser, pre-tokeniser and decoder are those of
+// Gemma, which models/tokenizer.h implements: spaces are written as U+2581, bytes stand in for unknown characters.
 #pragma once
 
 #include <lazuli/models/tokenizer.h>

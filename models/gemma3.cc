@@ -62,6 +62,7 @@ class Gemma3 final : public LanguageModel {
     info_.context_length = config.context_length;
     info_.parameters = weights.parameters();
     info_.weight_bytes = weights.bytes();
+    info_.weights_hash = weights.hash();
     // Every weight is read once a token; the embedding as the head, unless there is one of its own.
     info_.bytes_per_token = weights.bytes() - (untied ? embedding_.type().bytes() : 0);
   }

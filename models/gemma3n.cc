@@ -114,6 +114,7 @@ class Gemma3n final : public LanguageModel {
     info_.context_length = c.context_length;
     info_.parameters = weights.parameters();
     info_.weight_bytes = weights.bytes();
+    info_.weights_hash = weights.hash();
     // One row of each table is read a token; the embedding is read whole as the head, unless there is one of its own.
     info_.bytes_per_token = weights.bytes() - per_layer_inputs_.table.type().bytes() - unread_bytes_ -
                             (untied ? embedding_.type().bytes() : 0);

@@ -223,6 +223,8 @@ class Gemma4 final : public LanguageModel {
     info_.context_length = config.context_length;
     info_.parameters = weights.parameters();
     info_.weight_bytes = weights.bytes();
+    info_.weights_hash = weights.hash();
+    info_.empty_thought = config_.per_layer_width == 0;
     info_.bytes_per_token = weights.bytes() - loader.bytes_not_read();
   }
 

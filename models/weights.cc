@@ -25,6 +25,7 @@ Weights Weights::from_gguf(const GgufFile& file) {
   Weights weights;
   weights.source_ = file.name();
   for (const GgufTensor& tensor : file.tensors()) {
+    weights.add_to_hash(tensor.name, {tensor.dtype, tensor.shape}, tensor.buffer);
     const bool stacked = tensor.name == "altup_proj.weight" || tensor.name == "altup_unembd_proj.weight";
     if (stacked && tensor.shape.size() == 3) {
       for (std::int64_t i = 0; i < tensor.shape[0]; ++i) {
@@ -55,7 +56,10 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   for (const auto& [name, array] : tensors) {
     if (is_other_modality(name)) {
       ++weights.skipped_;
-    } else if (const auto canonical = canonical_name(name, *prefix)) {
+      continue;
+    }
+    weights.add_to_hash(name, array.type(), source_of(array));
+    if (const auto canonical = canonical_name(name, *prefix)) {
       ModuleTensors& module = modules[canonical->module];
       module.canonical = canonical->module;
       if (name.ends_with('.' + canonical->leaf))
@@ -68,6 +72,18 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   for (const auto& [name, module] : modules)
     weights.add_module(module, mlx_group_size(folder.config(), module.published));
   return weights;
+}
+
+// FNV-1a, 64 bits (Fowler, Noll and Vo). Reads one page of each tensor, of which most will be read whole later.
+void Weights::add_to_hash(const std::string& name, const Type& type, const BufferRef& data) {
+  constexpr std::size_t most_bytes = 64;
+  auto add = [&](const void* bytes, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i)
+      hash_ = (hash_ ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3u;
+  };
+  const std::string text = name + to_string(type);
+  add(text.data(), text.size());
+  add(data->data(), std::min(data->size(), most_bytes));
 }
 
 void Weights::add_module(const ModuleTensors& module, std::int64_t group) {

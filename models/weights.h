@@ -41,9 +41,13 @@ class Weights {
   bool norms_plus_one() const { return norms_plus_one_; }
   std::int64_t parameters() const;
   std::int64_t bytes() const;
+  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one architecture
+  // differ in it unless all their tensors begin alike.
+  std::uint64_t hash() const { return hash_; }
   std::int64_t skipped() const { return skipped_; }  // tensors of vision and audio
 
  private:
+  void add_to_hash(const std::string& name, const Type& type, const BufferRef& data);
   // Adds one module of a folder: plain tensors, or the parts of a quantised weight.
   void add_module(const ModuleTensors& module, std::int64_t group);
 
@@ -53,6 +57,7 @@ class Weights {
   std::set<std::string> unreadable_;  // there, but quantised in a way that is not supported; in problems_ already
   std::vector<std::string> problems_;
   bool norms_plus_one_ = false;
+  std::uint64_t hash_ = 0xcbf29ce484222325u;  // the offset of FNV-1a
   std::int64_t skipped_ = 0;
 };
 

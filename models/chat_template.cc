@@ -1,6 +1,7 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/models/chat_template.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -13,32 +14,36 @@ std::string_view trimmed(std::string_view text) {
   return begin == text.npos ? std::string_view() : text.substr(begin, text.find_last_not_of(space) + 1 - begin);
 }
 
-std::string_view role_name(ChatRole role) { return role == ChatRole::user ? "user" : "model"; }
-
-std::string render_gemma3(std::span<const ChatMessage> messages, std::string_view system, const ChatOptions& options) {
-  std::string preface = system.empty() ? "" : fmt::format("{}\n\n", trimmed(system));
-  std::string text = "<bos>";
-  for (const ChatMessage& message : messages) {
-    text += fmt::format("<start_of_turn>{}\n", role_name(message.role));
-    if (message.role == ChatRole::user) text += std::exchange(preface, {});
-    text += fmt::format("{}<end_of_turn>\n", trimmed(message.text));
+// The text outside <|channel> ... <channel|>. A thought that was cut off reaches to the end.
+std::string without_thoughts(std::string_view text) {
+  constexpr std::string_view open = "<|channel>", close = "<channel|>";
+  std::string kept;
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(close));
+    kept += part.substr(0, part.find(open));
+    text.remove_prefix(std::min(part.size() + close.size(), text.size()));
   }
-  if (!preface.empty()) fail("chat: found a system message alone, expected a user message after it");
-  if (options.generation_prompt) text += "<start_of_turn>model\n";
-  return text;
+  return kept;
 }
 
-std::string render_gemma4(std::span<const ChatMessage> messages, std::string_view system, const ChatOptions& options) {
-  std::string text = "<bos>";
-  if (options.think || !system.empty())
-    text += fmt::format("<|turn>system\n{}{}<turn|>\n", options.think ? "<|think|>\n" : "", system);
-  for (const ChatMessage& message : messages)
-    text += fmt::format("<|turn>{}\n{}<turn|>\n", role_name(message.role), message.text);
-  if (options.generation_prompt) {
-    text += "<|turn>model\n";
-    if (options.empty_thought && !options.think) text += "<|channel>thought\n<channel|>";
-  }
-  return text;
+struct TurnMarkers {
+  std::string_view open, close;
+};
+
+TurnMarkers markers(ChatFormat format) {
+  return format == ChatFormat::gemma3 ? TurnMarkers{"<start_of_turn>", "<end_of_turn>"}
+                                      : TurnMarkers{"<|turn>", "<turn|>"};
+}
+
+std::string turn(ChatFormat format, std::string_view role, std::string_view text) {
+  const TurnMarkers mark = markers(format);
+  return fmt::format("{}{}\n{}{}\n", mark.open, role, text, mark.close);
+}
+
+std::string generation_prompt(ChatFormat format, const ChatOptions& options) {
+  if (!options.generation_prompt) return {};
+  const bool empty_thought = format == ChatFormat::gemma4 && options.empty_thought && !options.think;
+  return fmt::format("{}model\n{}", markers(format).open, empty_thought ? "<|channel>thought\n<channel|>" : "");
 }
 
 }  // namespace
@@ -55,11 +60,30 @@ std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages
     if (messages[i].role == ChatRole::system) fail("chat: message {} has the system role, expected it first", i);
   std::string_view system;
   if (messages[0].role == ChatRole::system) {
-    system = messages[0].text;
+    system = trimmed(messages[0].text);
     messages = messages.subspan(1);
   }
-  return format == ChatFormat::gemma3 ? render_gemma3(messages, system, options)
-                                      : render_gemma4(messages, system, options);
+  const bool has_system_turn = format == ChatFormat::gemma4;
+  const bool think = has_system_turn && options.think;
+  std::string preface = has_system_turn || system.empty() ? "" : fmt::format("{}\n\n", system);
+  std::string text = "<bos>";
+  if (has_system_turn && (think || !system.empty()))
+    text += turn(format, "system", fmt::format("{}{}", think ? "<|think|>\n" : "", system));
+  for (const ChatMessage& message : messages) {
+    if (message.role == ChatRole::user) {
+      text += turn(format, "user", std::exchange(preface, {}) + std::string(trimmed(message.text)));
+    } else {
+      const std::string kept = format == ChatFormat::gemma4 ? without_thoughts(message.text) : message.text;
+      text += turn(format, "model", trimmed(kept));
+    }
+  }
+  if (!preface.empty()) fail("chat: found a system message alone, expected a user message after it");
+  return text + generation_prompt(format, options);
+}
+
+std::string render_next_turn(ChatFormat format, std::string_view user_text, const ChatOptions& options) {
+  return fmt::format("{}\n{}{}", markers(format).close, turn(format, "user", trimmed(user_text)),
+                     generation_prompt(format, options));
 }
 
 }  // namespace lazuli

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace lazuli {
 
@@ -26,8 +27,7 @@ struct ChatOptions {
   bool generation_prompt = true;  // ends with the opening of the model's turn
   // Gemma 4: asks for thinking, in the system turn (which is added when there is none).
   bool think = false;
-  // Gemma 4: without thinking, opens the model's turn with an empty thought channel. The 12B, 26B and 31B models expect
-  // it, E2B and E4B do not.
+  // Gemma 4: without thinking, opens the model's turn with an empty thought channel, as ModelInfo::empty_thought says.
   bool empty_thought = false;
 };
 
@@ -35,8 +35,16 @@ struct ChatOptions {
 std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer);
 
 // The text of the conversation. It begins with <bos> and holds control tokens, so encode it with
-// {.add_bos = false, .parse_special = true}. Only the first message may have the system role; Gemma 3 puts its text
-// before the first user message, which must then exist. Throws Error for conversations that do not fit.
+// chat_encoding. Texts are trimmed, and thoughts of earlier model turns left out (Gemma 4). Only the first message may
+// have the system role; Gemma 3 puts its text before the first user message, which must then exist. Throws Error for
+// conversations that do not fit.
 std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages, const ChatOptions& options = {});
+
+// What follows a model's turn just as it was generated, without its end token: its end, the user's next turn, and (as
+// options say) the opening of the model's. Appended to the caches of that generation it saves computing them again; the
+// model then sees its own turn with thoughts and spaces, which render_chat would leave out.
+std::string render_next_turn(ChatFormat format, std::string_view user_text, const ChatOptions& options = {});
+
+inline constexpr EncodeOptions chat_encoding{.add_bos = false, .parse_special = true};
 
 }  // namespace lazuli

@@ -1,7 +1,7 @@
 #include <lazuli/models/load.h>
-#include <lazuli/models/tokenizer.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/output.h>
 
 namespace lazuli::tool {
 
@@ -23,6 +23,10 @@ Engine::Engine(const CommonOptions& options) {
   };
   session_ = make_session(std::move(session));
   model_ = load_model(options.model, options.model_options());
+  // Allowed, as in llama.cpp: what a model says beyond the positions it was trained on is up to the model.
+  if (options.context > model_->info().context_length)
+    log(fmt::format("note: --ctx {} exceeds the {} positions the model was trained for", options.context,
+                    model_->info().context_length));
   packing_.emplace("packing weights", model_->info().weight_bytes);
 }
 
@@ -32,12 +36,12 @@ const Tokenizer& Engine::tokenizer() const {
   return *tokenizer;
 }
 
-std::vector<std::int32_t> Engine::encode(const PromptOptions& prompt) const {
+std::vector<std::int32_t> Engine::encode(const PromptOptions& prompt, EncodeOptions options) const {
   if (prompt.has_ids()) return read_ids_option(*prompt.ids);
   const Tokenizer& encoder = tokenizer();
   const std::string text = prompt.read_text();
   if (text.empty()) fail_usage("the prompt is empty; expected text");
-  return encoder.encode(text);
+  return encoder.encode(text, options);
 }
 
 void Engine::show_prompt(std::int64_t done, std::int64_t total) {

@@ -3,6 +3,7 @@
 
 #include <lazuli/backends/session.h>
 #include <lazuli/models/model.h>
+#include <lazuli/models/tokenizer.h>
 #include <lazuli/tools/options.h>
 #include <lazuli/tools/progress.h>
 
@@ -28,8 +29,8 @@ class Engine {
   const LanguageModel& model() const { return *model_; }
 
   // The ids of a prompt: taken as they are, or the encoded text, with the begin-of-text token where the model wants
-  // one. Throws UsageError where the text is empty, and where the model has no tokenizer.
-  std::vector<std::int32_t> encode(const PromptOptions& prompt) const;
+  // one unless `options` say otherwise. Throws UsageError where the text is empty, and where the model has no tokenizer.
+  std::vector<std::int32_t> encode(const PromptOptions& prompt, EncodeOptions options = {}) const;
   const Tokenizer& tokenizer() const;  // throws UsageError where the model has none
 
   // A bar for the prompt; it waits for the chunks submitted, so that it shows what was done.

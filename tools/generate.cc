@@ -1,6 +1,7 @@
 // lazuli generate: text or ids that continue a prompt.
 #include <lazuli/models/chat_template.h>
-#include <lazuli/models/generate.h>
+#include <lazuli/models/conversation.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/models/tokenizer.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
@@ -12,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace lazuli::tool {
 namespace {
@@ -21,16 +23,29 @@ struct Options {
   PromptOptions prompt;
   GenerateOptions generate;
   bool chat = false;
+  std::string save_cache, load_cache;
 };
 
-std::vector<std::int32_t> encode_chat(const Engine& engine, const PromptOptions& prompt) {
+// The user's turn, as the whole of a conversation or behind the one that was loaded.
+std::string render_turn(const Engine& engine, ChatFormat format, const std::string& text, bool continues) {
+  const ChatOptions options{.empty_thought = engine.model().info().empty_thought};
+  if (continues) return render_next_turn(format, text, options);
+  const ChatMessage message{ChatRole::user, text};
+  return render_chat(format, {&message, 1}, options);
+}
+
+std::vector<std::int32_t> encode_prompt(const Engine& engine, const Options& options) {
+  const PromptOptions& prompt = options.prompt;
+  const bool continues = !options.load_cache.empty();
+  if (continues && !prompt.given()) return {};
+  if (!options.chat) return engine.encode(prompt, {.add_bos = !continues});
   if (prompt.has_ids()) fail_usage("--chat: expected a prompt of text, not --ids");
   const Tokenizer& tokenizer = engine.tokenizer();
   const std::optional<ChatFormat> format = chat_format(tokenizer);
   if (!format) fail_usage("--chat: the model's vocabulary has no turn markers");
-  const ChatMessage message{ChatRole::user, prompt.read_text()};
-  if (message.text.empty()) fail_usage("the prompt is empty; expected text");
-  return tokenizer.encode(render_chat(*format, {&message, 1}), {.add_bos = false, .parse_special = true});
+  const std::string text = prompt.read_text();
+  if (text.empty()) fail_usage("the prompt is empty; expected text");
+  return tokenizer.encode(render_turn(engine, *format, text, continues), chat_encoding);
 }
 
 // Tokens a second; 0 where there were none.
@@ -39,6 +54,7 @@ double rate(std::size_t tokens, double seconds) {
 }
 
 struct Report {
+  std::int64_t loaded = 0;  // positions that came out of --load-cache
   std::vector<std::int32_t> prompt;
   GenerateResult result;
   double prepare_seconds = 0, prompt_seconds = 0, decode_seconds = 0;
@@ -55,7 +71,8 @@ Json to_json(const Report& report) {
           {"prompt_tps", report.prompt_rate()},
           {"decode_tps", report.decode_rate()},
           {"stop", to_string(report.result.stop)},
-          {"prepare_seconds", report.prepare_seconds}};
+          {"prepare_seconds", report.prepare_seconds},
+          {"loaded", report.loaded}};
 }
 
 std::string summary(const Report& report) {
@@ -65,10 +82,10 @@ std::string summary(const Report& report) {
       report.prepare_seconds, to_string(report.result.stop));
 }
 
-Report run_model(Engine& engine, const Options& options, std::vector<std::int32_t> prompt) {
+Report run_model(Engine& engine, const Options& options, OutputFile* save) {
   const std::shared_ptr<const Tokenizer> tokenizer = engine.model().tokenizer();
   PreparationTimer timer(engine.session());
-  Runner runner(engine.model(), options.common.runner());
+  Conversation conversation(engine.model(), options.common.runner());
   GenerateOptions generation = options.generate;
   double prepared_before_first = 0;
   bool first = true;
@@ -87,10 +104,14 @@ Report run_model(Engine& engine, const Options& options, std::vector<std::int32_
     return true;
   };
   Report report;
-  report.result = generate(runner, tokenizer, prompt, generation);
+  report.prompt = encode_prompt(engine, options);
+  if (!options.load_cache.empty()) conversation.load(options.load_cache);
+  report.loaded = conversation.computed();
+  conversation.append(report.prompt);
+  report.result = conversation.generate(generation);
   engine.end_progress();
+  if (save != nullptr) conversation.save(*save);
   if (first) prepared_before_first = timer.seconds();
-  report.prompt = std::move(prompt);
   report.prepare_seconds = timer.seconds();
   report.prompt_seconds = report.result.prompt_seconds - prepared_before_first;
   report.decode_seconds = report.result.decode_seconds - (timer.seconds() - prepared_before_first);
@@ -98,11 +119,12 @@ Report run_model(Engine& engine, const Options& options, std::vector<std::int32_
 }
 
 int run(const Options& options) {
-  options.prompt.check();
+  if (options.load_cache.empty() || options.prompt.given()) options.prompt.check();
   Sampler check_sampler_options(options.generate.sampler);
+  std::optional<OutputFile> save;
+  if (!options.save_cache.empty()) save.emplace(options.save_cache);
   Engine engine(options.common);
-  const Report report =
-      run_model(engine, options, options.chat ? encode_chat(engine, options.prompt) : engine.encode(options.prompt));
+  const Report report = run_model(engine, options, save ? &*save : nullptr);
   if (options.common.json) {
     print_json(to_json(report));
   } else {
@@ -129,6 +151,12 @@ Command add_generate(CLI::App& tool) {
   command->add_option("--stop", options->generate.stop, "end at this text; may be given several times")
       ->type_name("TEXT")
       ->allow_extra_args(false);
+  const auto add_file = [&](const char* name, std::string& value, const char* help) {
+    command->add_option(name, value, help)->type_name("FILE")->group("Caches");
+  };
+  add_file("--save-cache", options->save_cache, "write the text and its key/value caches when the generation has ended");
+  add_file("--load-cache", options->load_cache,
+           "go on behind the text of this file, with the prompt if one is given; same model and --kv");
   const auto add = [&](const char* name, auto& value, const char* help) {
     command->add_option(name, value, help)->capture_default_str()->group("Sampling");
   };

@@ -47,6 +47,7 @@ struct PromptOptions {
 
   // Throws UsageError unless exactly one is given.
   void check() const;
+  bool given() const { return text || file || ids; }
   bool has_ids() const { return ids.has_value(); }
   std::string read_text() const;
 };

@@ -4,6 +4,8 @@ find_package(LLVM 19.1 REQUIRED CONFIG)
 target_include_directories(lazuli_backends SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
 target_link_libraries(lazuli_backends PRIVATE LLVM-19 ${CMAKE_DL_LIBS})
 target_link_directories(lazuli_backends PUBLIC ${LLVM_LIBRARY_DIRS})
+# Generated code kept on disk belongs to one build, which this names (jit/build_id.h).
+target_link_options(lazuli_backends PUBLIC LINKER:--build-id)
 
 # One translation unit per instruction set: only these get wider flags, and they share no inline code with the rest
 # (a test looks for weak symbols), so the linker can never put their code into a baseline path.

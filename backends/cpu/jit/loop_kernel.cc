@@ -1,16 +1,21 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 
+#include <lazuli/backends/cpu/disk_cache.h>
+#include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/error.h>
 
 #include <llvm/ExecutionEngine/JITEventListener.h>
+#include <llvm/ExecutionEngine/Orc/CompileUtils.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
 #include <llvm/ExecutionEngine/Orc/RTDyldObjectLinkingLayer.h>
 #include <llvm/ExecutionEngine/SectionMemoryManager.h>
 #include <llvm/IR/Verifier.h>
+#include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
+#include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Host.h>
 
 #include <cctype>
@@ -21,6 +26,8 @@
 
 namespace lazuli::cpu {
 namespace {
+
+constexpr std::int64_t most_cached_bytes = std::int64_t{64} << 20;  // some thousand kernels
 
 template <class T>
 T value_of(llvm::Expected<T> expected, const char* what) {
@@ -100,14 +107,25 @@ std::uint64_t hash_of(std::string_view bytes) {
 }  // namespace
 
 struct LoopCompiler::Impl {
+  Impl(std::string isa_features, const std::string& cache_folder)
+      : features(std::move(isa_features)), build(jit::build_id()),
+        objects(build.empty() ? std::string() : cache_folder, "kernels", most_cached_bytes) {}
+
   std::string features;
+  std::string build;
+  DiskCache objects;
   mutable std::mutex mutex;
-  std::unique_ptr<llvm::orc::LLJIT> jit;  // made by the first compilation
+  std::unique_ptr<llvm::orc::LLJIT> jit;         // made by the first kernel; it links
+  std::unique_ptr<llvm::TargetMachine> machine;  // made by the first compilation
   std::unordered_map<std::string, std::unique_ptr<LoopKernel>> kernels;
   std::unordered_set<std::string> symbols;
+  std::int64_t compiled = 0;
 
   std::string unique_symbol(std::string_view name, std::string_view key);
-  std::unique_ptr<LoopKernel> build(const jit::LoopBody& body, std::string symbol);
+  std::string object_key(std::string_view symbol, std::string_view body_key) const;
+  std::unique_ptr<llvm::MemoryBuffer> compile_object(const jit::LoopBody& body, const std::string& symbol);
+  std::unique_ptr<llvm::MemoryBuffer> find_or_compile_object(const jit::LoopBody& body, const std::string& symbol);
+  std::unique_ptr<LoopKernel> build_kernel(const jit::LoopBody& body, std::string symbol);
 };
 
 std::string LoopCompiler::Impl::unique_symbol(std::string_view name, std::string_view key) {
@@ -120,24 +138,48 @@ std::string LoopCompiler::Impl::unique_symbol(std::string_view name, std::string
   }
 }
 
-std::unique_ptr<LoopKernel> LoopCompiler::Impl::build(const jit::LoopBody& body, std::string symbol) {
-  if (!jit) jit = make_jit(features);
-  auto context = std::make_unique<llvm::LLVMContext>();
-  auto module = std::make_unique<llvm::Module>(symbol, *context);
-  module->setDataLayout(jit->getDataLayout());
-  module->setTargetTriple(jit->getTargetTriple().str());
-  llvm::Function* function = jit::emit_loop(*module, body, traits_of(features), symbol);
+// Everything the object's bytes depend on. The symbol is in them.
+std::string LoopCompiler::Impl::object_key(std::string_view symbol, std::string_view body_key) const {
+  return fmt::format("{}\n{}\n{}\n{}", build, features, symbol, body_key);
+}
+
+std::unique_ptr<llvm::MemoryBuffer> LoopCompiler::Impl::compile_object(const jit::LoopBody& body,
+                                                                       const std::string& symbol) {
+  if (!machine) machine = value_of(target_machine(features).createTargetMachine(), "cannot start the compiler");
+  llvm::LLVMContext context;
+  llvm::Module module(symbol, context);
+  module.setDataLayout(machine->createDataLayout());
+  module.setTargetTriple(machine->getTargetTriple().str());
+  llvm::Function* function = jit::emit_loop(module, body, traits_of(features), symbol);
   std::string faults;
   llvm::raw_string_ostream stream(faults);
   if (llvm::verifyFunction(*function, &stream)) fail_internal("loop kernel {}: invalid code: {}", symbol, stream.str());
-  check(jit->addIRModule({std::move(module), std::move(context)}), "cannot add the kernel");
-  const auto address = value_of(jit->lookup(symbol), "cannot compile");
+  ++compiled;
+  return value_of(llvm::orc::SimpleCompiler(*machine)(module), "cannot compile");
+}
+
+std::unique_ptr<llvm::MemoryBuffer> LoopCompiler::Impl::find_or_compile_object(const jit::LoopBody& body,
+                                                                               const std::string& symbol) {
+  const std::string key = object_key(symbol, body.key);
+  if (const std::shared_ptr<const CacheEntry> entry = objects.find(key)) {
+    const std::span<const std::byte> code = entry->payload();
+    return llvm::MemoryBuffer::getMemBufferCopy({reinterpret_cast<const char*>(code.data()), code.size()}, symbol);
+  }
+  std::unique_ptr<llvm::MemoryBuffer> object = compile_object(body, symbol);
+  objects.store(key, std::as_bytes(std::span(object->getBufferStart(), object->getBufferSize())));
+  return object;
+}
+
+std::unique_ptr<LoopKernel> LoopCompiler::Impl::build_kernel(const jit::LoopBody& body, std::string symbol) {
+  std::unique_ptr<llvm::MemoryBuffer> object = find_or_compile_object(body, symbol);
+  if (!jit) jit = make_jit(features);
+  check(jit->addObjectFile(std::move(object)), "cannot add the kernel");
+  const auto address = value_of(jit->lookup(symbol), "cannot link");
   return std::make_unique<LoopKernel>(LoopKernel{std::move(symbol), address.toPtr<LoopFunction>()});
 }
 
-LoopCompiler::LoopCompiler(std::string isa_features) : impl_(std::make_unique<Impl>()) {
-  impl_->features = std::move(isa_features);
-}
+LoopCompiler::LoopCompiler(std::string isa_features, const std::string& cache_folder)
+    : impl_(std::make_unique<Impl>(std::move(isa_features), cache_folder)) {}
 LoopCompiler::~LoopCompiler() = default;
 
 const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access,
@@ -145,13 +187,18 @@ const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const Colu
   jit::LoopBody body = jit::analyse(graph, access);
   const std::lock_guard lock(impl_->mutex);
   if (const auto found = impl_->kernels.find(body.key); found != impl_->kernels.end()) return *found->second;
-  std::unique_ptr<LoopKernel> kernel = impl_->build(body, impl_->unique_symbol(name, body.key));
+  std::unique_ptr<LoopKernel> kernel = impl_->build_kernel(body, impl_->unique_symbol(name, body.key));
   return *impl_->kernels.emplace(std::move(body.key), std::move(kernel)).first->second;
+}
+
+std::int64_t LoopCompiler::kernels() const {
+  const std::lock_guard lock(impl_->mutex);
+  return static_cast<std::int64_t>(impl_->kernels.size());
 }
 
 std::int64_t LoopCompiler::compiled() const {
   const std::lock_guard lock(impl_->mutex);
-  return static_cast<std::int64_t>(impl_->kernels.size());
+  return impl_->compiled;
 }
 
 }  // namespace lazuli::cpu

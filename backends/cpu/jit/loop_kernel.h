@@ -57,18 +57,20 @@ class LoopCompiler {
  public:
   // `isa_features`: LLVM feature string such as "+avx2,+fma,+f16c"; empty for the baseline. Nothing is taken from the
   // host beyond it. Tails use masked memory with avx512bw and avx512vl, f16 its instructions with f16c.
-  explicit LoopCompiler(std::string isa_features);
+  // `cache_folder`: where machine code is kept for later processes (disk_cache.h); empty: nowhere.
+  explicit LoopCompiler(std::string isa_features, const std::string& cache_folder = {});
   ~LoopCompiler();
 
-  // Compiles (some milliseconds), or returns the kernel compiled before for the same body (structure, dtypes, full or
-  // narrow) and access. `access` has one entry per body input, then one per body output. Thread-safe. Kernels live as
+  // Compiles (some milliseconds), loads what a process of the same build compiled, or returns the kernel made before for
+  // the same body (structure, dtypes, full or narrow) and access. `access` has one entry per body input, then one per body output. Thread-safe. Kernels live as
   // long as the compiler. Throws a CompileError naming the op when a body holds something it cannot compile.
   const LoopKernel& compile(const Graph& body, std::span<const ColumnAccess> access, std::string_view name);
 
   // Whether an op with these types can stand in a body.
   static bool can_contain(Op op, const Attrs& attrs, std::span<const Type> operands, const Type& result);
 
-  std::int64_t compiled() const;  // kernels compiled so far
+  std::int64_t kernels() const;   // made so far
+  std::int64_t compiled() const;  // of these, not found on disk
 
  private:
   struct Impl;

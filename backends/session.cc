@@ -1,4 +1,5 @@
 #include <lazuli/backends/cpu/cpu_backend.h>
+#include <lazuli/backends/cpu/disk_cache.h>
 #include <lazuli/backends/cpu/threads.h>
 #include <lazuli/backends/reference/reference.h>
 #include <lazuli/backends/session.h>
@@ -15,7 +16,8 @@ namespace {
 std::unique_ptr<Backend> make_backend(const SessionOptions& options, Executor& executor) {
   if (options.backend == "reference") return make_reference_backend();
   if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
-  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), options.on_weight});
+  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), options.on_weight,
+                                                                   cpu::default_cache_folder()});
 }
 
 }  // namespace
@@ -40,9 +42,11 @@ SessionStatistics Session::statistics() const {
   SessionStatistics statistics;
   statistics.programs = static_cast<std::int64_t>(programs_.size());
   if (cpu_) {
-    statistics.loops = cpu_->compiled_loops();
+    statistics.loops = cpu_->loops();
+    statistics.compiled_loops = cpu_->compiled_loops();
     statistics.arena_bytes = cpu_->arena_bytes();
     statistics.weight_bytes = cpu_->weight_bytes();
+    statistics.laid_out_weights = cpu_->laid_out_weights();
   }
   return statistics;
 }

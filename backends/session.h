@@ -42,8 +42,10 @@ struct CompiledGraph final : Executable {
 struct SessionStatistics {
   std::int64_t programs = 0;        // compiled
   std::int64_t loops = 0;           // generated kernels
+  std::int64_t compiled_loops = 0;  // of these, not loaded from the cache on disk
   std::int64_t arena_bytes = 0;     // shared by the intermediate values of all programs
   std::int64_t weight_bytes = 0;    // laid out for the kernels
+  std::int64_t laid_out_weights = 0;  // by this session, and not found in the cache on disk
 };
 
 class Session final : public Evaluator {

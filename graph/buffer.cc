@@ -33,7 +33,7 @@ std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
 }
 
 std::shared_ptr<Buffer> Buffer::view(const void* data, std::size_t bytes, std::shared_ptr<const void> owner,
-                                     std::function<void()> release, std::function<void()> prepare) {
+                                     Release release, std::function<void()> prepare) {
   std::shared_ptr<Buffer> buffer(new Buffer);
   buffer->data_ = const_cast<std::byte*>(static_cast<const std::byte*>(data));
   buffer->size_ = bytes;

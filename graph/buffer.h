@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 
 namespace lazuli {
 
@@ -14,10 +16,12 @@ class Buffer {
  public:
   // Uninitialised memory aligned to `buffer_alignment`, with 64 readable bytes past the end for vector tails.
   static std::shared_ptr<Buffer> allocate(std::size_t bytes);
-  // Memory kept alive by `owner`. `release`, when given, tells the owner that these bytes will not be read again soon.
-  // `prepare`, when given, is called whenever somebody asks for the data, and returns once the bytes are there (again).
+  // Tells the owner of a view that bytes [offset, offset + count) of it will not be read again soon.
+  using Release = std::function<void(std::size_t offset, std::size_t count)>;
+
+  // Memory kept alive by `owner`. `prepare`, when given, is called whenever somebody asks for the data, and returns once the bytes are there (again).
   static std::shared_ptr<Buffer> view(const void* data, std::size_t bytes, std::shared_ptr<const void> owner,
-                                      std::function<void()> release = {}, std::function<void()> prepare = {});
+                                      Release release = {}, std::function<void()> prepare = {});
   ~Buffer();
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
@@ -36,10 +40,16 @@ class Buffer {
   std::uint64_t id() const { return id_; }
   // False for views: a program must not write into them.
   bool owned() const { return owner_ == nullptr; }
-  // Gives memory back to the system. Pointers taken before must not be read any more; data() makes them valid again.
-  void release_pages() const {
-    if (release_) release_();
+  // Gives memory back to the system, of these bytes or of all. Pointers into it taken before must not be read any more;
+  // data() makes them valid again.
+  void release_pages(std::size_t offset, std::size_t count) const {
+    if (release_ && offset < size_) release_(offset, count < size_ - offset ? count : size_ - offset);
   }
+  void release_pages() const { release_pages(0, size_); }
+
+  // Names the bytes across processes: equal origins, equal bytes. Empty where nothing is known of where they come from.
+  const std::string& origin() const { return origin_; }
+  void set_origin(std::string origin) { origin_ = std::move(origin); }
 
  private:
   Buffer() = default;
@@ -48,7 +58,9 @@ class Buffer {
   std::size_t size_ = 0;
   std::uint64_t id_ = 0;
   std::shared_ptr<const void> owner_;
-  std::function<void()> release_, prepare_;
+  Release release_;
+  std::function<void()> prepare_;
+  std::string origin_;
 };
 
 using BufferRef = std::shared_ptr<Buffer>;

@@ -49,8 +49,11 @@ class DerivedMemory {
 BufferRef make_derived_buffer(std::size_t bytes, std::function<void(std::byte*)> fill) {
   auto memory = std::make_shared<DerivedMemory>(bytes, std::move(fill));
   DerivedMemory* raw = memory.get();  // the buffer that holds these functions also holds the memory
-  return Buffer::view(
-      raw->data(), bytes, std::move(memory), [raw] { raw->release(); }, [raw] { raw->prepare(); });
+  // All of it or nothing: what is missing is filled in as a whole.
+  const auto release = [raw, bytes](std::size_t offset, std::size_t count) {
+    if (offset == 0 && count == bytes) raw->release();
+  };
+  return Buffer::view(raw->data(), bytes, std::move(memory), release, [raw] { raw->prepare(); });
 }
 
 }  // namespace lazuli

@@ -343,8 +343,9 @@ class GgufParser {
         fail("{}: tensor {}: data ends at byte {} but the file has {}", file_.name_, printable(tensor.name),
              grouped(end), grouped(bytes_.size()));
       tensor.offset = begin;
-      std::function<void()> release;
-      if (release_) release = [release = release_, begin, bytes = tensor.bytes] { release(begin, bytes); };
+      Buffer::Release release;
+      if (release_)
+        release = [release = release_, begin](std::size_t offset, std::size_t count) { release(begin + offset, count); };
       tensor.buffer = Buffer::view(bytes_.data() + begin, tensor.bytes, file_.owner_, std::move(release));
     }
   }
@@ -360,8 +361,10 @@ class GgufParser {
 
 GgufFile GgufFile::open(const std::string& path) {
   const std::shared_ptr<const MappedFile> mapped = MappedFile::open(path);
-  return parse(path, mapped->bytes(), mapped,
-               [mapped](std::uint64_t offset, std::uint64_t bytes) { mapped->release(offset, bytes); });
+  GgufFile file = parse(path, mapped->bytes(), mapped,
+                        [mapped](std::uint64_t offset, std::uint64_t bytes) { mapped->release(offset, bytes); });
+  for (GgufTensor& tensor : file.tensors_) tensor.buffer->set_origin(mapped->origin(tensor.offset));
+  return file;
 }
 
 GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,

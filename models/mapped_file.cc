@@ -43,6 +43,10 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->path_ = path;
+  // The second time cannot be set by hand, unlike the first, and changes whenever the file is written to.
+  mapped->identity_ = fmt::format("{:x}:{:x} {} {}.{:09} {}.{:09}", status.st_dev, status.st_ino, status.st_size,
+                                  status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+                                  status.st_ctim.tv_nsec);
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return mapped;  // mmap refuses empty ranges
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
@@ -54,6 +58,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
+
+std::string MappedFile::origin(std::uint64_t offset) const { return fmt::format("{} +{}", identity_, offset); }
 
 void MappedFile::release(std::uint64_t offset, std::uint64_t bytes) const {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));

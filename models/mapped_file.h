@@ -24,13 +24,16 @@ class MappedFile {
   std::uint64_t size() const { return bytes_.size(); }
   std::span<const std::byte> bytes() const { return bytes_; }
 
+  // Names the bytes from `offset` on across processes: the file's identity, size, and times of last change.
+  std::string origin(std::uint64_t offset) const;
+
   // Lets the system drop the pages that lie wholly inside the range. Reading them again is allowed and reads the file.
   void release(std::uint64_t offset, std::uint64_t bytes) const;
 
  private:
   MappedFile() = default;
 
-  std::string path_;
+  std::string path_, identity_;
   std::span<const std::byte> bytes_;
 };
 

@@ -62,7 +62,10 @@ class TensorReader {
       fail("{}: {} bytes of data; expected {} for {}", where, bytes, type.bytes(), to_string(type));
     const std::uint64_t begin = data_begin_ + offsets[0];
     BufferRef buffer = Buffer::view(file_->bytes().data() + begin, bytes, file_,
-                                    [file = file_.get(), begin, bytes] { file->release(begin, bytes); });
+                                    [file = file_.get(), begin](std::size_t offset, std::size_t count) {
+                                      file->release(begin + offset, count);
+                                    });
+    buffer->set_origin(file_->origin(begin));
     return Array::constant(std::move(buffer), std::move(type), name);
   }
 

@@ -14,8 +14,12 @@ namespace {
 // Matrix i of a stack [n, rows, cols], on the same memory.
 Array matrix_of_stack(const GgufTensor& stack, std::int64_t i, const std::string& name) {
   const std::size_t bytes = stack.bytes / static_cast<std::uint64_t>(stack.shape[0]);
-  BufferRef part = Buffer::view(stack.buffer->data() + static_cast<std::size_t>(i) * bytes, bytes, stack.buffer,
-                                [buffer = stack.buffer] { buffer->release_pages(); });
+  const std::size_t begin = static_cast<std::size_t>(i) * bytes;
+  BufferRef part = Buffer::view(stack.buffer->data() + begin, bytes, stack.buffer,
+                                [buffer = stack.buffer, begin](std::size_t offset, std::size_t count) {
+                                  buffer->release_pages(begin + offset, count);
+                                });
+  if (!stack.buffer->origin().empty()) part->set_origin(fmt::format("{}+{}", stack.buffer->origin(), begin));
   return Array::constant(std::move(part), {stack.dtype, {stack.shape[1], stack.shape[2]}}, name);
 }
 

@@ -11,6 +11,7 @@ struct CpuBackendOptions {
   Precision precision = Precision::fast;
   Isa isa = Isa::scalar;      // at most this level; see selected_isa()
   cpu::WeightProgress on_weight;  // told of every weight that was laid out
+  std::string cache_folder;       // default_cache_folder(), or empty: nothing is kept for later processes
 };
 
 class CpuBackend final : public Backend {
@@ -24,7 +25,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool> donated) override;
 
   std::int64_t weight_bytes() const { return weights_.bytes(); }
+  std::int64_t laid_out_weights() const { return weights_.laid_out(); }
   std::int64_t arena_bytes() const;
+  std::int64_t loops() const { return loops_.kernels(); }
   std::int64_t compiled_loops() const { return loops_.compiled(); }
 
  private:

@@ -14,6 +14,9 @@
 
 namespace lazuli {
 
+// Goes up by one when the packed form of a type that had one changes: packed weights are kept on disk.
+inline constexpr int packed_layout_version = 1;
+
 struct PackedWeight {
   DType source;
   std::int64_t rows;

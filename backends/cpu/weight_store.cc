@@ -1,8 +1,18 @@
 #include <lazuli/backends/cpu/weight_store.h>
 #include <lazuli/graph/quantised.h>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 namespace lazuli::cpu {
 namespace {
+
+constexpr std::int64_t most_cached_bytes = std::int64_t{16} << 30;  // a few models
+// Of the checkpoint's bytes, at most so many a worker are in memory beside their packed form.
+constexpr std::int64_t read_ahead_bytes = std::int64_t{8} << 20;
 
 struct Range {
   std::int64_t begin, end;
@@ -21,7 +31,49 @@ Matrix as_matrix(const Shape& shape) {
   return {element_count(Shape(shape.begin(), shape.end() - 1)), shape.back()};
 }
 
+// Calls body(begin, end) on ranges of `units` of `unit_bytes` each, and gives the pages of each back when it is done.
+template <class Body>
+void for_pieces(const Buffer& source, Range units, std::int64_t unit_bytes, Body body) {
+  const std::int64_t step = std::max<std::int64_t>(1, read_ahead_bytes / std::max<std::int64_t>(1, unit_bytes));
+  for (std::int64_t begin = units.begin; begin < units.end; begin += step) {
+    const std::int64_t end = std::min(begin + step, units.end);
+    body(begin, end);
+    source.release_pages(static_cast<std::size_t>(begin * unit_bytes),
+                         static_cast<std::size_t>((end - begin) * unit_bytes));
+  }
+}
+
+void pack(const Buffer& source, DType dtype, PackedWeight& weight, Executor& executor) {
+  const std::byte* rows = source.data();
+  const std::int64_t group_bytes = byte_size(dtype, weight.cols) * packed_group_rows;
+  executor.run_on_all([&](int worker) {
+    for_pieces(source, share(weight.groups(), worker, executor.size()), group_bytes,
+               [&](std::int64_t begin, std::int64_t end) {
+                 if (dtype == weight.source)
+                   pack_rows(rows, weight, begin, end);
+                 else
+                   pack_dequantised_rows(dtype, rows, weight, begin, end);
+               });
+  });
+}
+
+std::uint64_t checksum_on_all(std::span<const std::byte> bytes, Executor& executor) {
+  std::vector<std::uint64_t> parts(static_cast<std::size_t>(executor.size()));
+  executor.run_on_all([&](int worker) {
+    const Range pieces = share(checksum_pieces(bytes.size()), worker, executor.size());
+    parts[static_cast<std::size_t>(worker)] = checksum(bytes, pieces.begin, pieces.end);
+  });
+  return std::accumulate(parts.begin(), parts.end(), std::uint64_t{0});
+}
+
+BufferRef buffer_of(std::shared_ptr<const CacheEntry> entry) {
+  const std::span<const std::byte> payload = entry->payload();
+  return Buffer::view(payload.data(), payload.size(), std::move(entry));
+}
+
 }  // namespace
+
+WeightStore::WeightStore(const std::string& cache_folder) : files_(cache_folder, "weights", most_cached_bytes) {}
 
 std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
                                                               const std::function<StoredWeight()>& make) {
@@ -36,22 +88,38 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
 }
 
 std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constant, Executor& executor) {
-  return find_or_make(packed_, constant, [&] {
-    const Type& type = constant.type();
-    const auto [rows, cols] = as_matrix(type.shape);
-    StoredWeight weight;
-    const bool packs = can_pack(type.dtype, cols);
-    const std::byte* source = constant.constant->data();
-    weight.packed = allocate_packed(packs ? type.dtype : DType::f32, rows, cols);
-    executor.run_on_all([&](int worker) {
-      const Range groups = share(weight.packed.groups(), worker, executor.size());
-      if (packs)
-        pack_rows(source, weight.packed, groups.begin, groups.end);
-      else
-        pack_dequantised_rows(type.dtype, source, weight.packed, groups.begin, groups.end);
-    });
+  return find_or_make(packed_, constant, [&] { return load_or_pack(constant, executor); });
+}
+
+// A weight that is to be kept is packed straight into its file's mapping: it is in memory once.
+StoredWeight WeightStore::load_or_pack(const GraphNode& constant, Executor& executor) {
+  const Buffer& source = *constant.constant;
+  const DType dtype = constant.type().dtype;
+  const auto [rows, cols] = as_matrix(constant.type().shape);
+  const DType form = can_pack(dtype, cols) ? dtype : DType::f32;
+  const DiskCache::Checksum sum = [&](std::span<const std::byte> bytes) { return checksum_on_all(bytes, executor); };
+
+  std::unique_ptr<CacheDraft> draft;
+  if (!source.origin().empty()) {
+    const std::size_t bytes = packed_bytes(form, rows, cols);
+    const std::string key = fmt::format("layout {} {} {} [{},{}] {}", packed_layout_version, to_string(dtype),
+                                        to_string(form), rows, cols, source.origin());
+    if (std::shared_ptr<const CacheEntry> entry = files_.find(key, sum); entry && entry->payload().size() == bytes)
+      return {{form, rows, cols, buffer_of(std::move(entry))}, nullptr};
+    draft = files_.draft(key, bytes);
+  }
+  ++laid_out_;
+  StoredWeight weight;
+  if (!draft) {
+    weight.packed = allocate_packed(form, rows, cols);
+    pack(source, dtype, weight.packed, executor);
     return weight;
-  });
+  }
+  const std::span<std::byte> room = draft->payload();
+  weight.packed = {form, rows, cols, Buffer::view(room.data(), room.size(), nullptr)};
+  pack(source, dtype, weight.packed, executor);
+  weight.packed.data = buffer_of(draft->publish(sum(room)));
+  return weight;
 }
 
 std::shared_ptr<const StoredWeight> WeightStore::dequantised(const GraphNode& constant, Executor& executor) {
@@ -61,11 +129,16 @@ std::shared_ptr<const StoredWeight> WeightStore::dequantised(const GraphNode& co
     const std::int64_t rows = matrix.rows, cols = matrix.cols;
     StoredWeight weight;
     weight.dequantised = Buffer::allocate(static_cast<std::size_t>(rows * cols) * sizeof(float));
+    const Buffer& source = *constant.constant;
+    const std::byte* data = source.data();
     executor.run_on_all([&](int worker) {
-      const Range range = share(rows, worker, executor.size());
-      dequantise(type.dtype, constant.constant->data() + byte_size(type.dtype, range.begin * cols),
-                 (range.end - range.begin) * cols, weight.dequantised->as<float>() + range.begin * cols);
+      for_pieces(source, share(rows, worker, executor.size()), byte_size(type.dtype, cols),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   dequantise(type.dtype, data + byte_size(type.dtype, begin * cols), (end - begin) * cols,
+                              weight.dequantised->as<float>() + begin * cols);
+                 });
     });
+    ++laid_out_;
     return weight;
   });
 }

@@ -1,10 +1,12 @@
 // Weights in the layout the kernels read, made once when a program first needs them and shared by all programs.
 #pragma once
 
+#include <lazuli/backends/cpu/disk_cache.h>
 #include <lazuli/backends/cpu/packed_weight.h>
 #include <lazuli/backends/cpu/threads.h>
 #include <lazuli/graph/graph.h>
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -28,12 +30,18 @@ using WeightProgress = std::function<void(const std::string& label, std::int64_t
 
 class WeightStore {
  public:
-  // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system. Types without a
-  // packed form are packed as f32. The same buffer gives the same weight. The caller makes sure that nothing else runs on the executor.
+  // `cache_folder`: where packed weights of checkpoint files are kept for later processes (disk_cache.h), which map them
+  // instead of packing again; empty: nowhere.
+  explicit WeightStore(const std::string& cache_folder = {});
+
+  // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system as they have been
+  // read. Types without a packed form are packed as f32. The same buffer gives the same weight. The caller makes sure
+  // that nothing else runs on the executor.
   std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor);
   std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor);
 
   std::int64_t bytes() const;  // held by all stored weights
+  std::int64_t laid_out() const { return laid_out_; }  // weights that were not found on disk
   void on_progress(WeightProgress progress) { progress_ = std::move(progress); }
 
  private:
@@ -42,8 +50,12 @@ class WeightStore {
   std::shared_ptr<const StoredWeight> find_or_make(Store& store, const GraphNode& constant,
                                                    const std::function<StoredWeight()>& make);
 
+  StoredWeight load_or_pack(const GraphNode& constant, Executor& executor);
+
   mutable std::mutex mutex_;
+  DiskCache files_;
   Store packed_, dequantised_;
+  std::atomic<std::int64_t> laid_out_{0};
   WeightProgress progress_;
 };
 

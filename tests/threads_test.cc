@@ -1,3 +1,4 @@
+#include <lazuli/backends/cpu/process_memory.h>
 #include <lazuli/backends/cpu/threads.h>
 #include <lazuli/graph/error.h>
 
@@ -254,6 +255,37 @@ TEST_F(CgroupQuota, Version1MinusOneIsUnlimited) {
   write("cpu/cpu.cfs_quota_us", "-1\n");
   write("cpu/cpu.cfs_period_us", "100000\n");
   EXPECT_EQ(cgroup_cpu_quota(mount_, "1:cpu:/\n3:cpuset:/\n"), std::nullopt);
+}
+
+using CgroupMemory = CgroupQuota;
+
+TEST_F(CgroupMemory, NoneIsUnlimited) {
+  EXPECT_EQ(cgroup_available_memory(mount_, "0::/\n"), std::nullopt);
+  write("memory.max", "max\n");
+  write("memory.current", "1000\n");
+  EXPECT_EQ(cgroup_available_memory(mount_, "0::/\n"), std::nullopt);
+}
+
+TEST_F(CgroupMemory, Version2CountsCachedFilesAsFree) {
+  write("jobs/memory.max", "10000\n");
+  write("jobs/memory.current", "7000\n");
+  write("jobs/memory.stat", "anon 2000\nfile 5000\nactive_file 1500\ninactive_file 2500\n");
+  EXPECT_EQ(cgroup_available_memory(mount_, "0::/jobs/one\n"), 7000);
+  write("jobs/one/memory.max", "1000\n");
+  write("jobs/one/memory.current", "3000\n");
+  EXPECT_EQ(cgroup_available_memory(mount_, "0::/jobs/one\n"), 0);
+}
+
+TEST_F(CgroupMemory, Version1InAContainerReadsTheMount) {
+  write("memory/memory.limit_in_bytes", "10000\n");
+  write("memory/memory.usage_in_bytes", "7000\n");
+  write("memory/memory.stat", "cache 9\ntotal_inactive_file 1000\ntotal_active_file 500\n");
+  EXPECT_EQ(cgroup_available_memory(mount_, "5:memory:/docker/0123\n4:cpu,cpuacct:/x\n"), 4500);
+}
+
+TEST(ProcessMemory, IsKnownHere) {
+  EXPECT_GT(available_memory().value_or(0), 0);
+  EXPECT_GT(peak_resident_memory(), 1 << 20);
 }
 
 }  // namespace

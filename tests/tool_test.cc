@@ -1,5 +1,6 @@
 // The `lazuli` command line, run as a process: exit statuses, one-line errors, and the keys scripts rely on.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/tests/test_model.h>
 #include <spawn.h>
@@ -198,7 +199,8 @@ TEST_F(ToolTest, TokenizeAgreesWithTheGoldens) {
 TEST_F(ToolTest, GenerateStreamsWhatItReports) {
   LAZULI_NEEDS_TEST_MODEL();
   const Json report = run_json({"generate", "-p", "The capital of France is", "-n", "8"});
-  expect_keys(report, {"prompt_ids", "ids", "text", "prompt_tps", "decode_tps", "stop"});
+  expect_keys(report, {"prompt_ids", "ids", "text", "prompt_tps", "decode_tps", "stop", "peak_bytes", "file_bytes",
+                       "kv_bytes", "arena_bytes"});
   EXPECT_EQ(report["prompt_ids"], Json({2, 818, 5279, 529, 7001, 563}));
   EXPECT_EQ(report["ids"].size(), 8u);
   EXPECT_EQ(report["stop"], "length");
@@ -206,8 +208,47 @@ TEST_F(ToolTest, GenerateStreamsWhatItReports) {
   EXPECT_EQ(text.status, 0);
   EXPECT_EQ(text.out, report["text"].get<std::string>() + "\n");
   EXPECT_NE(text.err.find("tokens/s"), std::string::npos);
+  EXPECT_NE(text.err.find("memory: peak "), std::string::npos);
   // A text that begins like an option is still a text.
   EXPECT_EQ(run({"generate", "-m", test_model_path(), "-p", "-1 and --json", "-n", "1"}).status, 0);
+}
+
+// Weights are in memory once: packed, with the mapped pages given back.
+TEST_F(ToolTest, MemoryStaysWithinTheFileAndWhatIsPlanned) {
+  LAZULI_NEEDS_TEST_MODEL();
+  std::string ids = "2";
+  for (int i = 1; i < 600; ++i) ids += fmt::format(",{}", 1000 + i);
+  const Json report = run_json({"generate", "--ids", ids, "-n", "4", "--ignore-eos"});
+  const auto bytes = [&](const char* key) { return report[key].get<std::int64_t>(); };
+  EXPECT_EQ(bytes("file_bytes"), static_cast<std::int64_t>(fs::file_size(test_model_path())));
+  EXPECT_GT(bytes("kv_bytes"), 0);
+  EXPECT_GT(bytes("arena_bytes"), 0);
+  EXPECT_GT(bytes("peak_bytes"), bytes("file_bytes"));
+  EXPECT_LE(bytes("peak_bytes"), bytes("file_bytes") + bytes("kv_bytes") + bytes("arena_bytes") + 150'000'000);
+}
+
+// A second process of the same build compiles nothing, packs nothing, and says the same.
+TEST_F(ToolTest, ASecondStartFindsItsWorkDone) {
+  LAZULI_NEEDS_TEST_MODEL();
+  ASSERT_EQ(unsetenv("LAZULI_CACHE"), 0);
+  const char* const before = std::getenv("XDG_CACHE_HOME");
+  const std::string kept = before ? before : "";
+  ASSERT_EQ(setenv("XDG_CACHE_HOME", path("caches").c_str(), 1), 0);
+  const Json first = run_json({"generate", "-p", "The capital of France is", "-n", "8"});
+  const auto files = [&](const char* kind) {
+    const fs::directory_iterator folder(path("caches") + "/lazuli/" + kind);
+    return std::distance(begin(folder), end(folder));
+  };
+  const auto kernels = files("kernels"), weights = files("weights");
+  EXPECT_GT(kernels, 0);
+  EXPECT_GT(weights, 0);
+  const Json second = run_json({"generate", "-p", "The capital of France is", "-n", "8"});
+  EXPECT_EQ(files("kernels"), kernels);
+  EXPECT_EQ(files("weights"), weights);
+  EXPECT_EQ(second["ids"], first["ids"]);
+  EXPECT_EQ(second["text"], first["text"]);
+  before ? setenv("XDG_CACHE_HOME", kept.c_str(), 1) : unsetenv("XDG_CACHE_HOME");
+  setenv("LAZULI_CACHE", "off", 1);
 }
 
 TEST_F(ToolTest, BadPromptsAreRefused) {

@@ -1,9 +1,22 @@
+#include <lazuli/backends/cpu/process_memory.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/memory.h>
 #include <lazuli/tools/output.h>
 
 namespace lazuli::tool {
+namespace {
+
+// The least there has to be: weights as they are laid out, and what no model does without. Caches grow with the text.
+std::int64_t needed_memory(const ModelInfo& model, Precision precision) {
+  constexpr std::int64_t everything_else = 100 << 20;
+  const std::int64_t weights =
+      precision == Precision::f32 ? model.parameters * static_cast<std::int64_t>(sizeof(float)) : model.weight_bytes;
+  return weights + everything_else;
+}
+
+}  // namespace
 
 std::unique_ptr<Session> make_session(SessionOptions options) {
   try {
@@ -27,6 +40,7 @@ Engine::Engine(const CommonOptions& options) {
   if (options.context > model_->info().context_length)
     log(fmt::format("note: --ctx {} exceeds the {} positions the model was trained for", options.context,
                     model_->info().context_length));
+  check_fits(options.model, needed_memory(model_->info(), session_->options().precision), available_memory());
   packing_.emplace("packing weights", model_->info().weight_bytes);
 }
 

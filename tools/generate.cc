@@ -1,4 +1,5 @@
 // lazuli generate: text or ids that continue a prompt.
+#include <lazuli/backends/cpu/process_memory.h>
 #include <lazuli/models/chat_template.h>
 #include <lazuli/models/conversation.h>
 #include <lazuli/models/output_file.h>
@@ -7,6 +8,7 @@
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/interrupt.h>
+#include <lazuli/tools/memory.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/preparation_timer.h>
 
@@ -58,6 +60,7 @@ struct Report {
   std::vector<std::int32_t> prompt;
   GenerateResult result;
   double prepare_seconds = 0, prompt_seconds = 0, decode_seconds = 0;
+  MemoryReport memory;
 
   double prompt_rate() const { return rate(prompt.size(), prompt_seconds); }
   // The first token comes out of the prompt's last row.
@@ -72,7 +75,11 @@ Json to_json(const Report& report) {
           {"decode_tps", report.decode_rate()},
           {"stop", to_string(report.result.stop)},
           {"prepare_seconds", report.prepare_seconds},
-          {"loaded", report.loaded}};
+          {"loaded", report.loaded},
+          {"peak_bytes", report.memory.peak},
+          {"file_bytes", report.memory.file},
+          {"kv_bytes", report.memory.kv},
+          {"arena_bytes", report.memory.arena}};
 }
 
 std::string summary(const Report& report) {
@@ -113,6 +120,8 @@ Report run_model(Engine& engine, const Options& options, OutputFile* save) {
   if (save != nullptr) conversation.save(*save);
   if (first) prepared_before_first = timer.seconds();
   report.prepare_seconds = timer.seconds();
+  report.memory = {peak_resident_memory(), checkpoint_bytes(options.common.model), conversation.cache_bytes(),
+                   engine.session().statistics().arena_bytes};
   report.prompt_seconds = report.result.prompt_seconds - prepared_before_first;
   report.decode_seconds = report.result.decode_seconds - (timer.seconds() - prepared_before_first);
   return report;
@@ -130,6 +139,7 @@ int run(const Options& options) {
   } else {
     print_now("\n");
     log(summary(report));
+    log(to_string(report.memory));
   }
   return report.result.stop == StopReason::cancelled ? interrupted : success;
 }

@@ -11,8 +11,8 @@ namespace lazuli {
 int usable_cores();
 
 // The CPU quota in cores (1.5 for 150 ms in every 100 ms), the smallest of the process's cgroup and its ancestors;
-// nothing when unlimited. `mount` is where the cgroup file systems lie (/sys/fs/cgroup), `membership` the text of
-// /proc/self/cgroup. Reads cpu.max (version 2, also mounted as `unified`) and cpu.cfs_quota_us (version 1).
+// nothing when unlimited. Arguments as for cgroup_folders (cgroup.h). Reads cpu.max (version 2) and cpu.cfs_quota_us
+// (version 1).
 std::optional<double> cgroup_cpu_quota(const std::filesystem::path& mount, std::string_view membership);
 
 }  // namespace lazuli

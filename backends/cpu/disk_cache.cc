@@ -44,22 +44,29 @@ std::uint64_t mix(std::uint64_t value) {
   return value ^ (value >> 33);
 }
 
-// Eight sums side by side, so that the multiplications of one do not wait for each other.
+// The product of 64-bit factors, its halves folded onto each other: every bit of either factor moves about half of the
+// result's (the step of wyhash, Wang Yi).
+std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) {
+  const auto product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// Four sums side by side, so that multiplications do not wait for each other.
 std::uint64_t hash_of(const std::byte* data, std::size_t bytes, std::uint64_t seed) {
-  constexpr std::uint64_t odd = 0x9e3779b97f4a7c15u;
-  constexpr std::size_t words = 8, line = words * sizeof(std::uint64_t);
-  std::uint64_t sums[words];
-  for (std::size_t i = 0; i < words; ++i) sums[i] = mix(seed + i);
+  constexpr std::size_t sums_count = 4, line = sums_count * 2 * sizeof(std::uint64_t);
+  constexpr std::uint64_t odd = 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio
+  std::uint64_t sums[sums_count];
+  for (std::size_t i = 0; i < sums_count; ++i) sums[i] = mix(seed * sums_count + i + 1);
   const auto add = [&](const std::byte* from) {
-    std::uint64_t values[words];
-    std::memcpy(values, from, line);
-    for (std::size_t i = 0; i < words; ++i) {
-      sums[i] = (sums[i] ^ values[i]) * odd;
-      sums[i] ^= sums[i] >> 32;
-    }
+    std::uint64_t words[2 * sums_count];
+    std::memcpy(words, from, line);
+    for (std::size_t i = 0; i < sums_count; ++i) sums[i] = fold_product(words[2 * i] ^ sums[i], words[2 * i + 1] ^ odd);
   };
   std::size_t done = 0;
-  for (; done + line <= bytes; done += line) add(data + done);
+  for (; done + line <= bytes; done += line) {
+    __builtin_prefetch(data + done + 2048);  // the hardware's prefetcher stops at every page
+    add(data + done);
+  }
   if (done < bytes) {
     std::byte rest[line] = {};
     std::memcpy(rest, data + done, bytes - done);

@@ -76,15 +76,16 @@ void Lowering::lower_attention(std::int32_t id) {
   arguments.k_stride = arguments.v_stride = arguments.kv_heads * arguments.width;
   arguments.cache = attention_cache(k.dtype);
   arguments.length = arguments.capacity;
-  const AttentionKernel* kernel = find_attention_kernel(tools_.isa);
-  const auto scratch_floats = static_cast<std::int64_t>((attention_scratch_floats(arguments) + 15) / 16 * 16);
+  const bool rounds = graph_.phase == Phase::prefill && tools_.precision == Precision::fast;
+  const AttentionKernel* kernel = find_attention_kernel(tools_.isa, rounds ? AttentionUse::prompt : AttentionUse::any);
+  const auto scratch_floats = static_cast<std::int64_t>((attention_scratch_floats(*kernel, arguments) + 15) / 16 * 16);
   const int scratch = add_scratch(scratch_floats * 4 * tools_.executor.size(), fmt::format("%{} scratch", id));
   if (q.elements() == 0) return;
 
   Step& step = add_step(id, current.name(), kernel->name, {q.buffer, k.buffer, v.buffer, positions.buffer, length.buffer},
                         {target.buffer});
   step.writes.push_back(scratch);
-  step.units = attention_units(arguments);
+  step.units = attention_units(*kernel, arguments);
   step.split = step.units > 1;
   step.run = [=, run = kernel->run](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     AttentionArguments call = arguments;

@@ -1,13 +1,16 @@
 #include <lazuli/backends/cpu/kernels/attention.h>
 #include <lazuli/backends/cpu/kernels/attention_plan.h>
+#include <lazuli/backends/cpu/kernels/attention_prompt_plan.h>
 #include <lazuli/graph/error.h>
 
 namespace lazuli {
 namespace {
 
 constexpr AttentionKernel table[] = {
-#define LAZULI_ATTENTION(isa) {Isa::isa, "attention_" #isa, attention_##isa},
+#define LAZULI_ATTENTION(isa) {AttentionUse::any, Isa::isa, "attention_" #isa, attention_##isa},
+#define LAZULI_PROMPT_ATTENTION(isa) {AttentionUse::prompt, Isa::isa, "attention_prompt_" #isa, attention_prompt_##isa},
 #include <lazuli/backends/cpu/kernels/attention.def>
+#undef LAZULI_PROMPT_ATTENTION
 #undef LAZULI_ATTENTION
 };
 
@@ -15,9 +18,9 @@ constexpr AttentionKernel table[] = {
 
 std::span<const AttentionKernel> attention_kernels() { return table; }
 
-const AttentionKernel* find_attention_kernel(Isa at_most) {
+const AttentionKernel* find_attention_kernel(Isa at_most, AttentionUse use) {
   for (const AttentionKernel& kernel : table) {
-    if (kernel.isa <= at_most) return &kernel;
+    if (kernel.isa <= at_most && (kernel.use == use || kernel.use == AttentionUse::any)) return &kernel;
   }
   fail_internal("attention: no kernel at level {}", to_string(at_most));
 }
@@ -35,13 +38,16 @@ AttentionCache attention_cache(DType dtype) {
   }
 }
 
-std::int64_t attention_units(const AttentionArguments& arguments) {
+std::int64_t attention_units(const AttentionKernel& kernel, const AttentionArguments& arguments) {
+  if (kernel.use == AttentionUse::prompt) return prompt_units(arguments).per_head * arguments.kv_heads;
   return unit_plan(arguments).per_head * arguments.kv_heads;
 }
 
-std::size_t attention_scratch_floats(const AttentionArguments& arguments) {
+std::size_t attention_scratch_floats(const AttentionKernel& kernel, const AttentionArguments& arguments) {
   const std::int64_t alignment_slack = cache_line_floats - 1;
-  return static_cast<std::size_t>(scratch_plan(arguments.width).floats + alignment_slack);
+  const std::int64_t floats = kernel.use == AttentionUse::prompt ? prompt_scratch(arguments.width).bytes / 4
+                                                                 : scratch_plan(arguments.width).floats;
+  return static_cast<std::size_t>(floats + alignment_slack);
 }
 
 }  // namespace lazuli

@@ -11,7 +11,13 @@
 
 namespace lazuli {
 
+enum class AttentionUse : std::uint8_t {
+  any,     // f32 arithmetic
+  prompt,  // queries, keys, values and probabilities are rounded to bf16; sums are f32
+};
+
 struct AttentionKernel {
+  AttentionUse use;
   Isa isa;
   const char* name;  // symbol, as printed in profiles: "attention_avx512"
   Attention run;
@@ -20,22 +26,25 @@ struct AttentionKernel {
 #define LAZULI_ATTENTION(isa)                                                                               \
   void attention_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, \
                        float* scratch);
+#define LAZULI_PROMPT_ATTENTION(isa) LAZULI_ATTENTION(prompt_##isa)
 #include <lazuli/backends/cpu/kernels/attention.def>
+#undef LAZULI_PROMPT_ATTENTION
 #undef LAZULI_ATTENTION
 
 std::span<const AttentionKernel> attention_kernels();
 
-// The best kernel at a level up to `at_most`; never null. The caller makes sure that the host supports `at_most`.
-const AttentionKernel* find_attention_kernel(Isa at_most);
+// The best kernel at a level up to `at_most`, for prompts one made for them where there is one; never null. The caller
+// makes sure that the host supports `at_most`.
+const AttentionKernel* find_attention_kernel(Isa at_most, AttentionUse use = AttentionUse::any);
 
 // The cache's element type as the kernels name it. Throws Error unless `dtype` is f32, f16 or bf16.
 AttentionCache attention_cache(DType dtype);
 
-// How many units there are to split among threads. Units are ordered so that contiguous ranges of one size cost about
-// the same although later rows see more keys. At least min(heads * rows, 64 * kv_heads).
-std::int64_t attention_units(const AttentionArguments& arguments);
+// How many units a kernel splits into among threads. Units are ordered so that contiguous ranges of one size cost about
+// the same although later rows see more keys.
+std::int64_t attention_units(const AttentionKernel& kernel, const AttentionArguments& arguments);
 
 // Floats of scratch for each concurrent call; they need no alignment and no initial value.
-std::size_t attention_scratch_floats(const AttentionArguments& arguments);
+std::size_t attention_scratch_floats(const AttentionKernel& kernel, const AttentionArguments& arguments);
 
 }  // namespace lazuli

@@ -1,4 +1,5 @@
-// Every case of the list, fused and unfused, at one, 128 and 512 rows. Only the run of the compiled program is timed.
+// Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; those bounded by memory also at as many rows as no
+// cache holds. Only the run of the compiled program is timed.
 #include <lazuli/backends/session.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
@@ -6,8 +7,11 @@
 
 #include <benchmark/benchmark.h>
 
+#include <iterator>
 #include <memory>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace lazuli::bench {
 namespace {
@@ -68,6 +72,23 @@ class Level {
   std::unique_ptr<Session> session_;
 };
 
+// As many rows as make the operands a gibibyte, which only memory holds.
+std::int64_t rows_beyond_caches(const Case& measured) {
+  constexpr std::int64_t working_set = std::int64_t{1} << 30;
+  const auto bytes = [&](std::int64_t rows) {
+    std::int64_t total = 0;
+    for (const Shape& shape : measured.operands(rows)) total += Type{DType::f32, shape}.bytes();
+    return total;
+  };
+  return working_set / (bytes(2) - bytes(1));
+}
+
+std::vector<std::int64_t> row_counts_of(const Case& measured) {
+  std::vector<std::int64_t> rows(std::begin(row_counts), std::end(row_counts));
+  if (measured.operations_per_row == 0) rows.push_back(rows_beyond_caches(measured));
+  return rows;
+}
+
 // The function of a case, made once for all row counts.
 class Body {
  public:
@@ -89,12 +110,14 @@ class Body {
 }  // namespace
 
 void register_kernels() {
-  for (const auto& [label, fusion] : {std::pair("fused", "all"), std::pair("unfused", "none")}) {
+  for (const auto& [label, fusion] :
+       {std::pair("fused", "all"), std::pair("unfused", "none"), std::pair("primitive", "primitive")}) {
     const auto level = std::make_shared<Level>(fusion);
     for (Case& each : cases()) {
+      if (fusion == std::string_view("primitive") && each.operations_per_row > 0) continue;  // a matmul is primitive
       const auto measured = std::make_shared<const Case>(std::move(each));
       const auto body = std::make_shared<Body>(measured->make);
-      for (const std::int64_t rows : row_counts) {
+      for (const std::int64_t rows : row_counts_of(*measured)) {
         const std::string name = fmt::format("{}/rows:{}/{}", measured->name, rows, label);
         benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
           const UseEvaluator use(level->session());

@@ -16,6 +16,7 @@ import sys
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 LEVELS = ("fused", "unfused")
 LOOP_ROWS = (1, 512)
+PRIMITIVE = "primitive"
 MATMUL_ROWS = (1, 128, 512)
 
 
@@ -121,16 +122,23 @@ def row_text(rows):
     return "1 row" if rows == 1 else f"{rows} rows"
 
 
+def large_rows(kernels, case):
+    """The row count whose operands no cache holds."""
+    counts = (int(name.split("rows:")[1].split("/")[0]) for name in kernels.samples if name.startswith(case + "/"))
+    return max(counts, default=0)
+
+
 def loop_rows(kernels):
     for case in kernels.cases():
         if case.startswith("linear_"):
             continue
-        for rows in LOOP_ROWS:
-            fused, unfused = (kernels.median(f"{case}/rows:{rows}/{level}", "real_time") for level in LEVELS)
-            if fused is None or unfused is None:
+        for rows in (*LOOP_ROWS, large_rows(kernels, case)):
+            times = {level: kernels.median(f"{case}/rows:{rows}/{level}", "real_time") for level in (*LEVELS, PRIMITIVE)}
+            if None in times.values():
                 continue
             rate = giga(kernels.median(f"{case}/rows:{rows}/fused", "bytes_per_second"))
-            yield [f"{case}, {row_text(rows)}", number(fused), number(unfused), f"{unfused / fused:.2f}", rate]
+            gains = [f"{times[level] / times['fused']:.2f}" for level in ("unfused", PRIMITIVE)]
+            yield [f"{case}, {row_text(rows)}", *(number(time) for time in times.values()), *gains, rate]
 
 
 def matmul_rows(kernels):
@@ -143,9 +151,10 @@ def matmul_rows(kernels):
 
 def kernels_part(report):
     kernels = Kernels(report)
-    loops = table(["µs", "fused", "unfused", "unfused / fused", "fused, GB/s"], list(loop_rows(kernels)))
+    ratios = ["unfused / fused", "primitive / fused"]
+    loops = table(["µs", *LEVELS, PRIMITIVE, *ratios, "fused, GB/s"], list(loop_rows(kernels)))
     header = ["matmul, GFLOP/s", *(row_text(rows) for rows in MATMUL_ROWS)]
-    note = f"Kernels by themselves, {limits_note(kernels)} rms_norm and softmax are one kernel either way."
+    note = f"Kernels by themselves, {limits_note(kernels)} rms_norm and softmax are one kernel, fused or not."
     return f"{note}\n\n{loops}\n\n{table(header, list(matmul_rows(kernels)))}"
 
 

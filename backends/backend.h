@@ -47,6 +47,7 @@ struct ProgramStep {
   std::int64_t bytes = 0; // read and written
   bool split = false;     // over all workers, or on worker 0 alone
   bool barrier = false;   // workers meet before it
+  std::int64_t arena_bytes = 0;  // of intermediate values alive while it runs
 };
 
 class Program {

@@ -119,7 +119,7 @@ class LoopWriter {
     std::vector<Type> types;
     for (ValueId operand : region.operands) types.push_back(graph_.type(operand));
     const bool runs = context_.can_run(Op::fused, FusedAttrs{name}, types);
-    note(members.back(), runs ? "" : fmt::format("the backend does not run {} on these types", name));
+    note(members, runs ? "" : fmt::format("the backend does not run {} on these types", name));
     if (!runs) {
       for (std::int32_t member : members) rewriter_.copy(member);
       return;
@@ -127,20 +127,24 @@ class LoopWriter {
     for (ValueId& operand : region.operands) operand = rewriter_.mapped(operand);
     GraphNode fused = make_fused(name, std::move(region.operands), bodies_.share(std::move(region.body)));
     fused.scope = graph_.nodes[static_cast<std::size_t>(members[0])].scope;
-    for (std::int32_t member : members) {
-      const GraphNode& node = graph_.nodes[static_cast<std::size_t>(member)];
-      fused.scope = common_scope(fused.scope, node.scope);
-      fused.from = merge_sources(fused.from, node.from);
-    }
+    for (std::int32_t member : members)
+      fused.scope = common_scope(fused.scope, graph_.nodes[static_cast<std::size_t>(member)].scope);
+    fused.from = sources_of(members);
     const ValueId added = rewriter_.add(std::move(fused));
     for (std::size_t i = 0; i < read.size(); ++i) rewriter_.map(read[i], {added.node, static_cast<std::int32_t>(i)});
   }
 
-  void note(std::int32_t id, std::string reason) const {
+  void note(std::span<const std::int32_t> members, std::string reason) const {
     if (!context_.note) return;
-    const GraphNode& node = graph_.nodes[static_cast<std::size_t>(id)];
     const bool fired = reason.empty();
-    context_.note({"fuse_loops", fired, std::move(reason), id, node.scope, node.from});
+    const Scope::Ref& scope = graph_.nodes[static_cast<std::size_t>(members.back())].scope;
+    context_.note({"fuse_loops", fired, std::move(reason), members.back(), scope, sources_of(members)});
+  }
+
+  std::vector<Source> sources_of(std::span<const std::int32_t> members) const {
+    std::vector<Source> from;
+    for (std::int32_t member : members) from = merge_sources(from, graph_.nodes[static_cast<std::size_t>(member)].from);
+    return from;
   }
 
   const Graph& graph_;

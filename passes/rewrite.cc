@@ -167,10 +167,10 @@ class Sweep {
     Attempt attempt = rule.attempt(graph_, uses_, root);
     if (attempt.replacement) check(rule, attempt);
     if (!attempt.replacement) {
-      if (first_ && !attempt.reason.empty()) note(rule, root, std::move(attempt.reason), false);
+      if (first_ && !attempt.reason.empty()) note(rule, root, std::move(attempt.reason), sources_of(root, {}));
       return;
     }
-    note(rule, root, {}, true);
+    note(rule, root, {}, sources_of(root, attempt.replacement->covers));
     for (std::int32_t id : attempt.replacement->covers) covered_[static_cast<std::size_t>(id)] = true;
     site_of_[static_cast<std::size_t>(root)] = static_cast<int>(sites_.size());
     sites_.push_back({&rule, std::move(*attempt.replacement)});
@@ -191,19 +191,25 @@ class Sweep {
       attempt = {std::nullopt, "the backend does not run it on these types"};
   }
 
-  void note(const Rule& rule, std::int32_t root, std::string reason, bool fired) const {
+  // Without a reason the rule fired.
+  void note(const Rule& rule, std::int32_t root, std::string reason, std::vector<Source> from) const {
     if (!context_ || !context_->note) return;
-    const GraphNode& node = graph_.nodes[static_cast<std::size_t>(root)];
-    context_->note({rule.name, fired, std::move(reason), root, node.scope, node.from});
+    const bool fired = reason.empty();
+    const Scope::Ref& scope = graph_.nodes[static_cast<std::size_t>(root)].scope;
+    context_->note({rule.name, fired, std::move(reason), root, scope, std::move(from)});
+  }
+
+  std::vector<Source> sources_of(std::int32_t root, std::span<const std::int32_t> covers) const {
+    std::vector<Source> from = graph_.nodes[static_cast<std::size_t>(root)].from;
+    for (std::int32_t id : covers) from = merge_sources(from, graph_.nodes[static_cast<std::size_t>(id)].from);
+    return from;
   }
 
   void replace(GraphRewriter& rewriter, std::int32_t root, const Site& site, BodyPool& bodies) {
     const GraphNode& old = graph_.nodes[static_cast<std::size_t>(root)];
     std::vector<ValueId> operands;
     for (ValueId operand : site.replacement.operands) operands.push_back(rewriter.mapped(operand));
-    std::vector<Source> from = old.from;
-    for (std::int32_t id : site.replacement.covers)
-      from = merge_sources(from, graph_.nodes[static_cast<std::size_t>(id)].from);
+    std::vector<Source> from = sources_of(root, site.replacement.covers);
     if (!site.replacement.fuse) {
       const auto values = inline_graph(rewriter.result(), site.replacement.body, operands, old.scope, from);
       rewriter.map({root, 0}, values[0]);

@@ -416,5 +416,33 @@ TEST_F(ToolTest, ProfileAccountsForTheStep) {
   }
 }
 
+TEST_F(ToolTest, ProfileWritesATrace) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const Json profile = run_json({"profile", "--trace", path("trace.json")});
+  const Json trace = Json::parse(read_whole(path("trace.json")));
+  std::size_t slices = 0;
+  for (const Json& event : trace["traceEvents"]) slices += event["ph"] == "X" ? 1 : 0;
+  EXPECT_EQ(slices, profile["nodes"].size());
+}
+
+TEST_F(ToolTest, ExplainSaysWhatFiredAndWhatRuns) {
+  LAZULI_NEEDS_TEST_MODEL();
+  const Json mlp = run_json({"explain", "--scope", "layers.3.mlp"});
+  ASSERT_FALSE(mlp["fusions"].empty());
+  bool gated = false;
+  for (const Json& fusion : mlp["fusions"]) {
+    expect_keys(fusion, {"rule", "fired", "reason", "scope", "from"});
+    EXPECT_EQ(fusion["scope"], "layers.3.mlp");
+    gated = gated || (fusion["rule"] == "gelu_mul" && fusion["fired"] && fusion["from"].size() >= 2);
+  }
+  EXPECT_TRUE(gated);
+  for (const Json& kernel : mlp["kernels"]) EXPECT_EQ(kernel["scope"], "layers.3.mlp");
+
+  const Json off = run_json({"explain", "--scope", "layers.3.mlp", "--fusion", "all,-gelu_mul"});
+  for (const Json& fusion : off["fusions"]) EXPECT_NE(fusion["rule"], "gelu_mul");
+  EXPECT_GT(run_json({"explain"})["kernels"].size(), mlp["kernels"].size());
+  expect_error({"explain", "-m", test_model_path(), "--scope", "layers.3.mpl"}, 2, "near it: layers.3.mlp");
+}
+
 }  // namespace
 }  // namespace lazuli

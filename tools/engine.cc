@@ -28,8 +28,9 @@ std::unique_ptr<Session> make_session(SessionOptions options) {
   }
 }
 
-Engine::Engine(const CommonOptions& options) {
+Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict) {
   SessionOptions session = options.session();
+  session.on_verdict = std::move(on_verdict);
   session.on_weight = [this](const std::string&, std::int64_t bytes) {
     packed_ += bytes;
     if (packing_) packing_->advance_to(packed_);

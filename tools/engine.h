@@ -8,6 +8,7 @@
 #include <lazuli/tools/progress.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +22,8 @@ std::unique_ptr<Session> make_session(SessionOptions options);
 class Engine {
  public:
   // The session comes first: what is wrong with the options shows before a model is read.
-  explicit Engine(const CommonOptions& options);
+  // `on_verdict` is told what the rules of the passes did, and why they did not.
+  explicit Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict = {});
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 

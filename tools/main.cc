@@ -29,8 +29,8 @@ int parse_and_run(int argc, char** argv) {
   tool.require_subcommand(0, 1);
   tool.set_version_flag("--version", version_text());
   const Command commands[] = {add_generate(tool), add_logits(tool), add_perplexity(tool), add_tokenize(tool),
-                              add_bench(tool),    add_graph(tool),  add_profile(tool),    add_synth(tool),
-                              add_info(tool)};
+                              add_bench(tool),    add_graph(tool),  add_profile(tool),    add_explain(tool),
+                              add_synth(tool),    add_info(tool)};
   try {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,8 +1,10 @@
 // lazuli profile: where the time of one warm step goes.
+#include <lazuli/backends/trace.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/limits.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/step_profile.h>
 
@@ -10,13 +12,14 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <optional>
 
 namespace lazuli::tool {
 namespace {
 
 struct Options {
   CommonOptions common;
-  std::string phase = "decode";
+  std::string phase = "decode", trace;
   std::int64_t rows = 128, depth = 8, top = 15;
 };
 
@@ -145,12 +148,19 @@ std::string report(const StepProfile& profile, const Floor& floor, std::int64_t 
 }
 
 int run(const Options& options) {
+  std::optional<OutputFile> trace;
+  if (!options.trace.empty()) trace.emplace(options.trace);
   Engine engine(options.common);
   const StepProfile profile =
       profile_step(engine, options.common.runner(), parse_phase(options.phase), options.rows, options.depth);
   Floor floor;
   floor.read_gbps = measure_read_gbps(profile.threads);
   floor.us = static_cast<double>(engine.model().info().bytes_per_token) / floor.read_gbps * 1e-3;
+  if (trace) {
+    const std::string title = fmt::format("lazuli {}, {} threads", options.phase, profile.threads);
+    trace->write(chrome_trace(*profile.compiled->program, *profile.run, title));
+    trace->commit();
+  }
   if (options.common.json)
     print_json(to_json(profile, floor));
   else
@@ -170,6 +180,7 @@ Command add_profile(CLI::App& tool) {
   const auto add = [&](const char* name, std::int64_t& value, const char* help) {
     command->add_option(name, value, help)->capture_default_str()->check(CLI::Range(1, 1 << 20));
   };
+  command->add_option("--trace", options->trace, "write the step as a Chrome trace, for Perfetto")->type_name("FILE");
   add("--rows", options->rows, "rows of the prompt chunk");
   add("--depth", options->depth, "tokens of context before the step");
   add("--top", options->top, "how many of the hottest nodes to list");

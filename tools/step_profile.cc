@@ -115,11 +115,12 @@ StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase pha
   for (const Array& argument : step.arguments)
     operands.push_back({argument.node()->results[static_cast<std::size_t>(argument.output())], true});
   session.synchronize();
-  Profile profile;
+  const auto profile = std::make_shared<Profile>();
   start = Clock::now();
-  session.run_profiled(executable, std::move(operands), profile);
+  session.run_profiled(executable, std::move(operands), *profile);
   result.wall_us = microseconds_since(start);
-  result.parts = parts_of(profile, result.compiled->program->steps());
+  result.parts = parts_of(*profile, result.compiled->program->steps());
+  result.run = profile;
   return result;
 }
 

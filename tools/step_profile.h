@@ -34,6 +34,7 @@ struct StepProfile {
   int threads = 0;
   std::shared_ptr<const CompiledGraph> compiled;
   std::vector<ProfiledPart> parts;  // by begin
+  std::shared_ptr<const Profile> run;  // as it was taken
   double wall_us = 0;               // of the whole run
   double build_us = 0;              // making the operands of the step
   double lookup_us = 0;             // finding its program

@@ -45,6 +45,9 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
     described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier});
     parallel_ = parallel_ || step.split;
   }
+  for (const Interval& life : arena_.intervals)
+    for (std::int64_t step = life.first; step <= life.last; ++step)
+      described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
 }
 
 std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }

@@ -1,0 +1,174 @@
+// lazuli explain: which rules fired, why others did not, and which kernels run what is left.
+#include <lazuli/tools/commands.h>
+#include <lazuli/tools/engine.h>
+#include <lazuli/tools/errors.h>
+#include <lazuli/tools/near_matches.h>
+#include <lazuli/tools/output.h>
+#include <lazuli/tools/step_profile.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace lazuli::tool {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::string phase = "decode", scope;
+};
+
+std::string text_of(const Scope::Ref& scope) { return scope ? *scope : std::string(); }
+
+// "layers.3" holds "layers.3.mlp" but not "layers.30".
+bool holds(std::string_view outer, std::string_view inner) {
+  return outer.empty() ||
+         (inner.substr(0, outer.size()) == outer && (inner.size() == outer.size() || inner[outer.size()] == '.'));
+}
+
+std::vector<std::string> scopes_of(const Graph& graph) {
+  std::set<std::string> scopes;
+  for (const GraphNode& node : graph.nodes)
+    for (std::string scope = text_of(node.scope); !scope.empty();) {
+      scopes.insert(scope);
+      const std::size_t dot = scope.rfind('.');
+      scope.resize(dot == std::string::npos ? 0 : dot);
+    }
+  return {scopes.begin(), scopes.end()};
+}
+
+std::string sources_text(const std::vector<Source>& from) {
+  std::vector<std::string> nodes;
+  for (const Source& source : from) nodes.push_back(fmt::format("%{} {}", source.node, to_string(source.op)));
+  return fmt::format("{}", fmt::join(nodes, ", "));
+}
+
+// A place where a rule fired or declined. The driver sweeps more than once and may decline a place twice.
+struct Site {
+  std::string rule, scope, reason;
+  bool fired;
+  std::vector<Source> from;
+};
+
+std::vector<Site> sites_of(const std::vector<Verdict>& verdicts, std::string_view scope) {
+  std::vector<Site> sites;
+  std::set<std::tuple<std::string, bool, std::string, std::string, std::string>> seen;
+  for (const Verdict& verdict : verdicts) {
+    Site site{verdict.rule, text_of(verdict.scope), verdict.reason, verdict.fired, verdict.from};
+    const bool is_new = seen.insert({site.rule, site.fired, site.scope, site.reason, sources_text(site.from)}).second;
+    if (is_new && holds(scope, site.scope)) sites.push_back(std::move(site));
+  }
+  return sites;
+}
+
+struct Launch {
+  std::string op, scope, kernel, built_from;
+  Type type;
+};
+
+std::vector<Launch> launches_of(const Program& program, std::string_view scope) {
+  std::vector<Launch> launches;
+  for (const ProgramStep& step : program.steps()) {
+    const GraphNode& node = program.scheduled().nodes[static_cast<std::size_t>(step.node)];
+    if (holds(scope, text_of(node.scope)))
+      launches.push_back(
+          {std::string(node.name()), text_of(node.scope), step.kernel, sources_text(node.from), node.type()});
+  }
+  return launches;
+}
+
+std::string site_lines(const std::vector<Site>& sites) {
+  std::string text;
+  for (const Site& site : sites)
+    text += fmt::format("  {:<16} {:<10} {:<24} {}\n", site.rule, site.fired ? "fired" : "not fired", site.scope,
+                        site.fired ? sources_text(site.from) : site.reason + "; at " + sources_text(site.from));
+  return text.empty() ? "  no rule found anything like its pattern here\n" : text;
+}
+
+// The whole model: the same verdict once, with how often it was given.
+std::string site_summary(const std::vector<Site>& sites) {
+  std::map<std::tuple<std::string, bool, std::string>, int> counts;
+  for (const Site& site : sites) ++counts[{site.rule, !site.fired, site.reason}];
+  std::string text;
+  for (const auto& [key, count] : counts) {
+    const auto& [rule, declined, reason] = key;
+    text += fmt::format("  {:<16} {:<10} {:>5}  {}\n", rule, declined ? "not fired" : "fired", count, reason);
+  }
+  return text.empty() ? "  no rule found anything like its pattern\n" : text;
+}
+
+std::string launch_lines(const std::vector<Launch>& launches) {
+  std::string text;
+  for (const Launch& launch : launches)
+    text += fmt::format("  {:<24} {:<34} {:<20} {:<24} {}\n", launch.op, launch.kernel, to_string(launch.type),
+                        launch.scope, launch.built_from);
+  return text.empty() ? "  nothing: its values are views, folded or read elsewhere\n" : text;
+}
+
+std::string launch_summary(const std::vector<Launch>& launches) {
+  std::map<std::pair<std::string, std::string>, int> counts;
+  for (const Launch& launch : launches) ++counts[{launch.op, launch.kernel}];
+  std::string text;
+  for (const auto& [key, count] : counts) text += fmt::format("  {:<24} {:<34} {:>5}\n", key.first, key.second, count);
+  return text;
+}
+
+Json to_json(const std::vector<Site>& sites, const std::vector<Launch>& launches, const Options& options) {
+  Json fusions = Json::array(), kernels = Json::array();
+  const auto sources = [](const std::vector<Source>& from) {
+    Json nodes = Json::array();
+    for (const Source& source : from) nodes.push_back({{"node", source.node}, {"op", to_string(source.op)}});
+    return nodes;
+  };
+  for (const Site& site : sites)
+    fusions.push_back({{"rule", site.rule},
+                       {"fired", site.fired},
+                       {"reason", site.reason},
+                       {"scope", site.scope},
+                       {"from", sources(site.from)}});
+  for (const Launch& launch : launches)
+    kernels.push_back(
+        {{"op", launch.op}, {"kernel", launch.kernel}, {"type", to_string(launch.type)}, {"scope", launch.scope}});
+  return {{"phase", options.phase}, {"scope", options.scope}, {"fusions", fusions}, {"kernels", kernels}};
+}
+
+int run(const Options& options) {
+  std::vector<Verdict> verdicts;
+  Engine engine(options.common, [&](Verdict verdict) { verdicts.push_back(std::move(verdict)); });
+  Runner runner(engine.model(), options.common.runner());
+  const std::shared_ptr<const CompiledGraph> compiled = compile_step(engine, runner, parse_phase(options.phase));
+  const std::vector<std::string> scopes = scopes_of(compiled->built);
+  if (!options.scope.empty() && !std::binary_search(scopes.begin(), scopes.end(), options.scope))
+    fail_usage("--scope: the graph has no scope \"{}\"{}", options.scope, near_matches_text(options.scope, scopes));
+
+  const std::vector<Site> sites = sites_of(verdicts, options.scope);
+  const std::vector<Launch> launches = launches_of(*compiled->program, options.scope);
+  if (options.common.json) {
+    print_json(to_json(sites, launches, options));
+    return success;
+  }
+  const bool whole = options.scope.empty();
+  print(fmt::format("{} step{}, --fusion {}\n\nrules\n{}\nwhat runs, in this order\n{}", options.phase,
+                    whole ? "" : ", " + options.scope, options.common.fusion,
+                    whole ? site_summary(sites) : site_lines(sites),
+                    whole ? launch_summary(launches) : launch_lines(launches)));
+  return success;
+}
+
+}  // namespace
+
+Command add_explain(CLI::App& tool) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = tool.add_subcommand("explain", "say which fusions fired, why others did not, and what runs");
+  add_common_options(*command, options->common, ModelOption::required);
+  command->add_option("--phase", options->phase, "decode or prefill")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"prefill", "decode"}));
+  command->add_option("--scope", options->scope, "a part of the model, like layers.3.mlp (default: all of it)")
+      ->type_name("SCOPE");
+  return {command, [options] { return run(*options); }};
+}
+
+}  // namespace lazuli::tool

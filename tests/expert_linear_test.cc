@@ -4,15 +4,12 @@
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text.h>
 #include <lazuli/tests/run_reference.h>
+#include <lazuli/tests/weight_blocks.h>
 
 #include <cstring>
 
 namespace lazuli {
 namespace {
-
-constexpr DType weight_dtypes[] = {DType::f32,  DType::f16,   DType::bf16, DType::q4_0, DType::q4_1,
-                                   DType::q5_0, DType::q5_1,  DType::q8_0, DType::q4_k, DType::q5_k,
-                                   DType::q6_k, DType::mxfp4, DType::nvfp4};
 
 Array random_array(Type type, std::uint32_t seed) { return Array::from(test::random_buffer(type, seed), type); }
 
@@ -67,7 +64,7 @@ TEST(ExpertLinear, GivesTheBitsOfAnOrdinaryProduct) {
     SessionOptions options;
     options.threads = threads;
     Session session(options);
-    for (const DType dtype : weight_dtypes) {
+    for (const DType dtype : test::weight_types) {
       for (const Shapes& shapes : shapes_of_interest) {
         const Stack stack(dtype, 6, shapes.outputs, 256);
         const Array x = random_array({DType::f32, {shapes.tokens, shapes.rows_per_token, 256}}, 3);

@@ -5,6 +5,7 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/graph/half.h>
 #include <lazuli/graph/quantised.h>
+#include <lazuli/tests/weight_blocks.h>
 
 #include <gtest/gtest.h>
 
@@ -21,62 +22,10 @@
 namespace lazuli {
 namespace {
 
-constexpr DType weight_types[] = {DType::f32,  DType::f16,   DType::bf16, DType::q4_0, DType::q4_1,
-                                  DType::q5_0, DType::q5_1,  DType::q8_0, DType::q4_k, DType::q5_k,
-                                  DType::q6_k, DType::mxfp4, DType::nvfp4};
+using test::random_blocks;
+using test::weight_types;
 
 constexpr std::int64_t row_lengths[] = {32, 64, 96, 256, 640, 1280, 10240};
-
-// Blocks of random bits, every code of every field, or of one byte, whose f16 and e8m0 scales are finite and not large.
-std::vector<std::byte> random_blocks(DType dtype, std::int64_t elements, std::uint32_t seed,
-                                     std::optional<std::byte> fill = std::nullopt) {
-  std::mt19937 random(seed);
-  std::vector<std::byte> bytes(static_cast<std::size_t>(byte_size(dtype, elements)));
-  for (std::byte& byte : bytes) byte = fill.value_or(static_cast<std::byte>(random()));
-  std::uniform_real_distribution<float> scale(-0.01f, 0.01f);
-  const auto put_f16 = [&](std::size_t at) {
-    const std::uint16_t half = f32_to_f16(scale(random));
-    std::memcpy(&bytes[at], &half, 2);
-  };
-  const auto block_bytes = static_cast<std::size_t>(info(dtype).block_bytes);
-  for (std::size_t block = 0; block < bytes.size(); block += block_bytes) {
-    switch (dtype) {
-      case DType::f32: {
-        const float value = scale(random);
-        std::memcpy(&bytes[block], &value, 4);
-        break;
-      }
-      case DType::f16:
-        put_f16(block);
-        break;
-      case DType::bf16: {
-        const std::uint16_t value = f32_to_bf16(scale(random));
-        std::memcpy(&bytes[block], &value, 2);
-        break;
-      }
-      case DType::q4_1:
-      case DType::q5_1:
-      case DType::q4_k:
-      case DType::q5_k:
-        put_f16(block + 2);
-        [[fallthrough]];
-      case DType::q4_0:
-      case DType::q5_0:
-      case DType::q8_0:
-        put_f16(block);
-        break;
-      case DType::q6_k:
-        put_f16(block + 208);
-        break;
-      case DType::mxfp4:
-        bytes[block] = static_cast<std::byte>(110 + random() % 16);
-        break;
-      default:
-        break;
-    }
-  }
-  return bytes;
-}
 
 std::vector<float> random_rows(std::int64_t count, std::uint32_t seed) {
   std::mt19937 random(seed);
@@ -86,8 +35,9 @@ std::vector<float> random_rows(std::int64_t count, std::uint32_t seed) {
   return values;
 }
 
-PackedWeight pack(DType dtype, const std::vector<std::byte>& source, std::int64_t rows, std::int64_t cols) {
-  PackedWeight weight = allocate_packed(dtype, rows, cols);
+PackedWeight pack(DType dtype, const std::vector<std::byte>& source, std::int64_t rows, std::int64_t cols,
+                  ScaleForm scales = {}) {
+  PackedWeight weight = allocate_packed(dtype, rows, cols, scales);
   pack_rows(source.data(), weight, 0, weight.groups());
   return weight;
 }
@@ -112,7 +62,7 @@ struct Problem {
         source(random_blocks(dtype, outputs * cols, static_cast<std::uint32_t>(outputs * 31 + cols))),
         weight(pack(dtype, source, outputs, cols)),
         x(random_rows(rows * cols, static_cast<std::uint32_t>(rows + cols))) {
-    if (is_quantised(dtype)) quantised.emplace(x, rows, cols, Isa::scalar);
+    if (find_linear_kernel(dtype, Isa::scalar)->multiply != nullptr) quantised.emplace(x, rows, cols, Isa::scalar);
   }
   void run(const LinearKernel& kernel, std::int64_t group_begin, std::int64_t group_end, std::int64_t row_begin,
            std::int64_t row_end, float* y, std::int64_t y_stride) const {
@@ -165,7 +115,7 @@ TEST(PackedWeight, UnpacksToTheFloatsOfTheFile) {
         for (std::size_t index = 0; index < got.size(); ++index) {
           ASSERT_EQ(got[index], expected[index]) << to_string(dtype) << "[" << rows << "," << cols << "] at " << index;
         }
-        unpack_row(weight, rows - 1, got.data());
+        unpack_rows(weight, rows - 1, rows, got.data());
         EXPECT_TRUE(std::equal(got.begin(), got.begin() + cols, expected.end() - cols));
       }
     }
@@ -177,6 +127,15 @@ TEST(PackedWeight, TakesTheSpaceOfTheFile) {
     const std::int64_t file_bytes = byte_size(dtype, 512 * 2048);
     EXPECT_LE(packed_bytes(dtype, 512, 2048), static_cast<std::size_t>(file_bytes) * 103 / 100) << to_string(dtype);
   }
+}
+
+TEST(PackedWeight, ShortScalesTakeTheSpaceOfTheCheckpoint) {
+  const std::int64_t elements = 512 * 2048;
+  const auto bytes = [](DType dtype, int width) { return static_cast<std::int64_t>(packed_bytes(dtype, 512, 2048, {width, 1})); };
+  EXPECT_EQ(bytes(DType::affine4_64, 2), elements / 2 + elements / 64 * 4);
+  EXPECT_EQ(bytes(DType::affine3_128, 2), elements * 3 / 8 + elements / 128 * 4);
+  EXPECT_EQ(bytes(DType::affine8_32, 2), elements + elements / 32 * 4);
+  EXPECT_EQ(bytes(DType::e2m1_16, 1), elements / 2 + elements / 16);
 }
 
 TEST(PackedWeight, GroupsMayBePackedInAnyOrder) {
@@ -191,6 +150,7 @@ TEST(PackedWeight, RejectsWhatHasNoPackedForm) {
   EXPECT_FALSE(can_pack(DType::q4_k, 640));
   EXPECT_FALSE(can_pack(DType::i32, 64));
   EXPECT_TRUE(can_pack(DType::bf16, 7));
+  EXPECT_FALSE(can_pack(DType::e2m1_16, 48));
   EXPECT_THROW(packed_bytes(DType::q8_0, 16, 40), Error);
 }
 
@@ -348,6 +308,51 @@ TEST(LinearKernels, ExtremesDoNotOverflow) {
       const std::vector<float> expected = problem.run_all(scalar_kernel(kernel.source));
       expect_same_bits(problem.run_all(kernel), expected, fmt::format("{} of bytes {}", kernel.name, fill));
     }
+  }
+}
+
+// Scales that fit the short form, in both forms: the same floats and the same products.
+TEST(LinearKernels, TheFormOfScalesChangesNoBit) {
+  const std::int64_t cols = 1280, outputs = 37;
+  for (const DType dtype : weight_types) {
+    if (dtype != DType::e2m1_16 && !to_string(dtype).starts_with("affine")) continue;
+    Problem problem(dtype, outputs, 7, cols);
+    const auto block_bytes = static_cast<std::size_t>(info(dtype).block_bytes);
+    for (std::size_t block = 0; block < problem.source.size(); block += block_bytes) {
+      float scales[2];
+      std::memcpy(scales, &problem.source[block], 8);
+      if (dtype == DType::e2m1_16)
+        scales[0] = f16_to_f32(static_cast<std::uint16_t>(f32_to_f16(std::fabs(scales[0])) & 0x7f80)) * 0.0123f;
+      for (float& scale : scales)
+        if (dtype != DType::e2m1_16) scale = bf16_to_f32(f32_to_bf16(scale));
+      std::memcpy(&problem.source[block], scales, dtype == DType::e2m1_16 ? 4 : 8);
+    }
+    const ScaleForm form = propose_scale_form(dtype, problem.source.data(), outputs * cols);
+    ASSERT_LT(form.width, 4) << to_string(dtype);
+    ASSERT_TRUE(scales_fit(form, dtype, problem.source.data(), outputs * cols)) << to_string(dtype);
+    std::vector<float> floats(static_cast<std::size_t>(outputs * cols)), unpacked(floats.size());
+    dequantise(dtype, problem.source.data(), outputs * cols, floats.data());
+    for (const LinearKernel& kernel : linear_kernels()) {
+      if (kernel.source != dtype || !supported(kernel.isa)) continue;
+      problem.weight = pack(dtype, problem.source, outputs, cols);
+      const std::vector<float> expected = problem.run_all(kernel);
+      problem.weight = pack(dtype, problem.source, outputs, cols, form);
+      expect_same_bits(problem.run_all(kernel), expected, describe(kernel, problem));
+    }
+    unpack_rows(problem.weight, 0, outputs, unpacked.data());
+    EXPECT_EQ(unpacked, floats) << to_string(dtype);
+  }
+}
+
+// A NaN among mxfp8 codes makes its own output NaN, and no other.
+TEST(LinearKernels, NotANumberAmongCodesReachesItsOutput) {
+  for (const LinearKernel& kernel : linear_kernels()) {
+    if (!supported(kernel.isa) || kernel.source != DType::mxfp8) continue;
+    Problem problem(kernel.source, 18, 3, 96);
+    problem.source[17 * 99 + 33 + 1 + 5] = std::byte{0xff};  // output 17, block 1
+    problem.weight = pack(kernel.source, problem.source, 18, 96);
+    const std::vector<float> y = problem.run_all(kernel);
+    for (std::size_t index = 0; index < y.size(); ++index) EXPECT_EQ(std::isnan(y[index]), index % 18 == 17) << kernel.name;
   }
 }
 

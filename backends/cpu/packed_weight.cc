@@ -4,6 +4,7 @@
 #include <lazuli/graph/quantised.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -18,14 +19,14 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 
 bool is_plain(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
 
-PackedWeightView layout(DType dtype, std::int64_t rows, std::int64_t cols) {
+PackedWeightView layout(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales) {
   if (rows < 0 || !can_pack(dtype, cols)) {
     fail(
         "packed weight: no packed form for {}[{},{}]; expected f32, f16, bf16 or a block-quantised type with whole "
         "blocks",
         to_string(dtype), rows, cols);
   }
-  PackedWeightView view{nullptr, rows, cols, 0, 0, 0};
+  PackedWeightView view{nullptr, rows, cols, 0, 0, 0, 0, 1, scales.factor};
   if (is_plain(dtype)) {
     view.group_bytes = round_up(byte_size(dtype, cols) * packed_group_rows, line_bytes);
     return view;
@@ -33,8 +34,13 @@ PackedWeightView layout(DType dtype, std::int64_t rows, std::int64_t cols) {
   packed::visit_format(dtype, [&](auto format) {
     constexpr packed::Planes planes = decltype(format)::planes;
     const std::int64_t blocks = cols / packed_block_columns;
+    if constexpr (planes.wide_scales) {
+      constexpr int shared = std::max(1, decltype(format)::columns / packed_block_columns);
+      view.scale_shift = std::countr_zero(static_cast<unsigned>(shared));
+      view.scale_width = scales.width;
+    }
     view.scales_offset = blocks * planes.quant_bytes;
-    view.super_offset = view.scales_offset + blocks * planes.scale_bytes;
+    view.super_offset = packed::scale_entry<decltype(format)>(view, blocks);
     const std::int64_t super_blocks = (cols + packed_super_columns - 1) / packed_super_columns;
     view.group_bytes = round_up(view.super_offset + super_blocks * planes.super_bytes, line_bytes);
   });
@@ -43,15 +49,16 @@ PackedWeightView layout(DType dtype, std::int64_t rows, std::int64_t cols) {
 
 template <class Format>
 void pack_row(const PackedWeightView& weight, const std::uint8_t* source, std::uint8_t* group, int lane) {
-  constexpr int blocks_per_file_block = Format::columns / packed_block_columns;
-  const std::int64_t file_blocks = weight.cols / Format::columns;
-  for (std::int64_t file_block = 0; file_block < file_blocks; ++file_block) {
-    for (int part = 0; part < blocks_per_file_block; ++part) {
-      const std::int64_t block = file_block * blocks_per_file_block + part;
-      const packed::BlockTarget target{group + block * Format::planes.quant_bytes,
-                                       group + weight.scales_offset + block * Format::planes.scale_bytes,
-                                       group + weight.super_offset + block / 8 * Format::planes.super_bytes, lane};
-      Format::pack(source + file_block * Format::file_bytes, part, target);
+  // A file block has several blocks, or a block several file blocks: parts of each other either way.
+  constexpr int parts = std::max(Format::columns, packed_block_columns) / std::min(Format::columns, packed_block_columns);
+  for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
+    const packed::BlockTarget target{weight, group + block * Format::planes.quant_bytes,
+                                     group + packed::scale_entry<Format>(weight, block),
+                                     group + weight.super_offset + block / 8 * Format::planes.super_bytes, lane};
+    if constexpr (Format::columns >= packed_block_columns) {
+      Format::pack(source + block / parts * Format::file_bytes, static_cast<int>(block % parts), target);
+    } else {
+      for (int part = 0; part < parts; ++part) Format::pack(source + (block * parts + part) * Format::file_bytes, part, target);
     }
   }
 }
@@ -103,16 +110,16 @@ bool can_pack(DType dtype, std::int64_t cols) {
   if (cols < 0) return false;
   if (is_plain(dtype)) return true;
   const bool has_format = packed::visit_format(dtype, [](auto) {});
-  return has_format && cols % info(dtype).block_elements == 0;
+  return has_format && cols % std::max(info(dtype).block_elements, packed_block_columns) == 0;
 }
 
-std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols) {
-  const PackedWeightView view = layout(dtype, rows, cols);
+std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales) {
+  const PackedWeightView view = layout(dtype, rows, cols, scales);
   return static_cast<std::size_t>(round_up(rows, packed_group_rows) / packed_group_rows * view.group_bytes);
 }
 
-PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols) {
-  return {dtype, rows, cols, Buffer::allocate(packed_bytes(dtype, rows, cols))};
+PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales) {
+  return {dtype, rows, cols, scales, Buffer::allocate(packed_bytes(dtype, rows, cols, scales))};
 }
 
 void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group_begin, std::int64_t group_end) {
@@ -152,22 +159,21 @@ void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& we
   }
 }
 
-void unpack_row(const PackedWeight& weight, std::int64_t row, float* out) {
-  const PackedWeightView source = view(weight);
-  const std::uint8_t* group = source.data + row / packed_group_rows * source.group_bytes;
-  const int lane = static_cast<int>(row % packed_group_rows);
-  if (is_plain(weight.source)) return unpack_plain_row(weight.source, group, weight.cols, lane, out);
-  packed::visit_format(weight.source, [&](auto format) { unpack_blocks<decltype(format)>(source, group, lane, out); });
-}
-
 void unpack_rows(const PackedWeight& weight, std::int64_t row_begin, std::int64_t row_end, float* out) {
-  for (std::int64_t row = row_begin; row < row_end; ++row) {
-    unpack_row(weight, row, out + (row - row_begin) * weight.cols);
+  const PackedWeightView source = view(weight);
+  for (std::int64_t row = row_begin; row < row_end; ++row, out += weight.cols) {
+    const std::uint8_t* group = source.data + row / packed_group_rows * source.group_bytes;
+    const int lane = static_cast<int>(row % packed_group_rows);
+    if (is_plain(weight.source)) {
+      unpack_plain_row(weight.source, group, weight.cols, lane, out);
+    } else {
+      packed::visit_format(weight.source, [&](auto format) { unpack_blocks<decltype(format)>(source, group, lane, out); });
+    }
   }
 }
 
 PackedWeightView view(const PackedWeight& weight) {
-  PackedWeightView view = layout(weight.source, weight.rows, weight.cols);
+  PackedWeightView view = layout(weight.source, weight.rows, weight.cols, weight.scales);
   view.data = weight.data->as<std::uint8_t>();
   return view;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <vector>
 
@@ -41,6 +42,19 @@ void for_pieces(const Buffer& source, Range units, std::int64_t unit_bytes, Body
     source.release_pages(static_cast<std::size_t>(begin * unit_bytes),
                          static_cast<std::size_t>((end - begin) * unit_bytes));
   }
+}
+
+// The narrowest scales that lose nothing; only types with scales of their own are read for it.
+ScaleForm scale_form_of(const Buffer& source, DType dtype, Matrix matrix, Executor& executor) {
+  const std::byte* blocks = source.data();
+  const ScaleForm proposed = propose_scale_form(dtype, blocks, matrix.rows * matrix.cols);
+  std::atomic<bool> fits = true;
+  executor.run_on_all([&](int worker) {
+    const Range rows = share(matrix.rows, worker, executor.size());
+    const std::byte* begin = blocks + byte_size(dtype, rows.begin * matrix.cols);
+    if (!scales_fit(proposed, dtype, begin, (rows.end - rows.begin) * matrix.cols)) fits = false;
+  });
+  return fits ? proposed : ScaleForm{};
 }
 
 void pack(const Buffer& source, DType dtype, PackedWeight& weight, Executor& executor) {
@@ -95,28 +109,30 @@ std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constan
 StoredWeight WeightStore::load_or_pack(const GraphNode& constant, Executor& executor) {
   const Buffer& source = *constant.constant;
   const DType dtype = constant.type().dtype;
-  const auto [rows, cols] = as_matrix(constant.type().shape);
+  const Matrix matrix = as_matrix(constant.type().shape);
+  const auto [rows, cols] = matrix;
   const DType form = can_pack(dtype, cols) ? dtype : DType::f32;
+  const ScaleForm scales = form == dtype ? scale_form_of(source, dtype, matrix, executor) : ScaleForm{};
   const DiskCache::Checksum sum = [&](std::span<const std::byte> bytes) { return checksum_on_all(bytes, executor); };
 
   std::unique_ptr<CacheDraft> draft;
   if (!source.origin().empty()) {
-    const std::size_t bytes = packed_bytes(form, rows, cols);
-    const std::string key = fmt::format("layout {} {} {} [{},{}] {}", packed_layout_version, to_string(dtype),
-                                        to_string(form), rows, cols, source.origin());
+    const std::size_t bytes = packed_bytes(form, rows, cols, scales);
+    const std::string key = fmt::format("layout {} {} {} scales {} {:a} [{},{}] {}", packed_layout_version, to_string(dtype),
+                                        to_string(form), scales.width, scales.factor, rows, cols, source.origin());
     if (std::shared_ptr<const CacheEntry> entry = files_.find(key, sum); entry && entry->payload().size() == bytes)
-      return {{form, rows, cols, buffer_of(std::move(entry))}, nullptr};
+      return {{form, rows, cols, scales, buffer_of(std::move(entry))}, nullptr};
     draft = files_.draft(key, bytes);
   }
   ++laid_out_;
   StoredWeight weight;
   if (!draft) {
-    weight.packed = allocate_packed(form, rows, cols);
+    weight.packed = allocate_packed(form, rows, cols, scales);
     pack(source, dtype, weight.packed, executor);
     return weight;
   }
   const std::span<std::byte> room = draft->payload();
-  weight.packed = {form, rows, cols, Buffer::view(room.data(), room.size(), nullptr)};
+  weight.packed = {form, rows, cols, scales, Buffer::view(room.data(), room.size(), nullptr)};
   pack(source, dtype, weight.packed, executor);
   weight.packed.data = buffer_of(draft->publish(sum(room)));
   return weight;

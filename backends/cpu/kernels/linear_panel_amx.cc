@@ -48,8 +48,7 @@ struct Quantised {
   static LAZULI_INLINE void unpack_step(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
                                         std::uint8_t* tile) {
     constexpr Planes planes = Format::planes;
-    const BlockScale scale = Format::scale(group + weight.scales_offset + block * planes.scale_bytes,
-                                           group + weight.super_offset + block / 8 * planes.super_bytes);
+    const BlockScale scale = block_scale<Format>(weight, group, block);
     const std::uint8_t* quants = group + block * planes.quant_bytes;
     LAZULI_UNROLL
     for (int quad = 0; quad < 8; ++quad) {
@@ -81,6 +80,20 @@ struct Bf16 {
       const std::int64_t even = step * step_columns + 2 * pair;
       const __m512i high = _mm512_slli_epi32(column(weight, group, even + 1), 16);
       _mm512_store_si512(tile + 64 * pair, _mm512_or_si512(column(weight, group, even), high));
+    }
+  }
+};
+
+// One block of a group of mxfp8 weights, whose codes lie column after column.
+struct Mxfp8 {
+  static LAZULI_INLINE void unpack_step(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
+                                        std::uint8_t* tile) {
+    const __m512 scale = f32_exponents(group + weight.scales_offset + 16 * block);
+    const std::uint8_t* codes = group + packed::mxfp8_planes.quant_bytes * block;
+    for (int pair = 0; pair < tile_rows; ++pair) {
+      const __m512 even = _mm512_mul_ps(e4m3_as_f16(codes + 32 * pair), scale);
+      const __m512 odd = _mm512_mul_ps(e4m3_as_f16(codes + 32 * pair + 16), scale);
+      _mm512_store_si512(tile + 64 * pair, pair_bf16(even, odd));
     }
   }
 };
@@ -228,6 +241,19 @@ LAZULI_DEFINE(q6_k, Quantised<Q6_K>)
 LAZULI_DEFINE(mxfp4, Quantised<Mxfp4>)
 LAZULI_DEFINE(nvfp4, Quantised<Nvfp4>)
 LAZULI_DEFINE(bf16, Bf16)
+LAZULI_DEFINE(mxfp8, Mxfp8)
+LAZULI_DEFINE(e2m1_16, Quantised<E2m1>)
+#define LAZULI_DEFINE_AFFINE(bits)                           \
+  LAZULI_DEFINE(affine##bits##_32, Quantised<Affine<bits>>)  \
+  LAZULI_DEFINE(affine##bits##_64, Quantised<Affine<bits>>)  \
+  LAZULI_DEFINE(affine##bits##_128, Quantised<Affine<bits>>)
+LAZULI_DEFINE_AFFINE(2)
+LAZULI_DEFINE_AFFINE(3)
+LAZULI_DEFINE_AFFINE(4)
+LAZULI_DEFINE_AFFINE(5)
+LAZULI_DEFINE_AFFINE(6)
+LAZULI_DEFINE_AFFINE(8)
+#undef LAZULI_DEFINE_AFFINE
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

@@ -2,8 +2,8 @@
 //
 // A tile is one side (8 outputs, one 32-bit lane each) or both sides of a group times a few rows of activations.
 // vpmaddubsw multiplies unsigned weights by signed activations and saturates its sums of two at 16 bits; each format
-// says how many such sums fit before they must be widened. 8-bit weights would not fit: they are taken as signed, and
-// their sign moves to the activations.
+// says how many such sums fit before they must be widened. 8-bit weights would not fit: 128 less, they are taken as
+// signed, and their sign moves to the activations.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/packed_planes.h>
 
@@ -47,13 +47,26 @@ LAZULI_INLINE __m256i nibbles(const std::uint8_t* quants, int quad, int side) {
   return _mm256_and_si256(quad < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
 }
 
-LAZULI_INLINE __m256i nibbles_and_fifth_bits(const std::uint8_t* quants, int quad, int side) {
-  const auto* mask = reinterpret_cast<const AliasingInt*>(quants + 256 + 8 * quad + 4 * side);
+// Adds `value` to the bytes, in which that bit is clear, whose bit is set in the mask of the quad.
+LAZULI_INLINE __m256i add_single_bits(__m256i codes, const std::uint8_t* masks, int quad, int side, int value) {
+  const auto* mask = reinterpret_cast<const AliasingInt*>(masks + 8 * quad + 4 * side);
   const __m256i byte_of_lane = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit_of_lane = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
   const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(*mask), byte_of_lane);
   const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of_lane), bit_of_lane);
-  return _mm256_or_si256(nibbles(quants, quad, side), _mm256_and_si256(set, _mm256_set1_epi8(16)));
+  return _mm256_or_si256(codes, _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value))));
+}
+
+LAZULI_INLINE __m256i nibbles_and_fifth_bits(const std::uint8_t* quants, int quad, int side) {
+  return add_single_bits(nibbles(quants, quad, side), quants + 256, quad, side, 16);
+}
+
+// The two bits of a quad, moved to bit `place` (0 or 4) of their bytes.
+LAZULI_INLINE __m256i two_bits(const std::uint8_t* pairs, int quad, int side, int place) {
+  const __m256i four = load32(pairs + 64 * (quad / 4) + 32 * side);
+  const int shift = place - 2 * (quad % 4);
+  const __m256i moved = shift >= 0 ? _mm256_slli_epi16(four, shift) : _mm256_srli_epi16(four, -shift);
+  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(3 << place)));
 }
 
 // Twice the e2m1 values, 12 added.
@@ -79,10 +92,20 @@ LAZULI_INLINE BlockScale k_scales(const std::uint8_t* scales, const std::uint8_t
   return scale;
 }
 
-// Half an ue4m3 scale: shifted into f16 it is too small by 2^8.
-LAZULI_INLINE __m256 half_ue4m3(const std::uint8_t* bytes) {
+// Bytes as the bits of an f16 below its sign, times `factor`.
+LAZULI_INLINE __m256 upper_f16(const std::uint8_t* bytes, float factor) {
   const __m128i f16 = _mm_slli_epi16(_mm_cvtepu8_epi16(load8(bytes)), 7);
-  return _mm256_mul_ps(_mm256_cvtph_ps(f16), _mm256_set1_ps(0x1p7f));
+  return _mm256_mul_ps(_mm256_cvtph_ps(f16), _mm256_set1_ps(factor));
+}
+
+// Half an ue4m3 scale: shifted into f16 it is too small by 2^8.
+LAZULI_INLINE __m256 half_ue4m3(const std::uint8_t* bytes) { return upper_f16(bytes, 0x1p7f); }
+
+// 8 scales of an entry, from the scale `index` on, of 4 bytes (f32) or 2 (bf16).
+LAZULI_INLINE __m256 wide_scale(const std::uint8_t* entry, int index, int width) {
+  if (width == 4) return _mm256_load_ps(reinterpret_cast<const float*>(entry + 4 * index));
+  const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(entry + 2 * index));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
 }
 
 // `quads_in_16_bits`: how many sums of two products, of at most 2 * largest weight * 127 each, add up in 16 bits.
@@ -150,10 +173,7 @@ struct Q6_K {
   static constexpr Planes planes = packed::q6_k_planes;
   static constexpr int quads_in_16_bits = 2;
   static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    const __m256i pairs = load32(quants + 256 + 64 * (index / 4) + 32 * side);
-    const int shift = 4 - 2 * (index % 4);
-    const __m256i moved = shift >= 0 ? _mm256_slli_epi16(pairs, shift) : _mm256_srli_epi16(pairs, -shift);
-    return _mm256_or_si256(nibbles(quants, index, side), _mm256_and_si256(moved, _mm256_set1_epi8(0x30)));
+    return _mm256_or_si256(nibbles(quants, index, side), two_bits(quants + 256, index, side, 4));
   }
   static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
     BlockScale scale;
@@ -192,8 +212,58 @@ struct Nvfp4 : Mxfp4 {
   }
 };
 
+// Formats with `wide_scales` read them as the weight's view says.
+struct E2m1 : Mxfp4 {
+  static constexpr Planes planes = packed::e2m1_planes;
+  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
+    const bool is_short = weight.scale_width == 1;
+    BlockScale scale;
+    LAZULI_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const int index = 16 * half + 8 * side;
+      scale.scale[half] = is_short ? upper_f16(entry + index, weight.factor) : wide_scale(entry, index, 4);
+    }
+    return scale;
+  }
+};
+
+template <int bits>
+struct Affine {
+  static constexpr Planes planes = packed::affine_planes(bits);
+  static constexpr int quads_in_16_bits = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    if constexpr (bits == 2) return two_bits(quants, index, side, 0);
+    if constexpr (bits == 3) return add_single_bits(two_bits(quants, index, side, 0), quants + 128, index, side, 4);
+    if constexpr (bits == 4) return nibbles(quants, index, side);
+    if constexpr (bits == 5) return nibbles_and_fifth_bits(quants, index, side);
+    if constexpr (bits == 6) return Q6_K::quad(quants, index, side);
+    return Q8_0::quad(quants, index, side);
+  }
+  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
+    BlockScale scale;
+    scale.scale[0] = wide_scale(entry, 8 * side, weight.scale_width);
+    scale.minimum = wide_scale(entry, 16 + 8 * side, weight.scale_width);
+    return scale;
+  }
+};
+
+// The scales of one side of block `block` of a group.
 template <class Format>
-constexpr bool signed_weights = Format::planes.offset == 128;
+LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
+                                     int side) {
+  constexpr Planes planes = Format::planes;
+  const std::uint8_t* scales = group + weight.scales_offset;
+  if constexpr (planes.wide_scales) {
+    const std::uint8_t* entry = scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width);
+    return Format::scale(weight, entry, side);
+  } else {
+    const std::uint8_t* super = group + weight.super_offset + block / 8 * planes.super_bytes;
+    return Format::scale(scales + block * planes.scale_bytes, super, side);
+  }
+}
+
+template <class Format>
+constexpr bool signed_weights = Format::planes.quant_bytes == 512;
 
 // Where a tile reads its activations.
 template <int rows>
@@ -237,7 +307,7 @@ template <class Format, int rows>
 LAZULI_INLINE void add_block(const std::uint8_t* quants, const BlockScale& scale, int side, const TileRows<rows>& x,
                              std::int64_t block, __m256* sum) {
   constexpr Planes planes = Format::planes;
-  constexpr int offset = signed_weights<Format> ? 0 : planes.offset;
+  constexpr int offset = planes.offset - (signed_weights<Format> ? 128 : 0);
   const std::int64_t column = block * packed_block_columns;
   std::int32_t start[2][rows];
   LAZULI_UNROLL
@@ -302,13 +372,11 @@ LAZULI_INLINE void multiply_sides(const PackedWeightView& weight, const std::uin
   for (int index = 0; index < sides * rows; ++index) sum[index / rows][index % rows] = _mm256_setzero_ps();
   for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
     const std::uint8_t* quants = group + block * planes.quant_bytes;
-    const std::uint8_t* scales = group + weight.scales_offset + block * planes.scale_bytes;
-    const std::uint8_t* super = group + weight.super_offset + block / 8 * planes.super_bytes;
     if constexpr (rows == 1) prefetch(quants + prefetch_distance, planes.quant_bytes);
     LAZULI_UNROLL
     for (int index = 0; index < sides; ++index) {
       const int side = first_side + index;
-      add_block<Format, rows>(quants, Format::scale(scales, super, side), side, x, block, sum[index]);
+      add_block<Format, rows>(quants, block_scale<Format>(weight, group, block, side), side, x, block, sum[index]);
     }
   }
   LAZULI_UNROLL
@@ -372,6 +440,18 @@ LAZULI_DEFINE(q5_k, Q5_K)
 LAZULI_DEFINE(q6_k, Q6_K)
 LAZULI_DEFINE(mxfp4, Mxfp4)
 LAZULI_DEFINE(nvfp4, Nvfp4)
+LAZULI_DEFINE(e2m1_16, E2m1)
+#define LAZULI_DEFINE_AFFINE(bits)                \
+  LAZULI_DEFINE(affine##bits##_32, Affine<bits>)  \
+  LAZULI_DEFINE(affine##bits##_64, Affine<bits>)  \
+  LAZULI_DEFINE(affine##bits##_128, Affine<bits>)
+LAZULI_DEFINE_AFFINE(2)
+LAZULI_DEFINE_AFFINE(3)
+LAZULI_DEFINE_AFFINE(4)
+LAZULI_DEFINE_AFFINE(5)
+LAZULI_DEFINE_AFFINE(6)
+LAZULI_DEFINE_AFFINE(8)
+#undef LAZULI_DEFINE_AFFINE
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

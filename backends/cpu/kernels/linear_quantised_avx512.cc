@@ -141,8 +141,7 @@ LAZULI_INLINE void add_chunk(const PackedWeightView& weight, const std::uint8_t*
   for (int r = 0; r < rows; ++r) sum[r] = sums[r];
   for (int index = 0; index < count; ++index) {
     const std::int64_t block = first_block + index;
-    const BlockScale scale = Format::scale(group + weight.scales_offset + block * planes.scale_bytes,
-                                           group + weight.super_offset + block / 8 * planes.super_bytes);
+    const BlockScale scale = block_scale<Format>(weight, group, block);
     if constexpr (rows <= 2) prefetch(group + block * planes.quant_bytes + prefetch_distance, planes.quant_bytes);
     add_block<Format, rows>(group + block * planes.quant_bytes, scale, x, index, sum);
   }
@@ -210,6 +209,18 @@ LAZULI_DEFINE(q5_k, Q5_K)
 LAZULI_DEFINE(q6_k, Q6_K)
 LAZULI_DEFINE(mxfp4, Mxfp4)
 LAZULI_DEFINE(nvfp4, Nvfp4)
+LAZULI_DEFINE(e2m1_16, E2m1)
+#define LAZULI_DEFINE_AFFINE(bits)                \
+  LAZULI_DEFINE(affine##bits##_32, Affine<bits>)  \
+  LAZULI_DEFINE(affine##bits##_64, Affine<bits>)  \
+  LAZULI_DEFINE(affine##bits##_128, Affine<bits>)
+LAZULI_DEFINE_AFFINE(2)
+LAZULI_DEFINE_AFFINE(3)
+LAZULI_DEFINE_AFFINE(4)
+LAZULI_DEFINE_AFFINE(5)
+LAZULI_DEFINE_AFFINE(6)
+LAZULI_DEFINE_AFFINE(8)
+#undef LAZULI_DEFINE_AFFINE
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

@@ -1,8 +1,9 @@
-// Matmul with f32, f16 and bf16 weights and f32 activations, AVX2. A tile is one side (8 outputs) of a group.
+// Matmul with f32, f16, bf16 and mxfp8 weights and f32 activations, AVX2. A tile is one side (8 outputs) of a group.
 //
 // An output has four sums, one for each column index modulo 4, added as (0 + 1) + (2 + 3) at the end. Products and
 // sums are separate operations: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
+#include <lazuli/backends/cpu/kernels/packed_planes.h>
 
 #include <immintrin.h>
 
@@ -14,35 +15,55 @@ namespace {
 
 constexpr int side_rows = 8;
 
+// `scale` is what the weights of columns 4n to 4n + 3 are multiplied with, where a type has such; `scales` are those of
+// the side's first row.
 struct F32 {
   static constexpr int bytes = 4;
-  static LAZULI_INLINE __m256 load(const std::uint8_t* column) {
+  static LAZULI_INLINE __m256 scale(const std::uint8_t*, std::int64_t) { return _mm256_setzero_ps(); }
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column, __m256) {
     return _mm256_load_ps(reinterpret_cast<const float*>(column));
   }
 };
 
-struct F16 {
+struct F16 : F32 {
   static constexpr int bytes = 2;
-  static LAZULI_INLINE __m256 load(const std::uint8_t* column) {
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column, __m256) {
     return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(column)));
   }
 };
 
-struct BF16 {
+struct BF16 : F32 {
   static constexpr int bytes = 2;
-  static LAZULI_INLINE __m256 load(const std::uint8_t* column) {
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column, __m256) {
     const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(column));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
   }
 };
 
+// Codes as the upper bits of f16 are too small by 2^8, which the packed exponents take in. Bit 14, which the sign-extended
+// codes fill with the sign, is cleared.
+struct Mxfp8 {
+  static constexpr int bytes = 1;
+  static LAZULI_INLINE __m128i load8(const std::uint8_t* bytes) {
+    return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
+  }
+  static LAZULI_INLINE __m256 scale(const std::uint8_t* scales, std::int64_t column) {
+    const std::uint8_t* exponents = scales + column / packed_block_columns * packed::mxfp8_planes.scale_bytes;
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(load8(exponents)), 23));
+  }
+  static LAZULI_INLINE __m256 load(const std::uint8_t* column, __m256 scale) {
+    const __m128i words = _mm_slli_epi16(_mm_cvtepi8_epi16(load8(column)), 7);
+    return _mm256_mul_ps(_mm256_cvtph_ps(_mm_and_si128(words, _mm_set1_epi16(static_cast<short>(0xbfff)))), scale);
+  }
+};
+
 // sum[side][r] += the column's weights times the rows' values.
 template <class Type, int rows, int sides>
-LAZULI_INLINE void add_column(const std::uint8_t* column, const float* values, std::int64_t stride,
+LAZULI_INLINE void add_column(const std::uint8_t* column, const __m256* scale, const float* values, std::int64_t stride,
                               __m256 (*sum)[rows]) {
   LAZULI_UNROLL
   for (int side = 0; side < sides; ++side) {
-    const __m256 weights = Type::load(column + side * side_rows * Type::bytes);
+    const __m256 weights = Type::load(column + side * side_rows * Type::bytes, scale[side]);
     LAZULI_UNROLL
     for (int r = 0; r < rows; ++r) {
       const __m256 value = _mm256_set1_ps(values[r * stride]);
@@ -51,28 +72,34 @@ LAZULI_INLINE void add_column(const std::uint8_t* column, const float* values, s
   }
 }
 
-// `sides` sides of a group; `first` is the first column's first weight among them, `out` their place in row 0 of a
-// tile result of [rows][16].
+// `sides` sides of a group; `first` is the first column's first weight among them, `scales` their first scales, `out`
+// their place in row 0 of a tile result of [rows][16].
 template <class Type, int rows, int sides>
-LAZULI_INLINE void multiply_sides(const std::uint8_t* first, std::int64_t cols, const float* values,
-                                  std::int64_t stride, float* out) {
+LAZULI_INLINE void multiply_sides(const std::uint8_t* first, const std::uint8_t* scales, std::int64_t cols,
+                                  const float* values, std::int64_t stride, float* out) {
   constexpr int column_bytes = packed_group_rows * Type::bytes;
   __m256 sum[4][sides][rows];
   LAZULI_UNROLL
   for (int index = 0; index < 4 * sides * rows; ++index) {
     sum[index / (sides * rows)][index / rows % sides][index % rows] = _mm256_setzero_ps();
   }
+  __m256 scale[sides] = {};
   std::int64_t column = 0;
   for (; column + 4 <= cols; column += 4) {
     LAZULI_UNROLL
+    for (int side = 0; side < sides; ++side) scale[side] = Type::scale(scales + side * side_rows, column);
+    LAZULI_UNROLL
     for (int part = 0; part < 4; ++part) {
-      add_column<Type, rows, sides>(first + (column + part) * column_bytes, values + column + part, stride, sum[part]);
+      add_column<Type, rows, sides>(first + (column + part) * column_bytes, scale, values + column + part, stride,
+                                    sum[part]);
     }
   }
+  // Types with scales have whole blocks and end here.
   LAZULI_UNROLL
   for (int part = 0; part < 3; ++part) {
     if (column + part >= cols) break;
-    add_column<Type, rows, sides>(first + (column + part) * column_bytes, values + column + part, stride, sum[part]);
+    add_column<Type, rows, sides>(first + (column + part) * column_bytes, scale, values + column + part, stride,
+                                  sum[part]);
   }
   LAZULI_UNROLL
   for (int index = 0; index < sides * rows; ++index) {
@@ -87,13 +114,15 @@ template <class Type, int rows>
 void multiply_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
                    float* y, std::int64_t y_stride) {
   const std::uint8_t* group = weight.data + index * weight.group_bytes;
+  const std::uint8_t* scales = group + weight.scales_offset;
   const float* values = x.values + row * x.stride;
   float out[rows * packed_group_rows];
   if constexpr (rows == 1) {
-    multiply_sides<Type, rows, 2>(group, weight.cols, values, x.stride, out);
+    multiply_sides<Type, rows, 2>(group, scales, weight.cols, values, x.stride, out);
   } else {
-    multiply_sides<Type, rows, 1>(group, weight.cols, values, x.stride, out);
-    multiply_sides<Type, rows, 1>(group + side_rows * Type::bytes, weight.cols, values, x.stride, out + side_rows);
+    multiply_sides<Type, rows, 1>(group, scales, weight.cols, values, x.stride, out);
+    multiply_sides<Type, rows, 1>(group + side_rows * Type::bytes, scales + side_rows, weight.cols, values, x.stride,
+                                  out + side_rows);
   }
   const std::int64_t output = index * packed_group_rows;
   const std::int64_t left = weight.rows - output;
@@ -126,6 +155,7 @@ LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& 
 LAZULI_DEFINE(f32, F32)
 LAZULI_DEFINE(f16, F16)
 LAZULI_DEFINE(bf16, BF16)
+LAZULI_DEFINE(mxfp8, Mxfp8)
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

@@ -1,39 +1,42 @@
-// Matmul with f32, f16 and bf16 weights and f32 activations, AVX-512.
+// Matmul with f32, f16, bf16 and mxfp8 weights and f32 activations, AVX-512.
 //
 // An output has four sums, one for each column index modulo 4, added as (0 + 1) + (2 + 3) at the end. Products and
 // sums are separate operations: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
-
-// GCC 12 takes the deliberately undefined operands inside its own AVX-512 intrinsics for mistakes.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-
-#define LAZULI_INLINE inline __attribute__((always_inline))
-#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+#include <lazuli/backends/cpu/kernels/packed_quads_avx512.h>
 
 namespace lazuli {
 namespace {
 
+// `scale` is what the weights of columns 4n to 4n + 3 are multiplied with, where a type has such.
 struct F32 {
   static constexpr int bytes = 4;
-  static LAZULI_INLINE __m512 load(const std::uint8_t* column) { return _mm512_load_ps(column); }
+  static LAZULI_INLINE __m512 scale(const std::uint8_t*, std::int64_t) { return _mm512_setzero_ps(); }
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512) { return _mm512_load_ps(column); }
 };
 
-struct F16 {
+struct F16 : F32 {
   static constexpr int bytes = 2;
-  static LAZULI_INLINE __m512 load(const std::uint8_t* column) {
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512) {
     return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(column)));
   }
 };
 
-struct BF16 {
+struct BF16 : F32 {
   static constexpr int bytes = 2;
-  static LAZULI_INLINE __m512 load(const std::uint8_t* column) {
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512) {
     const __m256i words = _mm256_load_si256(reinterpret_cast<const __m256i*>(column));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+  }
+};
+
+struct Mxfp8 {
+  static constexpr int bytes = 1;
+  static LAZULI_INLINE __m512 scale(const std::uint8_t* scales, std::int64_t column) {
+    return f32_exponents(scales + column / packed_block_columns * packed::mxfp8_planes.scale_bytes);
+  }
+  static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512 scale) {
+    return _mm512_mul_ps(e4m3_as_f16(column), scale);
   }
 };
 
@@ -48,9 +51,10 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
   for (int r = 0; r < rows; ++r) sum[0][r] = sum[1][r] = sum[2][r] = sum[3][r] = _mm512_setzero_ps();
   std::int64_t column = 0;
   for (; column + 4 <= weight.cols; column += 4) {
+    const __m512 scale = Type::scale(group + weight.scales_offset, column);
     LAZULI_UNROLL
     for (int part = 0; part < 4; ++part) {
-      const __m512 weights = Type::load(group + (column + part) * column_bytes);
+      const __m512 weights = Type::load(group + (column + part) * column_bytes, scale);
       LAZULI_UNROLL
       for (int r = 0; r < rows; ++r) {
         const __m512 value = _mm512_set1_ps(values[r * x.stride + column + part]);
@@ -58,10 +62,11 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
       }
     }
   }
+  // Types with scales have whole blocks and end here.
   LAZULI_UNROLL
   for (int part = 0; part < 3; ++part) {
     if (column + part >= weight.cols) break;
-    const __m512 weights = Type::load(group + (column + part) * column_bytes);
+    const __m512 weights = Type::load(group + (column + part) * column_bytes, _mm512_setzero_ps());
     LAZULI_UNROLL
     for (int r = 0; r < rows; ++r) {
       const __m512 value = _mm512_set1_ps(values[r * x.stride + column + part]);
@@ -101,6 +106,7 @@ LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& 
 LAZULI_DEFINE(f32, F32)
 LAZULI_DEFINE(f16, F16)
 LAZULI_DEFINE(bf16, BF16)
+LAZULI_DEFINE(mxfp8, Mxfp8)
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

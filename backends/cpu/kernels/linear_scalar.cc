@@ -11,7 +11,7 @@ constexpr int tile_rows = 8;
 
 // One block of a group, decoded for all 16 rows.
 struct DecodedBlock {
-  std::int8_t values[packed_group_rows][packed_block_columns];
+  std::int16_t values[packed_group_rows][packed_block_columns];
   packed::BlockScale scales[packed_group_rows];
 };
 
@@ -22,20 +22,20 @@ void decode(const PackedWeightView& weight, const std::uint8_t* group, std::int6
     int values[packed_block_columns];
     Format::values(source, values);
     for (int column = 0; column < packed_block_columns; ++column) {
-      out.values[lane][column] = static_cast<std::int8_t>(values[column]);
+      out.values[lane][column] = static_cast<std::int16_t>(values[column]);
     }
     out.scales[lane] = Format::scale(source);
   }
 }
 
-std::int32_t dot16(const std::int8_t* a, const std::int8_t* b) {
+std::int32_t dot16(const std::int16_t* a, const std::int8_t* b) {
   std::int32_t sum = 0;
   for (int i = 0; i < 16; ++i) sum += a[i] * b[i];
   return sum;
 }
 
 template <class Format>
-float add_block(float sum, const std::int8_t* w, const packed::BlockScale& scale, const std::int8_t* x, float x_scale,
+float add_block(float sum, const std::int16_t* w, const packed::BlockScale& scale, const std::int8_t* x, float x_scale,
                 const std::int16_t* half_sums) {
   const std::int32_t first = dot16(w, x), second = dot16(w + 16, x + 16);
   if constexpr (Format::planes.halves == packed::Halves::separate) {
@@ -79,20 +79,31 @@ void multiply(const PackedWeightView& weight, const QuantisedRowsView& x, std::i
   }
 }
 
+// Weight `lane` of a column of the group, whose 16 lie side by side.
 struct F32 {
-  static constexpr int bytes = 4;
-  static float load(const std::uint8_t* data) { return std::bit_cast<float>(packed::load32(data)); }
+  static float load(const PackedWeightView&, const std::uint8_t* group, std::int64_t column, int lane) {
+    return packed::load_f32(group + 4 * (column * packed_group_rows + lane));
+  }
 };
 
 struct F16 {
-  static constexpr int bytes = 2;
-  static float load(const std::uint8_t* data) { return packed::load_f16(data, 0); }
+  static float load(const PackedWeightView&, const std::uint8_t* group, std::int64_t column, int lane) {
+    return packed::load_f16(group + 2 * column * packed_group_rows, lane);
+  }
 };
 
 struct BF16 {
-  static constexpr int bytes = 2;
-  static float load(const std::uint8_t* data) {
+  static float load(const PackedWeightView&, const std::uint8_t* group, std::int64_t column, int lane) {
+    const std::uint8_t* data = group + 2 * (column * packed_group_rows + lane);
     return bf16_to_f32(static_cast<std::uint16_t>(data[0] | data[1] << 8));
+  }
+};
+
+struct Mxfp8 {
+  static float load(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t column, int lane) {
+    const std::int64_t entry = packed::scale_entry<packed::Mxfp8>(weight, column / packed_block_columns);
+    return packed::Mxfp8::code_value(group[column * packed_group_rows + lane]) *
+           packed::Mxfp8::code_scale(group[entry + lane]);
   }
 };
 
@@ -108,11 +119,10 @@ void multiply_real(const PackedWeightView& weight, const RealRowsView& x, std::i
     for (std::int64_t row = row_begin; row < row_end; ++row) {
       float sums[4][packed_group_rows] = {};
       for (std::int64_t column = 0; column < weight.cols; ++column) {
-        const std::uint8_t* words = group + column * packed_group_rows * Type::bytes;
         const float value = x.values[row * x.stride + column];
         float* sum = sums[column % 4];
         for (int lane = 0; lane < packed_group_rows; ++lane) {
-          sum[lane] = sum[lane] + Type::load(words + lane * Type::bytes) * value;
+          sum[lane] = sum[lane] + Type::load(weight, group, column, lane) * value;
         }
       }
       for (std::int64_t lane = 0; lane < outputs; ++lane) {
@@ -140,9 +150,22 @@ LAZULI_DEFINE(multiply, q5_k, packed::Q5_K, QuantisedRowsView)
 LAZULI_DEFINE(multiply, q6_k, packed::Q6_K, QuantisedRowsView)
 LAZULI_DEFINE(multiply, mxfp4, packed::Mxfp4, QuantisedRowsView)
 LAZULI_DEFINE(multiply, nvfp4, packed::Nvfp4, QuantisedRowsView)
+#define LAZULI_DEFINE_AFFINE(bits)                                                          \
+  LAZULI_DEFINE(multiply, affine##bits##_32, packed::AffineCodes<bits>, QuantisedRowsView)  \
+  LAZULI_DEFINE(multiply, affine##bits##_64, packed::AffineCodes<bits>, QuantisedRowsView)  \
+  LAZULI_DEFINE(multiply, affine##bits##_128, packed::AffineCodes<bits>, QuantisedRowsView)
+LAZULI_DEFINE_AFFINE(2)
+LAZULI_DEFINE_AFFINE(3)
+LAZULI_DEFINE_AFFINE(4)
+LAZULI_DEFINE_AFFINE(5)
+LAZULI_DEFINE_AFFINE(6)
+LAZULI_DEFINE_AFFINE(8)
+LAZULI_DEFINE(multiply, e2m1_16, packed::E2m1, QuantisedRowsView)
 LAZULI_DEFINE(multiply_real, f32, F32, RealRowsView)
 LAZULI_DEFINE(multiply_real, f16, F16, RealRowsView)
 LAZULI_DEFINE(multiply_real, bf16, BF16, RealRowsView)
+LAZULI_DEFINE(multiply_real, mxfp8, Mxfp8, RealRowsView)
+#undef LAZULI_DEFINE_AFFINE
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

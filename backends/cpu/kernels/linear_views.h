@@ -15,6 +15,9 @@ inline constexpr int packed_super_columns = 256;  // columns that share the f16 
 // Packed weights W[rows, cols]. A group of 16 rows is `group_bytes` long (a multiple of 64) and holds three planes,
 // each ordered by column: quants at 0, block scales at `scales_offset`, super-block scales at `super_offset`.
 // packed_planes.h describes them. Rows past the end of the last group are zero.
+//
+// The last three concern types whose planes say `wide_scales`. 2^scale_shift blocks share one entry of the scale plane,
+// an entry is 32 scales of `scale_width` bytes, and a scale of one byte is multiplied by `factor`.
 struct PackedWeightView {
   const std::uint8_t* data;  // 64-byte aligned
   std::int64_t rows;
@@ -22,6 +25,9 @@ struct PackedWeightView {
   std::int64_t group_bytes;
   std::int64_t scales_offset;
   std::int64_t super_offset;
+  int scale_shift;
+  int scale_width;
+  float factor;
 };
 
 // Activations X[rows, cols] in blocks of 32 columns: x = scale * value. Row strides are in elements, of at least the
@@ -37,7 +43,7 @@ struct QuantisedRowsView {
   std::int64_t half_sum_stride;
 };
 
-// Activations X[rows, cols] in f32, for weights of the plain types.
+// Activations X[rows, cols] in f32, for weights of the plain types and mxfp8.
 struct RealRowsView {
   const float* values;
   std::int64_t rows;

@@ -1,7 +1,7 @@
 // From a DType to its packed format, for units compiled for the baseline.
 #pragma once
 
-#include <lazuli/backends/cpu/kernels/packed_formats.h>
+#include <lazuli/backends/cpu/kernels/packed_mlx_formats.h>
 #include <lazuli/graph/dtype.h>
 
 namespace lazuli::packed {
@@ -20,14 +20,35 @@ bool visit_format(DType dtype, Visitor visitor) {
     case DType::q6_k: visitor(Q6_K{}); return true;
     case DType::mxfp4: visitor(Mxfp4{}); return true;
     case DType::nvfp4: visitor(Nvfp4{}); return true;
+    case DType::mxfp8: visitor(Mxfp8{}); return true;
+    case DType::e2m1_16: visitor(E2m1{}); return true;
+#define LAZULI_AFFINE(bits)                                                  \
+    case DType::affine##bits##_32: visitor(Affine<bits, 32>{}); return true;   \
+    case DType::affine##bits##_64: visitor(Affine<bits, 64>{}); return true;   \
+    case DType::affine##bits##_128: visitor(Affine<bits, 128>{}); return true;
+    LAZULI_AFFINE(2)
+    LAZULI_AFFINE(3)
+    LAZULI_AFFINE(4)
+    LAZULI_AFFINE(5)
+    LAZULI_AFFINE(6)
+    LAZULI_AFFINE(8)
+#undef LAZULI_AFFINE
     default: return false;
   }
+}
+
+// Where in a group the scales of block `block` are.
+template <class Format>
+std::int64_t scale_entry(const PackedWeightView& weight, std::int64_t block) {
+  constexpr Planes planes = Format::planes;
+  if constexpr (!planes.wide_scales) return weight.scales_offset + block * planes.scale_bytes;
+  return weight.scales_offset + (block >> weight.scale_shift) * planes.scale_bytes * weight.scale_width;
 }
 
 // The planes of block `block` of the group that starts at `group`.
 template <class Format>
 BlockSource block_source(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block, int lane) {
-  return {group + block * Format::planes.quant_bytes, group + weight.scales_offset + block * Format::planes.scale_bytes,
+  return {weight, group + block * Format::planes.quant_bytes, group + scale_entry<Format>(weight, block),
           group + weight.super_offset + block / 8 * Format::planes.super_bytes, lane};
 }
 

@@ -38,6 +38,7 @@ inline void copy16(std::uint8_t* to, int index, const std::uint8_t* from) { std:
 
 // One row's place in a block of a group.
 struct BlockTarget {
+  const PackedWeightView& weight;
   std::uint8_t* quants;
   std::uint8_t* scales;
   std::uint8_t* super;
@@ -45,6 +46,7 @@ struct BlockTarget {
 };
 
 struct BlockSource {
+  const PackedWeightView& weight;
   const std::uint8_t* quants;
   const std::uint8_t* scales;
   const std::uint8_t* super;
@@ -67,16 +69,33 @@ inline void load_nibbles(const BlockSource& from, int* values) {
   }
 }
 
-// `bits` of quad q go to the mask after the nibbles; the target is zero before.
-inline void store_fifth_bits(const BlockTarget& to, int quad, std::uint32_t bits) {
-  std::uint8_t* mask = to.quants + 256 + 8 * quad + to.lane / 2;
+// `bits` of quad q go to its mask among those at `offset`; the target is zero before.
+inline void store_single_bits(const BlockTarget& to, int offset, int quad, std::uint32_t bits) {
+  std::uint8_t* mask = to.quants + offset + 8 * quad + to.lane / 2;
   *mask = static_cast<std::uint8_t>(*mask | bits << (to.lane % 2 * 4));
 }
 
-inline void load_fifth_bits(const BlockSource& from, int* values) {
+inline void load_single_bits(const BlockSource& from, int offset, int shift, int* values) {
   for (int quad = 0; quad < 8; ++quad) {
-    const int bits = from.quants[256 + 8 * quad + from.lane / 2] >> (from.lane % 2 * 4);
-    for (int c = 0; c < 4; ++c) values[4 * quad + c] |= (bits >> c & 1) << 4;
+    const int bits = from.quants[offset + 8 * quad + from.lane / 2] >> (from.lane % 2 * 4);
+    for (int c = 0; c < 4; ++c) values[4 * quad + c] |= (bits >> c & 1) << shift;
+  }
+}
+
+// Stores pair(q), two bits in each byte of a word, of the eight quads into the two vectors at `offset`.
+template <class Pair>
+void store_pairs(const BlockTarget& to, int offset, Pair pair) {
+  for (int half = 0; half < 2; ++half) {
+    std::uint32_t word = 0;
+    for (int v = 0; v < 4; ++v) word |= pair(4 * half + v) << (2 * v);
+    store32(to.quants + offset + 64 * half + 4 * to.lane, word);
+  }
+}
+
+inline void load_pairs(const BlockSource& from, int offset, int shift, int* values) {
+  for (int column = 0; column < 32; ++column) {
+    const int pairs = from.quants[offset + column / 16 * 64 + 4 * from.lane + column % 4];
+    values[column] |= (pairs >> (column % 16 / 4 * 2) & 3) << shift;
   }
 }
 
@@ -99,12 +118,12 @@ struct Simple {
     const std::uint8_t* nibbles = bits + (five_bits ? 4 : 0);
     for (int v = 0; v < 4; ++v) std::memcpy(to.quants + 64 * v + 4 * to.lane, nibbles + 4 * v, 4);
     if constexpr (five_bits) {
-      for (int quad = 0; quad < 8; ++quad) store_fifth_bits(to, quad, load32(bits) >> (4 * quad) & 15);
+      for (int quad = 0; quad < 8; ++quad) store_single_bits(to, 256, quad, load32(bits) >> (4 * quad) & 15);
     }
   }
   static void values(const BlockSource& from, int* values) {
     load_nibbles(from, values);
-    if constexpr (five_bits) load_fifth_bits(from, values);
+    if constexpr (five_bits) load_single_bits(from, 256, 4, values);
     for (int column = 0; column < 32; ++column) values[column] -= planes.offset;
   }
   static BlockScale scale(const BlockSource& from) {
@@ -168,13 +187,13 @@ struct K45 {
     if constexpr (five_bits) {
       const std::uint8_t* bits = super_block + 16;
       for (int quad = 0; quad < 8; ++quad) {
-        store_fifth_bits(to, quad, gather_bits(load32(bits + 4 * quad) >> block & 0x01010101u));
+        store_single_bits(to, 256, quad, gather_bits(load32(bits + 4 * quad) >> block & 0x01010101u));
       }
     }
   }
   static void values(const BlockSource& from, int* values) {
     load_nibbles(from, values);
-    if constexpr (five_bits) load_fifth_bits(from, values);
+    if constexpr (five_bits) load_single_bits(from, 256, 4, values);
   }
   static BlockScale scale(const BlockSource& from) {
     const float d = load_f16(from.super, from.lane) * static_cast<float>(from.scales[from.lane]);
@@ -205,20 +224,12 @@ struct Q6_K {
         [=](int v) { return load32(nibbles + 16 + 4 * v) >> shift & 0x0f0f0f0fu; });
     const std::uint8_t* pairs = super_block + 128 + block / 4 * 32;
     const int pair_shift = block % 4 * 2;
-    for (int half = 0; half < 2; ++half) {
-      std::uint32_t word = 0;
-      for (int v = 0; v < 4; ++v) {
-        word |= (load32(pairs + 16 * half + 4 * v) >> pair_shift & 0x03030303u) << (2 * v);
-      }
-      store32(to.quants + 256 + 64 * half + 4 * to.lane, word);
-    }
+    store_pairs(to, 256, [=](int quad) { return load32(pairs + 4 * quad) >> pair_shift & 0x03030303u; });
   }
   static void values(const BlockSource& from, int* values) {
     load_nibbles(from, values);
-    for (int column = 0; column < 32; ++column) {
-      const int pairs = from.quants[256 + column / 16 * 64 + 4 * from.lane + column % 4];
-      values[column] = (values[column] | (pairs >> (column % 16 / 4 * 2) & 3) << 4) - 32;
-    }
+    load_pairs(from, 256, 4, values);
+    for (int column = 0; column < 32; ++column) values[column] -= planes.offset;
   }
   static BlockScale scale(const BlockSource& from) {
     const float d = load_f16(from.super, from.lane);

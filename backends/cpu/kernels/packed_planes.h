@@ -8,6 +8,9 @@
 //   4 bits: 4 vectors of 64 bytes; vector v has quad v in its low and quad v + 4 in its high nibbles.
 //   5 bits: the nibbles, then one 64-bit mask a quad; bit i is the fifth bit of byte i of that quad.
 //   6 bits: the nibbles, then 2 vectors of 64 bytes; vector h has the upper two bits of quads 4h..4h+3, low bits first.
+//   2 bits: 2 such vectors alone.
+//   3 bits: 2 such vectors, then one 64-bit mask a quad for the third bits.
+// mxfp8 alone is ordered by single columns, 16 bytes each: its codes are multiplied as f32.
 // Included by instruction-set units: no inline code, and constants of internal linkage.
 #pragma once
 
@@ -29,6 +32,9 @@ struct Planes {
   int offset;       // added to values to store them unsigned
   bool minimums;    // x = d * value + m
   Halves halves;
+  // Scales keep the width that holds those of the checkpoint exactly (scale_form.h): scale_bytes is then the size of a
+  // plane entry at a width of one byte, and PackedWeightView has the rest.
+  bool wide_scales = false;
 };
 
 // f16 d[16], then f16 m[16] where there are minimums.
@@ -46,5 +52,12 @@ constexpr Planes q6_k_planes{384, 32, 32, 32, false, Halves::weighted};
 constexpr Planes mxfp4_planes{256, 16, 0, 12, false, Halves::joined};
 // Scales: u8 scale[16] (ue4m3) of the first halves, then of the second. Values as in mxfp4.
 constexpr Planes nvfp4_planes{256, 32, 0, 12, false, Halves::separate};
+// Scales: 16 of the first halves, then of the second, each half of what the file has: f32, or ue5m3 (f16 without its sign
+// and lower mantissa bits) times the weight's factor. Values as in mxfp4.
+constexpr Planes e2m1_planes{256, 32, 0, 12, false, Halves::separate, true};
+// Scales: scale[16], bias[16], f32 or bf16, an entry for each group of the file.
+consteval Planes affine_planes(int bits) { return {64 * bits, 32, 0, 0, true, Halves::joined, true}; }
+// Scales: u8 exponent[16], those of f32.
+constexpr Planes mxfp8_planes{512, 16, 0, 0, false, Halves::joined};
 
 }  // namespace lazuli::packed

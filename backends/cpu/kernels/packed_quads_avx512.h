@@ -2,6 +2,7 @@
 // scales of a block. For units compiled for AVX-512 only; everything here has internal linkage.
 #pragma once
 
+#include <lazuli/backends/cpu/kernels/linear_views.h>
 #include <lazuli/backends/cpu/kernels/packed_planes.h>
 
 // GCC 12 takes the deliberately undefined operands inside its own AVX-512 intrinsics for mistakes.
@@ -41,10 +42,22 @@ LAZULI_INLINE __m512i nibbles(const std::uint8_t* quants, int quad) {
   return _mm512_and_si512(quad < 4 ? both : _mm512_srli_epi16(both, 4), _mm512_set1_epi8(15));
 }
 
+// Adds `value` to the bytes whose bit is set in the mask of the quad.
+LAZULI_INLINE __m512i add_single_bits(__m512i codes, const std::uint8_t* masks, int quad, int value) {
+  const auto set = *reinterpret_cast<const __mmask64*>(masks + 8 * quad);
+  return _mm512_mask_add_epi8(codes, set, codes, _mm512_set1_epi8(static_cast<char>(value)));
+}
+
 LAZULI_INLINE __m512i nibbles_and_fifth_bits(const std::uint8_t* quants, int quad) {
-  const __mmask64 fifth = *reinterpret_cast<const __mmask64*>(quants + 256 + 8 * quad);
-  const __m512i low = nibbles(quants, quad);
-  return _mm512_mask_add_epi8(low, fifth, low, _mm512_set1_epi8(16));
+  return add_single_bits(nibbles(quants, quad), quants + 256, quad, 16);
+}
+
+// The two bits of a quad, moved to bit `place` (0 or 4) of their bytes.
+LAZULI_INLINE __m512i two_bits(const std::uint8_t* pairs, int quad, int place) {
+  const __m512i four = load64(pairs + 64 * (quad / 4));
+  const int shift = place - 2 * (quad % 4);
+  const __m512i moved = shift >= 0 ? _mm512_slli_epi16(four, shift) : _mm512_srli_epi16(four, -shift);
+  return _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(3 << place)));
 }
 
 // Twice the e2m1 values, 12 added.
@@ -69,10 +82,25 @@ LAZULI_INLINE BlockScale k_scales(const std::uint8_t* scales, const std::uint8_t
   return scale;
 }
 
-// Half an ue4m3 scale: shifted into f16 it is too small by 2^8.
-LAZULI_INLINE __m512 half_ue4m3(const std::uint8_t* bytes) {
+// 16 bytes as the bits of an f16 below its sign, times `factor`.
+LAZULI_INLINE __m512 upper_f16(const std::uint8_t* bytes, float factor) {
   const __m256i f16 = _mm256_slli_epi16(_mm256_cvtepu8_epi16(load16(bytes)), 7);
-  return _mm512_mul_ps(_mm512_cvtph_ps(f16), _mm512_set1_ps(0x1p7f));
+  return _mm512_mul_ps(_mm512_cvtph_ps(f16), _mm512_set1_ps(factor));
+}
+
+// Half an ue4m3 scale: shifted into f16 it is too small by 2^8.
+LAZULI_INLINE __m512 half_ue4m3(const std::uint8_t* bytes) { return upper_f16(bytes, 0x1p7f); }
+
+// 16 e4m3 codes as the upper bits of f16: too small by 2^8, which the packed exponents of mxfp8 take in. Bit 14, which
+// the sign-extended codes fill with the sign, is cleared.
+LAZULI_INLINE __m512 e4m3_as_f16(const std::uint8_t* codes) {
+  const __m256i words = _mm256_slli_epi16(_mm256_cvtepi8_epi16(load16(codes)), 7);
+  return _mm512_cvtph_ps(_mm256_and_si256(words, _mm256_set1_epi16(static_cast<short>(0xbfff))));
+}
+
+// 16 powers of two, of f32's exponents.
+LAZULI_INLINE __m512 f32_exponents(const std::uint8_t* exponents) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(load16(exponents)), 23));
 }
 
 struct Q4_0 {
@@ -127,10 +155,7 @@ struct Q5_K : Q4_K {
 struct Q6_K {
   static constexpr Planes planes = packed::q6_k_planes;
   static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) {
-    const __m512i pairs = load64(quants + 256 + 64 * (index / 4));
-    const int shift = 4 - 2 * (index % 4);
-    const __m512i moved = shift >= 0 ? _mm512_slli_epi16(pairs, shift) : _mm512_srli_epi16(pairs, -shift);
-    return _mm512_or_si512(nibbles(quants, index), _mm512_and_si512(moved, _mm512_set1_epi8(0x30)));
+    return _mm512_or_si512(nibbles(quants, index), two_bits(quants + 256, index, 4));
   }
   static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super) {
     BlockScale scale;
@@ -165,6 +190,64 @@ struct Nvfp4 : Mxfp4 {
     return scale;
   }
 };
+
+// Formats with `wide_scales` read them as the weight's view says.
+struct E2m1 : Mxfp4 {
+  static constexpr Planes planes = packed::e2m1_planes;
+  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry) {
+    BlockScale scale;
+    if (weight.scale_width == 1) {
+      scale.scale[0] = upper_f16(entry, weight.factor);
+      scale.scale[1] = upper_f16(entry + 16, weight.factor);
+    } else {
+      scale.scale[0] = _mm512_load_ps(entry);
+      scale.scale[1] = _mm512_load_ps(entry + 64);
+    }
+    return scale;
+  }
+};
+
+template <int bits>
+struct Affine {
+  static constexpr Planes planes = packed::affine_planes(bits);
+  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) {
+    if constexpr (bits == 2) return two_bits(quants, index, 0);
+    if constexpr (bits == 3) return add_single_bits(two_bits(quants, index, 0), quants + 128, index, 4);
+    if constexpr (bits == 4) return nibbles(quants, index);
+    if constexpr (bits == 5) return nibbles_and_fifth_bits(quants, index);
+    if constexpr (bits == 6) return Q6_K::quad(quants, index);
+    return load64(quants + 64 * index);
+  }
+  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry) {
+    BlockScale scale;
+    if (weight.scale_width == 2) {
+      const __m512i both = load64(entry);
+      scale.scale[0] = load_bf16(_mm512_castsi512_si256(both));
+      scale.minimum = load_bf16(_mm512_extracti64x4_epi64(both, 1));
+    } else {
+      scale.scale[0] = _mm512_load_ps(entry);
+      scale.minimum = _mm512_load_ps(entry + 64);
+    }
+    return scale;
+  }
+
+ private:
+  static LAZULI_INLINE __m512 load_bf16(__m256i words) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+  }
+};
+
+// The scales of block `block` of a group.
+template <class Format>
+LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  constexpr Planes planes = Format::planes;
+  const std::uint8_t* scales = group + weight.scales_offset;
+  if constexpr (planes.wide_scales) {
+    return Format::scale(weight, scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width));
+  } else {
+    return Format::scale(scales + block * planes.scale_bytes, group + weight.super_offset + block / 8 * planes.super_bytes);
+  }
+}
 
 }  // namespace
 }  // namespace lazuli

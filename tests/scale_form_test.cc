@@ -1,8 +1,7 @@
 // The width of packed scales: short where that is exact, f32 otherwise.
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/scale_form.h>
 #include <lazuli/graph/half.h>
-
-#include <gtest/gtest.h>
 
 #include <cstring>
 #include <random>

@@ -1,10 +1,10 @@
 // lazuli profile: where the time of one warm step goes.
 #include <lazuli/backends/trace.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/limits.h>
-#include <lazuli/models/output_file.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/step_profile.h>
 

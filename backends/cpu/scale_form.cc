@@ -35,10 +35,10 @@ bool all_products(float factor, const std::byte* blocks, std::int64_t count) {
   return true;
 }
 
-// The factor behind scales that are rounded products of it and numbers of four bits. The largest of a few scales is such
-// a number times the factor, so the factor is one of eight quotients, or next to one, but for a power of two. That is
-// chosen so that the largest becomes 8 to 15: f16 has 17 binades below and 12 above then, and E4M3, where the scales come
-// from, 18 in all.
+// The factor behind scales that are rounded products of it and numbers of four bits. The largest of a few scales is
+// such a number times the factor, so the factor is one of eight quotients, or next to one, but for a power of two. That
+// is chosen so that the largest becomes 8 to 15: f16 has 17 binades below and 12 above then, and E4M3, where the scales
+// come from, 18 in all.
 ScaleForm propose_factor(const std::byte* blocks, std::int64_t count) {
   const std::int64_t sample = std::min<std::int64_t>(count, 4096);
   float largest = 0;

@@ -247,18 +247,29 @@ struct Affine {
   }
 };
 
-// The scales of one side of block `block` of a group.
+// Where a group has the scales of block `block`, and those of its super-block.
+template <class Format>
+LAZULI_INLINE const std::uint8_t* scale_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  constexpr Planes planes = Format::planes;
+  const std::uint8_t* scales = group + weight.scales_offset;
+  if constexpr (!planes.wide_scales) return scales + block * planes.scale_bytes;
+  return scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width);
+}
+
+template <class Format>
+LAZULI_INLINE const std::uint8_t* super_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  return group + weight.super_offset + block / 8 * Format::planes.super_bytes;
+}
+
+// The scales of one side.
 template <class Format>
 LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
                                      int side) {
-  constexpr Planes planes = Format::planes;
-  const std::uint8_t* scales = group + weight.scales_offset;
-  if constexpr (planes.wide_scales) {
-    const std::uint8_t* entry = scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width);
+  const std::uint8_t* entry = scale_entry<Format>(weight, group, block);
+  if constexpr (Format::planes.wide_scales) {
     return Format::scale(weight, entry, side);
   } else {
-    const std::uint8_t* super = group + weight.super_offset + block / 8 * planes.super_bytes;
-    return Format::scale(scales + block * planes.scale_bytes, super, side);
+    return Format::scale(entry, super_entry<Format>(weight, group, block), side);
   }
 }
 
@@ -362,6 +373,17 @@ LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
   for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), _MM_HINT_T0);
 }
 
+// Quants soon to be read, and the same block's scales in the next group: those planes are too short for the hardware to
+// foresee, and a group would begin by waiting for them.
+template <class Format>
+LAZULI_INLINE void prefetch_block(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  constexpr Planes planes = Format::planes;
+  prefetch(group + block * planes.quant_bytes + prefetch_distance, planes.quant_bytes);
+  const std::uint8_t* next = group + weight.group_bytes;
+  prefetch(scale_entry<Format>(weight, next, block), 1);
+  if constexpr (planes.super_bytes != 0) prefetch(super_entry<Format>(weight, next, block), 1);
+}
+
 // `sides` sides of a group from `first_side` on; results go to out[rows][16].
 template <class Format, int rows, int sides>
 LAZULI_INLINE void multiply_sides(const PackedWeightView& weight, const std::uint8_t* group, const TileRows<rows>& x,
@@ -372,7 +394,7 @@ LAZULI_INLINE void multiply_sides(const PackedWeightView& weight, const std::uin
   for (int index = 0; index < sides * rows; ++index) sum[index / rows][index % rows] = _mm256_setzero_ps();
   for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
     const std::uint8_t* quants = group + block * planes.quant_bytes;
-    if constexpr (rows == 1) prefetch(quants + prefetch_distance, planes.quant_bytes);
+    if constexpr (rows == 1) prefetch_block<Format>(weight, group, block);
     LAZULI_UNROLL
     for (int index = 0; index < sides; ++index) {
       const int side = first_side + index;

@@ -14,6 +14,12 @@ namespace lazuli {
 namespace {
 
 constexpr int side_rows = 8;
+constexpr int prefetch_distance = 2048;  // bytes
+
+LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
+  LAZULI_UNROLL
+  for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), _MM_HINT_T0);
+}
 
 // `scale` is what the weights of columns 4n to 4n + 3 are multiplied with, where a type has such; `scales` are those of
 // the side's first row.
@@ -86,6 +92,7 @@ LAZULI_INLINE void multiply_sides(const std::uint8_t* first, const std::uint8_t*
   __m256 scale[sides] = {};
   std::int64_t column = 0;
   for (; column + 4 <= cols; column += 4) {
+    if constexpr (rows == 1) prefetch(first + column * column_bytes + prefetch_distance, 4 * column_bytes);
     LAZULI_UNROLL
     for (int side = 0; side < sides; ++side) scale[side] = Type::scale(scales + side * side_rows, column);
     LAZULI_UNROLL

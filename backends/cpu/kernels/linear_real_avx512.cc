@@ -12,6 +12,7 @@ namespace {
 struct F32 {
   static constexpr int bytes = 4;
   static LAZULI_INLINE __m512 scale(const std::uint8_t*, std::int64_t) { return _mm512_setzero_ps(); }
+  static LAZULI_INLINE void prefetch_scale(const std::uint8_t*, std::int64_t) {}
   static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512) { return _mm512_load_ps(column); }
 };
 
@@ -35,6 +36,9 @@ struct Mxfp8 {
   static LAZULI_INLINE __m512 scale(const std::uint8_t* scales, std::int64_t column) {
     return f32_exponents(scales + column / packed_block_columns * packed::mxfp8_planes.scale_bytes);
   }
+  static LAZULI_INLINE void prefetch_scale(const std::uint8_t* scales, std::int64_t column) {
+    prefetch(scales + column / packed_block_columns * packed::mxfp8_planes.scale_bytes, 1);
+  }
   static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512 scale) {
     return _mm512_mul_ps(e4m3_as_f16(column), scale);
   }
@@ -52,6 +56,10 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
   std::int64_t column = 0;
   for (; column + 4 <= weight.cols; column += 4) {
     const __m512 scale = Type::scale(group + weight.scales_offset, column);
+    if constexpr (rows <= 2) {
+      prefetch(group + column * column_bytes + prefetch_distance, 4 * column_bytes);
+      Type::prefetch_scale(group + weight.group_bytes + weight.scales_offset, column);
+    }
     LAZULI_UNROLL
     for (int part = 0; part < 4; ++part) {
       const __m512 weights = Type::load(group + (column + part) * column_bytes, scale);

@@ -150,9 +150,9 @@ LAZULI_DEFINE(multiply, q5_k, packed::Q5_K, QuantisedRowsView)
 LAZULI_DEFINE(multiply, q6_k, packed::Q6_K, QuantisedRowsView)
 LAZULI_DEFINE(multiply, mxfp4, packed::Mxfp4, QuantisedRowsView)
 LAZULI_DEFINE(multiply, nvfp4, packed::Nvfp4, QuantisedRowsView)
-#define LAZULI_DEFINE_AFFINE(bits)                                                          \
-  LAZULI_DEFINE(multiply, affine##bits##_32, packed::AffineCodes<bits>, QuantisedRowsView)  \
-  LAZULI_DEFINE(multiply, affine##bits##_64, packed::AffineCodes<bits>, QuantisedRowsView)  \
+#define LAZULI_DEFINE_AFFINE(bits)                                                         \
+  LAZULI_DEFINE(multiply, affine##bits##_32, packed::AffineCodes<bits>, QuantisedRowsView) \
+  LAZULI_DEFINE(multiply, affine##bits##_64, packed::AffineCodes<bits>, QuantisedRowsView) \
   LAZULI_DEFINE(multiply, affine##bits##_128, packed::AffineCodes<bits>, QuantisedRowsView)
 LAZULI_DEFINE_AFFINE(2)
 LAZULI_DEFINE_AFFINE(3)

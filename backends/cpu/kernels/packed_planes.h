@@ -52,8 +52,8 @@ constexpr Planes q6_k_planes{384, 32, 32, 32, false, Halves::weighted};
 constexpr Planes mxfp4_planes{256, 16, 0, 12, false, Halves::joined};
 // Scales: u8 scale[16] (ue4m3) of the first halves, then of the second. Values as in mxfp4.
 constexpr Planes nvfp4_planes{256, 32, 0, 12, false, Halves::separate};
-// Scales: 16 of the first halves, then of the second, each half of what the file has: f32, or ue5m3 (f16 without its sign
-// and lower mantissa bits) times the weight's factor. Values as in mxfp4.
+// Scales: 16 of the first halves, then of the second, each half of what the file has: f32, or ue5m3 (f16 without its
+// sign and lower mantissa bits) times the weight's factor. Values as in mxfp4.
 constexpr Planes e2m1_planes{256, 32, 0, 12, false, Halves::separate, true};
 // Scales: scale[16], bias[16], f32 or bf16, an entry for each group of the file.
 consteval Planes affine_planes(int bits) { return {64 * bits, 32, 0, 0, true, Halves::joined, true}; }

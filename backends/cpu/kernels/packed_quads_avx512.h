@@ -27,6 +27,13 @@ struct BlockScale {
   __m512 minimum;    // only where there are minimums
 };
 
+constexpr int prefetch_distance = 2048;  // bytes; the hardware alone leaves a third of the memory's speed unused
+
+LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
+  LAZULI_UNROLL
+  for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), _MM_HINT_T0);
+}
+
 LAZULI_INLINE __m512i load64(const std::uint8_t* bytes) { return _mm512_load_si512(bytes); }
 
 LAZULI_INLINE __m512 load_f16(const std::uint8_t* bytes) {
@@ -237,16 +244,39 @@ struct Affine {
   }
 };
 
-// The scales of block `block` of a group.
+// Where a group has the scales of block `block`, and those of its super-block.
 template <class Format>
-LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+LAZULI_INLINE const std::uint8_t* scale_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
   constexpr Planes planes = Format::planes;
   const std::uint8_t* scales = group + weight.scales_offset;
-  if constexpr (planes.wide_scales) {
-    return Format::scale(weight, scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width));
+  if constexpr (!planes.wide_scales) return scales + block * planes.scale_bytes;
+  return scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width);
+}
+
+template <class Format>
+LAZULI_INLINE const std::uint8_t* super_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  return group + weight.super_offset + block / 8 * Format::planes.super_bytes;
+}
+
+template <class Format>
+LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  const std::uint8_t* entry = scale_entry<Format>(weight, group, block);
+  if constexpr (Format::planes.wide_scales) {
+    return Format::scale(weight, entry);
   } else {
-    return Format::scale(scales + block * planes.scale_bytes, group + weight.super_offset + block / 8 * planes.super_bytes);
+    return Format::scale(entry, super_entry<Format>(weight, group, block));
   }
+}
+
+// Quants soon to be read, and the same block's scales in the next group: those planes are too short for the hardware to
+// foresee, and a group would begin by waiting for them.
+template <class Format>
+LAZULI_INLINE void prefetch_block(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  constexpr Planes planes = Format::planes;
+  prefetch(group + block * planes.quant_bytes + prefetch_distance, planes.quant_bytes);
+  const std::uint8_t* next = group + weight.group_bytes;
+  prefetch(scale_entry<Format>(weight, next, block), 1);
+  if constexpr (planes.super_bytes != 0) prefetch(super_entry<Format>(weight, next, block), 1);
 }
 
 }  // namespace

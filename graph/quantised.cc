@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -328,6 +329,55 @@ void encode(const float* x, Q6_KBlock& block) {
     const Q6Place at = q6_place(i);
     block.ql[at.low_byte] |= static_cast<uint8_t>((q & 15) << at.low_shift);
     block.qh[at.high_byte] |= static_cast<uint8_t>((q >> 4) << at.high_shift);
+  }
+}
+
+// mlx, ops.cpp: quantize. The end of the range that is larger in magnitude becomes a code's exact value. Scale and bias
+// are rounded to bf16, as checkpoints keep them, before codes are chosen.
+template <int bits, int elements>
+void encode(const float* x, AffineBlock<bits, elements>& block) {
+  constexpr float least_scale = 1e-7f;
+  constexpr int most = (1 << bits) - 1, bytes = elements * bits / 8;
+  const auto [min, max] = std::minmax_element(x, x + elements);
+  const bool from_min = std::fabs(*min) > std::fabs(*max);
+  const float edge = from_min ? *min : *max, range = std::max((*max - *min) / static_cast<float>(most), least_scale);
+  const float scale = from_min ? range : -range, zero = std::round(edge / scale);
+  block.scale = bf16_to_f32(f32_to_bf16(zero == 0 ? scale : edge / zero));
+  block.bias = zero == 0 ? 0.0f : bf16_to_f32(f32_to_bf16(edge));
+  const float inverse = reciprocal(block.scale);
+  for (int i = 0; i < elements; ++i) {
+    const int code = clip(std::round((x[i] - block.bias) * inverse), 0, most) << (i * bits % 8);
+    const int byte = i * bits / 8;
+    block.codes[byte] |= static_cast<uint8_t>(code);
+    if (byte + 1 < bytes) block.codes[byte + 1] |= static_cast<uint8_t>(code >> 8);
+  }
+}
+
+// The nearest unsigned E4M3 code; a tie goes to the even one. `x` is not negative; 448 is the largest.
+uint8_t f32_to_ue4m3(float x) {
+  constexpr float largest = 448.0f, least_normal = 0x1p-6f;
+  x = std::min(x, largest);
+  if (x < least_normal) return static_cast<uint8_t>(std::nearbyint(x * 0x1p9f));  // 8 is the first normal code
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  return static_cast<uint8_t>((bits + 0x7ffffu + (bits >> 20 & 1u) - (120u << 23)) >> 20);
+}
+
+// The nearest E2M1 code; of two equally near the smaller magnitude.
+int nearest_e2m1(float x) {
+  constexpr float between[7] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f};  // 0, 0.5, 1, 1.5, 2, 3, 4, 6
+  const float magnitude = std::fabs(x);
+  int code = 0;
+  for (const float bound : between) code += magnitude > bound;
+  return std::signbit(x) ? code | 8 : code;
+}
+
+// mlx, ops.cpp: fp_quantize. The largest magnitude of 16 becomes the largest code, 6.
+void encode(const float* x, Nvfp4Block& block) {
+  for (int s = 0; s < 4; ++s, x += 16) {
+    block.d[s] = f32_to_ue4m3(std::fabs(signed_extreme(x, 16)) / 6.0f);
+    const float inverse = reciprocal(ue4m3_to_f32(block.d[s]));
+    for (int j = 0; j < 8; ++j)
+      block.qs[8 * s + j] = pack_nibbles(nearest_e2m1(x[j] * inverse), nearest_e2m1(x[j + 8] * inverse));
   }
 }
 

@@ -242,7 +242,9 @@ std::vector<float> sample(std::size_t count) {
 
 struct RoundTrip {
   DType dtype;
-  float tolerance;  // relative to the largest magnitude, 4: half a step of a block's range, plus the scales' rounding
+  // Relative to the largest magnitude, 4: half a step of a block's range, plus the scales' rounding. The affine types
+  // take a whole step: theirs ends short of the range's smaller end by up to that.
+  float tolerance;
 };
 
 class QuantiseRoundTrip : public testing::TestWithParam<RoundTrip> {};
@@ -268,12 +270,17 @@ INSTANTIATE_TEST_SUITE_P(EveryType, QuantiseRoundTrip,
                          testing::Values(RoundTrip{f32, 0.0f}, RoundTrip{f16, 0.0005f}, RoundTrip{bf16, 0.004f},
                                          RoundTrip{q4_0, 0.126f}, RoundTrip{q4_1, 0.068f}, RoundTrip{q5_0, 0.063f},
                                          RoundTrip{q5_1, 0.034f}, RoundTrip{q8_0, 0.0042f}, RoundTrip{q4_k, 0.085f},
-                                         RoundTrip{q5_k, 0.05f}, RoundTrip{q6_k, 0.035f}),
+                                         RoundTrip{q5_k, 0.05f}, RoundTrip{q6_k, 0.035f},
+                                         RoundTrip{nvfp4, 0.2f}, RoundTrip{affine2_64, 0.67f},
+                                         RoundTrip{affine3_32, 0.29f}, RoundTrip{affine4_64, 0.135f},
+                                         RoundTrip{affine5_128, 0.065f}, RoundTrip{affine6_64, 0.036f},
+                                         RoundTrip{affine8_64, 0.012f}),
                          [](const auto& info) { return std::string(to_string(info.param.dtype)); });
 
 TEST(Quantise, ZeroBlocksStayZero) {
   const std::vector<float> zeros(256, 0.0f);
-  for (const DType dtype : {f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k}) {
+  for (const DType dtype :
+       {f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q4_k, q5_k, q6_k, nvfp4, affine4_64, affine8_64}) {
     std::vector<std::byte> blocks(static_cast<std::size_t>(byte_size(dtype, 256)), std::byte{0xff});
     std::vector<float> back(256, 1.0f);
     quantise(dtype, zeros.data(), 256, blocks.data());
@@ -291,6 +298,31 @@ TEST(Quantise, Q8_0KeepsMultiplesOfItsScale) {
   quantise(q8_0, values.data(), 32, blocks.data());
   dequantise(q8_0, blocks.data(), 32, back.data());
   EXPECT_EQ(back, values);
+}
+
+// Scales 1.5, 0.25, 2^-9 (the smallest that is not 0) and 448 (the largest): what the codes say exactly comes back.
+TEST(Quantise, Nvfp4KeepsMultiplesOfItsScales) {
+  const float scales[] = {1.5f, 0.25f, 0x1p-9f, 448.0f}, codes[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+  std::vector<float> values(64);
+  for (std::size_t i = 0; i < 64; ++i) values[i] = scales[i / 16] * codes[i % 8] * (i % 16 < 8 ? 1.0f : -1.0f);
+  std::vector<std::byte> blocks(36);
+  std::vector<float> back(64);
+  quantise(nvfp4, values.data(), 64, blocks.data());
+  dequantise(nvfp4, blocks.data(), 64, back.data());
+  EXPECT_EQ(back, values);
+}
+
+TEST(Quantise, AffineKeepsTheLargerEndAndZero) {
+  std::vector<float> values(64);
+  for (int i = 0; i < 64; ++i) values[static_cast<std::size_t>(i)] = 0.5f * static_cast<float>(i % 16 - 10);
+  for (const float sign : {1.0f, -1.0f}) {
+    for (float& value : values) value *= sign;
+    std::vector<std::byte> blocks(40);
+    std::vector<float> back(64);
+    quantise(affine4_64, values.data(), 64, blocks.data());
+    dequantise(affine4_64, blocks.data(), 64, back.data());
+    EXPECT_EQ(back, values) << sign;
+  }
 }
 
 std::string error_of(DType dtype, std::int64_t elements, bool quantising) {
@@ -313,7 +345,7 @@ TEST(Quantise, RefusesPartialBlocksAndOtherTypes) {
   EXPECT_EQ(error_of(i32, 4, false), "dequantise: found i32, expected a real or quantised type");
   EXPECT_EQ(error_of(bool_, 4, true), "quantise: found bool, expected a real or quantised type");
   EXPECT_EQ(error_of(mxfp4, 32, true), "quantise: there is no quantiser for mxfp4");
-  EXPECT_EQ(error_of(affine4_64, 64, true), "quantise: there is no quantiser for affine4_64");
+  EXPECT_EQ(error_of(mxfp8, 32, true), "quantise: there is no quantiser for mxfp8");
 }
 
 }  // namespace

@@ -111,7 +111,8 @@ TEST_F(ToolTest, VersionAndHelpGoToStandardOutput) {
   EXPECT_EQ(version.err, "");
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "info"})
+  for (const char* command : {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "synth",
+                              "info"})
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
 }
 
@@ -136,6 +137,55 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   expect_error({"graph"}, 2, "-m MODEL");
   expect_error({"graph", "-m", none, "-o", path("g.png")}, 2, ".svg");
   expect_error({"graph", "-m", none, "--stage", "middle"}, 2, "middle");
+  const std::string gguf = path("s.gguf"), folder = path("s");
+  expect_error({"synth", "--arch", "gemma5", "--quant", "q4_0", "-o", gguf}, 2, "gemma3n-e2b");
+  expect_error({"synth", "--arch", "gemma3-270m", "--quant", "q3", "-o", gguf}, 2, "q3");
+  expect_error({"synth", "--arch", "gemma3-270m", "--quant", "mlx4", "-o", gguf}, 2, "--quant mlx4");
+  expect_error({"synth", "--arch", "gemma3-270m", "--quant", "q4_0", "-o", folder}, 2, "--quant q4_0");
+  expect_error({"synth", "--arch", "gemma3-270m", "--quant", "q4_0", "--layers", "19", "-o", gguf}, 2, "1 to the 18");
+  expect_error({"synth", "--arch", "gemma3-270m", "--quant", "q4_0", "--layers", "0", "-o", gguf}, 2, "--layers");
+  EXPECT_FALSE(fs::exists(gguf) || fs::exists(folder));
+}
+
+TEST_F(ToolTest, SynthWritesModelsThatRun) {
+  for (const auto& [quantisation, name] : {std::pair("q4_0", "s.gguf"), std::pair("mlx4", "s")}) {
+    const Outcome made = run({"synth", "--arch", "gemma3-270m", "--layers", "1", "--quant", quantisation, "-o",
+                              path(name), "--json"});
+    ASSERT_EQ(made.status, 0) << made.err;
+    EXPECT_EQ(made.err, "");
+    const Json report = Json::parse(made.out);
+    expect_keys(report, {"path", "architecture", "parameters", "bytes", "seconds"});
+    EXPECT_EQ(report["parameters"], 173356288);
+    const Outcome generated = run({"generate", "-m", path(name), "-p", "ba katu", "-n", "2", "--json"});
+    ASSERT_EQ(generated.status, 0) << generated.err;
+    EXPECT_EQ(Json::parse(generated.out)["prompt_ids"], Json({2, 495, 5902}));
+    fs::remove_all(path(name));
+  }
+}
+
+TEST_F(ToolTest, SynthLeavesNothingBehindWhenItFails) {
+  const Arguments make = {"synth", "--arch", "gemma3-270m", "--layers", "1", "--quant"};
+  const auto fails = [&](const char* quantisation, const std::string& target, const std::string& part) {
+    Arguments arguments = make;
+    arguments.insert(arguments.end(), {quantisation, "-o", target});
+    expect_error(arguments, 1, part);
+  };
+  fails("q4_0", path("nowhere/s.gguf"), "nowhere/s.gguf: cannot create");
+  fails("bf16", path("nowhere/s"), "nowhere/s: cannot create");
+  fs::create_symlink("/dev/full", path("full.gguf"));
+  fails("q4_0", path("full.gguf"), "full.gguf: cannot write: No space left");
+  fs::create_directory(path("taken"));
+  write_whole(path("taken/file"), "mine");
+  fails("bf16", path("taken"), "already there");
+  const pid_t process =
+      start({"synth", "--arch", "gemma3-4b", "--quant", "bf16", "--threads", "1", "-o", path("long")});
+  while (std::none_of(fs::directory_iterator(folder_), fs::directory_iterator(),
+                      [](const fs::directory_entry& entry) { return entry.path().stem() == "long.tmp"; }))
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(process, SIGINT);
+  EXPECT_EQ(finish(process).status, 130);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
+    EXPECT_EQ(entry.path().string().find(".tmp."), std::string::npos) << entry.path();
 }
 
 TEST_F(ToolTest, BadModelFilesEndWithStatus1) {

@@ -96,6 +96,12 @@ TEST(Gemma4, OnlyRowsSomebodyReadsAreComputed) {
   }
 }
 
+TEST(Gemma4, ModelsWithoutPerLayerEmbeddingsExpectAnEmptyThought) {
+  for (const auto& [folder, expected] : {std::pair{"gemma4-e", false}, {"gemma4-dense", true}, {"gemma4-moe", true}})
+    EXPECT_EQ(load_model(test::test_data_path(std::string("goldens/") + folder))->info().empty_thought, expected)
+        << folder;
+}
+
 nlohmann::json minimal() { return {{"num_hidden_layers", 12}, {"num_attention_heads", 8}, {"num_key_value_heads", 2}}; }
 
 TEST(Gemma4Config, WhatFilesDoNotSay) {

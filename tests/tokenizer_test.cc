@@ -123,6 +123,19 @@ TEST(Tokenizer, BosFollowsTheFile) {
   EXPECT_EQ(tokenizer_of(small_vocabulary({{"a"}}))->encode("a"), (Ids{2, 4}));
 }
 
+TEST(Tokenizer, EndsAndSuppressionsOfTheFile) {
+  GgufWriter writer = small_vocabulary({{"a", -9}, {"b", -9}, {"c", -9}});
+  const std::int32_t first = *tokenizer_of(writer)->find("a");
+  EXPECT_TRUE(tokenizer_of(writer)->suppressed().empty());
+  writer.add("tokenizer.ggml.eot_token_id", static_cast<std::uint32_t>(first));
+  writer.add("tokenizer.ggml.eom_token_id", static_cast<std::uint32_t>(first + 1));
+  writer.add_array("tokenizer.ggml.suppress_tokens", Ids{first + 2, 900000, -1});
+  const auto tokenizer = tokenizer_of(writer);
+  for (const std::int32_t end : {1, first, first + 1}) EXPECT_TRUE(tokenizer->is_end_of_generation(end)) << end;
+  EXPECT_FALSE(tokenizer->is_end_of_generation(first + 2));
+  EXPECT_EQ(Ids(tokenizer->suppressed().begin(), tokenizer->suppressed().end()), (Ids{first + 2, 900000}));
+}
+
 TEST(Tokenizer, FilesWithoutATokenizerGiveNone) {
   EXPECT_EQ(tokenizer_of(GgufWriter().add("tokenizer.ggml.model", "none")), nullptr);
   EXPECT_EQ(tokenizer_of(GgufWriter()), nullptr);
@@ -232,16 +245,48 @@ TEST(ChatTemplate, Gemma3PutsSystemTextBeforeTheFirstUserMessage) {
             "<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n");
 }
 
-TEST(ChatTemplate, Gemma4HasASystemTurnAndThoughts) {
-  const std::vector<ChatMessage> messages = {{ChatRole::system, "S"}, {ChatRole::user, "U"}};
-  EXPECT_EQ(render_chat(ChatFormat::gemma4, messages),
-            "<bos><|turn>system\nS<turn|>\n<|turn>user\nU<turn|>\n<|turn>model\n");
-  EXPECT_EQ(render_chat(ChatFormat::gemma4, std::span(messages).subspan(1), {.think = true, .empty_thought = true}),
+TEST(ChatTemplate, Gemma4HasASystemTurn) {
+  EXPECT_EQ(render_chat(ChatFormat::gemma4, conversation),
+            "<bos><|turn>system\nBe brief.<turn|>\n<|turn>user\nHi<turn|>\n<|turn>model\nHello.<turn|>\n"
+            "<|turn>user\nBye<turn|>\n<|turn>model\n");
+  EXPECT_EQ(render_chat(ChatFormat::gemma4, std::span(conversation).subspan(1, 1), {.generation_prompt = false}),
+            "<bos><|turn>user\nHi<turn|>\n");
+}
+
+TEST(ChatTemplate, Gemma4Thoughts) {
+  const std::vector<ChatMessage> user = {{ChatRole::user, "U"}};
+  EXPECT_EQ(render_chat(ChatFormat::gemma4, user, {.think = true, .empty_thought = true}),
             "<bos><|turn>system\n<|think|>\n<turn|>\n<|turn>user\nU<turn|>\n<|turn>model\n");
-  EXPECT_EQ(render_chat(ChatFormat::gemma4, std::span(messages).subspan(1), {.empty_thought = true}),
+  EXPECT_EQ(render_chat(ChatFormat::gemma4, user, {.empty_thought = true}),
             "<bos><|turn>user\nU<turn|>\n<|turn>model\n<|channel>thought\n<channel|>");
-  EXPECT_EQ(render_chat(ChatFormat::gemma4, std::span(messages).subspan(1), {.generation_prompt = false}),
-            "<bos><|turn>user\nU<turn|>\n");
+  EXPECT_EQ(render_chat(ChatFormat::gemma4, std::span(conversation).first(2), {.think = true}),
+            "<bos><|turn>system\n<|think|>\nBe brief.<turn|>\n<|turn>user\nHi<turn|>\n<|turn>model\n");
+  // Thoughts of earlier turns are not shown again; a channel that never closed is all thought.
+  for (const char* reply : {"R", "<|channel>thought\nhm\n<channel|>R", " <|channel>thought\n<channel|> R",
+                            "<|channel>a<channel|>R<|channel>b", "R<channel|>"}) {
+    const std::vector<ChatMessage> messages = {{ChatRole::user, "U"}, {ChatRole::model, reply}, {ChatRole::user, "V"}};
+    EXPECT_EQ(render_chat(ChatFormat::gemma4, messages),
+              "<bos><|turn>user\nU<turn|>\n<|turn>model\nR<turn|>\n<|turn>user\nV<turn|>\n<|turn>model\n")
+        << reply;
+  }
+}
+
+TEST(ChatTemplate, ThinkingIsGemma4s) {
+  const std::vector<ChatMessage> user = {{ChatRole::user, "U"}};
+  EXPECT_EQ(render_chat(ChatFormat::gemma3, user, {.think = true, .empty_thought = true}),
+            "<bos><start_of_turn>user\nU<end_of_turn>\n<start_of_turn>model\n");
+}
+
+// The whole conversation rendered at once is the first turn, the reply as it was generated, and the next turn.
+TEST(ChatTemplate, NextTurnContinuesWhatWasGenerated) {
+  for (const ChatFormat format : {ChatFormat::gemma3, ChatFormat::gemma4}) {
+    const std::vector<ChatMessage> messages = {
+        {ChatRole::system, "S"}, {ChatRole::user, "U"}, {ChatRole::model, "R"}, {ChatRole::user, "V"}};
+    EXPECT_EQ(render_chat(format, std::span(messages).first(2)) + "R" + render_next_turn(format, " V\n"),
+              render_chat(format, messages));
+  }
+  EXPECT_EQ(render_next_turn(ChatFormat::gemma4, "V", {.empty_thought = true}),
+            "<turn|>\n<|turn>user\nV<turn|>\n<|turn>model\n<|channel>thought\n<channel|>");
 }
 
 TEST(ChatTemplate, RefusesConversationsThatDoNotFit) {

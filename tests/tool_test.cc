@@ -124,6 +124,8 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   expect_error({"generate", "-m", none}, 2, "no prompt");
   expect_error({"generate", "-m", none, "-p", "x", "--ids", "2"}, 2, "more than one prompt");
   expect_error({"generate", "-m", none, "-p", "x", "--unknown"}, 2, "--unknown");
+  expect_error({"generate", "-m", none, "-p", "x", "--load-cache", "a", "--ids", "2"}, 2, "more than one prompt");
+  expect_error({"generate", "-m", none, "-p", "x", "--save-cache", path("no/such/folder")}, 1, "No such file");
   for (const char* threads : {"0", "-1", "abc", ""}) expect_error({"info", "--threads", threads}, 2, "--threads");
   expect_error({"info", "--fusion", "sometimes"}, 2, "sometimes");
   expect_error({"info", "--fusion", "all,-no_such_rule"}, 2, "no_such_rule");
@@ -299,6 +301,42 @@ TEST_F(ToolTest, ASecondStartFindsItsWorkDone) {
   EXPECT_EQ(second["text"], first["text"]);
   before ? setenv("XDG_CACHE_HOME", kept.c_str(), 1) : unsetenv("XDG_CACHE_HOME");
   setenv("LAZULI_CACHE", "off", 1);
+}
+
+// On a tiny checkpoint without a tokenizer, past its windows of 8.
+TEST_F(ToolTest, ASavedCacheIsContinued) {
+  const std::string golden = test::test_data_path("goldens/gemma3n");
+  std::string prompt = "2";
+  for (int id = 3; id < 100; ++id) prompt += fmt::format(",{}", id);
+  const auto generate = [&](Arguments more, const char* tokens = "8") {
+    Arguments arguments{"generate", "-m", golden, "--json", "-n", tokens};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    return Json::parse(outcome.out);
+  };
+  const Json whole = generate({"--ids", prompt}, "16");
+  Json ids = generate({"--ids", prompt, "--save-cache", path("c"), "--chunk", "16"})["ids"];
+  const Json rest = generate({"--load-cache", path("c"), "--save-cache", path("c"), "--chunk", "64"});
+  EXPECT_EQ(rest["loaded"], 98 + 7);
+  EXPECT_EQ(rest["prompt_ids"], Json::array());
+  for (const Json& id : rest["ids"]) ids.push_back(id);
+  EXPECT_EQ(ids, whole["ids"]);
+  EXPECT_EQ(generate({"--load-cache", path("c"), "--ids", "5,6"})["loaded"], 98 + 15);
+  expect_error({"generate", "-m", golden, "--load-cache", path("c"), "--kv", "f32"}, 1, "kv is f16, expected f32");
+  expect_error({"generate", "-m", golden, "--load-cache", path("missing")}, 1, "missing");
+  write_whole(path("text"), "not a cache at all");
+  expect_error({"generate", "-m", golden, "--load-cache", path("text")}, 1, path("text"));
+}
+
+TEST_F(ToolTest, AContextBeyondTheModelsIsANote) {
+  const Outcome outcome =
+      run({"generate", "-m", test::test_data_path("goldens/gemma3-dense"), "--ids", "2,5", "-n", "1", "--ctx", "1000"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("note: --ctx 1000 exceeds the 512 positions the model was trained for\n"),
+            std::string::npos)
+      << outcome.err;
 }
 
 TEST_F(ToolTest, BadPromptsAreRefused) {

@@ -125,6 +125,21 @@ struct Problem {
     return out;
   }
 
+  std::vector<float> run_by_parts(const AttentionKernel& kernel, std::int64_t workers = 1) const {
+    std::vector<float> out(q.size(), nan);
+    const AttentionArguments a = arguments(out.data());
+    std::vector<float> partials(static_cast<std::size_t>(attention_partial_floats(a)), nan);
+    const std::int64_t units = attention_part_units(a), queries = a.rows * a.heads;
+    for (std::int64_t w = 0; w < workers; ++w) {
+      std::vector<float> scratch(attention_scratch_floats(kernel, a), nan);
+      kernel.run_parts(a, units * w / workers, units * (w + 1) / workers, partials.data(), scratch.data());
+    }
+    for (std::int64_t w = 0; w < workers; ++w) {
+      kernel.combine(a, queries * w / workers, queries * (w + 1) / workers, partials.data());
+    }
+    return out;
+  }
+
   std::vector<double> oracle() const {
     const std::int64_t group = shape.heads / shape.kv_heads, row = shape.kv_heads * shape.width;
     std::vector<double> out(q.size(), 0.0);
@@ -174,9 +189,9 @@ class Attentions : public testing::TestWithParam<AttentionKernel> {
   // bf16, the factors of a score and of a weighted value are off by up to 2^-8 each.
   double tolerance() const { return kernel.use == AttentionUse::any ? 1e-5 : 3e-2; }
 
-  void expect_near_oracle(const Problem& problem) {
+  void expect_near_oracle(const Problem& problem) { expect_near_oracle(problem, problem.run(kernel)); }
+  void expect_near_oracle(const Problem& problem, const std::vector<float>& found) {
     const std::vector<double> expected = problem.oracle();
-    const std::vector<float> found = problem.run(kernel);
     double worst = 0;
     for (std::size_t i = 0; i < found.size(); ++i) {
       ASSERT_FALSE(std::isnan(found[i])) << "element " << i;
@@ -307,6 +322,37 @@ TEST_P(Attentions, AnyPartitionGivesTheSameBits) {
     for (const std::int64_t parts : {2L, 3L, 5L, attention_units(kernel, problem.arguments(out.data()))}) {
       expect_same_bits(problem.run(kernel, parts), whole);
     }
+  }
+}
+
+TEST_P(Attentions, PartsMatchTheDefinition) {
+  if (kernel.run_parts == nullptr) GTEST_SKIP() << "prompts only";
+  for (const std::int32_t length : {1, 128, 129, 700}) {
+    for (const std::int64_t window : {0, 150}) {
+      for (const auto& [heads, kv_heads, width] : {std::tuple{4, 1, 256}, {8, 4, 64}, {6, 2, 80}, {40, 1, 24}}) {
+        Shape shape{.heads = heads, .kv_heads = kv_heads, .width = width, .length = length, .window = window};
+        shape.cache = window > 0 ? AttentionCache::f16 : AttentionCache::bf16;
+        if (window > 0) shape.capacity = 192;
+        const Problem problem(shape, {length - 1, length - 1, -1, std::max(length - 40, 0)});
+        const std::vector<float> found = problem.run_by_parts(kernel);
+        expect_near_oracle(problem, found);
+        for (const std::int64_t workers : {2, 3, 16}) expect_same_bits(problem.run_by_parts(kernel, workers), found);
+        // A row that sees one part; and one that stands alone.
+        if (length <= 128) expect_same_bits(problem.run(kernel), found);
+        const std::vector<float> alone = Problem(shape, {length - 1}).run_by_parts(kernel);
+        expect_same_bits({found.begin(), found.begin() + heads * width}, alone);
+      }
+    }
+  }
+}
+
+TEST_P(Attentions, PartsDependOnPositionsAlone) {
+  if (kernel.run_parts == nullptr) GTEST_SKIP() << "prompts only";
+  Shape shape{.width = 64, .length = 1000, .window = 300, .cache = AttentionCache::f16};
+  const std::vector<float> full = Problem(shape, {999}).run_by_parts(kernel);
+  for (const std::int64_t capacity : {300, 301, 512, 4096}) {
+    shape.capacity = capacity;
+    expect_same_bits(Problem(shape, {999}).run_by_parts(kernel), full);
   }
 }
 

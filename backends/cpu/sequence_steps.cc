@@ -82,12 +82,7 @@ void Lowering::lower_attention(std::int32_t id) {
   const int scratch = add_scratch(scratch_floats * 4 * tools_.executor.size(), fmt::format("%{} scratch", id));
   if (q.elements() == 0) return;
 
-  Step& step = add_step(id, current.name(), kernel->name, {q.buffer, k.buffer, v.buffer, positions.buffer, length.buffer},
-                        {target.buffer});
-  step.writes.push_back(scratch);
-  step.units = attention_units(*kernel, arguments);
-  step.split = step.units > 1;
-  step.run = [=, run = kernel->run](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+  const auto call_of = [=](const Memory& memory) {
     AttentionArguments call = arguments;
     call.q = memory.as<const float>(q);
     call.k = memory.at(k);
@@ -95,7 +90,34 @@ void Lowering::lower_attention(std::int32_t id) {
     call.out = memory.as<float>(target);
     call.positions = memory.as<const std::int32_t>(positions);
     call.length = *memory.as<const std::int32_t>(length);
-    run(call, begin, end, reinterpret_cast<float*>(memory.base(scratch)) + worker * scratch_floats);
+    return call;
+  };
+  const std::vector<int> reads{q.buffer, k.buffer, v.buffer, positions.buffer, length.buffer};
+  const auto scratch_of = [=](const Memory& memory, int worker) {
+    return reinterpret_cast<float*>(memory.base(scratch)) + worker * scratch_floats;
+  };
+  if (graph_.phase != Phase::decode) {
+    Step& step = add_step(id, current.name(), kernel->name, reads, {target.buffer, scratch});
+    step.units = attention_units(*kernel, arguments);
+    step.split = step.units > 1;
+    step.run = [=, run = kernel->run](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+      run(call_of(memory), begin, end, scratch_of(memory, worker));
+    };
+    return;
+  }
+  const int partials = add_scratch(attention_partial_floats(arguments) * 4, fmt::format("%{} parts", id));
+  Step& parts = add_step(id, current.name(), kernel->name, reads, {partials, scratch});
+  parts.units = attention_part_units(arguments);
+  parts.split = true;
+  parts.run = [=, run = kernel->run_parts](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+    run(call_of(memory), begin, end, reinterpret_cast<float*>(memory.base(partials)), scratch_of(memory, worker));
+  };
+  Step& combine = add_step(id, "attention_combine", "attention_combine", {partials, positions.buffer, length.buffer},
+                           {target.buffer, partials});
+  combine.units = arguments.rows * arguments.heads;
+  combine.split = combine.units > 1;
+  combine.run = [=, run = kernel->combine](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    run(call_of(memory), begin, end, reinterpret_cast<float*>(memory.base(partials)));
   };
 }
 

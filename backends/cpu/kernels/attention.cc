@@ -7,8 +7,10 @@ namespace lazuli {
 namespace {
 
 constexpr AttentionKernel table[] = {
-#define LAZULI_ATTENTION(isa) {AttentionUse::any, Isa::isa, "attention_" #isa, attention_##isa},
-#define LAZULI_PROMPT_ATTENTION(isa) {AttentionUse::prompt, Isa::isa, "attention_prompt_" #isa, attention_prompt_##isa},
+#define LAZULI_ATTENTION(isa) \
+  {AttentionUse::any, Isa::isa, "attention_" #isa, attention_##isa, attention_parts_##isa, attention_combine_##isa},
+#define LAZULI_PROMPT_ATTENTION(isa) \
+  {AttentionUse::prompt, Isa::isa, "attention_prompt_" #isa, attention_prompt_##isa, nullptr, nullptr},
 #include <lazuli/backends/cpu/kernels/attention.def>
 #undef LAZULI_PROMPT_ATTENTION
 #undef LAZULI_ATTENTION
@@ -41,6 +43,12 @@ AttentionCache attention_cache(DType dtype) {
 std::int64_t attention_units(const AttentionKernel& kernel, const AttentionArguments& arguments) {
   if (kernel.use == AttentionUse::prompt) return prompt_units(arguments).per_head * arguments.kv_heads;
   return unit_plan(arguments).per_head * arguments.kv_heads;
+}
+
+std::int64_t attention_part_units(const AttentionArguments& arguments) { return part_units(arguments); }
+
+std::int64_t attention_partial_floats(const AttentionArguments& arguments) {
+  return most_parts(arguments) * arguments.rows * arguments.heads * partial_floats(scratch_plan(arguments.width));
 }
 
 std::size_t attention_scratch_floats(const AttentionKernel& kernel, const AttentionArguments& arguments) {

@@ -21,12 +21,20 @@ struct AttentionKernel {
   Isa isa;
   const char* name;  // symbol, as printed in profiles: "attention_avx512"
   Attention run;
+  AttentionParts run_parts;  // null for prompts
+  AttentionCombine combine;  // likewise
 };
 
-#define LAZULI_ATTENTION(isa)                                                                               \
-  void attention_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, \
-                       float* scratch);
-#define LAZULI_PROMPT_ATTENTION(isa) LAZULI_ATTENTION(prompt_##isa)
+#define LAZULI_PROMPT_ATTENTION(isa)                                                                               \
+  void attention_prompt_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, \
+                              float* scratch);
+#define LAZULI_ATTENTION(isa)                                                                                     \
+  void attention_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,       \
+                       float* scratch);                                                                           \
+  void attention_parts_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, \
+                             float* partials, float* scratch);                                                    \
+  void attention_combine_##isa(const AttentionArguments& arguments, std::int64_t query_begin,                     \
+                               std::int64_t query_end, float* partials);
 #include <lazuli/backends/cpu/kernels/attention.def>
 #undef LAZULI_PROMPT_ATTENTION
 #undef LAZULI_ATTENTION
@@ -44,7 +52,11 @@ AttentionCache attention_cache(DType dtype);
 // the same although later rows see more keys.
 std::int64_t attention_units(const AttentionKernel& kernel, const AttentionArguments& arguments);
 
-// Floats of scratch for each concurrent call; they need no alignment and no initial value.
+// Units of run_parts. However many positions there are at run time, contiguous ranges of one size cost about the same.
+std::int64_t attention_part_units(const AttentionArguments& arguments);
+std::int64_t attention_partial_floats(const AttentionArguments& arguments);
+
+// Floats of scratch for each concurrent call, of run or run_parts; they need no alignment and no initial value.
 std::size_t attention_scratch_floats(const AttentionKernel& kernel, const AttentionArguments& arguments);
 
 }  // namespace lazuli

@@ -1,5 +1,5 @@
 // Attention with AVX2, FMA and F16C. No std:: code and no shared inline code here: this unit has wider compiler flags.
-#include <lazuli/backends/cpu/kernels/attention_tiles.h>
+#include <lazuli/backends/cpu/kernels/attention_parts.h>
 
 #include <immintrin.h>
 
@@ -82,9 +82,9 @@ struct Avx2Lanes {
     return _mm_shuffle_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps(one, 1), 0x88);
   }
 
-  // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys, rows `width` apart.
-  template <int queries>
-  static void dots(const float* const* q, const float* keys, std::int64_t width, float* const* scores) {
+  // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys of `width` elements.
+  template <int queries, class Element>
+  static void dots(const float* const* q, const Element* const* keys, std::int64_t width, float* const* scores) {
     constexpr int count = dot_block / queries;
     Register sums[dot_block];
 #pragma GCC unroll 4
@@ -95,7 +95,7 @@ struct Avx2Lanes {
       for (int i = 0; i < queries; ++i) query[i] = load(q[i] + column);
 #pragma GCC unroll 4
       for (int j = 0; j < count; ++j) {
-        const Register key = load(keys + j * width + column);
+        const Register key = load(keys[j] + column);
 #pragma GCC unroll 2
         for (int i = 0; i < queries; ++i) sums[i * count + j] = multiply_add(query[i], key, sums[i * count + j]);
       }
@@ -130,6 +130,16 @@ struct Avx2Lanes {
 void attention_avx2(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
                     float* scratch) {
   run_units<Avx2Lanes>(arguments, unit_begin, unit_end, scratch);
+}
+
+void attention_parts_avx2(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
+                            float* partials, float* scratch) {
+  run_parts<Avx2Lanes>(arguments, unit_begin, unit_end, partials, scratch);
+}
+
+void attention_combine_avx2(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end,
+                              float* partials) {
+  combine_parts<Avx2Lanes>(arguments, query_begin, query_end, partials);
 }
 
 }  // namespace lazuli

@@ -1,5 +1,5 @@
 // Attention with AVX-512. No std:: code and no shared inline code here: this unit has wider compiler flags.
-#include <lazuli/backends/cpu/kernels/attention_tiles.h>
+#include <lazuli/backends/cpu/kernels/attention_parts.h>
 
 // GCC 12's header initialises "undefined" registers with themselves and warns of it wherever they are inlined.
 #pragma GCC diagnostic push
@@ -90,9 +90,9 @@ struct Avx512Lanes {
     return _mm512_permutexvar_ps(order, one);
   }
 
-  // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys, rows `width` apart.
-  template <int queries>
-  static void dots(const float* const* q, const float* keys, std::int64_t width, float* const* scores) {
+  // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys of `width` elements.
+  template <int queries, class Element>
+  static void dots(const float* const* q, const Element* const* keys, std::int64_t width, float* const* scores) {
     constexpr int count = dot_block / queries;
     Register sums[dot_block];
 #pragma GCC unroll 16
@@ -103,7 +103,7 @@ struct Avx512Lanes {
       for (int i = 0; i < queries; ++i) query[i] = _mm512_loadu_ps(q[i] + column);
 #pragma GCC unroll 16
       for (int j = 0; j < count; ++j) {
-        const Register key = _mm512_loadu_ps(keys + j * width + column);
+        const Register key = load(keys[j] + column);
 #pragma GCC unroll 4
         for (int i = 0; i < queries; ++i) sums[i * count + j] = _mm512_fmadd_ps(query[i], key, sums[i * count + j]);
       }
@@ -128,6 +128,16 @@ struct Avx512Lanes {
 void attention_avx512(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
                       float* scratch) {
   run_units<Avx512Lanes>(arguments, unit_begin, unit_end, scratch);
+}
+
+void attention_parts_avx512(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
+                            float* partials, float* scratch) {
+  run_parts<Avx512Lanes>(arguments, unit_begin, unit_end, partials, scratch);
+}
+
+void attention_combine_avx512(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end,
+                              float* partials) {
+  combine_parts<Avx512Lanes>(arguments, query_begin, query_end, partials);
 }
 
 }  // namespace lazuli

@@ -40,6 +40,40 @@ inline std::int64_t unit_place(std::int64_t unit, std::int64_t per_head) {
   return unit % 2 == 0 ? unit / 2 : per_head - 1 - unit / 2;
 }
 
+inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+inline std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
+// Positions [first, end); none where first >= end.
+struct Positions {
+  std::int64_t first;
+  std::int64_t end;
+};
+
+inline Positions seen_by_row(const AttentionArguments& arguments, std::int64_t row) {
+  const std::int64_t position = arguments.positions[row];
+  return {arguments.window > 0 ? larger(position - arguments.window + 1, 0) : 0, smaller(position + 1, arguments.length)};
+}
+
+// Decoding splits by positions: parts [128 n, 128 n + 128) of all heads. What a query becomes in each part of those it
+// may see stands in memory of [part][row][head][partial_floats], until it is combined in ascending order.
+constexpr int part_keys = 128;
+
+// The parts that hold visible positions.
+inline Positions live_parts(const AttentionArguments& arguments) {
+  Positions seen{INT64_MAX, 0};
+  for (std::int64_t row = 0; row < arguments.rows; ++row) {
+    const Positions own = seen_by_row(arguments, row);
+    if (own.first >= own.end) continue;
+    seen = {smaller(seen.first, own.first), larger(seen.end, own.end)};
+  }
+  if (seen.first >= seen.end) return {0, 0};
+  return {seen.first / part_keys, (seen.end - 1) / part_keys + 1};
+}
+
+// At most as many at any length: visible positions lie within `capacity` of each other.
+inline std::int64_t most_parts(const AttentionArguments& arguments) { return (arguments.capacity - 1) / part_keys + 2; }
+inline std::int64_t part_units(const AttentionArguments& arguments) { return most_parts(arguments) * arguments.kv_heads; }
+
 // Scratch of one block, offsets in floats from a 64-byte boundary. Heads are padded with zeros to whole vectors.
 struct ScratchPlan {
   std::int64_t width;    // of a padded head
@@ -62,6 +96,9 @@ inline ScratchPlan scratch_plan(std::int64_t head_width) {
   plan.floats = plan.scores + block_queries * tile_keys;
   return plan;
 }
+
+// Of a query in a part: [padded width] weighted values, then maximum, total and room for the combination.
+inline std::int64_t partial_floats(const ScratchPlan& plan) { return plan.width + cache_line_floats; }
 
 }  // namespace
 }  // namespace lazuli

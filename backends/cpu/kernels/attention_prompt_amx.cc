@@ -74,8 +74,6 @@ struct Step {
   bool values_finite;
 };
 
-inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-inline std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 inline __mmask16 first_lanes(std::int64_t count) {
   return static_cast<__mmask16>(count <= 0 ? 0 : count < 16 ? (1 << count) - 1 : 0xffff);
 }
@@ -515,14 +513,12 @@ void add_unit(Block& block, std::int64_t place, std::int64_t last_place) {
     unit.total[i] = 0.0f;
     unit.query_first[i] = unit.query_end[i] = 0;
     if (place + i >= last_place) continue;
-    const std::int64_t position = arguments.positions[(place + i) / group];
-    const std::int64_t first = arguments.window > 0 ? larger(position - arguments.window + 1, 0) : 0;
-    const std::int64_t end = smaller(position + 1, arguments.length);
-    if (first >= end) continue;
-    unit.query_first[i] = static_cast<std::int32_t>(first);
-    unit.query_end[i] = static_cast<std::int32_t>(end);
-    unit.first = smaller(unit.first, first);
-    unit.end = larger(unit.end, end);
+    const Positions seen = seen_by_row(arguments, (place + i) / group);
+    if (seen.first >= seen.end) continue;
+    unit.query_first[i] = static_cast<std::int32_t>(seen.first);
+    unit.query_end[i] = static_cast<std::int32_t>(seen.end);
+    unit.first = smaller(unit.first, seen.first);
+    unit.end = larger(unit.end, seen.end);
   }
   fill_queries(block, unit, last_place);
   for (std::int64_t i = 0; i < unit.tiles * padded_width * tile_queries; i += 16) {

@@ -1,5 +1,5 @@
 // Attention in portable C++, the level that runs everywhere. Products are rounded before they are added.
-#include <lazuli/backends/cpu/kernels/attention_tiles.h>
+#include <lazuli/backends/cpu/kernels/attention_parts.h>
 #include <lazuli/graph/half.h>
 
 #include <bit>
@@ -80,12 +80,12 @@ struct ScalarLanes {
     return a.lane[0];
   }
 
-  template <int queries>
-  static void dots(const float* const* q, const float* keys, std::int64_t width, float* const* scores) {
+  template <int queries, class Element>
+  static void dots(const float* const* q, const Element* const* keys, std::int64_t width, float* const* scores) {
     static_assert(queries == 1);
     Register sum = broadcast(0.0f);
     for (std::int64_t column = 0; column < width; column += lanes) {
-      sum = multiply_add(load(q[0] + column), load(keys + column), sum);
+      sum = multiply_add(load(q[0] + column), load(keys[0] + column), sum);
     }
     scores[0][0] = fold_add(sum);
   }
@@ -96,6 +96,16 @@ struct ScalarLanes {
 void attention_scalar(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
                       float* scratch) {
   run_units<ScalarLanes>(arguments, unit_begin, unit_end, scratch);
+}
+
+void attention_parts_scalar(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
+                            float* partials, float* scratch) {
+  run_parts<ScalarLanes>(arguments, unit_begin, unit_end, partials, scratch);
+}
+
+void attention_combine_scalar(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end,
+                              float* partials) {
+  combine_parts<ScalarLanes>(arguments, query_begin, query_end, partials);
 }
 
 }  // namespace lazuli

@@ -67,9 +67,6 @@ struct Tile {
   Query* queries[block_queries];
 };
 
-inline std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-inline std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-
 // Calls body.template operator()<n>(index) for consecutive runs of n items, n from Size down through the halves to 1.
 template <int Size, class Body>
 void in_runs(int index, int count, Body body) {
@@ -115,12 +112,28 @@ inline std::int64_t cache_row(const Tile& tile, int key) {
   return row;
 }
 
-// Queries x 16 keys from the tile's key `group` on. Keys nobody sees get zeros; their scores are never used.
+// Queries x 16 keys from the tile's key `group` on, whose padded heads lie at `keys`.
+template <class V, class Element>
+void score_keys(Tile& tile, int group, const Element* const* keys) {
+  in_runs<V::query_block>(0, tile.count, [&]<int queries>(int index) {
+    const float* values[queries];
+    for (int i = 0; i < queries; ++i) values[i] = tile.queries[index + i]->values;
+    for (int key = 0; key < group_keys; key += V::dot_block / queries) {
+      float* scores[queries];
+      for (int i = 0; i < queries; ++i) scores[i] = tile.queries[index + i]->scores + group + key;
+      V::template dots<queries>(values, keys + key, tile.width, scores);
+    }
+  });
+}
+
+// Converts the keys of a group first. Those that nobody sees become zeros; their scores are never used.
 template <class V>
-void score_group(Tile& tile, int group) {
+void score_converted(Tile& tile, int group) {
   const AttentionArguments& arguments = *tile.arguments;
+  const float* keys[group_keys];
   for (int key = 0; key < group_keys; ++key) {
     float* to = tile.keys + key * tile.width;
+    keys[key] = to;
     if (group + key < tile.first || group + key >= tile.end) {
       for (std::int64_t column = 0; column < tile.width; column += lanes) V::store(to + column, V::broadcast(0.0f));
       continue;
@@ -131,15 +144,22 @@ void score_group(Tile& tile, int group) {
     prefetch(arguments.cache, arguments.k, ahead * arguments.k_stride + tile.column, arguments.width);
     widen<V>(arguments.cache, arguments.k, row * arguments.k_stride + tile.column, arguments.width, to);
   }
-  in_runs<V::query_block>(0, tile.count, [&]<int queries>(int index) {
-    const float* values[queries];
-    for (int i = 0; i < queries; ++i) values[i] = tile.queries[index + i]->values;
-    for (int key = 0; key < group_keys; key += V::dot_block / queries) {
-      float* scores[queries];
-      for (int i = 0; i < queries; ++i) scores[i] = tile.queries[index + i]->scores + group + key;
-      V::template dots<queries>(values, tile.keys + key * tile.width, tile.width, scores);
-    }
-  });
+  score_keys<V>(tile, group, keys);
+}
+
+// Reads the keys of a group where they lie; in the place of one that nobody sees stands another.
+template <class V, class Element>
+void score_in_place(Tile& tile, int group) {
+  const AttentionArguments& arguments = *tile.arguments;
+  const Element* keys[group_keys];
+  for (int key = 0; key < group_keys; ++key) {
+    const auto seen = static_cast<int>(smaller(larger(group + key, tile.first), tile.end - 1));
+    const std::int64_t row = cache_row(tile, seen), ahead = cache_row(tile, seen + tile_keys);
+    prefetch(arguments.cache, arguments.v, row * arguments.v_stride + tile.column, arguments.width);
+    prefetch(arguments.cache, arguments.k, ahead * arguments.k_stride + tile.column, arguments.width);
+    keys[key] = static_cast<const Element*>(arguments.k) + row * arguments.k_stride + tile.column;
+  }
+  score_keys<V>(tile, group, keys);
 }
 
 // Scores to e^(score - maximum), 0 for the keys the query does not see.
@@ -168,9 +188,10 @@ void soften(Query& query, float scale) {
   query.maximum = maximum;
 }
 
-// sums = sums * rescale + probabilities x values, for `queries` queries and 16 * `registers` columns.
-template <class V, int queries, int registers>
-void accumulate(Query* const* query, const float* values, std::int64_t column) {
+// sums = sums * rescale + probabilities x values, for `queries` queries and 16 * `registers` columns from `column` on;
+// a key's values of these columns lie at values[key] + offset.
+template <class V, int queries, int registers, class Element>
+void accumulate(Query* const* query, const Element* const* values, std::int64_t offset, std::int64_t column) {
   using Register = typename V::Register;
   Register sums[queries][registers];
   const float* probabilities[queries];
@@ -192,7 +213,7 @@ void accumulate(Query* const* query, const float* values, std::int64_t column) {
     const Register probability = V::broadcast(probabilities[i][key]);
 #pragma GCC unroll 4
     for (int c = 0; c < registers; ++c) {
-      sums[i][c] = V::multiply_add(probability, V::load(values + key * value_columns + c * lanes), sums[i][c]);
+      sums[i][c] = V::multiply_add(probability, V::load(values[key] + offset + c * lanes), sums[i][c]);
     }
   };
   const auto add_where_seen = [&](int from, int to) __attribute__((always_inline)) {
@@ -217,25 +238,41 @@ void accumulate(Query* const* query, const float* values, std::int64_t column) {
   }
 }
 
-// The columns [column, column + columns) of the values, `columns` at most value_columns.
-template <class V>
-void weigh_columns(Tile& tile, std::int64_t column, std::int64_t columns) {
-  const AttentionArguments& arguments = *tile.arguments;
-  const std::int64_t count = smaller(columns, arguments.width - column);
-  for (int key = tile.first; key < tile.end; ++key) {
-    const std::int64_t offset = cache_row(tile, key) * arguments.v_stride + tile.column + column;
-    widen<V>(arguments.cache, arguments.v, offset, count, tile.values + key * value_columns);
-  }
+// The columns [column, column + columns) of the values, which lie at values[key].
+template <class V, class Element>
+void weigh_values(Tile& tile, const Element* const* values, std::int64_t column, std::int64_t columns) {
   in_runs<4>(0, tile.count, [&]<int queries>(int index) {
     constexpr int wide = V::value_registers;
     std::int64_t done = 0;
     for (; done + wide * lanes <= columns; done += wide * lanes) {
-      accumulate<V, queries, wide>(tile.queries + index, tile.values + done, column + done);
+      accumulate<V, queries, wide>(tile.queries + index, values, done, column + done);
     }
-    for (; done < columns; done += lanes) {
-      accumulate<V, queries, 1>(tile.queries + index, tile.values + done, column + done);
-    }
+    for (; done < columns; done += lanes) accumulate<V, queries, 1>(tile.queries + index, values, done, column + done);
   });
+}
+
+// Converts `columns` columns first, at most value_columns.
+template <class V>
+void weigh_converted(Tile& tile, std::int64_t column, std::int64_t columns) {
+  const AttentionArguments& arguments = *tile.arguments;
+  const std::int64_t count = smaller(columns, arguments.width - column);
+  const float* values[tile_keys];
+  for (int key = tile.first; key < tile.end; ++key) {
+    const std::int64_t offset = cache_row(tile, key) * arguments.v_stride + tile.column + column;
+    widen<V>(arguments.cache, arguments.v, offset, count, tile.values + key * value_columns);
+    values[key] = tile.values + key * value_columns;
+  }
+  weigh_values<V>(tile, values, column, columns);
+}
+
+template <class V, class Element>
+void weigh_in_place(Tile& tile) {
+  const AttentionArguments& arguments = *tile.arguments;
+  const Element* values[tile_keys];
+  for (int key = tile.first; key < tile.end; ++key) {
+    values[key] = static_cast<const Element*>(arguments.v) + cache_row(tile, key) * arguments.v_stride + tile.column;
+  }
+  weigh_values<V>(tile, values, 0, tile.width);
 }
 
 // The tile from position `begin` on, for the block's queries [first, last), which have one kv head.
@@ -261,13 +298,43 @@ inline void enter_tile(Block& block, std::int64_t begin, int first, int last, Ti
 }
 
 template <class V>
-void run_tile(Tile& tile) {
-  for (int group = tile.first / group_keys * group_keys; group < tile.end; group += group_keys) {
-    score_group<V>(tile, group);
-  }
+void soften_all(Tile& tile) {
   for (int i = 0; i < tile.count; ++i) soften<V>(*tile.queries[i], tile.arguments->scale);
-  for (std::int64_t column = 0; column < tile.width && tile.count > 0; column += value_columns) {
-    weigh_columns<V>(tile, column, smaller(value_columns, tile.width - column));
+}
+
+// Many queries share one conversion of the keys and values.
+template <class V>
+void run_tile_converted(Tile& tile) {
+  for (int group = tile.first / group_keys * group_keys; group < tile.end; group += group_keys) {
+    score_converted<V>(tile, group);
+  }
+  soften_all<V>(tile);
+  for (std::int64_t column = 0; column < tile.width; column += value_columns) {
+    weigh_converted<V>(tile, column, smaller(value_columns, tile.width - column));
+  }
+}
+
+// Few queries convert them in registers: the same operations on the same values.
+template <class V, class Element>
+void run_tile_in_place(Tile& tile) {
+  for (int group = tile.first / group_keys * group_keys; group < tile.end; group += group_keys) {
+    score_in_place<V, Element>(tile, group);
+  }
+  soften_all<V>(tile);
+  weigh_in_place<V, Element>(tile);
+}
+
+template <class V>
+void run_tile(Tile& tile) {
+  if (tile.count == 0) return;
+  if (tile.count > 2 * V::query_block || tile.width != tile.arguments->width) return run_tile_converted<V>(tile);
+  switch (tile.arguments->cache) {
+    case AttentionCache::f32:
+      return run_tile_in_place<V, float>(tile);
+    case AttentionCache::f16:
+      return run_tile_in_place<V, F16>(tile);
+    case AttentionCache::bf16:
+      return run_tile_in_place<V, Bf16>(tile);
   }
 }
 
@@ -286,8 +353,9 @@ void finish(const AttentionArguments& arguments, const Query& query) {
 }
 
 // The tile is the outer loop and the kv head the inner one: the heads of a row lie next to each other in the cache.
-template <class V>
-void run_block(Block& block) {
+// `finish` takes what has become of each query.
+template <class V, class Finish>
+void run_block(Block& block, Finish finish) {
   if (block.count == 0) return;
   std::int64_t first = block.queries[0].first, end = block.queries[0].end;
   for (int i = 1; i < block.count; ++i) {
@@ -302,33 +370,32 @@ void run_block(Block& block) {
       run_tile<V>(tile);
     }
   }
-  for (int i = 0; i < block.count; ++i) finish<V>(*block.arguments, block.queries[i]);
+  for (int i = 0; i < block.count; ++i) finish(block.queries[i]);
   block.count = 0;
 }
 
-// Adds query `place` of a kv head, or writes its zeros when it sees nothing.
+inline Block empty_block(const AttentionArguments& arguments, float* scratch) {
+  const std::uintptr_t line = cache_line_floats * sizeof(float);
+  Block block;
+  block.arguments = &arguments;
+  block.plan = scratch_plan(arguments.width);
+  block.scratch = reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(scratch) + line - 1) / line * line);
+  block.count = 0;
+  return block;
+}
+
+// Adds a head of a row, which sees `seen`; the block is not full.
 template <class V>
-void add_query(Block& block, std::int64_t kv_head, std::int64_t place) {
+void add_query(Block& block, std::int64_t row, std::int64_t head, const Positions& seen) {
   const AttentionArguments& arguments = *block.arguments;
-  const std::int64_t group = arguments.heads / arguments.kv_heads;
-  const std::int64_t row = place / group;
-  const std::int64_t head = kv_head * group + place % group;
-  const std::int64_t position = arguments.positions[row];
-  const std::int64_t first = arguments.window > 0 ? larger(position - arguments.window + 1, 0) : 0;
-  const std::int64_t end = smaller(position + 1, arguments.length);
-  if (first >= end) {
-    float* out = arguments.out + row * arguments.out_stride + head * arguments.width;
-    for (std::int64_t column = 0; column < arguments.width; ++column) out[column] = 0.0f;
-    return;
-  }
   const int slot = block.count++;
   const std::int64_t width = block.plan.width;
   Query& query = block.queries[slot];
   query.row = row;
   query.head = head;
-  query.kv_head = kv_head;
-  query.first = first;
-  query.end = end;
+  query.kv_head = head / (arguments.heads / arguments.kv_heads);
+  query.first = seen.first;
+  query.end = seen.end;
   query.values = block.scratch + block.plan.queries + slot * width;
   query.sums = block.scratch + block.plan.sums + slot * width;
   query.scores = block.scratch + block.plan.scores + slot * tile_keys;
@@ -338,24 +405,31 @@ void add_query(Block& block, std::int64_t kv_head, std::int64_t place) {
   for (std::int64_t column = 0; column < width; column += lanes) V::store(query.sums + column, V::broadcast(0.0f));
 }
 
+inline void clear_result(const AttentionArguments& arguments, std::int64_t row, std::int64_t head) {
+  float* out = arguments.out + row * arguments.out_stride + head * arguments.width;
+  for (std::int64_t column = 0; column < arguments.width; ++column) out[column] = 0.0f;
+}
+
 template <class V>
 void run_units(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, float* scratch) {
   const UnitPlan units = unit_plan(arguments);
-  const std::uintptr_t line = cache_line_floats * sizeof(float);
-  Block block;
-  block.arguments = &arguments;
-  block.plan = scratch_plan(arguments.width);
-  block.scratch = reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(scratch) + line - 1) / line * line);
-  block.count = 0;
+  const std::int64_t group = arguments.heads / arguments.kv_heads;
+  const auto finish_query = [&](const Query& query) { finish<V>(arguments, query); };
+  Block block = empty_block(arguments, scratch);
   for (std::int64_t unit = unit_begin; unit < unit_end; ++unit) {
     const std::int64_t begin = unit_place(unit % units.per_head, units.per_head) * units.queries;
     const std::int64_t end = smaller(begin + units.queries, units.total_queries);
     for (std::int64_t place = begin; place < end; ++place) {
-      add_query<V>(block, unit / units.per_head, place);
-      if (block.count == block_queries) run_block<V>(block);
+      const std::int64_t row = place / group, head = unit / units.per_head * group + place % group;
+      const Positions seen = seen_by_row(arguments, row);
+      if (seen.first < seen.end)
+        add_query<V>(block, row, head, seen);
+      else
+        clear_result(arguments, row, head);
+      if (block.count == block_queries) run_block<V>(block, finish_query);
     }
   }
-  run_block<V>(block);
+  run_block<V>(block, finish_query);
 }
 
 }  // namespace

@@ -463,10 +463,13 @@ TEST(Rope, MatchesTheDefinitionAtAnyPosition) {
   const std::vector<float> x = normal(positions.size() * heads * width, 1);
   const std::vector<float> frequencies = make_inverse_frequencies(width, 1e4, 1.0, 0);
   std::vector<float> out(x.size());
-  const std::int64_t row = heads * width;
-  RopeArguments a{x.data(), out.data(), heads, width, row, row, positions.data(), frequencies.data(), width / 2};
+  const std::int64_t row = heads * width, rows = static_cast<std::int64_t>(positions.size());
+  std::vector<float> turns(positions.size() * width);
+  rope_turns(positions.data(), frequencies.data(), width / 2, turns.data(), 0, 2);
+  rope_turns(positions.data(), frequencies.data(), width / 2, turns.data(), 2, rows);
+  RopeArguments a{x.data(), out.data(), heads, width, row, row, turns.data(), width / 2};
   rope_rows(a, 0, 2);
-  rope_rows(a, 2, static_cast<std::int64_t>(positions.size()));
+  rope_rows(a, 2, rows);
   for (std::size_t i = 0; i < x.size(); i += width) {
     for (std::int64_t j = 0; j < width / 2; ++j) {
       const double angle = static_cast<double>(positions[i / width / heads]) * frequencies[j];
@@ -477,7 +480,7 @@ TEST(Rope, MatchesTheDefinitionAtAnyPosition) {
   }
   std::vector<float> in_place = x;
   a.x = a.out = in_place.data();
-  rope_rows(a, 0, static_cast<std::int64_t>(positions.size()));
+  rope_rows(a, 0, rows);
   expect_same_bits(in_place, out);
 }
 
@@ -486,7 +489,9 @@ TEST(Rope, SineAndCosineAreAccurate) {
   const float frequencies[] = {1.0f, 0.37f, 1e-3f};
   std::vector<float> x(positions.size() * 6), out(x.size());
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = i % 6 < 3 ? 1.0f : 0.0f;  // becomes cosines, then sines
-  rope_rows({x.data(), out.data(), 1, 6, 6, 6, positions.data(), frequencies, 3}, 0, 20000);
+  std::vector<float> turns(positions.size() * 6);
+  rope_turns(positions.data(), frequencies, 3, turns.data(), 0, 20000);
+  rope_rows({x.data(), out.data(), 1, 6, 6, 6, turns.data(), 3}, 0, 20000);
   for (std::size_t i = 0; i < x.size(); i += 6) {
     for (int j = 0; j < 3; ++j) {
       const double angle = static_cast<double>(positions[i / 6]) * frequencies[j];
@@ -508,7 +513,9 @@ TEST(Rope, FrequenciesFactorsAndUnturnedPairs) {
   const std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<float> out(8);
   const std::int32_t position = 3;
-  rope_rows({x.data(), out.data(), 1, 8, 8, 8, &position, few.data(), 2}, 0, 1);
+  std::vector<float> turns(4);
+  rope_turns(&position, few.data(), 2, turns.data(), 0, 1);
+  rope_rows({x.data(), out.data(), 1, 8, 8, 8, turns.data(), 2}, 0, 1);
   for (const int untouched : {2, 3, 6, 7}) EXPECT_EQ(out[untouched], x[untouched]);
   EXPECT_NE(out[0], x[0]);
   EXPECT_THROW(make_inverse_frequencies(7, 1e4, 1, 0), Error);

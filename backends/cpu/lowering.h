@@ -104,6 +104,7 @@ class Lowering {
 
   // sequence_steps.cc
   void lower_rope(std::int32_t id);
+  int rope_turns_of(std::int32_t id);
   void lower_attention(std::int32_t id);
   void lower_argmax(std::int32_t id);
   void lower_top_k(std::int32_t id);
@@ -124,6 +125,14 @@ class Lowering {
     auto operator<=>(const Rows&) const = default;
   };
   std::map<Rows, int> quantised_, tiled_;       // x -> the buffer of its int8 rows, its bf16 tiles
+  // What the sines and cosines of rope depend on.
+  struct Turns {
+    ValueId positions, factors;
+    double base, scale;
+    std::int64_t width, pairs;
+    auto operator<=>(const Turns&) const = default;
+  };
+  std::map<Turns, int> turns_;                  // -> their buffer
   std::vector<std::int32_t> root_;              // the node whose memory a node's value lives in
   std::vector<std::int64_t> last_read_;         // of each root: the last node that reads its memory
 };

@@ -30,30 +30,57 @@ FirstLargest first_largest_of(DType dtype) {
 
 }  // namespace
 
+// The sines and cosines of a rope node, made once for all nodes that turn the same positions alike: all layers of one
+// base frequency, queries and keys.
+int Lowering::rope_turns_of(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const auto& attrs = current.as<RopeAttrs>();
+  const std::int64_t width = graph_.type(current.inputs[0]).shape[2];
+  const std::int64_t pairs = attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs;
+  const bool has_factors = current.inputs.size() == 3;
+  const Turns key{current.inputs[1], has_factors ? current.inputs[2] : ValueId{}, attrs.base, attrs.scale, width, pairs};
+  const auto [entry, added] = turns_.try_emplace(key, -1);
+  if (!added) return entry->second;
+  const View positions = contiguous_input(id, 1);
+  const View factors = has_factors ? contiguous_input(id, 2) : View{};
+  const std::int64_t rows = positions.elements();
+  const int target = add_scratch(rows * pairs * 2 * 4, fmt::format("%{} turns", id));
+  entry->second = target;
+  const auto frequencies_of = [=, base = attrs.base, scale = attrs.scale](const float* values) {
+    return make_inverse_frequencies(width, base, scale, pairs, values);
+  };
+  std::vector<int> reads{positions.buffer};
+  const bool known = !has_factors || graph_.node(current.inputs[2]).op == Op::constant;
+  std::vector<float> frequencies;
+  if (known)
+    frequencies = frequencies_of(has_factors ? graph_.node(current.inputs[2]).constant->as<float>() : nullptr);
+  else
+    reads.push_back(factors.buffer);
+  Step& step = add_step(id, "rope_turns", "rope_turns", std::move(reads), {target});
+  step.units = rows;
+  step.split = rows * pairs >= 4 * 1024;
+  step.run = [=, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const std::vector<float> computed = known ? std::vector<float>() : frequencies_of(memory.as<const float>(factors));
+    rope_turns(memory.as<const std::int32_t>(positions), (known ? frequencies : computed).data(), pairs,
+               reinterpret_cast<float*>(memory.base(target)), begin, end);
+  };
+  return target;
+}
+
 void Lowering::lower_rope(std::int32_t id) {
   const GraphNode& current = node(id);
   const auto& attrs = current.as<RopeAttrs>();
-  const View x = contiguous_input(id, 0), positions = contiguous_input(id, 1);
+  const View x = contiguous_input(id, 0);
   const View target = result_view(id);
   const std::int64_t rows = x.shape[0], heads = x.shape[1], width = x.shape[2];
   const std::int64_t pairs = attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs;
-  std::vector<int> reads{x.buffer, positions.buffer};
-  const bool has_factors = current.inputs.size() == 3;
-  const bool known = !has_factors || graph_.node(current.inputs[2]).op == Op::constant;
-  const View factors = has_factors ? contiguous_input(id, 2) : View{};
-  if (!known) reads.push_back(factors.buffer);
-  const auto frequencies_of = [=](const float* values) {
-    return make_inverse_frequencies(width, attrs.base, attrs.scale, pairs, values);
-  };
-  std::vector<float> frequencies;
-  if (known) frequencies = frequencies_of(has_factors ? graph_.node(current.inputs[2]).constant->as<float>() : nullptr);
-  Step& step = add_step(id, current.name(), "rope", std::move(reads), {target.buffer});
+  const int turns = rope_turns_of(id);
+  Step& step = add_step(id, current.name(), "rope", {x.buffer, turns}, {target.buffer});
   step.units = rows;
   step.split = x.elements() >= 16 * 1024;
-  step.run = [=, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    const std::vector<float> computed = known ? std::vector<float>() : frequencies_of(memory.as<const float>(factors));
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const RopeArguments call{memory.as<const float>(x), memory.as<float>(target), heads, width, heads * width, heads * width,
-                             memory.as<const std::int32_t>(positions), (known ? frequencies : computed).data(), pairs};
+                             reinterpret_cast<const float*>(memory.base(turns)), pairs};
     rope_rows(call, begin, end);
   };
 }

@@ -8,12 +8,7 @@
 namespace lazuli {
 namespace {
 
-constexpr std::int64_t chunk_pairs = 128;  // whose sines and cosines are kept at a time, for all heads of a row
-
-struct Turn {
-  alignas(64) float sine[chunk_pairs];
-  alignas(64) float cosine[chunk_pairs];
-};
+constexpr std::int64_t chunk_pairs = 128;  // worked on at a time
 
 // Flips the sign of `value` where bit 1 of `quadrant` is set.
 float flip(float value, std::uint32_t quadrant) {
@@ -24,7 +19,7 @@ float flip(float value, std::uint32_t quadrant) {
 // parts, the first of 33 bits, so that n times it is exact for |n| < 2^20 (Cody & Waite 1980). Then
 // sin r = r + r³ S(r²) and cos r = 1 - r²/2 + r⁴ C(r²) in f32, with S and C of degree 2 by the Remez exchange; their
 // errors are below 4e-9. Loops over arrays, no library call, so that the compiler vectorises them.
-void fill(Turn& turn, std::int32_t position, const float* frequencies, std::int64_t count) {
+void turn(std::int32_t position, const float* frequencies, std::int64_t count, float* cosines, float* sines) {
   constexpr double two_over_pi = 0x1.45f306dc9c883p-1;
   constexpr double half_pi_high = 0x1.921fb544p+0;
   constexpr double half_pi_low = 0x1.0b4611a626331p-34;
@@ -43,16 +38,18 @@ void fill(Turn& turn, std::int32_t position, const float* frequencies, std::int6
     const float cosine = 1.0f - 0.5f * z + z * z * (0.0416666469f + z * (-0.00138873669f + z * 2.44383805e-5f));
     const auto n = static_cast<std::uint32_t>(quadrant[j]);
     const bool odd = (n & 1u) != 0;
-    turn.sine[j] = flip(odd ? cosine : sine, n);
-    turn.cosine[j] = flip(odd ? sine : cosine, n + 1);
+    sines[j] = flip(odd ? cosine : sine, n);
+    cosines[j] = flip(odd ? sine : cosine, n + 1);
   }
 }
 
-void rotate(float* low, float* high, const Turn& turn, std::int64_t count) {
-  for (std::int64_t j = 0; j < count; ++j) {
-    const float a = low[j], b = high[j];
-    low[j] = a * turn.cosine[j] - b * turn.sine[j];
-    high[j] = b * turn.cosine[j] + a * turn.sine[j];
+// In place or apart.
+void rotate(const float* x, float* out, std::int64_t half, const float* cosines, const float* sines, std::int64_t pairs) {
+#pragma GCC ivdep
+  for (std::int64_t j = 0; j < pairs; ++j) {
+    const float low = x[j], high = x[j + half];
+    out[j] = low * cosines[j] - high * sines[j];
+    out[j + half] = high * cosines[j] + low * sines[j];
   }
 }
 
@@ -74,20 +71,28 @@ std::vector<float> make_inverse_frequencies(std::int64_t width, double base, dou
   return frequencies;
 }
 
-void rope_rows(const RopeArguments& arguments, std::int64_t row_begin, std::int64_t row_end) {
-  const std::int64_t half = arguments.width / 2;
-  Turn turn;
+void rope_turns(const std::int32_t* positions, const float* inverse_frequencies, std::int64_t pairs, float* turns,
+                std::int64_t row_begin, std::int64_t row_end) {
   for (std::int64_t row = row_begin; row < row_end; ++row) {
-    const float* x = arguments.x + row * arguments.x_stride;
-    float* out = arguments.out + row * arguments.out_stride;
-    if (x != out) std::copy_n(x, arguments.heads * arguments.width, out);
-    for (std::int64_t pair = 0; pair < arguments.pairs; pair += chunk_pairs) {
-      const std::int64_t count = std::min(chunk_pairs, arguments.pairs - pair);
-      fill(turn, arguments.positions[row], arguments.inverse_frequencies + pair, count);
-      for (std::int64_t head = 0; head < arguments.heads; ++head) {
-        float* low = out + head * arguments.width + pair;
-        rotate(low, low + half, turn, count);
-      }
+    float* cosines = turns + row * 2 * pairs;
+    for (std::int64_t pair = 0; pair < pairs; pair += chunk_pairs) {
+      const std::int64_t count = std::min(chunk_pairs, pairs - pair);
+      turn(positions[row], inverse_frequencies + pair, count, cosines + pair, cosines + pairs + pair);
+    }
+  }
+}
+
+void rope_rows(const RopeArguments& arguments, std::int64_t row_begin, std::int64_t row_end) {
+  const std::int64_t half = arguments.width / 2, pairs = arguments.pairs;
+  for (std::int64_t row = row_begin; row < row_end; ++row) {
+    const float* cosines = arguments.turns + row * 2 * pairs;
+    for (std::int64_t head = 0; head < arguments.heads; ++head) {
+      const float* x = arguments.x + row * arguments.x_stride + head * arguments.width;
+      float* out = arguments.out + row * arguments.out_stride + head * arguments.width;
+      rotate(x, out, half, cosines, cosines + pairs, pairs);
+      if (x == out) continue;
+      std::copy_n(x + pairs, half - pairs, out + pairs);
+      std::copy_n(x + half + pairs, half - pairs, out + half + pairs);
     }
   }
 }

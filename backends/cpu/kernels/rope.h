@@ -14,6 +14,11 @@ namespace lazuli {
 std::vector<float> make_inverse_frequencies(std::int64_t width, double base, double scale, std::int64_t rotated_pairs,
                                             const float* factors = nullptr);
 
+// Sines and cosines of position * inverse frequency for rows [row_begin, row_end): turns is [rows, 2, pairs], the cosines
+// of a row first. The angle is exact to a double, its sine and cosine to 1e-7, at any position.
+void rope_turns(const std::int32_t* positions, const float* inverse_frequencies, std::int64_t pairs, float* turns,
+                std::int64_t row_begin, std::int64_t row_end);
+
 // Strides are in elements, from one row to the next; within a row the heads follow each other, `width` elements each.
 struct RopeArguments {
   const float* x;  // [rows, heads, width]
@@ -22,12 +27,11 @@ struct RopeArguments {
   std::int64_t width;
   std::int64_t x_stride;
   std::int64_t out_stride;
-  const std::int32_t* positions;     // [rows]
-  const float* inverse_frequencies;  // [pairs]
-  std::int64_t pairs;                // that turn, at most width / 2; the others are copied
+  const float* turns;  // [rows, 2, pairs], of rope_turns
+  std::int64_t pairs;  // that turn, at most width / 2; the others are copied
 };
 
-// Rows [row_begin, row_end). The angle is exact to a double, its sine and cosine to 1e-7, at any position.
+// Rows [row_begin, row_end).
 void rope_rows(const RopeArguments& arguments, std::int64_t row_begin, std::int64_t row_end);
 
 }  // namespace lazuli

@@ -26,7 +26,6 @@ class Case {
     std::vector<float> weights(static_cast<std::size_t>(size.outputs * size.cols));
     x_.resize(static_cast<std::size_t>(size.rows * size.cols));
     for (float& value : weights) value = normal(random);
-    for (float& value : x_) value = normal(random);
     if (!has_quantiser(kernel.source)) {
       set_weights(test::random_blocks(kernel.source, size.outputs * size.cols, 11));
     } else {
@@ -34,6 +33,7 @@ class Case {
       quantise(kernel.source, weights.data(), size.outputs * size.cols, blocks.data());
       set_weights(blocks);
     }
+    for (float& value : x_) value = normal(random);  // last: fewer rows are the first of more
     tiles_ = Buffer::allocate(tiled_rows_bytes(size.rows, size.cols));
     const TiledRowsView view = tiled();
     find_tile_rows_kernel(kernel.isa)->tile(x_.data(), size.cols, 0,
@@ -84,18 +84,31 @@ class Case {
 };
 
 TEST(PanelKernels, AgreeWithADoubleSumForAnySplit) {
-  const Size sizes[] = {{1, 16, 256}, {33, 40, 256}, {16, 33, 768}, {70, 300, 512}, {530, 17, 256}};
+  // Columns in one to three blocks, rows in one or two, outputs in one or two batches of panels; whole and partial tiles.
+  const Size sizes[] = {{1, 16, 256}, {33, 40, 256}, {16, 33, 768}, {70, 300, 512}, {64, 272, 1536}, {530, 49, 768}};
   for (const PanelKernel& kernel : panel_kernels()) {
     if (!supported(kernel.isa)) continue;
     for (const Size& size : sizes) {
       SCOPED_TRACE(fmt::format("{} rows {} outputs {} cols {}", kernel.name, size.rows, size.outputs, size.cols));
       const Case test_case(kernel, size);
       const std::vector<float> y = test_case.multiply(1000);
-      // f32 sums of at most 768 exact products; a dequantised weight may round the other way from its double value, and
+      // f32 sums of at most 1536 exact products; a dequantised weight may round the other way from its double value, and
       // does so more often where scales are any f32: 2^-8 of one of 256 products then.
       EXPECT_LE(test_case.worst_error(y), has_quantiser(kernel.source) ? 2e-5 : 6e-5);
       EXPECT_EQ(test_case.multiply(1), y);
       EXPECT_EQ(test_case.multiply(3), y);
+    }
+  }
+}
+
+TEST(PanelKernels, RowsDoNotDependOnOtherRows) {
+  constexpr std::int64_t outputs = 50, cols = 768, most_rows = 520;
+  for (const PanelKernel& kernel : panel_kernels()) {
+    if (!supported(kernel.isa)) continue;
+    const std::vector<float> all = Case(kernel, {most_rows, outputs, cols}).multiply(1000);
+    for (const std::int64_t rows : {1, 31, 48, 513}) {
+      SCOPED_TRACE(fmt::format("{} rows {}", kernel.name, rows));
+      EXPECT_EQ(Case(kernel, {rows, outputs, cols}).multiply(1000), std::vector<float>(all.begin(), all.begin() + rows * outputs));
     }
   }
 }

@@ -1,10 +1,11 @@
 // Matmul of many rows, AMX bf16.
 //
-// A block of weights, 256 outputs by 512 columns, is dequantised to bf16 once and stays in L2 while all rows of
-// activations pass by it, 32 at a time in L1: two by two tiles of 16 rows and 16 outputs, summed in f32 over ascending
-// columns. Sums wait for their next block side by side in scratch memory: the rows of y are too far apart for the caches
-// to hold them. A sum depends on its own row and its own output alone, so any split of rows and groups gives the same
-// bits.
+// A panel of weights, 32 outputs by up to 640 columns, is dequantised to bf16 and stays in L1 while the rows of
+// activations pass by it from L2, 32 at a time: two by two tiles of 16 rows and 16 outputs, summed in f32 over ascending
+// columns. The next panel is dequantised between the tile products of this one: the vector units have nothing else to
+// do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
+// far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where its columns
+// are cut, which their number decides: any split of rows and groups gives the same bits.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/packed_quads_avx512.h>
 
@@ -12,12 +13,18 @@ namespace lazuli {
 namespace {
 
 constexpr int tile_rows = 16;
-constexpr int step_columns = 32;  // of one tile product
-constexpr int block_steps = 16;
-constexpr int block_pairs = 8;    // of groups: 16 + 16 outputs
-constexpr int pair_outputs = 2 * packed_group_rows;
-constexpr std::int64_t block_rows = 512;  // the sums of a block of rows stay in L2 as well
 constexpr int tile_bytes = 1024;
+constexpr int step_columns = 32;  // of one tile product
+constexpr int pass_rows = 2 * tile_rows;
+constexpr int panel_outputs = 2 * packed_group_rows;
+constexpr int panel_steps = 20;  // 40 KB; sums that leave the tile registers more often cost more than what L1 misses
+constexpr int panel_bytes = panel_steps * 2 * tile_bytes;
+constexpr int units_per_tile = 8;
+constexpr int pass_sums = pass_rows * panel_outputs;
+// What L2 holds at once: a block of rows times the columns of a panel, and its sums for a batch of panels.
+constexpr std::int64_t block_rows = 512;
+constexpr int batch_panels = 8;
+constexpr int batch_groups = 2 * batch_panels;
 
 // Eight tiles of 16 rows of 64 bytes. A static constant: compilers have taken stores to a configuration on the stack
 // for dead.
@@ -28,12 +35,15 @@ struct alignas(64) TileConfiguration {
 };
 constexpr TileConfiguration tile_configuration;
 
-// Columns k and k + 1 of 16 outputs to one row of a tile: a pair of bf16 for each output.
+// The bf16 of columns k (lower half) and k + 1 of 16 outputs to one row of a tile: a pair for each output.
+LAZULI_INLINE __m512i interleave(__m512i halves) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
+                                         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, halves);
+}
+
 LAZULI_INLINE __m512i pair_bf16(__m512 even, __m512 odd) {
-  const __m512i low = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));  // even in the lower, odd in the upper half
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
-                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(interleave, low);
+  return interleave(reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even)));
 }
 
 template <int column>
@@ -42,55 +52,53 @@ LAZULI_INLINE __m512 column_of(__m512i quad) {
   return _mm512_cvtepi32_ps(byte);
 }
 
-// One block of 32 columns of a block-quantised group: 16 rows of a tile.
+// A unit is an eighth of a tile: four columns of a group's 16 outputs.
 template <class Format>
 struct Quantised {
-  static LAZULI_INLINE void unpack_step(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
-                                        std::uint8_t* tile) {
+  template <int unit>
+  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
+                                   std::uint8_t* tile) {
     constexpr Planes planes = Format::planes;
-    const BlockScale scale = block_scale<Format>(weight, group, block);
-    const std::uint8_t* quants = group + block * planes.quant_bytes;
-    LAZULI_UNROLL
-    for (int quad = 0; quad < 8; ++quad) {
-      const int half = quad / 4;
-      __m512 factor = planes.halves == Halves::separate ? scale.scale[half] : scale.scale[0];
-      if constexpr (planes.halves == Halves::weighted) factor = _mm512_mul_ps(factor, scale.factor[half]);
-      __m512 shift = _mm512_mul_ps(factor, _mm512_set1_ps(static_cast<float>(-planes.offset)));
-      if constexpr (planes.minimums) shift = _mm512_add_ps(shift, scale.minimum);
-      const __m512i values = Format::quad(quants, quad);
-      const __m512i first = pair_bf16(_mm512_fmadd_ps(column_of<0>(values), factor, shift),
-                                      _mm512_fmadd_ps(column_of<1>(values), factor, shift));
-      const __m512i second = pair_bf16(_mm512_fmadd_ps(column_of<2>(values), factor, shift),
-                                       _mm512_fmadd_ps(column_of<3>(values), factor, shift));
-      _mm512_store_si512(tile + 128 * quad, first);
-      _mm512_store_si512(tile + 128 * quad + 64, second);
-    }
+    constexpr int half = unit / 4;
+    const BlockScale scale = block_scale<Format>(weight, group, step);
+    __m512 factor = planes.halves == Halves::separate ? scale.scale[half] : scale.scale[0];
+    if constexpr (planes.halves == Halves::weighted) factor = _mm512_mul_ps(factor, scale.factor[half]);
+    __m512 shift = _mm512_mul_ps(factor, _mm512_set1_ps(static_cast<float>(-planes.offset)));
+    if constexpr (planes.minimums) shift = _mm512_add_ps(shift, scale.minimum);
+    const __m512i values = Format::quad(group + step * planes.quant_bytes, unit);
+    const __m512i first = pair_bf16(_mm512_fmadd_ps(column_of<0>(values), factor, shift),
+                                    _mm512_fmadd_ps(column_of<1>(values), factor, shift));
+    const __m512i second = pair_bf16(_mm512_fmadd_ps(column_of<2>(values), factor, shift),
+                                     _mm512_fmadd_ps(column_of<3>(values), factor, shift));
+    _mm512_store_si512(tile + 128 * unit, first);
+    _mm512_store_si512(tile + 128 * unit + 64, second);
   }
 };
 
-// 32 columns of a group of bf16 weights; columns past the end are zero.
+// bf16 weights; columns past the end are zero.
 struct Bf16 {
-  static LAZULI_INLINE __m512i column(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t index) {
-    if (index >= weight.cols) return _mm512_setzero_si512();
-    return _mm512_cvtepu16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(group + index * packed_group_rows * 2)));
-  }
-  static LAZULI_INLINE void unpack_step(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
-                                        std::uint8_t* tile) {
-    for (int pair = 0; pair < tile_rows; ++pair) {
-      const std::int64_t even = step * step_columns + 2 * pair;
-      const __m512i high = _mm512_slli_epi32(column(weight, group, even + 1), 16);
-      _mm512_store_si512(tile + 64 * pair, _mm512_or_si512(column(weight, group, even), high));
+  template <int unit>
+  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
+                                   std::uint8_t* tile) {
+    LAZULI_UNROLL
+    for (int pair = 2 * unit; pair < 2 * unit + 2; ++pair) {
+      const std::int64_t column = step * step_columns + 2 * pair, left = weight.cols - column;
+      const auto inside = static_cast<__mmask32>(left >= 2 ? 0xffffffff : left == 1 ? 0xffff : 0);
+      const __m512i both = _mm512_maskz_loadu_epi16(inside, group + column * packed_group_rows * 2);
+      _mm512_store_si512(tile + 64 * pair, interleave(both));
     }
   }
 };
 
-// One block of a group of mxfp8 weights, whose codes lie column after column.
+// mxfp8 weights, whose codes lie column after column.
 struct Mxfp8 {
-  static LAZULI_INLINE void unpack_step(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
-                                        std::uint8_t* tile) {
-    const __m512 scale = f32_exponents(group + weight.scales_offset + 16 * block);
-    const std::uint8_t* codes = group + packed::mxfp8_planes.quant_bytes * block;
-    for (int pair = 0; pair < tile_rows; ++pair) {
+  template <int unit>
+  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
+                                   std::uint8_t* tile) {
+    const __m512 scale = f32_exponents(group + weight.scales_offset + 16 * step);
+    const std::uint8_t* codes = group + packed::mxfp8_planes.quant_bytes * step;
+    LAZULI_UNROLL
+    for (int pair = 2 * unit; pair < 2 * unit + 2; ++pair) {
       const __m512 even = _mm512_mul_ps(e4m3_as_f16(codes + 32 * pair), scale);
       const __m512 odd = _mm512_mul_ps(e4m3_as_f16(codes + 32 * pair + 16), scale);
       _mm512_store_si512(tile + 64 * pair, pair_bf16(even, odd));
@@ -98,109 +106,257 @@ struct Mxfp8 {
   }
 };
 
-// Adds `steps` products for 32 rows and 32 outputs. `a` are the activations' tiles of the first 16 rows, those of the
-// next 16 lie `a_stride` bytes on.
-LAZULI_INLINE void multiply_tiles(const std::uint8_t* a, std::int64_t a_stride, const std::uint8_t* panel, int steps,
-                                  bool first, float* sums) {
-  constexpr int stride = pair_outputs * 4;
-  float* below = sums + tile_rows * pair_outputs;
-  if (first) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  } else {
-    _tile_loadd(0, sums, stride);
-    _tile_loadd(1, sums + packed_group_rows, stride);
-    _tile_loadd(2, below, stride);
-    _tile_loadd(3, below + packed_group_rows, stride);
+// One panel times one block of rows. They follow each other column block after column block for a batch of panels, batch
+// after batch, row block after row block.
+struct Turn {
+  std::int64_t row_begin, row_end;
+  std::int64_t batch_begin, batch_end;  // groups
+  std::int64_t group;
+  int groups;  // of the panel, 1 or 2
+  std::int64_t block, step;
+  int steps;
+
+  int passes() const { return static_cast<int>((row_end - row_begin + pass_rows - 1) / pass_rows); }
+  std::int64_t panel() const { return (group - batch_begin) / 2; }  // within its batch
+};
+
+class Turns {
+ public:
+  Turns(std::int64_t rows, std::int64_t steps, std::int64_t group_begin, std::int64_t group_end)
+      : rows_(rows), steps_(steps), blocks_((steps + panel_steps - 1) / panel_steps), group_begin_(group_begin),
+        group_end_(group_end) {}
+
+  Turn first() const {
+    Turn turn;
+    begin_rows(turn, 0);
+    begin_batch(turn, group_begin_);
+    begin_panel(turn);
+    return turn;
   }
-  for (int step = 0; step < steps; ++step) {
-    const std::uint8_t* b = panel + 2 * tile_bytes * step;
-    _tile_loadd(6, b, 64);
-    _tile_loadd(4, a + tile_bytes * step, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + tile_bytes, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + a_stride + tile_bytes * step, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+  // False after the last one.
+  bool next(Turn& turn) const {
+    turn.group += turn.groups;
+    if (turn.group == turn.batch_end) {
+      turn.group = turn.batch_begin;
+      if (++turn.block == blocks_) {
+        if (turn.batch_end < group_end_) {
+          begin_batch(turn, turn.batch_end);
+        } else {
+          if (turn.row_end == rows_) return false;
+          begin_rows(turn, turn.row_end);
+          begin_batch(turn, group_begin_);
+        }
+      }
+    }
+    begin_panel(turn);
+    return true;
   }
-  _tile_stored(0, sums, stride);
-  _tile_stored(1, sums + packed_group_rows, stride);
-  _tile_stored(2, below, stride);
-  _tile_stored(3, below + packed_group_rows, stride);
+  bool is_last_block(const Turn& turn) const { return turn.block + 1 == blocks_; }
+  bool is_only_block() const { return blocks_ == 1; }
+
+ private:
+  void begin_rows(Turn& turn, std::int64_t row) const {
+    turn.row_begin = row;
+    turn.row_end = rows_ - row < block_rows ? rows_ : row + block_rows;
+  }
+  void begin_batch(Turn& turn, std::int64_t group) const {
+    turn.batch_begin = turn.group = group;
+    turn.batch_end = group_end_ - group < batch_groups ? group_end_ : group + batch_groups;
+    turn.block = 0;
+  }
+  void begin_panel(Turn& turn) const {
+    turn.groups = turn.batch_end - turn.group < 2 ? 1 : 2;
+    turn.step = steps_ * turn.block / blocks_;
+    turn.steps = static_cast<int>(steps_ * (turn.block + 1) / blocks_ - turn.step);
+  }
+
+  std::int64_t rows_, steps_, blocks_, group_begin_, group_end_;
+};
+
+// Dequantises a turn's panel unit by unit: [step][group] tiles. The second half of a panel of one group stays as it was;
+// its sums go nowhere.
+template <class Weights>
+class Unpacker {
+ public:
+  explicit Unpacker(const PackedWeightView& weight) : weight_(weight) {}
+
+  void start(const Turn& turn, std::uint8_t* panel) {
+    group_ = weight_.data + turn.group * weight_.group_bytes;
+    first_step_ = step_ = turn.step;
+    end_step_ = turn.step + turn.steps;
+    panel_ = tile_ = panel;
+    unit_ = 0;
+    left_ = units_per_tile * turn.groups * turn.steps;
+  }
+  int left() const { return left_; }
+
+  // Out of line: each format would be inlined at three places otherwise.
+  __attribute__((noinline)) void unpack(int units) {
+    for (; units > 0 && left_ > 0; --units, --left_) {
+      switch (unit_) {
+        case 0: unpack_unit<0>(); break;
+        case 1: unpack_unit<1>(); break;
+        case 2: unpack_unit<2>(); break;
+        case 3: unpack_unit<3>(); break;
+        case 4: unpack_unit<4>(); break;
+        case 5: unpack_unit<5>(); break;
+        case 6: unpack_unit<6>(); break;
+        default: unpack_unit<7>(); break;
+      }
+      if (++unit_ == units_per_tile) next_tile();
+    }
+  }
+
+ private:
+  template <int unit>
+  LAZULI_INLINE void unpack_unit() {
+    Weights::template unpack<unit>(weight_, group_, step_, tile_);
+  }
+  LAZULI_INLINE void next_tile() {
+    unit_ = 0;
+    tile_ += 2 * tile_bytes;
+    if (++step_ < end_step_) return;
+    step_ = first_step_;
+    group_ += weight_.group_bytes;
+    tile_ = panel_ + tile_bytes;
+  }
+
+  const PackedWeightView& weight_;
+  const std::uint8_t* group_ = nullptr;
+  std::uint8_t *panel_ = nullptr, *tile_ = nullptr;
+  std::int64_t first_step_ = 0, step_ = 0, end_step_ = 0;
+  int unit_ = 0, left_ = 0;
+};
+
+// Four tiles of sums, 16 rows by 16 outputs each: at `data`, `right` floats on, `down` floats on, and both.
+struct Sums {
+  float* data;
+  std::int64_t stride;  // of their rows, floats
+  std::int64_t right, down;
+
+  LAZULI_INLINE void load() const {
+    _tile_loadd(0, data, stride * 4);
+    _tile_loadd(1, data + right, stride * 4);
+    _tile_loadd(2, data + down, stride * 4);
+    _tile_loadd(3, data + right + down, stride * 4);
+  }
+  LAZULI_INLINE void store() const {
+    _tile_stored(0, data, stride * 4);
+    _tile_stored(1, data + right, stride * 4);
+    _tile_stored(2, data + down, stride * 4);
+    _tile_stored(3, data + right + down, stride * 4);
+  }
+};
+
+// In scratch memory tile after tile; in y where they belong.
+LAZULI_INLINE Sums sums_in_scratch(float* data) { return {data, tile_rows, pass_sums / 4, pass_sums / 2}; }
+LAZULI_INLINE Sums sums_in_y(float* y, std::int64_t y_stride) { return {y, y_stride, packed_group_rows, tile_rows * y_stride}; }
+
+LAZULI_INLINE void zero_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
 }
 
-// The sums of a pair of groups to y, which may end within its outputs.
-LAZULI_INLINE void store_sums(const float* sums, std::int64_t rows, std::int64_t outputs, float* y, std::int64_t y_stride) {
+// Adds the products of 32 rows and a panel to the sums in the tile registers, and calls between(step) after each step.
+// Activations are loaded past the caches' order of use: they would drive the panel out of L1.
+template <class Between>
+LAZULI_INLINE void multiply_tiles(const std::uint8_t* a, const std::uint8_t* panel, int steps, Between between) {
+  for (int step = 0; step < steps; ++step, a += 2 * tile_bytes, panel += 2 * tile_bytes) {
+    _tile_loadd(6, panel, 64);
+    _tile_stream_loadd(4, a, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, panel + tile_bytes, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_stream_loadd(5, a + tile_bytes, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    between(step);
+  }
+}
+
+// Sums in scratch memory to fewer than 32 rows or outputs of y.
+LAZULI_INLINE void copy_sums(const float* sums, std::int64_t rows, std::int64_t outputs, float* y, std::int64_t y_stride) {
   const auto first = static_cast<__mmask16>(outputs < 16 ? (1 << outputs) - 1 : 0xffff);
   const auto second = static_cast<__mmask16>(outputs < 16 ? 0 : outputs < 32 ? (1 << (outputs - 16)) - 1 : 0xffff);
   for (std::int64_t row = 0; row < rows; ++row) {
-    _mm512_mask_storeu_ps(y + row * y_stride, first, _mm512_load_ps(sums + row * pair_outputs));
-    _mm512_mask_storeu_ps(y + row * y_stride + 16, second, _mm512_load_ps(sums + row * pair_outputs + 16));
+    const float* from = sums + row / tile_rows * (pass_sums / 2) + row % tile_rows * packed_group_rows;
+    _mm512_mask_storeu_ps(y + row * y_stride, first, _mm512_load_ps(from));
+    _mm512_mask_storeu_ps(y + row * y_stride + 16, second, _mm512_load_ps(from + pass_sums / 4));
   }
 }
 
-// A block's place in scratch memory.
-struct Scratch {
-  std::uint8_t* panel;  // [pair][step][2] tiles
-  float* sums;          // [pair][row][32]
-  std::int64_t rows;    // of the sums, padded
+// Where a turn finds its operands and leaves its results.
+struct Operands {
+  const PackedWeightView& weight;
+  const TiledRowsView& x;
+  float* y;
+  std::int64_t y_stride;
+  float* sums;  // [panel of a batch][pass][4] tiles
 
-  std::uint8_t* tiles(int pair) const { return panel + pair * block_steps * 2 * tile_bytes; }
-  float* sums_of(int pair) const { return sums + pair * rows * pair_outputs; }
+  const std::uint8_t* activations(std::int64_t row, std::int64_t step) const {
+    return x.tiles + (row / tile_rows * x.steps + 2 * step) * tile_bytes;
+  }
 };
 
-// Groups [group_begin, group_end), at most 2 * block_pairs, times the rows [row_begin, row_end).
-template <class Unpack>
-LAZULI_INLINE void multiply_block(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
-                                  std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
-                                  std::int64_t y_stride, const Scratch& scratch) {
-  const std::int64_t blocks = (x.steps + block_steps - 1) / block_steps;
-  const int groups = static_cast<int>(group_end - group_begin);
-  const int pairs = (groups + 1) / 2;
-  for (std::int64_t index = 0; index < blocks; ++index) {
-    const std::int64_t begin = x.steps * index / blocks;
-    const int count = static_cast<int>(x.steps * (index + 1) / blocks - begin);
-    for (int group = 0; group < groups; ++group)
-      for (int step = 0; step < count; ++step)
-        Unpack::unpack_step(weight, weight.data + (group_begin + group) * weight.group_bytes, begin + step,
-                            scratch.tiles(group / 2) + (2 * step + group % 2) * tile_bytes);
-    for (std::int64_t row = row_begin; row < row_end; row += 2 * tile_rows) {
-      const std::uint8_t* a = x.tiles + (row / tile_rows * x.steps + begin) * tile_bytes;
-      for (int pair = 0; pair < pairs; ++pair)
-        multiply_tiles(a, x.steps * tile_bytes, scratch.tiles(pair), count, index == 0,
-                       scratch.sums_of(pair) + (row - row_begin) * pair_outputs);
-    }
-  }
-  // The second half of an odd last pair is what was there before; its sums go nowhere.
-  for (int pair = 0; pair < pairs; ++pair) {
-    const std::int64_t output = (group_begin + 2 * pair) * packed_group_rows;
-    const std::int64_t left = weight.rows - output, own = (groups - 2 * pair) * packed_group_rows;
-    store_sums(scratch.sums_of(pair), row_end - row_begin, left < own ? left : own, y + row_begin * y_stride + output,
-               y_stride);
+// `unpacker` prepares the next turn meanwhile.
+template <class Weights>
+LAZULI_INLINE void multiply_panel(const Operands& operands, const Turns& turns, const Turn& turn,
+                                  const std::uint8_t* panel, Unpacker<Weights>& unpacker) {
+  const int passes = turn.passes(), steps = turn.steps;
+  const int units = (unpacker.left() + passes * steps - 1) / (passes * steps);
+  const bool is_last = turns.is_last_block(turn);
+  const std::int64_t output = turn.group * packed_group_rows, own = turn.groups * packed_group_rows,
+                     left = operands.weight.rows - output, outputs = left < own ? left : own;
+  // Each panel of a batch fetches its part of the activations that the batch meets next into L2.
+  const std::int64_t next_step = is_last ? 0 : turn.step + steps;
+  const std::int64_t part = 2 * tile_bytes / batch_panels;
+  for (int pass = 0; pass < passes; ++pass) {
+    const std::int64_t row = turn.row_begin + pass * pass_rows, rows = turn.row_end - row;
+    float* waiting = operands.sums + (turn.panel() * passes + pass) * pass_sums;
+    float* y = operands.y + row * operands.y_stride + output;
+    const bool fits = rows >= pass_rows && outputs == panel_outputs;
+    const std::uint8_t* ahead = operands.activations(row, next_step) + turn.panel() * steps * part;
+    turn.block == 0 ? zero_sums() : sums_in_scratch(waiting).load();
+    multiply_tiles(operands.activations(row, turn.step), panel, steps, [&](int step) {
+      if (unpacker.left() > 0) unpacker.unpack(units);
+      if (turns.is_only_block()) return;
+      for (std::int64_t line = 0; line < part; line += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(ahead + step * part + line), _MM_HINT_T1);
+    });
+    (is_last && fits ? sums_in_y(y, operands.y_stride) : sums_in_scratch(waiting)).store();
+    if (is_last && !fits) copy_sums(waiting, rows < pass_rows ? rows : pass_rows, outputs, y, operands.y_stride);
   }
 }
 
-template <class Unpack>
+template <class Weights>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
-                            std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* memory) {
+                            std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* scratch) {
+  if (x.rows <= 0 || group_begin >= group_end) return;
   __asm__ volatile("ldtilecfg %0" ::"m"(tile_configuration));
-  for (std::int64_t row = 0; row < x.rows; row += block_rows) {
-    const std::int64_t row_end = x.rows - row < block_rows ? x.rows : row + block_rows;
-    const std::int64_t padded = (row_end - row + 2 * tile_rows - 1) / (2 * tile_rows) * (2 * tile_rows);
-    const Scratch scratch{memory, reinterpret_cast<float*>(memory + panel_scratch_weights), padded};
-    for (std::int64_t group = group_begin; group < group_end; group += 2 * block_pairs) {
-      const std::int64_t last = group_end - group < 2 * block_pairs ? group_end : group + 2 * block_pairs;
-      multiply_block<Unpack>(weight, x, group, last, row, row_end, y, y_stride, scratch);
-    }
+  const Turns turns(x.rows, x.steps, group_begin, group_end);
+  const Operands operands{weight, x, y, y_stride, reinterpret_cast<float*>(scratch + 2 * panel_bytes)};
+  std::uint8_t *panel = scratch, *next_panel = scratch + panel_bytes;
+  Unpacker<Weights> unpacker(weight);
+  Turn turn = turns.first();
+  unpacker.start(turn, panel);
+  for (bool more = true; more;) {
+    unpacker.unpack(unpacker.left());
+    Turn next = turn;
+    more = turns.next(next);
+    if (more) unpacker.start(next, next_panel);
+    multiply_panel(operands, turns, turn, panel, unpacker);
+    turn = next;
+    std::uint8_t* used = panel;
+    panel = next_panel;
+    next_panel = used;
   }
   __asm__ volatile("tilerelease");
 }
 
-static_assert(panel_scratch_weights == block_pairs * block_steps * 2 * tile_bytes);
-static_assert(panel_scratch_row == block_pairs * pair_outputs * 4);
+static_assert(panel_scratch_weights == 2 * panel_bytes);
+static_assert(panel_scratch_row == batch_panels * panel_outputs * 4);
 static_assert(panel_scratch_rows == block_rows);
 
 }  // namespace
@@ -209,7 +365,7 @@ void tile_rows_amx(const float* x, std::int64_t x_stride, std::int64_t tile_begi
                    const TiledRowsView& out) {
   for (std::int64_t tile = tile_begin; tile < tile_end; ++tile)
     for (std::int64_t step = 0; step < out.steps; ++step) {
-      std::uint8_t* target = out.tiles + (tile * out.steps + step) * tile_bytes;
+      std::uint8_t* target = out.tiles + ((tile / 2 * out.steps + step) * 2 + tile % 2) * tile_bytes;
       const std::int64_t column = step * step_columns;
       const std::int64_t left = out.cols - column;
       const auto low = static_cast<__mmask16>(left < 16 ? (1 << left) - 1 : 0xffff);

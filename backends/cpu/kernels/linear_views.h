@@ -52,7 +52,8 @@ struct RealRowsView {
 };
 
 // Activations X[rows, cols] in bf16 tiles of 16 rows and 32 columns, 1 KB each: tile (t, s) holds rows 16t.. and columns
-// 32s.., row after row, at (t * steps + s) KB. The number of tiles down is even; what lies past the array is zero.
+// 32s.., row after row, at ((t / 2 * steps + s) * 2 + t % 2) KB: 32 rows at a time are read in order. The number of tiles
+// down is even; what lies past the array is zero.
 struct TiledRowsView {
   std::uint8_t* tiles;  // 64-byte aligned
   std::int64_t rows;
@@ -73,7 +74,7 @@ using LinearReal = void (*)(const PackedWeightView& weight, const RealRowsView& 
 // The same for all rows of x, with weights dequantised to bf16: for programs of many rows. The scratch is the caller's
 // own during the call, 64-byte aligned: panel_scratch_weights bytes, and panel_scratch_row for each row of x (rounded up
 // to 32, at most panel_scratch_rows).
-inline constexpr std::int64_t panel_scratch_weights = 256 * 1024;
+inline constexpr std::int64_t panel_scratch_weights = 80 * 1024;
 inline constexpr std::int64_t panel_scratch_row = 1024;
 inline constexpr std::int64_t panel_scratch_rows = 512;
 using LinearPanel = void (*)(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,

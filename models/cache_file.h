@@ -29,8 +29,8 @@ struct CachedText {
 // Writes the file and commits it. Throws an Error when the runner holds nothing.
 void write_cache(OutputFile& file, const Runner& runner, const CachedText& text);
 
-// Puts the file's caches in the place of the runner's. Throws an Error that names the file, and all that differs when it
-// is of another model or type of cache; the runner is then as it was.
+// Puts the file's caches in the place of the runner's. Throws an Error that names the file, and all that differs when
+// it is of another model or type of cache; the runner is then as it was.
 CachedText read_cache(const std::string& path, Runner& runner);
 
 }  // namespace lazuli

@@ -161,8 +161,11 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
     result.text += piece;
     const bool go_on = !options.on_token || options.on_token(id, piece);
     if (stopped || !go_on || is_cancelled(options) || last || full) {
-      result.stop = stopped ? StopReason::stop_text : !go_on ? StopReason::callback : is_cancelled(options) ? StopReason::cancelled
-                    : last  ? StopReason::length : StopReason::context_full;
+      result.stop = stopped                 ? StopReason::stop_text
+                    : !go_on                ? StopReason::callback
+                    : is_cancelled(options) ? StopReason::cancelled
+                    : last                  ? StopReason::length
+                                            : StopReason::context_full;
       break;
     }
     ++kept;

@@ -31,8 +31,8 @@ struct ModelInfo {
   std::int64_t weight_bytes = 0;     // in the checkpoint
   std::int64_t bytes_per_token = 0;  // of weights that one decode step reads
   std::uint64_t weights_hash = 0;    // tells checkpoints of one architecture apart (Weights::hash)
-  // Gemma 4 without per-layer embeddings (12B, 26B, 31B): unless thinking is asked for, the model's turn is to be opened
-  // with an empty thought channel; E2B and E4B do not expect one.
+  // Gemma 4 without per-layer embeddings (12B, 26B, 31B): unless thinking is asked for, the model's turn is to be
+  // opened with an empty thought channel; E2B and E4B do not expect one.
   bool empty_thought = false;
 };
 

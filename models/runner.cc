@@ -109,8 +109,8 @@ std::int64_t Runner::first_visible(const KvCacheShape& shape, std::int64_t posit
 }
 
 // Room for `positions`, and in rings for the rows of padding behind them, up to `padded_end`: those that fall past the
-// end of a ring wrap around and overwrite its first rows, which nobody may need any more. A cache without a window drops
-// them.
+// end of a ring wrap around and overwrite its first rows, which nobody may need any more. A cache without a window
+// drops them.
 std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t padded_end,
                                   std::int64_t bucket) const {
   const std::int64_t doubled = std::max(smallest_capacity, next_power_of_two(positions));
@@ -240,8 +240,8 @@ std::int64_t Runner::keepable(std::int64_t length) const {
 
 void Runner::truncate(std::int64_t length) {
   if (keepable(length) != length)
-    fail("truncate: to {} of {} positions: a sliding window has overwritten keys that position {} sees", length, length_,
-         length);
+    fail("truncate: to {} of {} positions: a sliding window has overwritten keys that position {} sees", length,
+         length_, length);
   length_ = length;
   for (std::int64_t& first : first_held_) first = std::min(first, length);
 }
@@ -266,7 +266,8 @@ void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
     const KvCacheShape& shape = shapes[i / 2];
     const auto& [rows, given] = views[i];
     const std::int64_t latest = first_visible(shape, length);
-    if (given < 0 || given > latest) fail("restore: cache {} begins at position {}, expected 0 to {}", i, given, latest);
+    if (given < 0 || given > latest)
+      fail("restore: cache {} begins at position {}, expected 0 to {}", i, given, latest);
     const Type expected{kv_dtype_, {length - given, shape.kv_heads, shape.head_dim}};
     if (rows.type() != expected)
       fail("restore: cache {} is {}, expected {}", i, to_string(rows.type()), to_string(expected));

@@ -47,8 +47,8 @@ class Runner {
   Array likeliest(const Array& logits) const;
 
   // The most positions up to `length` that the caches can be cut back to: `length` itself, or 0 where a ring has
-  // overwritten keys that the next query would see. Going back by no more than the rows of the last step is always
-  // possible, and so is any length that no ring has wrapped by.
+  // overwritten keys that the next query would see. Going back to before the last step is always possible, and to
+  // anywhere while no ring has wrapped around.
   std::int64_t keepable(std::int64_t length) const;
   // Forgets positions from `length` on; their rows are overwritten by later steps. Throws an Error for a length that is
   // not keepable.

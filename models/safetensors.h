@@ -13,15 +13,16 @@ namespace lazuli {
 using SafetensorsMetadata = std::map<std::string, std::string>;  // "__metadata__" of the header
 
 // All tensors of a file, as constants that view the mapped file; the metadata too, where `metadata` is given. F8 types
-// are read as u8. Throws an Error that names the file, the tensor, the byte offset, what was found and what was expected.
+// are read as u8. Throws an Error that names the file, the tensor, the byte offset, what was found and what was
+// expected.
 std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata = nullptr);
 
 struct SafetensorsEntry {
   std::string name;
   Type type;
 };
-// What stands before the data, which must follow tensor by tensor in the order of `entries`, without gaps, as it lies in
-// memory. The data begins at a multiple of 8. Throws an Error for dtypes the format does not have.
+// What stands before the data, which must follow tensor by tensor in the order of `entries`, without gaps, as it lies
+// in memory. The data begins at a multiple of 8. Throws an Error for dtypes the format does not have.
 std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata = {});
 
 }  // namespace lazuli

@@ -279,7 +279,8 @@ std::optional<Vocabulary> read_vocabulary(const GgufFile& file) {
   vocabulary.add_bos = ranks || file.get_or<bool>("tokenizer.ggml.add_bos_token", true);
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const auto id = file.find<std::int32_t>(key)) vocabulary.end_of_generation.push_back(*id);
-  if (auto ids = file.find_array<std::int32_t>("tokenizer.ggml.suppress_tokens")) vocabulary.suppressed = std::move(*ids);
+  if (auto ids = file.find_array<std::int32_t>("tokenizer.ggml.suppress_tokens"))
+    vocabulary.suppressed = std::move(*ids);
   vocabulary.owner = file.owner();
   check(vocabulary, file.name());
   for (std::size_t id = 0; id < vocabulary.texts.size(); ++id) {

@@ -41,8 +41,8 @@ class Weights {
   bool norms_plus_one() const { return norms_plus_one_; }
   std::int64_t parameters() const;
   std::int64_t bytes() const;
-  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one architecture
-  // differ in it unless all their tensors begin alike.
+  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one
+  // architecture differ in it unless all their tensors begin alike.
   std::uint64_t hash() const { return hash_; }
   std::int64_t skipped() const { return skipped_; }  // tensors of vision and audio
 

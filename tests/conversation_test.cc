@@ -204,8 +204,8 @@ TEST(Conversation, RefusesCachesOfAnotherModelOrSetting) {
                            "caches is 5 of 1x32 window 8, 1 of 1x32, 1 of 1x32 window 8, expected "})
     EXPECT_NE(differences.find(part), std::string::npos) << differences;
   EXPECT_EQ(differences.find('\n'), std::string::npos);
-  EXPECT_EQ(refusal(conversation, test::test_data_path("goldens/gemma3-dense/model.safetensors")).substr(0, 8),
-            test::test_data_path("").substr(0, 8));
+  EXPECT_NE(refusal(conversation, test::test_data_path("goldens/gemma3-dense/model.safetensors")).find("expected a file"),
+            std::string::npos);
 
   // Files that were cut or changed.
   std::string bytes;
@@ -221,7 +221,8 @@ TEST(Conversation, RefusesCachesOfAnotherModelOrSetting) {
     files.write("changed", copy);
     return refusal(conversation, files.path() + "/changed");
   };
-  EXPECT_NE(changed("\"length\":\"31\"", "\"length\":\"99\"").find("expected a number from 0 to 32"), std::string::npos);
+  EXPECT_NE(changed("\"length\":\"31\"", "\"length\":\"99\"").find("expected a number from 0 to 32"),
+            std::string::npos);
   EXPECT_NE(changed("\"length\":\"31\"", "\"length\":\"30\"").find("restore: cache"), std::string::npos);
   EXPECT_NE(changed("\"k.3\"", "\"q.3\"").find("tensor k.3 is missing"), std::string::npos);
   std::string last = bytes;
@@ -291,7 +292,8 @@ TEST(Generate, EveryEndTokenEnds) {
   const Ids ids = run(true).ids;
   ASSERT_EQ(ids.size(), 12u);
   const auto first_of = [&](std::int32_t id) { return std::ranges::find(ids, id) - ids.begin(); };
-  for (const nlohmann::json& ends : {nlohmann::json(ids[5]), nlohmann::json({1, ids[7]}), nlohmann::json({ids[9], ids[3]})}) {
+  const nlohmann::json scalar = ids[5], with_eos = {1, ids[7]}, two = {ids[9], ids[3]};
+  for (const nlohmann::json& ends : {scalar, with_eos, two}) {
     copy.write("generation_config.json", {{"eos_token_id", ends}});
     std::ptrdiff_t expected = 12;
     for (const auto& end : ends.is_array() ? ends : nlohmann::json::array({ends}))

@@ -127,8 +127,7 @@ TEST(Runner, RefusesCachesThatDoNotFit) {
   EXPECT_EQ(target.length(), 0);
 }
 
-// 32,768 positions, eight times through the doubling of the global caches, at two chunk sizes; the model itself was made
-// for 512.
+// 32,768 positions at two chunk sizes, of a model that was made for 512.
 TEST(Runner, LongContextsKeepTheirBitsAndBoundTheirRings) {
   Session session;
   constexpr std::int64_t positions = 32768;

@@ -31,7 +31,8 @@ class Engine {
   const LanguageModel& model() const { return *model_; }
 
   // The ids of a prompt: taken as they are, or the encoded text, with the begin-of-text token where the model wants
-  // one unless `options` say otherwise. Throws UsageError where the text is empty, and where the model has no tokenizer.
+  // one unless `options` say otherwise. Throws UsageError where the text is empty, and where the model has no
+  // tokenizer.
   std::vector<std::int32_t> encode(const PromptOptions& prompt, EncodeOptions options = {}) const;
   const Tokenizer& tokenizer() const;  // throws UsageError where the model has none
 

@@ -6,7 +6,6 @@
 #include <lazuli/tests/gguf_writer.h>
 #include <lazuli/tests/test_model.h>
 
-#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -389,31 +388,15 @@ TEST(Gemma3Tokenizer, EncodesTheReferencePrompts) {
   EXPECT_EQ(ids, read_ids(golden, "ids.3"));
 }
 
-double seconds(const std::function<void()>& action) {
-  const auto start = std::chrono::steady_clock::now();
-  action();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-TEST(Gemma3Tokenizer, LoadsQuickly) {
-  LAZULI_NEEDS_TEST_MODEL();
-  const double took = seconds([] { Tokenizer::from_gguf(GgufFile::open(test::test_model_path())); });
-  RecordProperty("milliseconds", static_cast<int>(took * 1000));
-  EXPECT_LT(took, 1.0);  // under 0.1 in an optimised build; the rest is room for sanitizers and a busy machine
-}
-
-TEST(Gemma3Tokenizer, EncodesLongTextInNearLinearTime) {
+// Work that grows with the square of the text would not end before the test's time does.
+TEST(Gemma3Tokenizer, EncodesLongText) {
   LAZULI_NEEDS_TEST_MODEL();
   // One fragment without a break; nothing but special tokens; no symbol the vocabulary knows.
   for (const std::string& unit :
        {std::string("antidisestablishmentarianism"), std::string("\n"), std::string("\xff\x80")}) {
-    const auto encode_bytes = [&](std::size_t bytes) {
-      std::string text;
-      while (text.size() < bytes) text += unit;
-      return seconds([&] { EXPECT_EQ(gemma3()->decode(gemma3()->encode(text, plain)), text); });
-    };
-    const double small = encode_bytes(50'000), large = encode_bytes(400'000);
-    EXPECT_LT(large, 40 * std::max(small, 1e-3));  // 8 when linear, 64 when quadratic
+    std::string text;
+    while (text.size() < 3'000'000) text += unit;
+    EXPECT_TRUE(gemma3()->decode(gemma3()->encode(text, plain)) == text);
   }
 }
 

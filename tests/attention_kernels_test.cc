@@ -233,7 +233,11 @@ TEST_P(Attentions, MatchTheDefinition) {
 TEST_P(Attentions, AnyNumberOfHeadsSharesKeys) {
   for (const std::int64_t group : {1, 2, 3, 5, 8}) {
     for (const std::int64_t width : {128, 320}) {
-      const Shape shape{.heads = 2 * group, .kv_heads = 2, .width = width, .length = 300, .window = group == 3 ? 130 : 0,
+      const Shape shape{.heads = 2 * group,
+                        .kv_heads = 2,
+                        .width = width,
+                        .length = 300,
+                        .window = group == 3 ? 130 : 0,
                         .cache = AttentionCache::f16};
       expect_near_oracle(Problem(shape, range(263, 300)));
     }
@@ -315,8 +319,10 @@ TEST_P(Attentions, RowsAloneAndTogetherGiveTheSameBits) {
 
 TEST_P(Attentions, AnyPartitionGivesTheSameBits) {
   for (const std::int32_t rows : {1, 5, 130, 300}) {
-    const Problem problem({.heads = 8, .kv_heads = rows == 300 ? 1 : 2, .width = 64, .length = 330, .cache = AttentionCache::f16},
-                          range(330 - rows, 330));
+    const std::int64_t kv_heads = rows == 300 ? 1 : 2;
+    const Problem problem(
+        {.heads = 8, .kv_heads = kv_heads, .width = 64, .length = 330, .cache = AttentionCache::f16},
+        range(330 - rows, 330));
     const std::vector<float> whole = problem.run(kernel);
     std::vector<float> out(whole.size());
     for (const std::int64_t parts : {2L, 3L, 5L, attention_units(kernel, problem.arguments(out.data()))}) {

@@ -17,7 +17,9 @@ inline float* partial(const AttentionArguments& arguments, const ScratchPlan& pl
 
 template <class V>
 void keep_partial(const ScratchPlan& plan, const Query& query, float* to) {
-  for (std::int64_t column = 0; column < plan.width; column += lanes) V::store(to + column, V::load(query.sums + column));
+  for (std::int64_t column = 0; column < plan.width; column += lanes) {
+    V::store(to + column, V::load(query.sums + column));
+  }
   to[plan.width + maximum_place] = query.maximum;
   to[plan.width + total_place] = query.total;
 }
@@ -79,7 +81,8 @@ float weigh_parts(float* partials, std::int64_t stride, std::int64_t count) {
 
 // The results of the queries [query_begin, query_end), numbered row by row.
 template <class V>
-void combine_parts(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end, float* partials) {
+void combine_parts(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end,
+                   float* partials) {
   const ScratchPlan plan = scratch_plan(arguments.width);
   const std::int64_t stride = arguments.rows * arguments.heads * partial_floats(plan);
   const std::int64_t first_part = live_parts(arguments).first;

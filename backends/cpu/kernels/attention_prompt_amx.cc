@@ -6,27 +6,20 @@
 //
 // The bits of a query's result must not depend on what shares its tile, unit or block. For each query alone:
 //   - steps of the softmax are aligned to absolute positions and taken in ascending order. A step without a visible key
-//     changes nothing: the maximum stays, e^0 is exactly 1, and zeros are added;
+//     changes nothing: the origin stays, and zeros are added;
 //   - a column of a tile product depends on that column of the second operand alone, and sums run over ascending
 //     columns or keys;
 //   - an infinity or NaN among the values, which times the weight 0 would be NaN, is left out of the tiles and added to
 //     the queries that see it one by one;
 //   - tile products flush denormals, and adding zeros may flip the sign of zero: results below the smallest normal
 //     number become +0.
+#include <lazuli/backends/cpu/kernels/attention_bf16_avx512.h>
 #include <lazuli/backends/cpu/kernels/attention_plan.h>
 #include <lazuli/backends/cpu/kernels/attention_prompt_plan.h>
-
-// GCC 12's header initialises "undefined" registers with themselves and warns of it wherever they are inlined.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
 
 namespace lazuli {
 namespace {
 
-constexpr int most_block_units = 16;
 constexpr float infinity = __builtin_inff();
 // The sums of a query are rescaled only where a step's largest score exceeds the origin by more: rarely after the first
 // steps. Probabilities reach 2^8 then, which floats do not mind.
@@ -71,58 +64,7 @@ struct Step {
   std::int64_t begin;
   int first_granule;
   int end_granule;
-  bool values_finite;
 };
-
-inline __mmask16 first_lanes(std::int64_t count) {
-  return static_cast<__mmask16>(count <= 0 ? 0 : count < 16 ? (1 << count) - 1 : 0xffff);
-}
-
-// 16 elements of a cache, those outside the mask zero.
-template <AttentionCache type>
-__m512 load16(const void* base, std::int64_t offset, __mmask16 mask) {
-  if constexpr (type == AttentionCache::f32) {
-    return _mm512_maskz_loadu_ps(mask, static_cast<const float*>(base) + offset);
-  } else {
-    const __m256i half = _mm256_maskz_loadu_epi16(mask, static_cast<const std::uint16_t*>(base) + offset);
-    if constexpr (type == AttentionCache::f16) return _mm512_cvtph_ps(half);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-  }
-}
-
-// 32 values to bf16, in order.
-inline __m512i to_bf16(__m512 low, __m512 high) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)); }
-
-// 16 pairs of bf16: `even` in the lower halves, `odd` in the upper ones.
-inline __m512i pair_bf16(__m512 even, __m512 odd) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
-                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(interleave, to_bf16(even, odd));
-}
-
-// The transpose of 16 x 16 elements of 32 bits.
-inline void transpose(__m512i (&a)[16]) {
-  __m512i b[16];
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {  // 4 x 4 within the quarters of each register
-    const __m512i low01 = _mm512_unpacklo_epi32(a[i], a[i + 1]), high01 = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-    const __m512i low23 = _mm512_unpacklo_epi32(a[i + 2], a[i + 3]), high23 = _mm512_unpackhi_epi32(a[i + 2], a[i + 3]);
-    b[i] = _mm512_unpacklo_epi64(low01, low23);
-    b[i + 1] = _mm512_unpackhi_epi64(low01, low23);
-    b[i + 2] = _mm512_unpacklo_epi64(high01, high23);
-    b[i + 3] = _mm512_unpackhi_epi64(high01, high23);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {  // 4 x 4 quarters
-    const __m512i even01 = _mm512_shuffle_i32x4(b[i], b[i + 4], 0x88), odd01 = _mm512_shuffle_i32x4(b[i], b[i + 4], 0xdd);
-    const __m512i even23 = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0x88);
-    const __m512i odd23 = _mm512_shuffle_i32x4(b[i + 8], b[i + 12], 0xdd);
-    a[i] = _mm512_shuffle_i32x4(even01, even23, 0x88);
-    a[i + 4] = _mm512_shuffle_i32x4(odd01, odd23, 0x88);
-    a[i + 8] = _mm512_shuffle_i32x4(even01, even23, 0xdd);
-    a[i + 12] = _mm512_shuffle_i32x4(odd01, odd23, 0xdd);
-  }
-}
 
 // The row of the cache `ahead` positions after that of a given row.
 inline std::int64_t row_after(const AttentionArguments& arguments, std::int64_t row, std::int64_t ahead) {
@@ -179,7 +121,8 @@ bool convert_values(const Block& block, std::int64_t begin, std::int64_t first, 
       pairs[pair] = _mm512_maskz_mov_epi16(~not_finite, both);
     }
     transpose(pairs);
-    std::uint8_t* to = tiles + column / panel_columns * step_granules * 2 * bf16_tile_bytes + column / 16 % 2 * bf16_tile_bytes;
+    const std::int64_t tile = column / panel_columns * step_granules * 2 + column / 16 % 2;
+    std::uint8_t* to = tiles + tile * bf16_tile_bytes;
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) _mm512_store_si512(to + 64 * i, pairs[i]);
   }
@@ -245,19 +188,6 @@ void weigh(const std::uint8_t* values, const std::uint8_t* probabilities, int fi
     _tile_stored(2, second, 64);
     _tile_stored(3, second + 16 * tile_queries, 64);
   }
-}
-
-// 2^x for x <= 0, within 4e-6: bf16 keeps 8 bits of it. Below 2^-126, -inf included, exactly 0; NaN stays NaN.
-// x = n + r with |r| <= 1/2, read off x + 1.5 * 2^23; 2^r is a polynomial of degree 4 by the Remez exchange, exact at 0.
-inline __m512 power_of_two(__m512 x) {
-  const __m512 magic = _mm512_set1_ps(0x1.8p23f);
-  const __m512 n = _mm512_sub_ps(_mm512_add_ps(x, magic), magic);
-  const __m512 r = _mm512_sub_ps(x, n);
-  __m512 p = _mm512_fmadd_ps(_mm512_set1_ps(0x1.409104p-7f), r, _mm512_set1_ps(0x1.ca9008p-5f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.ebf1b4p-3f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.62dfcap-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
-  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(-126.0f), _CMP_NLT_UQ), p, n);
 }
 
 // Which of 16 queries see a key.
@@ -354,7 +284,8 @@ void add_special_values(const Block& block, const Unit& unit, const Step& step, 
       const std::int64_t pair = (tile * step_granules * granule_keys + key) / 2;
       const __m512i both = _mm512_load_si512(probabilities + pair * 64);
       const __m512i upper = _mm512_set1_epi32(static_cast<std::int32_t>(0xffff0000));
-      const __m512 probability = _mm512_castsi512_ps(key % 2 == 0 ? _mm512_slli_epi32(both, 16) : _mm512_and_si512(both, upper));
+      const __m512 probability =
+          _mm512_castsi512_ps(key % 2 == 0 ? _mm512_slli_epi32(both, 16) : _mm512_and_si512(both, upper));
       const std::int64_t offset = position % arguments.capacity * arguments.v_stride + block.kv_head * arguments.width;
       for (std::int64_t column = 0; column < arguments.width; ++column) {
         const float value = _mm512_cvtss_f32(load16<type>(arguments.v, offset + column, 1));
@@ -370,8 +301,8 @@ void add_special_values(const Block& block, const Unit& unit, const Step& step, 
 // The granules of a step that any query of a unit sees; none where first_granule >= end_granule.
 inline Step seen_by(const Unit& unit, std::int64_t begin) {
   const std::int64_t first = larger(unit.first - begin, 0), end = smaller(unit.end - begin, step_keys);
-  if (first >= end) return {begin, step_granules, 0, true};
-  return {begin, static_cast<int>(first / granule_keys), static_cast<int>((end + granule_keys - 1) / granule_keys), true};
+  if (first >= end) return {begin, step_granules, 0};
+  return {begin, static_cast<int>(first / granule_keys), static_cast<int>((end + granule_keys - 1) / granule_keys)};
 }
 
 template <AttentionCache type, int tiles>
@@ -385,8 +316,8 @@ void run_unit(const Block& block, Unit& unit, const Step& step, bool values_fini
                  scores + granule * granule_keys * tile_queries);
   }
   for (int tile = 0; tile < tiles; ++tile) {
-    soften(unit, tile, step, scores + tile * step_keys * tile_queries, probabilities + tile * step_granules * bf16_tile_bytes,
-           unit.sums + tile * tile_sums, panels * panel_columns);
+    soften(unit, tile, step, scores + tile * step_keys * tile_queries,
+           probabilities + tile * step_granules * bf16_tile_bytes, unit.sums + tile * tile_sums, panels * panel_columns);
   }
   for (std::int64_t panel = 0; panel < panels; ++panel) {
     weigh<tiles>(block.at(plan.values) + panel * step_granules * 2 * bf16_tile_bytes, probabilities, step.first_granule,
@@ -471,12 +402,6 @@ void fill_queries(const Block& block, const Unit& unit, std::int64_t last_place)
   const AttentionArguments& arguments = *block.arguments;
   const std::int64_t group = arguments.heads / arguments.kv_heads;
   const __m512 scale = _mm512_set1_ps(arguments.scale * log2_e);
-  for (std::int64_t place = unit.place; place < last_place; ++place) {
-    const float* q = arguments.q + place / group * arguments.q_stride + (block.kv_head * group + place % group) * arguments.width;
-    for (std::int64_t column = 0; column < arguments.width; column += 16) {
-      _mm_prefetch(reinterpret_cast<const char*>(q + column), _MM_HINT_T1);
-    }
-  }
   for (int tile = 0; tile < unit.tiles; ++tile) {
     for (std::int64_t panel = 0; panel < block.plan.panels; ++panel) {
       const std::int64_t column = panel * panel_columns;

@@ -25,7 +25,7 @@ std::int64_t parameters(const std::vector<Tensor>& tensors) {
   return total;
 }
 
-// Millions of parameters of the text models, as computed from their published configurations.
+// Millions of parameters of the text models, as computed from their published configurations, without most norms.
 TEST(SynthArchitecture, HasThePublishedNumberOfParameters) {
   const std::map<std::string, double> published = {
       {"gemma3-270m", 268.1}, {"gemma3-1b", 999.9},  {"gemma3-4b", 3880},   {"gemma3n-e2b", 4456},
@@ -33,7 +33,7 @@ TEST(SynthArchitecture, HasThePublishedNumberOfParameters) {
       {"gemma4-26b-a4b", 25232}, {"gemma4-31b", 30696}};
   ASSERT_EQ(published_architectures().size(), published.size());
   for (const Architecture& architecture : published_architectures()) {
-    const double millions = published.at(architecture.name), tolerance = millions < 1000 ? 0.1 : 1.0;
+    const double millions = published.at(architecture.name), tolerance = 3e-4 * millions;
     for (const bool mlx : {false, true})
       EXPECT_NEAR(static_cast<double>(parameters(folder_tensors(architecture, mlx))) / 1e6, millions, tolerance)
           << architecture.name;
@@ -112,13 +112,14 @@ std::string contents(const PlannedFile& file, std::int64_t seed = 1, int threads
 // A published shape made small: two kinds of layers, and whatever else the family has.
 Architecture small(const std::string& name) {
   Architecture a = find_architecture(name);
-  const std::int64_t layers = 5;
+  // GGUF does not say which layers of Gemma 3 are global: every sixth.
+  const std::int64_t layers = a.family == Family::gemma3 ? 6 : 5;
   a.hidden_size = 256;
   a.intermediate_size = 512;
   a.heads = 4;
   a.kv_heads = 2;
   a.head_dim = 64;
-  a.period = 2;
+  if (a.family != Family::gemma3) a.period = 2;
   a.window = 8;
   a.tokens = 640;
   a.vocab_size = a.family == Family::gemma4 ? a.tokens : a.tokens + 64;
@@ -198,13 +199,15 @@ TEST_P(SynthFiles, HoldOneModel) {
   const struct {
     Quantisation quantisation;
     bool gguf;
-    double tolerance;  // what the quantisation's error becomes over five layers
+    double tolerance;  // what the quantisation's error becomes over the layers
   } others[] = {{Quantisation::bf16, true, 1e-5}, {Quantisation::q8_0, true, 0.05},  {Quantisation::mlx8, false, 0.05},
                 {Quantisation::q4_0, true, 0.6},  {Quantisation::q4_k_m, true, 0.6}, {Quantisation::mlx4, false, 0.6},
                 {Quantisation::nvfp4, false, 0.8}};
   for (const auto& [quantisation, gguf, tolerance] : others) {
     SCOPED_TRACE(fmt::format("{} {}", quantisation_names[static_cast<std::size_t>(quantisation)], gguf));
-    EXPECT_LE(distance(logits_of(write(architecture, quantisation, gguf)), plain), tolerance);
+    // A row that is all but undecided between two experts goes to the other one.
+    const double rerouted = architecture.experts > 0 && quantisation != Quantisation::bf16 ? 0.15 : 0;
+    EXPECT_LE(distance(logits_of(write(architecture, quantisation, gguf)), plain), tolerance + rerouted);
   }
 }
 

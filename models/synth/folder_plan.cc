@@ -136,6 +136,8 @@ constexpr const char* space = "\xe2\x96\x81";
 Json tokenizer(const Architecture& a) {
   std::vector<Token> tokens = make_vocabulary(a.family, a.tokens);
   Json added = Json::array(), vocabulary = Json::object();
+  // Appended, as texts differ: operator[] would look through all keys before.
+  auto& entries = vocabulary.get_ref<Json::object_t&>();
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     Token& token = tokens[id];
     // Normalised text holds no spaces: runs of them are spelled as what stands for them.
@@ -144,7 +146,7 @@ Json tokenizer(const Architecture& a) {
       for (std::size_t i = 0; i < token.text.size(); ++i) run += space;
       token = {std::move(run), TokenType::normal};
     }
-    vocabulary[token.text] = id;
+    entries.push_back({token.text, id});
     const bool special = token.type == TokenType::control || token.type == TokenType::unknown;
     if (special || token.type == TokenType::user_defined)
       added.push_back({{"id", id},

@@ -1,4 +1,5 @@
 #include <lazuli/graph/error.h>
+#include <lazuli/models/error_text.h>
 #include <lazuli/models/gguf.h>
 #include <lazuli/models/mapped_file.h>
 
@@ -28,7 +29,7 @@ constexpr struct {
 
 std::uint64_t least_bytes(GgufType type) { return value_types[static_cast<std::size_t>(type)].bytes; }
 
-// Tensor types by ggml's ids. Those without a DType are known by name alone, for the error.
+// Tensor types by ggml's ids. Those without a DType are known by name alone, for errors.
 constexpr struct {
   std::uint32_t id;
   std::string_view name;
@@ -43,18 +44,16 @@ constexpr struct {
     {35, "TQ2_0", {}},  {39, "MXFP4", mxfp4}, {40, "NVFP4", nvfp4},
 };
 
-// 250,000,000
-std::string grouped(std::uint64_t value) {
-  std::string digits = std::to_string(value);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
-  return digits;
+std::optional<DType> dtype_of(std::uint32_t id) {
+  for (const auto& type : tensor_types)
+    if (type.id == id) return type.dtype;
+  return std::nullopt;
 }
 
-// For errors, which are one line, whatever the file holds.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 60)) out += c < ' ' || c > '~' ? '?' : c;
-  return text.size() > 60 ? out + "..." : out;
+std::string name_of_type(std::uint32_t id) {
+  for (const auto& type : tensor_types)
+    if (type.id == id) return std::string(type.name);
+  return fmt::format("ggml type {}", id);
 }
 
 std::string quoted(std::string_view text) { return '"' + printable(text) + '"'; }
@@ -163,7 +162,6 @@ class GgufParser {
   void parse() {
     read_header();
     for (std::uint64_t i = 0; i < value_count_; ++i) read_value(i);
-    refuse_split();
     read_alignment();
     for (std::uint64_t i = 0; i < tensor_count_; ++i) read_tensor(i);
     locate_data();
@@ -174,7 +172,7 @@ class GgufParser {
 
   template <class... Args>
   [[noreturn]] void fail_here(fmt::format_string<Args...> text, Args&&... args) const {
-    fail("{}: {}{}", file_.name_, where_, fmt::format(text, std::forward<Args>(args)...));
+    fail("{}: {}{}", file_.name(), where_, fmt::format(text, std::forward<Args>(args)...));
   }
 
   const std::byte* take(std::uint64_t bytes, std::string_view what) {
@@ -263,13 +261,6 @@ class GgufParser {
                   std::to_integer<int>(elements[i]));
   }
 
-  void refuse_split() const {
-    const auto parts = file_.get_or<std::uint64_t>("split.count", 1);
-    if (parts > 1)
-      fail_here("key split.count: the model is split into {} files, expected one; split files are not supported",
-                parts);
-  }
-
   void read_alignment() {
     alignment_ = file_.get_or<std::uint32_t>("general.alignment", default_alignment);
     if (!std::has_single_bit(alignment_))
@@ -278,27 +269,38 @@ class GgufParser {
 
   void read_tensor(std::uint64_t index) {
     where_ = fmt::format("tensor #{}: ", index);
-    GgufTensor tensor;
     const std::uint64_t start = position_;
     const std::string_view name = read_string("name");
     where_ = fmt::format("tensor {}: ", printable(name));
-    if (!file_.tensor_index_.emplace(name, file_.tensors_.size()).second)
+    if (!file_.tensor_index_.emplace(name, GgufFile::Place{}).second)
       fail_here("found a second time at byte {}, expected it once", grouped(start));
-    tensor.name = name;
-    tensor.shape = read_shape();
-    tensor.dtype = read_dtype();
-    const int block = info(tensor.dtype).block_elements;
-    if (tensor.shape.back() % block != 0)
-      fail_here("rows of {} elements, expected a multiple of {}'s block of {}", grouped(tensor.shape.back()),
-                to_string(tensor.dtype), block);
-    tensor.bytes = static_cast<std::uint64_t>(byte_size(tensor.dtype, element_count(tensor.shape)));
+    const Shape shape = read_shape();
+    const auto id = read<std::uint32_t>("type");
     const std::uint64_t at = position_;
-    tensor.offset = read<std::uint64_t>("data offset");
-    if (tensor.offset % alignment_ != 0)
-      fail_here("data offset at byte {} is {}, expected a multiple of the alignment {}", grouped(at),
-                grouped(tensor.offset), alignment_);
-    file_.tensors_.push_back(std::move(tensor));
+    const auto offset = read<std::uint64_t>("data offset");
+    if (offset % alignment_ != 0)
+      fail_here("data offset at byte {} is {}, expected a multiple of the alignment {}", grouped(at), grouped(offset),
+                alignment_);
+    if (const std::optional<DType> dtype = dtype_of(id))
+      add_tensor(name, *dtype, shape, offset);
+    else
+      add_unsupported(name, id, shape, start);
     where_.clear();
+  }
+
+  void add_tensor(std::string_view name, DType dtype, const Shape& shape, std::uint64_t offset) {
+    const int block = info(dtype).block_elements;
+    if (shape.back() % block != 0)
+      fail_here("rows of {} elements, expected a multiple of {}'s block of {}", grouped(shape.back()),
+                to_string(dtype), block);
+    file_.tensor_index_[name] = {true, file_.tensors_.size()};
+    const auto bytes = static_cast<std::uint64_t>(byte_size(dtype, element_count(shape)));
+    file_.tensors_.push_back({std::string(name), dtype, shape, offset, bytes, 0, nullptr});
+  }
+
+  void add_unsupported(std::string_view name, std::uint32_t id, const Shape& shape, std::uint64_t entry) {
+    file_.tensor_index_[name] = {false, file_.unsupported_.size()};
+    file_.unsupported_.push_back({std::string(name), name_of_type(id), shape, entry, 0});
   }
 
   // Sizes come innermost first. The product is kept small enough for its bytes, at 8 an element, to fit 63 bits.
@@ -320,27 +322,16 @@ class GgufParser {
     return shape;
   }
 
-  DType read_dtype() {
-    const std::uint64_t at = position_;
-    const auto id = read<std::uint32_t>("type");
-    for (const auto& type : tensor_types) {
-      if (type.id != id) continue;
-      if (type.dtype) return *type.dtype;
-      fail_here("type at byte {} is {} ({}), which is not supported", grouped(at), id, type.name);
-    }
-    fail_here("type at byte {} is {}, expected the id of a known ggml type", grouped(at), id);
-  }
-
   // Offsets in the file count from the first aligned byte behind the tensor list.
   void locate_data() {
     const std::uint64_t data = (position_ + alignment_ - 1) / alignment_ * alignment_;
     for (GgufTensor& tensor : file_.tensors_) {
       std::uint64_t begin = 0, end = 0;
       if (__builtin_add_overflow(data, tensor.offset, &begin) || __builtin_add_overflow(begin, tensor.bytes, &end))
-        fail("{}: tensor {}: data offset {} and size {} exceed 64 bits", file_.name_, printable(tensor.name),
+        fail("{}: tensor {}: data offset {} and size {} exceed 64 bits", file_.name(), printable(tensor.name),
              grouped(tensor.offset), grouped(tensor.bytes));
       if (end > bytes_.size())
-        fail("{}: tensor {}: data ends at byte {} but the file has {}", file_.name_, printable(tensor.name),
+        fail("{}: tensor {}: data ends at byte {} but the file has {}", file_.name(), printable(tensor.name),
              grouped(end), grouped(bytes_.size()));
       tensor.offset = begin;
       Buffer::Release release;
@@ -359,18 +350,10 @@ class GgufParser {
   std::string where_;  // "key general.name: " while that is being read
 };
 
-GgufFile GgufFile::open(const std::string& path) {
-  const std::shared_ptr<const MappedFile> mapped = MappedFile::open(path);
-  GgufFile file = parse(path, mapped->bytes(), mapped,
-                        [mapped](std::uint64_t offset, std::uint64_t bytes) { mapped->release(offset, bytes); });
-  for (GgufTensor& tensor : file.tensors_) tensor.buffer->set_origin(mapped->origin(tensor.offset));
-  return file;
-}
-
 GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                          Release release) {
   GgufFile file;
-  file.name_ = std::move(name);
+  file.parts_.push_back(std::move(name));
   file.owner_ = std::move(owner);
   GgufParser(file, bytes, std::move(release)).parse();
   return file;
@@ -383,31 +366,44 @@ const GgufValue* GgufFile::find_value(std::string_view key) const {
 
 const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
   const auto found = tensor_index_.find(name);
-  return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
+  return found == tensor_index_.end() || !found->second.supported ? nullptr : &tensors_[found->second.at];
 }
 
-const GgufTensor& GgufFile::tensor(std::string_view name) const {
-  if (const GgufTensor* found = find_tensor(name)) return *found;
-  fail("{}: tensor {}: not in the file, which has {} tensors", name_, name, tensors_.size());
+const GgufUnsupportedTensor* GgufFile::find_unsupported(std::string_view name) const {
+  const auto found = tensor_index_.find(name);
+  return found == tensor_index_.end() || found->second.supported ? nullptr : &unsupported_[found->second.at];
+}
+
+const Shape* GgufFile::find_shape(std::string_view name) const {
+  if (const GgufTensor* tensor = find_tensor(name)) return &tensor->shape;
+  const GgufUnsupportedTensor* tensor = find_unsupported(name);
+  return tensor == nullptr ? nullptr : &tensor->shape;
+}
+
+const GgufTensor& GgufFile::tensor(std::string_view tensor_name) const {
+  if (const GgufTensor* found = find_tensor(tensor_name)) return *found;
+  if (const GgufUnsupportedTensor* found = find_unsupported(tensor_name))
+    fail("{}: tensor {}: type {} is not supported", part_names()[found->part], printable(tensor_name), found->type);
+  fail("{}: tensor {}: not in the file, which has {} tensors", name(), printable(tensor_name), tensors_.size());
 }
 
 const GgufValue& GgufFile::value(std::string_view key, std::string_view expected) const {
   if (const GgufValue* found = find_value(key)) return *found;
-  fail("{}: key {}: not in the file, expected {}", name_, key, expected);
+  fail("{}: key {}: not in the file, expected {}", name(), key, expected);
 }
 
 template <class T>
 T GgufFile::to_scalar(const GgufValue& value) const {
   if (!value.is_array)
     if (const std::optional<T> converted = convert<T>(value.type, value.bytes.data())) return *converted;
-  fail("{}: key {}: value at byte {} is {}, expected {}", name_, printable(value.key), grouped(value.offset),
+  fail("{}: key {}: value at byte {} is {}, expected {}", name(), printable(value.key), grouped(value.offset),
        describe(value), name_of<T>());
 }
 
 template <class T>
 std::vector<T> GgufFile::to_array(const GgufValue& value) const {
   if (!value.is_array)
-    fail("{}: key {}: value at byte {} is {}, expected an array, each element {}", name_, printable(value.key),
+    fail("{}: key {}: value at byte {} is {}, expected an array, each element {}", name(), printable(value.key),
          grouped(value.offset), describe(value), name_of<T>());
   std::vector<T> elements;
   elements.reserve(value.count);
@@ -415,7 +411,7 @@ std::vector<T> GgufFile::to_array(const GgufValue& value) const {
   for (std::uint64_t i = 0; i < value.count; ++i) {
     const std::optional<T> converted = convert<T>(value.type, at);
     if (!converted)
-      fail("{}: key {}: element {} at byte {} is {}, expected {}", name_, printable(value.key), grouped(i),
+      fail("{}: key {}: element {} at byte {} is {}, expected {}", name(), printable(value.key), grouped(i),
            grouped(value.offset + static_cast<std::uint64_t>(at - value.bytes.data())),
            describe_element(value.type, at), name_of<T>());
     elements.push_back(*converted);
@@ -451,7 +447,7 @@ std::vector<T> GgufFile::get_each(std::string_view key, std::size_t count) const
   const GgufValue& stored = value(key, name_of<T>());
   if (!stored.is_array) return std::vector<T>(count, to_scalar<T>(stored));
   if (stored.count != count)
-    fail("{}: key {}: value at byte {} is {}, expected {} elements", name_, key, grouped(stored.offset),
+    fail("{}: key {}: value at byte {} is {}, expected {} elements", name(), key, grouped(stored.offset),
          describe(stored), count);
   return to_array<T>(stored);
 }

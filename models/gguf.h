@@ -1,5 +1,9 @@
 // Reader of GGUF files, versions 2 and 3 (layout: the GGUF specification in the ggml project, docs/gguf.md).
 //
+// A model may be split over files NAME-00001-of-0000N.gguf, as llama-gguf-split writes them: keys split.no (from 0),
+// split.count and split.tensors.count (of all parts together); the first part holds the metadata. Opening any part opens
+// all of them, as one file.
+//
 // Everything read stays where it is: strings, arrays and tensor data are views into the mapped file. Whatever a
 // malformed file says, the reader neither reads past its end nor allocates more than the file's own size justifies;
 // it throws Error with one line that names the file, the key or tensor, the byte offset, what was found and expected.
@@ -45,33 +49,50 @@ struct GgufTensor {
   std::string name;
   DType dtype;
   Shape shape;               // row-major, outermost first: the file's ne[] reversed
-  std::uint64_t offset = 0;  // of the data, from the start of the file
+  std::uint64_t offset = 0;  // of the data, from the start of its part
   std::uint64_t bytes = 0;   // byte_size(dtype, element_count(shape))
+  std::size_t part = 0;      // index in part_names()
   BufferRef buffer;          // view of the data; release_pages() drops it from memory until it is read again
+};
+
+// A tensor of a type that has no DType: how long its data is, is not known.
+struct GgufUnsupportedTensor {
+  std::string name;
+  std::string type;  // "IQ2_XS", "ggml type 99"
+  Shape shape;
+  std::uint64_t entry = 0;  // byte of its entry in the tensor list of its part
+  std::size_t part = 0;
 };
 
 class GgufFile {
  public:
   using Release = std::function<void(std::uint64_t offset, std::uint64_t bytes)>;
 
-  // Maps and parses the file. Throws Error.
+  // Maps and parses the file, and the other parts of a split model that lie beside it. Throws Error.
   static GgufFile open(const std::string& path);
-  // Parses `bytes`, which `owner` keeps alive. `name` stands for the path in errors; `release`, when given, is told
-  // of byte ranges that will not be read again.
+  // Makes one file of all parts of a split model, given in order. Throws Error where their keys contradict each other
+  // or the order, and where two parts hold one tensor.
+  static GgufFile join(std::vector<GgufFile> parts);
+  // Parses `bytes`, one file or one part, which `owner` keeps alive. `name` stands for the path in errors; `release`,
+  // when given, is told of byte ranges that will not be read again.
   static GgufFile parse(std::string name, std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                         Release release = {});
 
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return parts_.front(); }
+  std::span<const std::string> part_names() const { return parts_; }  // just the name, unless the model is split
   std::uint32_t version() const { return version_; }
   // Keeps every view alive: values, strings, tensor data.
   const std::shared_ptr<const void>& owner() const { return owner_; }
 
   std::span<const GgufValue> metadata() const { return values_; }   // in file order
-  std::span<const GgufTensor> tensors() const { return tensors_; }  // in file order
+  std::span<const GgufTensor> tensors() const { return tensors_; }  // in file order, part after part
+  // The others, which tensors() leaves out.
+  std::span<const GgufUnsupportedTensor> unsupported_tensors() const { return unsupported_; }
 
   const GgufValue* find_value(std::string_view key) const;     // null when absent
   const GgufTensor* find_tensor(std::string_view name) const;  // null when absent
   const GgufTensor& tensor(std::string_view name) const;       // throws when absent
+  const Shape* find_shape(std::string_view name) const;        // of a tensor of any type; null when absent
 
   // Typed metadata. T is bool, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t, float, double or
   // std::string_view. Integers of any stored type convert when the value fits T; f32 and f64 convert to either; nothing
@@ -95,20 +116,29 @@ class GgufFile {
 
  private:
   friend class GgufParser;
+  // A tensor's index in tensors_, or in unsupported_.
+  struct Place {
+    bool supported = false;
+    std::size_t at = 0;
+  };
+
   GgufFile() = default;
+  const GgufUnsupportedTensor* find_unsupported(std::string_view name) const;
+  void append(GgufFile part);
   const GgufValue& value(std::string_view key, std::string_view expected) const;
   template <class T>
   T to_scalar(const GgufValue& value) const;
   template <class T>
   std::vector<T> to_array(const GgufValue& value) const;
 
-  std::string name_;
+  std::vector<std::string> parts_;
   std::uint32_t version_ = 0;
   std::shared_ptr<const void> owner_;
   std::vector<GgufValue> values_;
   std::vector<GgufTensor> tensors_;
+  std::vector<GgufUnsupportedTensor> unsupported_;
   std::unordered_map<std::string_view, std::size_t> value_index_;  // keys view the file, as does tensor_index_
-  std::unordered_map<std::string_view, std::size_t> tensor_index_;
+  std::unordered_map<std::string_view, Place> tensor_index_;
 };
 
 }  // namespace lazuli

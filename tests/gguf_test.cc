@@ -158,6 +158,26 @@ TEST(Gguf, OverlappingTensorsAreAllowed) {
   EXPECT_EQ(file.tensor("a").offset, file.tensor("b").offset);
 }
 
+// Whoever takes the tensors lists these together with everything else that does not fit.
+TEST(Gguf, TensorsOfUnsupportedTypesStandApart) {
+  GgufWriter writer;
+  writer.add_tensor("first", f32, {8}, std::string(32, 'x'));
+  writer.add_tensor_info("a", {256, 2}, 17, 0).add_tensor_info("b", {32}, 4000000000u, 0);
+  const GgufFile file = parse_gguf(writer.bytes());
+  ASSERT_EQ(file.tensors().size(), 1u);
+  ASSERT_EQ(file.unsupported_tensors().size(), 2u);
+  EXPECT_EQ(file.unsupported_tensors()[0].name, "a");
+  EXPECT_EQ(file.unsupported_tensors()[0].type, "IQ2_XS");
+  EXPECT_EQ(file.unsupported_tensors()[0].shape, (Shape{2, 256}));
+  EXPECT_EQ(file.unsupported_tensors()[0].entry, 61u);
+  EXPECT_EQ(file.unsupported_tensors()[1].type, "ggml type 4000000000");
+  EXPECT_EQ(file.find_tensor("a"), nullptr);
+  EXPECT_EQ(*file.find_shape("a"), (Shape{2, 256}));
+  EXPECT_EQ(*file.find_shape("first"), (Shape{8}));
+  EXPECT_EQ(file.find_shape("absent"), nullptr);
+  EXPECT_EQ(error_of([&] { file.tensor("a"); }), "model.gguf: tensor a: type IQ2_XS is not supported");
+}
+
 struct Corruption {
   const char* name;
   GgufWriter writer;
@@ -205,8 +225,6 @@ std::vector<Corruption> bad_metadata() {
       {"alignment 0", with([](auto& w) { w.add("general.alignment", 0u); }), "found 0, expected a power of two"},
       {"alignment 48", with([](auto& w) { w.add("general.alignment", 48u); }), "found 48, expected a power of two"},
       {"alignment type", with([](auto& w) { w.add("general.alignment", "32"); }), "is string \"32\", expected"},
-      {"split", with([](auto& w) { w.add("split.count", std::uint16_t{3}); }),
-       "key split.count: the model is split into 3 files, expected one; split files are not supported"},
       {"unprintable key", with([](auto& w) { w.add_raw("a\nb", GgufType{50}, ""); }), "key a?b: value type"},
   };
 }
@@ -232,9 +250,6 @@ std::vector<Corruption> bad_tensors() {
       {"half a block", tensor({48, 2}, 2, 0),
        "tensor t: rows of 48 elements, expected a multiple of q4_0's block of 32"},
       {"half a k-block", tensor({128, 2}, 14, 0), "expected a multiple of q6_k's block of 256"},
-      {"IQ2_XS", tensor({256}, 17, 0), "type at byte 82 is 17 (IQ2_XS), which is not supported"},
-      {"retired type", tensor({32}, 4, 0), "type at byte 82 is 4, expected the id of a known ggml type"},
-      {"type out of range", tensor({32}, 4000000000u, 0), "is 4000000000, expected the id"},
       {"misaligned", tensor({1}, 0, 4), "data offset at byte 86 is 4, expected a multiple of the alignment 32"},
       {"offset past the end", tensor({1}, 0, 64), "tensor t: data ends at byte 164 but the file has 128"},
       {"data past the end", tensor({100000}, 0, 0), "tensor t: data ends at byte 400,096 but the file has 128"},

@@ -1,4 +1,5 @@
 #include <lazuli/models/checkpoint_folder.h>
+#include <lazuli/models/config_limits.h>
 #include <lazuli/models/safetensors.h>
 
 #include <cmath>
@@ -29,6 +30,18 @@ std::vector<std::int32_t> ids_of(const json* value, const char* key) {
   else
     add(*value);
   return ids;
+}
+
+// Adds what one file of a folder holds.
+void add_file(const CheckpointFolder& folder, const std::string& file,
+              std::map<std::string, CheckpointFolder::StoredTensor>& tensors) {
+  std::vector<UnsupportedTensor> unsupported;
+  auto add = [&](const std::string& name, const Array& array, const std::string& found) {
+    const auto [known, is_new] = tensors.emplace(name, CheckpointFolder::StoredTensor{array, found, file});
+    if (!is_new) fail("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
+  };
+  for (const auto& [name, array] : read_safetensors(folder.file(file), nullptr, &unsupported)) add(name, array, "");
+  for (const UnsupportedTensor& tensor : unsupported) add(tensor.name, Array(), tensor.dtype + to_string(tensor.shape));
 }
 
 constexpr const char* single_file = "model.safetensors";
@@ -84,10 +97,12 @@ std::vector<std::int32_t> CheckpointFolder::suppressed_ids() const {
   return ids_of(find(generation_, "suppress_tokens"), "suppress_tokens");
 }
 
-std::map<std::string, Array> CheckpointFolder::read_tensors() const {
+std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_tensors() const {
+  std::map<std::string, StoredTensor> tensors;
   if (!has_file(index_file)) {
     if (!has_file(single_file)) fail("{}: holds neither {} nor {}", path_, single_file, index_file);
-    return read_safetensors(file(single_file));
+    add_file(*this, single_file, tensors);
+    return tensors;
   }
   const json index = read_json(file(index_file));
   const json* placed = find(index, "weight_map");
@@ -105,22 +120,26 @@ std::map<std::string, Array> CheckpointFolder::read_tensors() const {
     if (!has_file(shard)) missing += (missing.empty() ? "" : ", ") + shard;
   if (!missing.empty()) fail("{}: shards are missing: {}", path_, missing);
 
-  std::map<std::string, Array> tensors;
-  for (const std::string& shard : shards) tensors.merge(read_safetensors(file(shard)));
+  for (const std::string& shard : shards) add_file(*this, shard, tensors);
   for (const auto& [name, shard] : placed->items())
-    if (!tensors.contains(name))
-      fail("{}: tensor {} is not in {} as the index says", path_, name, shard.get<std::string>());
+    tensors.emplace(name, StoredTensor{Array(), "", shard.get<std::string>()});
   return tensors;
 }
 
 std::int64_t json_size(const json& config, const char* key, std::int64_t otherwise, std::int64_t least) {
-  constexpr std::int64_t most = std::int64_t{1} << 30;
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
   if (!value->is_number_integer()) fail("config.json: {} is {}, expected an integer", key, value->dump());
   const auto size = value->get<std::int64_t>();
-  if (size < least || size > most) fail("config.json: {} is {}, expected {} to 2^30", key, size, least);
+  if (size < least || size > most_size) fail("config.json: {} is {}, expected {} to 2^30", key, size, least);
   return size;
+}
+
+std::int64_t json_layers(const json& config, std::int64_t otherwise) {
+  constexpr const char* key = "num_hidden_layers";
+  const std::int64_t layers = json_size(config, key, otherwise);
+  if (layers > most_layers) fail("config.json: {} is {}, expected at most {}", key, layers, most_layers);
+  return layers;
 }
 
 double json_number(const json& config, const char* key, double otherwise) {

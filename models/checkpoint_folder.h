@@ -31,10 +31,14 @@ class CheckpointFolder {
   // Tokens that are never to be generated (generation_config.json).
   std::vector<std::int32_t> suppressed_ids() const;
 
+  struct StoredTensor {
+    Array array;       // without data where the tensor cannot be read
+    std::string found; // then: its dtype and shape, "F64[640]"; empty where the index places it in a file without it
+    std::string file;  // name of the file that holds it
+  };
   // Every tensor by the name it has in the files: model.safetensors, or the shards that model.safetensors.index.json
-  // lists. Throws an Error that names all shards that are missing, and tensors the index places in a shard without
-  // them.
-  std::map<std::string, Array> read_tensors() const;
+  // lists. Throws an Error that names all shards that are missing, and the tensor that two of them hold.
+  std::map<std::string, StoredTensor> list_tensors() const;
 
  private:
   std::string path_;
@@ -50,6 +54,9 @@ nlohmann::json read_json(const std::string& path);
 std::int64_t json_size(const nlohmann::json& config, const char* key, std::int64_t otherwise, std::int64_t least = 1);
 double json_number(const nlohmann::json& config, const char* key, double otherwise);
 bool json_flag(const nlohmann::json& config, const char* key, bool otherwise);
+
+// num_hidden_layers, at most `most_layers`.
+std::int64_t json_layers(const nlohmann::json& config, std::int64_t otherwise);
 
 // Per layer, whether its attention slides: layer_types where given, otherwise every `period`-th layer is global, the
 // period being the key sliding_window_pattern (or _sliding_window_pattern) with `default_period` where it is absent.

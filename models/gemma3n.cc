@@ -112,9 +112,7 @@ class Gemma3n final : public LanguageModel {
     info_.hidden_size = c.hidden_size;
     info_.vocab_size = c.vocab_size;
     info_.context_length = c.context_length;
-    info_.parameters = weights.parameters();
-    info_.weight_bytes = weights.bytes();
-    info_.weights_hash = weights.hash();
+    weights.describe(info_);
     // One row of each table is read a token; the embedding is read whole as the head, unless there is one of its own.
     info_.bytes_per_token = weights.bytes() - per_layer_inputs_.table.type().bytes() - unread_bytes_ -
                             (untied ? embedding_.type().bytes() : 0);

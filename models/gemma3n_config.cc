@@ -2,7 +2,7 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/models/checkpoint_folder.h>
 #include <lazuli/models/gemma3n.h>
-#include <lazuli/models/gguf.h>
+#include <lazuli/models/gguf_metadata.h>
 
 #include <algorithm>
 #include <cmath>
@@ -58,43 +58,6 @@ void check(const Gemma3nConfig& c, const std::string& source) {
            c.owner_layers(), c.sliding[static_cast<std::size_t>(layer)] ? "sliding" : "global");
 }
 
-// Metadata under the architecture's prefix.
-class Metadata {
- public:
-  explicit Metadata(const GgufFile& file) : file_(file) {}
-
-  static std::string key(const char* name) { return fmt::format("gemma3n.{}", name); }
-  bool has(const char* name) const { return file_.find_value(key(name)) != nullptr; }
-  bool is_array(const char* name) const { return has(name) && file_.find_value(key(name))->is_array; }
-  std::int64_t checked(const char* name, std::int64_t value, std::int64_t least = 1) const {
-    constexpr std::int64_t most = std::int64_t{1} << 30;
-    if (value < least || value > most)
-      fail("{}: {} is {}; expected {} to {}", file_.name(), key(name), value, least, most);
-    return value;
-  }
-  std::int64_t size(const char* name) const { return checked(name, file_.get<std::int64_t>(key(name))); }
-  std::int64_t size_or(const char* name, std::int64_t otherwise, std::int64_t least = 1) const {
-    return checked(name, file_.get_or<std::int64_t>(key(name), otherwise), least);
-  }
-  double number_or(const char* name, double otherwise) const { return file_.get_or<double>(key(name), otherwise); }
-  template <class T>
-  std::vector<T> each(const char* name, std::int64_t count) const {
-    return file_.get_each<T>(key(name), static_cast<std::size_t>(count));
-  }
-
- private:
-  const GgufFile& file_;
-};
-
-std::vector<bool> sliding_layers(const Metadata& metadata, std::int64_t layers) {
-  constexpr const char* pattern = "attention.sliding_window_pattern";
-  if (metadata.is_array(pattern)) return metadata.each<bool>(pattern, layers);
-  const std::int64_t period = metadata.size_or(pattern, default_period);
-  std::vector<bool> sliding;
-  for (std::int64_t layer = 0; layer < layers; ++layer) sliding.push_back((layer + 1) % period != 0);
-  return sliding;
-}
-
 // A number for all layers, or a list of one for each.
 std::vector<std::int64_t> json_sizes(const nlohmann::json& config, const char* key, std::int64_t otherwise,
                                      std::int64_t layers) {
@@ -135,34 +98,34 @@ std::int64_t Gemma3nConfig::kv_layer(std::int64_t layer) const {
 }
 
 Gemma3nConfig Gemma3nConfig::from_gguf(const GgufFile& file) {
-  const Metadata metadata(file);
+  const GgufMetadata metadata(file, "gemma3n");
   Gemma3nConfig config;
   config.hidden_size = metadata.size("embedding_length");
-  config.layers = metadata.size("block_count");
+  config.layers = metadata.layers();
   config.heads = metadata.size("attention.head_count");
   config.kv_heads = metadata.size("attention.head_count_kv");
   config.head_dim = metadata.size_or("attention.key_length", metadata.size_or("head_dim", 256));
-  config.vocab_size = file.tensor("token_embd.weight").shape.at(0);
-  config.vocab_size_per_layer = file.tensor("per_layer_token_embd.weight").shape.at(0);
+  config.vocab_size = metadata.rows_or("token_embd.weight", config.vocab_size);
+  config.vocab_size_per_layer = metadata.rows_or("per_layer_token_embd.weight", config.vocab_size_per_layer);
   config.per_layer_size = metadata.size_or("embedding_length_per_layer_input", 256);
   config.context_length = metadata.size("context_length");
   config.window = metadata.size_or("attention.sliding_window", 512);
   // Some converters do not say how many layers share: all published sizes have 20 that do not.
   config.shared_kv_layers = metadata.size_or("attention.shared_kv_layers",
                                              std::max<std::int64_t>(config.layers - published_owner_layers, 0), 0);
-  config.laurel_rank = file.tensor("blk.0.laurel_l.weight").shape.at(0);
+  config.laurel_rank = metadata.rows_or("blk.0.laurel_l.weight", config.laurel_rank);
   config.altup_planes = metadata.size_or("altup.num_inputs", 4);
   config.altup_active = metadata.size_or("altup.active_idx", 0, 0);
-  config.altup_correct_scale = file.get_or<bool>(Metadata::key("altup.correct_scale"), true);
+  config.altup_correct_scale = file.get_or<bool>(metadata.key("altup.correct_scale"), true);
   config.norm_epsilon = metadata.number_or("attention.layer_norm_rms_epsilon", 1e-6);
   config.rope_base_global = metadata.number_or("rope.freq_base", 1e6);
   config.rope_base_sliding = metadata.number_or("rope.freq_base_swa", metadata.number_or("rope.freq_base_local", 1e4));
   config.final_softcap = metadata.number_or("final_logit_softcapping", 30);
-  config.sliding = sliding_layers(metadata, config.layers);
-  config.intermediate_size = metadata.each<std::int64_t>("feed_forward_length", config.layers);
-  for (std::int64_t size : config.intermediate_size) metadata.checked("feed_forward_length", size);
+  config.sliding = metadata.sliding_layers(config.layers, default_period);
+  config.intermediate_size = metadata.sizes("feed_forward_length", config.layers);
   config.sparsity_cutoff = metadata.has("activation_sparsity_scale")
-                               ? metadata.each<double>("activation_sparsity_scale", config.layers)
+                               ? file.get_each<double>(metadata.key("activation_sparsity_scale"),
+                                                       static_cast<std::size_t>(config.layers))
                                : default_cutoffs(config.layers);
   check(config, file.name());
   return config;
@@ -174,7 +137,7 @@ Gemma3nConfig Gemma3nConfig::from_json(const nlohmann::json& json) {
     field = json_size(json, key, field, least);
   };
   read(config.hidden_size, "hidden_size");
-  read(config.layers, "num_hidden_layers");
+  config.layers = json_layers(json, config.layers);
   read(config.heads, "num_attention_heads");
   read(config.kv_heads, "num_key_value_heads");
   read(config.head_dim, "head_dim");

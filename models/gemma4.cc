@@ -221,9 +221,7 @@ class Gemma4 final : public LanguageModel {
     info_.hidden_size = config.hidden_size;
     info_.vocab_size = config.vocab_size;
     info_.context_length = config.context_length;
-    info_.parameters = weights.parameters();
-    info_.weight_bytes = weights.bytes();
-    info_.weights_hash = weights.hash();
+    weights.describe(info_);
     info_.empty_thought = config_.per_layer_width == 0;
     info_.bytes_per_token = weights.bytes() - loader.bytes_not_read();
   }

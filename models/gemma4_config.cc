@@ -2,15 +2,15 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/models/checkpoint_folder.h>
 #include <lazuli/models/gemma4.h>
-#include <lazuli/models/gguf.h>
+#include <lazuli/models/gguf_metadata.h>
 
 #include <algorithm>
 
 namespace lazuli {
 namespace {
 
-constexpr std::int64_t most_layers = 4096;
 constexpr std::int64_t default_period = 6;  // every sixth layer is global
+constexpr std::int64_t period_of_e2b = 5;
 constexpr double default_rotary_factor = 0.25;
 
 // The last `shared` layers read the keys and values of the last owner of their kind.
@@ -69,6 +69,17 @@ double rotary_factor(const GgufFile& file) {
   return static_cast<double>(rest - begin) / static_cast<double>(end - begin);
 }
 
+// Whether no global layer that owns keys has values: then the keys serve. Where some have them, the others are missing.
+bool lacks_global_values(const GgufFile& file, const Gemma4Config& config) {
+  bool any_owner = false;
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    if (config.layers[i].sliding || config.layers[i].kv_source != static_cast<std::int64_t>(i)) continue;
+    if (file.find_shape(fmt::format("blk.{}.attn_v.weight", i)) != nullptr) return false;
+    any_owner = true;
+  }
+  return any_owner;
+}
+
 bool is_null(const nlohmann::json& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_null();
@@ -100,55 +111,40 @@ void read_layer_heads(const nlohmann::json& json, Gemma4Config& config) {
 }  // namespace
 
 Gemma4Config Gemma4Config::from_gguf(const GgufFile& file) {
-  auto key = [](const char* name) { return fmt::format("gemma4.{}", name); };
-  auto checked = [&](const char* name, std::int64_t value, std::int64_t least,
-                     std::int64_t most = std::int64_t{1} << 30) {
-    if (value < least || value > most)
-      fail("{}: {} is {}; expected {} to {}", file.name(), key(name), value, least, most);
-    return value;
-  };
-  auto size = [&](const char* name) { return checked(name, file.get<std::int64_t>(key(name)), 1); };
-  auto size_or = [&](const char* name, std::int64_t otherwise, std::int64_t least = 1) {
-    return checked(name, file.get_or<std::int64_t>(key(name), otherwise), least);
-  };
-  auto number_or = [&](const char* name, double otherwise) { return file.get_or<double>(key(name), otherwise); };
-
+  const GgufMetadata metadata(file, "gemma4");
   Gemma4Config config;
-  const auto layers =
-      static_cast<std::size_t>(checked("block_count", file.get<std::int64_t>(key("block_count")), 1, most_layers));
-  config.hidden_size = size("embedding_length");
-  config.heads = size("attention.head_count");
-  config.vocab_size = file.tensor("token_embd.weight").shape.at(0);
-  config.context_length = size("context_length");
-  config.window = size_or("attention.sliding_window", 512);
-  config.norm_epsilon = number_or("attention.layer_norm_rms_epsilon", 1e-6);
-  config.rope_base_global = number_or("rope.freq_base", 1e6);
-  config.rope_base_sliding = number_or("rope.freq_base_swa", 1e4);
+  const std::int64_t layers = metadata.layers();
+  config.hidden_size = metadata.size("embedding_length");
+  config.heads = metadata.size("attention.head_count");
+  config.vocab_size = metadata.rows_or("token_embd.weight", 262144);
+  config.context_length = metadata.size("context_length");
+  config.window = metadata.size_or("attention.sliding_window", 512);
+  config.norm_epsilon = metadata.number_or("attention.layer_norm_rms_epsilon", 1e-6);
+  config.rope_base_global = metadata.number_or("rope.freq_base", 1e6);
+  config.rope_base_sliding = metadata.number_or("rope.freq_base_swa", 1e4);
   config.global_rotary_factor = rotary_factor(file);
-  config.final_softcap = number_or("final_logit_softcapping", 30);
-  config.per_layer_width = size_or("embedding_length_per_layer_input", 0, 0);
-  if (config.per_layer_width > 0) config.per_layer_vocab_size = file.tensor("per_layer_token_embd.weight").shape.at(0);
-  config.experts = size_or("expert_count", 0, 0);
+  config.final_softcap = metadata.number_or("final_logit_softcapping", 30);
+  config.per_layer_width = metadata.size_or("embedding_length_per_layer_input", 0, 0);
+  if (config.per_layer_width > 0)
+    config.per_layer_vocab_size = metadata.rows_or("per_layer_token_embd.weight", 262144);
+  config.experts = metadata.size_or("expert_count", 0, 0);
   if (config.experts > 0) {
-    config.experts_per_token = size("expert_used_count");
-    config.expert_size = size("expert_feed_forward_length");
+    config.experts_per_token = metadata.size("expert_used_count");
+    config.expert_size = metadata.size("expert_feed_forward_length");
   }
 
-  const auto sliding = file.get_each<bool>(key("attention.sliding_window_pattern"), layers);
-  const auto kv_heads = file.get_each<std::int64_t>(key("attention.head_count_kv"), layers);
-  const auto intermediate = file.get_each<std::int64_t>(key("feed_forward_length"), layers);
-  const std::int64_t global_head_dim = size_or("attention.key_length", 512),
-                     head_dim = size_or("attention.key_length_swa", 256);
-  for (std::size_t i = 0; i < layers; ++i)
-    config.layers.push_back({sliding[i], sliding[i] ? head_dim : global_head_dim,
-                             checked("attention.head_count_kv", kv_heads[i], 1),
-                             checked("feed_forward_length", intermediate[i], 1), 0});
-  assign_kv_sources(config, size_or("attention.shared_kv_layers", 0, 0), file.name());
-  for (std::size_t i = 0; i < layers; ++i) {
-    const bool owns_values = config.layers[i].kv_source == static_cast<std::int64_t>(i) && !sliding[i];
-    if (owns_values && file.find_tensor(fmt::format("blk.{}.attn_v.weight", i)) == nullptr)
-      config.keys_are_values = true;
-  }
+  // The last layer is global, so the period divides the number of layers.
+  const bool fits_e2b = layers % default_period != 0 && layers % period_of_e2b == 0;
+  const std::vector<bool> sliding = metadata.sliding_layers(layers, fits_e2b ? period_of_e2b : default_period);
+  const auto kv_heads = metadata.sizes("attention.head_count_kv", layers);
+  const auto intermediate = metadata.sizes("feed_forward_length", layers);
+  const std::int64_t global_head_dim = metadata.size_or("attention.key_length", 512),
+                     head_dim = metadata.size_or("attention.key_length_swa", 256);
+  for (std::size_t i = 0; i < sliding.size(); ++i)
+    config.layers.push_back(
+        {sliding[i], sliding[i] ? head_dim : global_head_dim, kv_heads[i], intermediate[i], /*kv_source=*/0});
+  assign_kv_sources(config, metadata.size_or("attention.shared_kv_layers", 0, 0), file.name());
+  config.keys_are_values = lacks_global_values(file, config);
   check(config, file.name());
   return config;
 }
@@ -182,8 +178,7 @@ Gemma4Config Gemma4Config::from_json(const nlohmann::json& json) {
   config.global_rotary_factor =
       is_absent(json, "rope_parameters") ? default_rotary_factor : global.partial_rotary_factor;
 
-  const std::int64_t layers = json_size(json, "num_hidden_layers", 30);
-  if (layers > most_layers) fail("{}: num_hidden_layers is {}; expected at most {}", source, layers, most_layers);
+  const std::int64_t layers = json_layers(json, 30);
   std::vector<bool> sliding = json_sliding_layers(json, layers, default_period);
   sliding.back() = false;  // whatever the file says, the published classes end with a global layer
   const Gemma4Layer same{true, json_size(json, "head_dim", 256), json_size(json, "num_key_value_heads", 4),

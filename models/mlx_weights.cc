@@ -81,20 +81,19 @@ Array make_affine(const ModuleTensors& module, const Array& weight, const Array&
 }
 
 // E8M0: 255 is not a number.
-void check_exponents(const ModuleTensors& module, const Array& scales) {
-  const auto* codes = source_of(scales)->as<const std::uint8_t>();
-  for (std::int64_t i = 0, count = scales.type().elements(); i < count; ++i)
-    if (codes[i] == 255) fail("module {}: scale {} is the code 255, which is not a number", module.published, i);
+void check_exponents(const std::string& module, const std::byte* codes, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i)
+    if (codes[i] == std::byte{255}) fail("module {}: scale {} is the code 255, which is not a number", module, i);
 }
 
 // mxfp8 stores blocks as they come; mxfp4 puts elements j and j + 16 into byte j where MLX has 2j and 2j + 1.
 Array make_mxfp(const ModuleTensors& module, const Array& weight, const Array& scales, bool four_bits) {
-  check_exponents(module, scales);
   const std::int64_t blocks = scales.type().elements(), code_bytes = four_bits ? 16 : 32;
   const Type type{four_bits ? DType::mxfp4 : DType::mxfp8, with_columns(weight, scales.size(-1) * 32)};
-  auto fill = [codes = source_of(weight), exponents = source_of(scales), blocks, code_bytes,
+  auto fill = [name = module.published, codes = source_of(weight), exponents = source_of(scales), blocks, code_bytes,
                four_bits](std::byte* out) {
     const std::byte *from = codes->data(), *exponent = exponents->data();
+    check_exponents(name, exponent, blocks);
     for (std::int64_t block = 0; block < blocks; ++block, from += code_bytes) {
       *out++ = exponent[block];
       if (four_bits)
@@ -150,8 +149,9 @@ Array make_mlx_weight(const ModuleTensors& module, std::int64_t group) {
          words, groups);
   // global_scale is the largest magnitude; the largest code times the largest scale is 6 * 448.
   const auto global = module.parts.find("global_scale");
-  const float factor = global == module.parts.end() ? 1.0f : scalar_factor(module, global->second) / 2688.0f;
-  return make_nvfp4_weight(module, weight, scales, factor);
+  if (global == module.parts.end()) return make_nvfp4_weight(module, weight, scales);
+  return make_nvfp4_weight(module, weight, scales,
+                           [largest = scalar_factor(module, global->second)] { return largest() / 2688.0f; });
 }
 
 }  // namespace lazuli

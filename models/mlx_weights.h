@@ -27,7 +27,8 @@ struct ModuleTensors {
 std::int64_t mlx_group_size(const nlohmann::json& config, const std::string& module);
 
 // The module's weight. Its data is combined when it is first read, exactly: no value changes. `group` is only needed
-// for affine modules. Throws an Error when parts are missing or do not fit each other, or a scale is not a number.
+// for affine modules. Throws an Error when parts are missing or do not fit each other; reading the weight throws one when
+// a scale is not a number.
 Array make_mlx_weight(const ModuleTensors& module, std::int64_t group);
 
 // The memory of a constant.

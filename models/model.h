@@ -19,6 +19,14 @@ struct KvCacheShape {
   std::int64_t window = 0;  // 0: keeps every position; otherwise a ring that keeps the last `window` and the chunk
 };
 
+// The tensors of one type in a checkpoint.
+struct TensorTotal {
+  DType dtype = DType::f32;
+  std::int64_t tensors = 0;
+  std::int64_t elements = 0;
+  std::int64_t bytes = 0;
+};
+
 struct ModelInfo {
   std::string architecture;  // "gemma3"
   std::string name;
@@ -30,7 +38,8 @@ struct ModelInfo {
   std::int64_t parameters = 0;
   std::int64_t weight_bytes = 0;     // in the checkpoint
   std::int64_t bytes_per_token = 0;  // of weights that one decode step reads
-  std::uint64_t weights_hash = 0;    // tells checkpoints of one architecture apart (Weights::hash)
+  std::vector<TensorTotal> tensors;  // by type
+  std::uint64_t weights_hash = 0;    // tells checkpoints of one architecture apart (models/weights.h)
   // Gemma 4 without per-layer embeddings (12B, 26B, 31B): unless thinking is asked for, the model's turn is to be
   // opened with an empty thought channel; E2B and E4B do not expect one.
   bool empty_thought = false;

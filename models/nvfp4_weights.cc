@@ -6,17 +6,16 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace lazuli {
 namespace {
 
 // E4M3 codes as scales: negative ones and NaN (0x7f) have no meaning.
-void check_scales(const ModuleTensors& module, const Array& scales) {
-  const auto* codes = source_of(scales)->as<const std::uint8_t>();
-  for (std::int64_t i = 0, count = scales.type().elements(); i < count; ++i)
-    if (codes[i] > 0x7e)
-      fail("module {}: scale {} is the code 0x{:02x}, expected a number that is not negative", module.published, i,
-           codes[i]);
+void check_scales(const std::string& module, const std::byte* codes, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i)
+    if (const auto code = std::to_integer<int>(codes[i]); code > 0x7e)
+      fail("module {}: scale {} is the code 0x{:02x}, expected a number that is not negative", module, i, code);
 }
 
 // Four groups make one block of the GGUF type: their scales, then the codes of each, halves split.
@@ -58,17 +57,19 @@ void split_halves(const std::byte* neighbours, int count, std::byte* out) {
   for (int j = 0; j < count / 2; ++j) out[j] = code(j) | code(j + count / 2) << 4;
 }
 
-float scalar_factor(const ModuleTensors& module, const Array& factor) {
+TensorFactor scalar_factor(const ModuleTensors& module, const Array& factor) {
   if (factor.dtype() != DType::f32 || factor.type().elements() != 1)
     fail("module {}: its scale is {}; expected one f32", module.published, to_string(factor.type()));
-  float value;
-  std::memcpy(&value, source_of(factor)->data(), sizeof value);
-  if (!std::isfinite(value) || value <= 0)
-    fail("module {}: its scale is {}; expected a positive number", module.published, value);
-  return value;
+  return [name = module.published, source = source_of(factor)] {
+    float value;
+    std::memcpy(&value, source->data(), sizeof value);
+    if (!std::isfinite(value) || value <= 0)
+      fail("module {}: its scale is {}; expected a positive number", name, value);
+    return value;
+  };
 }
 
-Array make_nvfp4_weight(const ModuleTensors& module, const Array& codes, const Array& scales, float factor) {
+Array make_nvfp4_weight(const ModuleTensors& module, const Array& codes, const Array& scales, TensorFactor factor) {
   const std::int64_t groups = scales.type().elements();
   Shape shape = scales.shape();
   const bool same_rows = codes.shape().size() == shape.size() && !shape.empty() &&
@@ -76,15 +77,16 @@ Array make_nvfp4_weight(const ModuleTensors& module, const Array& codes, const A
   if (scales.dtype() != DType::u8 || !same_rows || codes.type().bytes() != groups * 8)
     fail("module {}: codes are {} and scales {}; expected 8 bytes of codes to each scale of 8 bits", module.published,
          to_string(codes.type()), to_string(scales.type()));
-  check_scales(module, scales);
   shape.back() *= 16;
-  const bool blocks = factor == 1.0f && shape.back() % 64 == 0;
+  const bool blocks = !factor && shape.back() % 64 == 0;
   const Type type{blocks ? DType::nvfp4 : DType::e2m1_16, shape};
-  auto fill = [code_data = source_of(codes), scale_data = source_of(scales), groups, factor, blocks](std::byte* out) {
+  auto fill = [name = module.published, code_data = source_of(codes), scale_data = source_of(scales), groups,
+               factor = std::move(factor), blocks](std::byte* out) {
+    check_scales(name, scale_data->data(), groups);
     if (blocks)
       fill_blocks(code_data->data(), scale_data->data(), groups, out);
     else
-      fill_groups(code_data->data(), scale_data->data(), groups, factor, out);
+      fill_groups(code_data->data(), scale_data->data(), groups, factor ? factor() : 1.0f, out);
     code_data->release_pages();
     scale_data->release_pages();
   };
@@ -104,8 +106,9 @@ Array make_modelopt_weight(const ModuleTensors& module) {
   if (codes == nullptr || scales == nullptr || factor == nullptr || codes->dtype() != DType::u8)
     fail("module {} is quantised in a way that is not supported; expected nvfp4 of ModelOpt or compressed-tensors",
          module.published);
-  const float value = scalar_factor(module, *factor);
-  return make_nvfp4_weight(module, *codes, *scales, packed != nullptr ? 1.0f / value : value);
+  TensorFactor value = scalar_factor(module, *factor);
+  if (packed != nullptr) value = [value] { return 1.0f / value(); };
+  return make_nvfp4_weight(module, *codes, *scales, std::move(value));
 }
 
 }  // namespace lazuli

@@ -76,7 +76,8 @@ class TensorReader {
 
 }  // namespace
 
-std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata) {
+std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata,
+                                              std::vector<UnsupportedTensor>* unsupported) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
   std::uint64_t header_bytes = 0;
   if (file->size() < sizeof header_bytes) fail("{}: {} bytes are too few for a safetensors header", path, file->size());
@@ -88,8 +89,14 @@ std::map<std::string, Array> read_safetensors(const std::string& path, Safetenso
   try {
     const nlohmann::json header = nlohmann::json::parse(text, text + header_bytes);
     const TensorReader reader(file, sizeof header_bytes + header_bytes);
-    for (const auto& [name, entry] : header.items())
-      if (name != metadata_key) tensors.emplace(name, reader.read(name, entry));
+    for (const auto& [name, entry] : header.items()) {
+      if (name == metadata_key) continue;
+      const std::string dtype = entry.at("dtype").get<std::string>();
+      if (unsupported != nullptr && !dtype_named(dtype))
+        unsupported->push_back({name, dtype, entry.at("shape").get<Shape>()});
+      else
+        tensors.emplace(name, reader.read(name, entry));
+    }
     if (metadata != nullptr) *metadata = header.value(metadata_key, SafetensorsMetadata());
   } catch (const nlohmann::json::exception& error) {
     fail("{}: the header is not valid: {}", path, error.what());

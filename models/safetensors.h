@@ -7,15 +7,23 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace lazuli {
 
 using SafetensorsMetadata = std::map<std::string, std::string>;  // "__metadata__" of the header
 
+// A tensor of a dtype that no array has.
+struct UnsupportedTensor {
+  std::string name, dtype;
+  Shape shape;
+};
+
 // All tensors of a file, as constants that view the mapped file; the metadata too, where `metadata` is given. F8 types
 // are read as u8. Throws an Error that names the file, the tensor, the byte offset, what was found and what was
-// expected.
-std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata = nullptr);
+// expected; tensors of other dtypes are errors too, unless they can be listed in `unsupported`.
+std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata = nullptr,
+                                              std::vector<UnsupportedTensor>* unsupported = nullptr);
 
 struct SafetensorsEntry {
   std::string name;

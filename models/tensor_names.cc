@@ -1,5 +1,7 @@
 #include <lazuli/models/tensor_names.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -105,11 +107,13 @@ std::optional<TensorName> layer_tensor(std::string_view name) {
 std::optional<std::string> text_prefix(const std::vector<std::string>& names) {
   constexpr std::array<std::string_view, 6> prefixes = {
       "", "language_model.", "model.language_model.", "model.", "language_model.model.", "model.language_model.model."};
-  for (const std::string_view prefix : prefixes) {
-    const std::string start = std::string(prefix) + "embed_tokens.";
-    if (std::ranges::any_of(names, [&](const std::string& name) { return name.starts_with(start); }))
-      return std::string(prefix);
-  }
+  // Layers serve where the embedding is missing.
+  for (const std::string_view start_of_part : {"embed_tokens.", "layers.0."})
+    for (const std::string_view prefix : prefixes) {
+      const std::string start = std::string(prefix) + std::string(start_of_part);
+      if (std::ranges::any_of(names, [&](const std::string& name) { return name.starts_with(start); }))
+        return std::string(prefix);
+    }
   return std::nullopt;
 }
 
@@ -130,6 +134,28 @@ std::optional<TensorName> canonical_name(std::string_view name, std::string_view
   constexpr std::string_view layers = "layers.";
   if (name.starts_with(layers)) return layer_tensor(name.substr(layers.size()));
   return find_module(model_modules, name, {});
+}
+
+std::string published_name(std::string_view canonical, std::string_view prefix) {
+  const std::size_t dot = canonical.rfind('.');
+  std::string_view module = canonical.substr(0, dot);
+  const std::string_view leaf = canonical.substr(dot + 1);
+  if (module == "output") return fmt::format("lm_head.{}", leaf);
+  constexpr std::string_view layer_scope = "blk.";
+  if (!module.starts_with(layer_scope)) {
+    const auto found = std::ranges::find(model_modules, module, &Entry::canonical);
+    if (found == std::end(model_modules)) return std::string(canonical);
+    return fmt::format("{}{}.{}", prefix, found->published, leaf);
+  }
+  module.remove_prefix(layer_scope.size());
+  const std::string_view number = module.substr(0, module.find('.'));
+  module.remove_prefix(number.size() + 1);
+  for (const BareEntry& entry : layer_parameters)
+    if (entry.module == module && entry.leaf == leaf)
+      return fmt::format("{}layers.{}.{}", prefix, number, entry.published);
+  const auto found = std::ranges::find(layer_modules, module, &Entry::canonical);
+  if (found == std::end(layer_modules)) return std::string(canonical);
+  return fmt::format("{}layers.{}.{}.{}", prefix, number, found->published, leaf);
 }
 
 }  // namespace lazuli

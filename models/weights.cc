@@ -1,12 +1,15 @@
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/checkpoint_folder.h>
+#include <lazuli/models/error_text.h>
 #include <lazuli/models/gguf.h>
 #include <lazuli/models/mlx_weights.h>
+#include <lazuli/models/model.h>
 #include <lazuli/models/nvfp4_weights.h>
 #include <lazuli/models/tensor_names.h>
 #include <lazuli/models/weights.h>
 
 #include <algorithm>
+#include <filesystem>
 
 namespace lazuli {
 namespace {
@@ -23,22 +26,62 @@ Array matrix_of_stack(const GgufTensor& stack, std::int64_t i, const std::string
   return Array::constant(std::move(part), {stack.dtype, {stack.shape[1], stack.shape[2]}}, name);
 }
 
+// "altup_proj.weight" is taken as "altup_proj.0.weight" and so on.
+bool is_stack(const std::string& name, const Shape& shape) {
+  return (name == "altup_proj.weight" || name == "altup_unembd_proj.weight") && shape.size() == 3;
+}
+
+std::string name_in_stack(const std::string& name, std::int64_t i) {
+  return fmt::format("{}.{}.weight", name.substr(0, name.rfind('.')), i);
+}
+
+// Vision and audio parts that some converters put into the same file.
+bool is_other_modality_of_gguf(const std::string& name) {
+  return name.starts_with("v.") || name.starts_with("a.") || name.starts_with("mm.");
+}
+
+bool can_multiply(DType dtype) { return is_real(dtype) || is_quantised(dtype); }
+
 }  // namespace
+
+void Weights::add(const std::string& name, Stored stored) {
+  const auto [known, is_new] = tensors_.try_emplace(name, std::move(stored));  // which leaves what it does not use
+  if (!is_new)
+    problems_.push_back(fmt::format("tensor {}: found beside {}, expected one of them ({})", stored.name,
+                                    known->second.name, stored.where));
+}
 
 Weights Weights::from_gguf(const GgufFile& file) {
   Weights weights;
   weights.source_ = file.name();
+  const bool split = file.part_names().size() > 1;
+  auto place = [&](std::size_t part, std::uint64_t byte) {
+    const std::string where = fmt::format("byte {}", grouped(byte));
+    return split ? std::filesystem::path(file.part_names()[part]).filename().string() + ", " + where : where;
+  };
   for (const GgufTensor& tensor : file.tensors()) {
     weights.add_to_hash(tensor.name, {tensor.dtype, tensor.shape}, tensor.buffer);
-    const bool stacked = tensor.name == "altup_proj.weight" || tensor.name == "altup_unembd_proj.weight";
-    if (stacked && tensor.shape.size() == 3) {
+    const std::string where = place(tensor.part, tensor.offset);
+    if (is_other_modality_of_gguf(tensor.name)) {
+      ++weights.skipped_;
+    } else if (is_stack(tensor.name, tensor.shape)) {
       for (std::int64_t i = 0; i < tensor.shape[0]; ++i) {
-        const std::string name = fmt::format("{}.{}.weight", tensor.name.substr(0, tensor.name.rfind('.')), i);
-        weights.tensors_.emplace(name, matrix_of_stack(tensor, i, name));
+        const std::string name = name_in_stack(tensor.name, i);
+        weights.add(name, {matrix_of_stack(tensor, i, name), fmt::format("{}[{}]", tensor.name, i), where});
       }
     } else {
-      weights.tensors_.emplace(tensor.name, Array::constant(tensor.buffer, {tensor.dtype, tensor.shape}, tensor.name));
+      const Type type{tensor.dtype, tensor.shape};
+      weights.add(tensor.name, {Array::constant(tensor.buffer, type, tensor.name), tensor.name, where});
     }
+  }
+  for (const GgufUnsupportedTensor& tensor : file.unsupported_tensors()) {
+    const Stored stored{Array(), tensor.name, place(tensor.part, tensor.entry), tensor.type + to_string(tensor.shape)};
+    if (is_other_modality_of_gguf(tensor.name))
+      ++weights.skipped_;
+    else if (is_stack(tensor.name, tensor.shape))
+      for (std::int64_t i = 0; i < tensor.shape[0]; ++i) weights.add(name_in_stack(tensor.name, i), stored);
+    else
+      weights.add(tensor.name, stored);
   }
   return weights;
 }
@@ -49,32 +92,44 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   const std::string type = folder.model_type();
   weights.norms_plus_one_ = type == "gemma3" || type == "gemma3_text";
 
-  const std::map<std::string, Array> tensors = folder.read_tensors();
+  const std::map<std::string, CheckpointFolder::StoredTensor> tensors = folder.list_tensors();
   std::vector<std::string> names;
-  for (const auto& [name, array] : tensors) names.push_back(name);
-  const std::optional<std::string> prefix = text_prefix(names);
-  if (!prefix)
-    fail("{}: no tensor is an embedding; expected embed_tokens.weight, whatever stands before it", folder.path());
+  for (const auto& [name, tensor] : tensors) names.push_back(name);
+  weights.prefix_ = text_prefix(names);
+  if (!weights.prefix_)
+    fail("{}: no tensor is an embedding or part of a layer; expected embed_tokens.weight, whatever stands before it",
+         folder.path());
 
-  std::map<std::string, ModuleTensors> modules;
-  for (const auto& [name, array] : tensors) {
+  struct Module {
+    ModuleTensors tensors;
+    std::string file;
+  };
+  std::map<std::string, Module> modules;
+  for (const auto& [name, tensor] : tensors) {
+    const auto canonical = canonical_name(name, *weights.prefix_);
+    if (tensor.array.defined() && !is_other_modality(name))
+      weights.add_to_hash(name, tensor.array.type(), source_of(tensor.array));
     if (is_other_modality(name)) {
       ++weights.skipped_;
-      continue;
-    }
-    weights.add_to_hash(name, array.type(), source_of(array));
-    if (const auto canonical = canonical_name(name, *prefix)) {
-      ModuleTensors& module = modules[canonical->module];
-      module.canonical = canonical->module;
-      if (name.ends_with('.' + canonical->leaf))
-        module.published = name.substr(0, name.size() - canonical->leaf.size() - 1);
-      module.parts.emplace(canonical->leaf, array);
+    } else if (!tensor.array.defined() && tensor.found.empty()) {
+      weights.problems_.push_back(
+          fmt::format("tensor {}: missing, expected in {} as the index says", name, tensor.file));
+      if (canonical) weights.add(canonical->canonical(), {Array(), name, tensor.file});
+    } else if (!canonical || !tensor.array.defined()) {
+      weights.add(canonical ? canonical->module + ".weight" : name, {tensor.array, name, tensor.file, tensor.found});
     } else {
-      weights.tensors_.emplace(name, array);  // for `report` to name
+      Module& module = modules[canonical->module];
+      module.file = tensor.file;
+      module.tensors.canonical = canonical->module;
+      module.tensors.published =
+          name.ends_with('.' + canonical->leaf) ? name.substr(0, name.size() - canonical->leaf.size() - 1) : name;
+      if (!module.tensors.parts.emplace(canonical->leaf, tensor.array).second)
+        weights.problems_.push_back(fmt::format("tensor {}: found in {} beside another of the same meaning", name,
+                                                tensor.file));
     }
   }
   for (const auto& [name, module] : modules)
-    weights.add_module(module, mlx_group_size(folder.config(), module.published));
+    weights.add_module(module.tensors, module.file, mlx_group_size(folder.config(), module.tensors.published));
   return weights;
 }
 
@@ -90,51 +145,85 @@ void Weights::add_to_hash(const std::string& name, const Type& type, const Buffe
   add(data->data(), std::min(data->size(), most_bytes));
 }
 
-void Weights::add_module(const ModuleTensors& module, std::int64_t group) {
+void Weights::add_module(const ModuleTensors& module, const std::string& file, std::int64_t group) {
   // Scales of activations and caches, which this library quantises in its own way.
   static constexpr std::string_view unused[] = {"input_scale", "input_global_scale", "k_scale", "v_scale"};
-  bool plain = true, mlx = false;
+  static constexpr std::string_view quantised[] = {"scales",       "biases",         "global_scale",       "weight_packed",
+                                                   "weight_scale", "weight_scale_2", "weight_global_scale"};
+  const auto is_in = [](const auto& list, const std::string& leaf) {
+    return std::ranges::find(list, leaf) != std::end(list);
+  };
+  const auto weight = module.parts.find("weight");
+  bool plain = weight != module.parts.end() && is_real(weight->second.dtype());
+  std::vector<std::string> others;
   for (const auto& [leaf, array] : module.parts) {
-    if (leaf == "scale") tensors_.emplace(module.canonical + ".scale", array);
-    if (leaf == "scale" || std::ranges::find(unused, leaf) != std::end(unused)) continue;
-    plain = plain && leaf == "weight" && is_real(array.dtype());
-    mlx = mlx || leaf == "scales";
+    const std::string name = module.canonical + '.' + leaf;
+    if (leaf == "scale")
+      add(name, {array, published_name(name, *prefix_), file});
+    else if (is_in(quantised, leaf))
+      plain = false;
+    else if (leaf != "weight" && !is_in(unused, leaf))
+      others.push_back(leaf);
   }
   const std::string name = module.canonical + ".weight";
+  if (tensors_.contains(name)) return;  // a part of it cannot be read
+  const bool no_weight = others.empty() && std::ranges::all_of(module.parts, [&](const auto& part) {
+    return part.first == "scale" || is_in(unused, part.first);
+  });
+  if (no_weight) return;
+  Stored stored{Array(), published_name(name, *prefix_), file};
   try {
-    const auto weight = module.parts.find("weight");
-    if (!plain)
-      tensors_.emplace(name, mlx ? make_mlx_weight(module, group) : make_modelopt_weight(module));
-    else if (weight != module.parts.end())
-      tensors_.emplace(name, weight->second);
+    stored.array = plain                             ? weight->second
+                   : module.parts.contains("scales") ? make_mlx_weight(module, group)
+                                                     : make_modelopt_weight(module);
+    for (const std::string& leaf : others)  // biases of a projection, and other things no Gemma has
+      add(module.canonical + '.' + leaf, {module.parts.at(leaf), module.published + '.' + leaf, file});
   } catch (const Error& error) {
-    problems_.push_back(error.what());
-    unreadable_.insert(name);
+    stored.flaw = error.what();
   }
+  add(name, std::move(stored));
+}
+
+void Weights::ignore(const std::string& name) {
+  if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.taken = true;
+}
+
+Array Weights::refuse(const std::string& name, const Shape& shape, std::string problem) {
+  if (std::ranges::find(problems_, problem) == problems_.end()) problems_.push_back(std::move(problem));
+  return placeholder({DType::f32, shape}, name);
 }
 
 Array Weights::take(const std::string& name, const Shape& shape) {
   const auto found = tensors_.find(name);
-  if (unreadable_.contains(name)) return placeholder({DType::f32, shape}, name);
-  if (found == tensors_.end()) {
-    problems_.push_back(fmt::format("tensor {} is missing; expected {}", name, to_string(shape)));
-    return placeholder({DType::f32, shape}, name);
-  }
-  taken_.insert(name);
-  if (found->second.shape() != shape) {
-    problems_.push_back(
-        fmt::format("tensor {} is {}; expected {}", name, to_string(found->second.type()), to_string(shape)));
-    return placeholder({DType::f32, shape}, name);
-  }
-  return found->second;
+  if (found == tensors_.end())
+    return refuse(name, shape,
+                  fmt::format("tensor {}: missing, expected {}", prefix_ ? published_name(name, *prefix_) : name,
+                              to_string(shape)));
+  Stored& stored = found->second;
+  stored.taken = true;
+  const Array& array = stored.array;
+  if (!stored.flaw.empty()) return refuse(name, shape, fmt::format("{} ({})", stored.flaw, stored.where));
+  if (stored.is_absent()) return placeholder({DType::f32, shape}, name);  // as the index's complaint says already
+  const std::string type = array.defined() ? to_string(array.type()) : stored.found;
+  if (!array.defined() || !can_multiply(array.dtype()))
+    return refuse(name, shape,
+                  fmt::format("tensor {}: found {}, expected {} in a supported type ({})", stored.name, type,
+                              to_string(shape), stored.where));
+  if (array.shape() != shape)
+    return refuse(name, shape,
+                  fmt::format("tensor {}: found {}, expected {} ({})", stored.name, type, to_string(shape),
+                              stored.where));
+  return array;
 }
 
 Array Weights::take_f32(const std::string& name, const Shape& shape) {
   const Array weight = take(name, shape);
   if (weight.dtype() == DType::f32) return weight;
   if (is_real(weight.dtype())) return cast(weight, DType::f32);
-  problems_.push_back(fmt::format("tensor {} is {}; expected f32, f16 or bf16", name, to_string(weight.type())));
-  return placeholder({DType::f32, shape}, name);
+  const Stored& stored = tensors_.at(name);
+  return refuse(name, shape,
+                fmt::format("tensor {}: found {}, expected {} of f32, f16 or bf16 ({})", stored.name,
+                            to_string(weight.type()), to_string(shape), stored.where));
 }
 
 std::optional<Array> Weights::take_optional(const std::string& name, const Shape& shape) {
@@ -145,26 +234,43 @@ std::optional<Array> Weights::take_optional(const std::string& name, const Shape
 void Weights::report() const {
   constexpr std::size_t most_details = 20;
   std::vector<std::string> problems = problems_;
-  for (const auto& [name, array] : tensors_)
-    if (!taken_.contains(name))
-      problems.push_back(fmt::format("tensor {} {} is not part of this architecture", name, to_string(array.type())));
+  for (const auto& [name, stored] : tensors_) {
+    if (stored.taken || stored.is_absent()) continue;
+    const std::string type = stored.array.defined()   ? to_string(stored.array.type())
+                             : stored.found.empty() ? "a quantised module"
+                                                    : stored.found;
+    problems.push_back(
+        fmt::format("tensor {}: found {}, expected no such tensor ({})", stored.name, type, stored.where));
+  }
   if (problems.empty()) return;
-  if (problems.size() == 1) fail("{}: {}", source_, problems[0]);
+  if (problems.size() == 1) throw Error(source_ + ": " + problems[0]);
   std::string text = fmt::format("{}: {} tensors do not fit the architecture", source_, problems.size());
-  for (std::size_t i = 0; i < std::min(problems.size(), most_details); ++i) text += "\n  " + problems[i];
-  if (problems.size() > most_details) text += fmt::format("\n  and {} more", problems.size() - most_details);
+  const std::size_t shown = problems.size() > most_details ? most_details - 1 : problems.size();
+  for (std::size_t i = 0; i < shown; ++i) text += "\n  " + problems[i];
+  if (shown < problems.size()) text += fmt::format("\n  and {} more", problems.size() - shown);
   throw Error(text);
 }
 
-std::int64_t Weights::parameters() const {
-  std::int64_t total = 0;
-  for (const auto& [name, array] : tensors_) total += array.type().elements();
-  return total;
+void Weights::describe(ModelInfo& info) const {
+  std::map<DType, TensorTotal> totals;
+  info.parameters = 0;
+  for (const auto& [name, stored] : tensors_) {
+    const Type type = stored.array.type();
+    TensorTotal& total = totals[type.dtype];
+    total.dtype = type.dtype;
+    ++total.tensors;
+    total.elements += type.elements();
+    total.bytes += type.bytes();
+    info.parameters += type.elements();
+  }
+  info.weight_bytes = bytes();
+  info.weights_hash = hash_;
+  for (const auto& [dtype, total] : totals) info.tensors.push_back(total);
 }
 
 std::int64_t Weights::bytes() const {
   std::int64_t total = 0;
-  for (const auto& [name, array] : tensors_) total += array.type().bytes();
+  for (const auto& [name, stored] : tensors_) total += stored.array.type().bytes();
   return total;
 }
 

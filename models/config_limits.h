@@ -1,0 +1,12 @@
+// What a configuration may ask for. No published model comes near; a damaged file that says more is refused before
+// anything of that size is built.
+#pragma once
+
+#include <cstdint>
+
+namespace lazuli {
+
+inline constexpr std::int64_t most_layers = 4096;
+inline constexpr std::int64_t most_size = std::int64_t{1} << 30;  // of widths, vocabularies, contexts
+
+}  // namespace lazuli

@@ -198,6 +198,24 @@ TEST_F(ToolTest, BadModelFilesEndWithStatus1) {
   expect_error({"info", "-m", path("text.gguf")}, 1, "text.gguf");
 }
 
+// One summary line and the details, on standard error, whatever the command.
+TEST_F(ToolTest, TensorsThatDoNotFitEndWithStatus1) {
+  fs::copy(test::test_data_path("goldens/gemma3-dense"), path("model"));
+  std::string file = read_whole(path("model/model.safetensors"));
+  for (const std::string name : {"layers.2.mlp.up_proj", "layers.4.mlp.up_proj"})
+    file.replace(file.find(name), name.size(), name.substr(0, name.size() - 4) + "PROJ");
+  write_whole(path("model/model.safetensors"), file);
+  for (const Arguments& arguments : {Arguments{"info", "-m", path("model")},
+                                     Arguments{"generate", "-m", path("model"), "--ids", "2", "--json"}}) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err.rfind("lazuli: " + path("model") + ": 4 tensors do not fit the architecture\n", 0), 0u)
+        << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 5) << outcome.err;
+  }
+}
+
 TEST_F(ToolTest, AFullStandardOutputIsAFailure) {
   const Outcome outcome = run({"info"}, "", "/dev/full");
   EXPECT_EQ(outcome.status, 1);
@@ -211,6 +229,32 @@ TEST_F(ToolTest, InfoNamesTheHost) {
   expect_keys(info, {"version", "cpu", "isa", "isa_levels", "threads", "fusion", "fusions", "blas"});
   EXPECT_EQ(info["threads"], 1);
   for (const Json& fusion : info["fusions"]) EXPECT_EQ(fusion["on"].get<bool>(), fusion["name"] != "softcap") << fusion;
+}
+
+// A GGUF file and a folder of one model: what they hold, and what a token costs.
+TEST_F(ToolTest, InfoDescribesFilesAndFolders) {
+  for (const auto& [model, tensors] : {std::pair{"gemma4-dense", 85}, {"gemma4-dense-gguf-bf16/model.gguf", 86}}) {
+    const std::string model_path = test::test_data_path(std::string("goldens/") + model);
+    const Outcome outcome = run({"info", "--json", "-m", model_path, "--ctx", "100"});
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    const Json info = Json::parse(outcome.out)["model"];
+    expect_keys(info, {"path", "name", "parameters", "weight_bytes", "planned_bytes", "tokenizer"});
+    EXPECT_EQ(info["architecture"], "gemma4");
+    EXPECT_EQ(info["layers"], 6);
+    EXPECT_EQ(info["tensor_count"], tensors);
+    std::int64_t bytes = 0;
+    for (const Json& total : info["tensors"]) bytes += total["bytes"].get<std::int64_t>();
+    EXPECT_EQ(info["weight_bytes"], bytes);
+    EXPECT_EQ(info["bytes_per_token"], bytes);  // a dense model with a tied head reads everything
+    // f16: five layers of 2 heads of 32 with windows of 8, and a global one of 1 head of 64.
+    EXPECT_EQ(info["kv"]["dtype"], "f16");
+    EXPECT_EQ(info["kv"]["bytes_per_token"], 2 * 2 * (5 * 64 + 64));
+    EXPECT_EQ(info["kv"]["bytes_per_token_past_windows"], 2 * 2 * 64);
+    EXPECT_EQ(info["kv"]["context"], 100);
+    EXPECT_EQ(info["kv"]["bytes_at_context"], 2 * 2 * (5 * 64 * 8 + 64 * 100));
+    EXPECT_EQ(info["planned_bytes"], bytes + info["kv"]["bytes_at_context"].get<std::int64_t>());
+    EXPECT_EQ(run({"info", "-m", model_path}).status, 0);
+  }
 }
 
 TEST_F(ToolTest, GraphDiffCountsWhatChanged) {
@@ -482,6 +526,27 @@ TEST_F(ToolTest, GraphShowsEveryStage) {
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_NE(text.out.find(path("g.txt")), std::string::npos);
   EXPECT_EQ(read_whole(path("g.txt")).rfind("graph {phase=prefill}", 0), 0u);
+}
+
+// Without asking for what runs, no weight is laid out, and the stages before it are the same.
+TEST_F(ToolTest, GraphCountsEarlyStagesWithoutWeights) {
+  const std::string model = test::test_data_path("goldens/gemma3n");
+  const auto counts = [&](Arguments arguments) {
+    arguments.insert(arguments.begin(), {"graph", "-m", model, "--phase", "decode", "--json"});
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return Json::parse(outcome.out)["counts"];
+  };
+  const Json all = counts({});
+  EXPECT_GT(all["built"]["nodes"], all["fused"]["nodes"]);
+  EXPECT_GT(all["fused"]["nodes"], all["scheduled"]["nodes"]);
+  for (const char* stage : {"built", "fused"}) {
+    const Json early = counts({"--stage", stage});
+    EXPECT_EQ(early["built"], all["built"]);
+    EXPECT_EQ(early["fused"], all["fused"]);
+    EXPECT_FALSE(early.contains("scheduled"));
+  }
+  EXPECT_EQ(counts({"--stage", "scheduled"}), all);
 }
 
 TEST_F(ToolTest, ProfileAccountsForTheStep) {

@@ -7,17 +7,20 @@
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/graph_diff.h>
 #include <lazuli/tools/output.h>
+#include <lazuli/tools/passes_only.h>
 #include <lazuli/tools/step_profile.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
+#include <memory>
 
 namespace lazuli::tool {
 namespace {
 
 struct Options {
   CommonOptions common;
-  std::string phase = "decode", stage = "fused", output;
+  std::string phase = "decode", stage, output;  // no stage: fused is drawn, all are counted
   bool profile = false;
   std::vector<std::string> diff;
 };
@@ -33,10 +36,14 @@ Format format_of(const std::string& path) {
   fail_usage("-o: {} ends in none of .dot, .svg, .json and .txt", path);
 }
 
-const Graph& graph_at(const CompiledGraph& compiled, const std::string& stage) {
-  if (stage == "built") return compiled.built;
-  return stage == "fused" ? compiled.fused : compiled.program->scheduled();
-}
+// The stages of a step that were made; a later stage may be missing.
+struct Stages {
+  std::shared_ptr<const CompiledGraph> compiled;
+  std::map<std::string, const Graph*> graphs;
+  Graph built, fused;  // where the step was not compiled
+
+  const Graph& at(const std::string& stage) const { return *graphs.at(stage); }
+};
 
 Json count_nodes(const Graph& graph) {
   int views = 0, leaves = 0;
@@ -111,6 +118,25 @@ std::string render(const Graph& graph, Format format, const std::string& stage, 
   return format == Format::json ? to_json(graph, stage, annotate) : to_text(graph);
 }
 
+std::unique_ptr<Stages> compiled_stages(std::shared_ptr<const CompiledGraph> compiled) {
+  auto stages = std::make_unique<Stages>();
+  stages->graphs = {
+      {"built", &compiled->built}, {"fused", &compiled->fused}, {"scheduled", &compiled->program->scheduled()}};
+  stages->compiled = std::move(compiled);
+  return stages;
+}
+
+// Without the scheduled stage, which takes laying all weights out.
+std::unique_ptr<Stages> early_stages(Engine& engine, const CommonOptions& options, Phase phase) {
+  auto stages = std::make_unique<Stages>();
+  Runner runner(engine.model(), options.runner());
+  stages->built = built_step(runner, phase);
+  stages->fused = run_passes(stages->built, options.session());
+  engine.end_progress();
+  stages->graphs = {{"built", &stages->built}, {"fused", &stages->fused}};
+  return stages;
+}
+
 std::string count_table(const Json& counts) {
   std::string text = fmt::format("{:<10} {:>7} {:>7} {:>7} {:>10}\n", "stage", "nodes", "leaves", "views", "computing");
   for (const auto& [stage, count] : counts.items())
@@ -140,30 +166,32 @@ int run(const Options& options) {
   constexpr std::int64_t rows = 128, depth = 8;
   Engine engine(options.common);
   const Phase phase = parse_phase(options.phase);
-  std::shared_ptr<const CompiledGraph> compiled;
+  const std::string stage = options.stage.empty() ? "fused" : options.stage;
+  std::unique_ptr<Stages> stages;
   Annotate annotate;
   if (options.profile) {
     const StepProfile profile = profile_step(engine, options.common.runner(), phase, rows, depth);
-    compiled = profile.compiled;
-    annotate = annotate_with(
-        options.stage == "scheduled"
-            ? scheduled_costs(profile)
-            : costs_through_sources(profile, graph_at(*compiled, options.stage), options.stage == "built"),
-        profile.threads);
-  } else {
+    stages = compiled_stages(profile.compiled);
+    annotate = annotate_with(stage == "scheduled" ? scheduled_costs(profile)
+                                                  : costs_through_sources(profile, stages->at(stage), stage == "built"),
+                             profile.threads);
+  } else if (options.stage.empty() || stage == "scheduled") {
     Runner runner(engine.model(), options.common.runner());
-    compiled = compile_step(engine, runner, phase);
+    stages = compiled_stages(compile_step(engine, runner, phase));
+  } else {
+    stages = early_stages(engine, options.common, phase);
   }
 
-  const Graph& graph = graph_at(*compiled, options.stage);
+  const Graph& graph = stages->at(stage);
   if (file) {
-    file->write(render(graph, format, options.stage, annotate));
+    file->write(render(graph, format, stage, annotate));
     file->commit();
   }
   Json counts;
-  for (const char* stage : {"built", "fused", "scheduled"}) counts[stage] = count_nodes(graph_at(*compiled, stage));
+  for (const char* name : {"built", "fused", "scheduled"})
+    if (stages->graphs.contains(name)) counts[name] = count_nodes(stages->at(name));
   if (options.common.json) {
-    Json document = Json::parse(to_json(graph, options.stage, annotate));
+    Json document = Json::parse(to_json(graph, stage, annotate));
     document["counts"] = counts;
     if (file) document["path"] = options.output;
     print_json(document);
@@ -183,8 +211,10 @@ Command add_graph(CLI::App& tool) {
   command->add_option("--phase", options->phase, "decode or prefill")
       ->capture_default_str()
       ->check(CLI::IsMember({"prefill", "decode"}));
-  command->add_option("--stage", options->stage, "built, fused (after the passes) or scheduled (what runs)")
-      ->capture_default_str()
+  command
+      ->add_option("--stage", options->stage,
+                   "built, fused (after the passes; shown unless said otherwise) or scheduled (what runs). built and fused "
+                   "leave the weights where they are and count no scheduled nodes")
       ->check(CLI::IsMember({"built", "fused", "scheduled"}));
   command->add_option("-o,--output", options->output, "file to write: .dot, .svg, .json or .txt")->type_name("FILE");
   command->add_flag("--profile", options->profile, "attach the times of a warm step");

@@ -1,7 +1,6 @@
 // lazuli info: what this host offers, which choices are in force, and what a checkpoint holds.
 #include <lazuli/backends/cpu/blas.h>
 #include <lazuli/backends/cpu/isa.h>
-#include <lazuli/models/gguf.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
@@ -10,7 +9,7 @@
 #include <lazuli/tools/version.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <algorithm>
 
 namespace lazuli::tool {
 namespace {
@@ -61,26 +60,45 @@ Json host_json(const Session& session, const CommonOptions& options) {
           {"fusions", fusions_json(choice)}};
 }
 
-struct TensorTotal {
-  std::int64_t tensors = 0, elements = 0, bytes = 0;
-};
-
-Json model_json(const std::string& path) {
-  const std::unique_ptr<LanguageModel> model = load_model(path);
-  const ModelInfo& info = model->info();
-  std::map<std::string_view, TensorTotal> totals;
-  const GgufFile file = GgufFile::open(path);
-  for (const GgufTensor& tensor : file.tensors()) {
-    TensorTotal& total = totals[to_string(tensor.dtype)];
-    ++total.tensors;
-    total.elements += element_count(tensor.shape);
-    total.bytes += static_cast<std::int64_t>(tensor.bytes);
-  }
+Json tensors_json(const ModelInfo& info) {
   Json tensors = Json::array();
-  for (const auto& [dtype, total] : totals)
-    tensors.push_back(
-        {{"dtype", dtype}, {"tensors", total.tensors}, {"elements", total.elements}, {"bytes", total.bytes}});
-  return {{"path", path},
+  for (const TensorTotal& total : info.tensors)
+    tensors.push_back({{"dtype", to_string(total.dtype)},
+                       {"tensors", total.tensors},
+                       {"elements", total.elements},
+                       {"bytes", total.bytes}});
+  return tensors;
+}
+
+// What keys and values take: for a token while no ring is full, for one that only global layers still have room for, and
+// in all when `context` positions are kept.
+Json kv_json(const std::vector<KvCacheShape>& caches, DType dtype, std::int64_t context) {
+  std::int64_t each = 0, global = 0, all = 0;
+  for (const KvCacheShape& cache : caches) {
+    const std::int64_t bytes = 2 * byte_size(dtype, cache.kv_heads * cache.head_dim);
+    each += bytes;
+    if (cache.window == 0) global += bytes;
+    all += bytes * (cache.window == 0 ? context : std::min(cache.window, context));
+  }
+  return {{"dtype", to_string(dtype)},
+          {"bytes_per_token", each},
+          {"bytes_per_token_past_windows", global},
+          {"context", context},
+          {"bytes_at_context", all}};
+}
+
+Json model_json(const CommonOptions& options) {
+  const std::unique_ptr<LanguageModel> model = load_model(options.model, options.model_options());
+  const ModelInfo& info = model->info();
+  const RunnerOptions runner = options.runner();
+  Json kv = kv_json(model->caches(), runner.kv_dtype, runner.context == 0 ? info.context_length : runner.context);
+  // In f32 every weight is dequantised; otherwise kernels read the bits of the checkpoint in another order.
+  const std::int64_t weights =
+      *parse_precision(options.precision) == Precision::f32 ? byte_size(DType::f32, info.parameters) : info.weight_bytes;
+  const std::int64_t planned = weights + kv["bytes_at_context"].get<std::int64_t>();
+  std::int64_t tensors = 0;
+  for (const TensorTotal& total : info.tensors) tensors += total.tensors;
+  return {{"path", options.model},
           {"architecture", info.architecture},
           {"name", info.name},
           {"layers", info.layers},
@@ -88,10 +106,13 @@ Json model_json(const std::string& path) {
           {"vocab_size", info.vocab_size},
           {"context_length", info.context_length},
           {"parameters", info.parameters},
+          {"tensor_count", tensors},
           {"weight_bytes", info.weight_bytes},
           {"bytes_per_token", info.bytes_per_token},
+          {"kv", std::move(kv)},
+          {"planned_bytes", planned},
           {"tokenizer", model->tokenizer() != nullptr},
-          {"tensors", std::move(tensors)}};
+          {"tensors", tensors_json(info)}};
 }
 
 std::string line(std::string_view label, std::string_view value) { return fmt::format("{:<12} {}\n", label, value); }
@@ -135,7 +156,13 @@ std::string model_text(const Json& model) {
   text += line("parameters", fmt::format("{:.1f} million", model["parameters"].get<double>() * 1e-6));
   text += line("weights", megabytes(model["weight_bytes"])) +
           line("per token", megabytes(model["bytes_per_token"]) + " read");
+  const Json& kv = model["kv"];
+  text += line("KV cache", fmt::format("{}, {:.1f} kB a token, {} at {} positions", text_of(kv["dtype"]),
+                                       kv["bytes_per_token"].get<double>() * 1e-3, megabytes(kv["bytes_at_context"]),
+                                       kv["context"].get<std::int64_t>()));
+  text += line("planned", megabytes(model["planned_bytes"]) + " of weights and KV cache");
   text += line("tokenizer", model["tokenizer"].get<bool>() ? "yes" : "none");
+  text += line("tensors", number("tensor_count"));
   for (const Json& tensor : model["tensors"])
     text += fmt::format("  {:<8} {:>6} tensors {:>10}\n", text_of(tensor["dtype"]), tensor["tensors"].get<int>(),
                         megabytes(tensor["bytes"]));
@@ -145,7 +172,7 @@ std::string model_text(const Json& model) {
 int run(const Options& options) {
   const std::unique_ptr<Session> session = make_session(options.common.session());
   Json info = host_json(*session, options.common);
-  if (!options.common.model.empty()) info["model"] = model_json(options.common.model);
+  if (!options.common.model.empty()) info["model"] = model_json(options.common);
   if (options.common.json) {
     print_json(info);
     return success;

@@ -70,6 +70,11 @@ std::vector<double> sum_by_node(const StepProfile& profile, double ProfiledPart:
 
 Phase parse_phase(const std::string& name) { return name == "prefill" ? Phase::prefill : Phase::decode; }
 
+Graph built_step(Runner& runner, Phase phase) {
+  const Runner::Step step = next_step(runner, phase, default_rows);
+  return step.function.graph(step.arguments);
+}
+
 std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner, Phase phase) {
   const Runner::Step step = next_step(runner, phase, default_rows);
   auto compiled = std::static_pointer_cast<const CompiledGraph>(step.function.executable(step.arguments));

@@ -15,7 +15,9 @@ namespace lazuli::tool {
 // "prefill" or "decode", as the option checks it.
 Phase parse_phase(const std::string& name);
 
-// The step as the runner would take it next. Compiling it packs the weights it reads.
+// The step as the runner would take it next, as it is built.
+Graph built_step(Runner& runner, Phase phase);
+// The same, compiled, which packs the weights it reads.
 std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner, Phase phase);
 
 // Part of a run: a step on one worker, or its wait at a barrier.

@@ -1,11 +1,8 @@
-// Gemma 3n against the published classes on tiny random checkpoints (tests/data/README.md), and what its graph becomes.
+// Gemma 3n: what must not change a bit, what its graph becomes, AltUp by its formulas, and configurations. golden_test.cc
+// has it against the published classes.
+#include <gtest/gtest.h>
 #include <lazuli/models/altup.h>
-#include <lazuli/models/checkpoint_folder.h>
 #include <lazuli/models/gemma3n.h>
-#include <lazuli/models/gguf.h>
-#include <lazuli/models/tokenizer.h>
-#include <lazuli/models/weights.h>
-#include <lazuli/tests/gguf_writer.h>
 #include <lazuli/tests/golden_model.h>
 
 #include <nlohmann/json.hpp>
@@ -18,88 +15,9 @@ namespace {
 
 using nlohmann::json;
 using test::GoldenPrompt;
-using test::test_data_path;
 
 std::unique_ptr<LanguageModel> load(const std::string& golden, AltupForm form) {
-  const std::string path = test_data_path("goldens/" + golden), gguf = path + "/model.gguf";
-  if (std::filesystem::exists(gguf)) {
-    const GgufFile file = GgufFile::open(gguf);
-    return make_gemma3n(Gemma3nConfig::from_gguf(file), Weights::from_gguf(file), golden, nullptr, form);
-  }
-  const CheckpointFolder folder = CheckpointFolder::open(path);
-  return make_gemma3n(Gemma3nConfig::from_json(folder.text_config()), Weights::from_folder(folder), golden, nullptr,
-                      form);
-}
-
-struct Setting {
-  std::string backend, fusion;
-  AltupForm form;
-  std::int64_t chunk;
-};
-
-std::string to_string(const Setting& setting) {
-  return fmt::format("{}_{}_{}_{}", setting.backend, setting.fusion,
-                     setting.form == AltupForm::stacked ? "stacked" : "split",
-                     setting.chunk == RunnerOptions::whole_prompt ? "all" : std::to_string(setting.chunk));
-}
-void PrintTo(const Setting& setting, std::ostream* out) { *out << to_string(setting); }
-
-// Every pair of backend, fusion, form and chunk occurs.
-std::vector<Setting> pairwise_settings() {
-  const std::string backends[] = {"cpu", "reference"}, fusions[] = {"all", "none", "primitive"};
-  const std::int64_t chunks[] = {1, 5, 16, RunnerOptions::whole_prompt};
-  std::vector<Setting> settings;
-  for (std::size_t chunk = 0; chunk < 4; ++chunk)
-    for (std::size_t fusion = 0; fusion < 3; ++fusion)
-      settings.push_back({backends[(chunk + fusion) % 2], fusions[fusion],
-                          (chunk / 2 + fusion) % 2 == 0 ? AltupForm::stacked : AltupForm::split, chunks[chunk]});
-  return settings;
-}
-
-// Everything in f32, caches included.
-void expect_golden(const std::string& golden, const Setting& setting, double tolerance, bool compare_ids) {
-  SessionOptions options;
-  options.backend = setting.backend;
-  options.fusion = setting.fusion;
-  options.precision = Precision::f32;
-  options.threads = 2;
-  options.verify = true;
-  Session session(options);
-  const auto model = load(golden, setting.form);
-  RunnerOptions runner;
-  runner.chunk = setting.chunk;
-  runner.kv_dtype = DType::f32;
-  const std::vector<GoldenPrompt> prompts =
-      test::read_golden(test_data_path("goldens/" + golden + "/golden.safetensors"));
-  ASSERT_EQ(prompts.size(), 4u);
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    SCOPED_TRACE(fmt::format("{}, prompt {}", golden, i));
-    test::expect_golden_logits(*model, prompts[i], runner, tolerance);
-    if (compare_ids) test::expect_golden_continuation(*model, prompts[i], runner);
-  }
-}
-
-class Gemma3nGolden : public testing::TestWithParam<Setting> {};
-
-// 10 layers with windows of 8, every fifth global, 5 shared; sparse activations in the first 4; a softcap of 6.
-TEST_P(Gemma3nGolden, MatchesTheReference) { expect_golden("gemma3n", GetParam(), 2e-3, /*compare_ids=*/true); }
-
-INSTANTIATE_TEST_SUITE_P(Settings, Gemma3nGolden, testing::ValuesIn(pairwise_settings()),
-                         [](const auto& info) { return to_string(info.param); });
-
-// 30 layers, the last 10 shared: their key and value tensors hold 7.0 and must not be read. So many random layers
-// amplify rounding; two f32 references differ by 1e-2.
-TEST(Gemma3n, GgufMatchesTheReference) {
-  expect_golden("gemma3n-gguf-q8_0", {"cpu", "all", AltupForm::stacked, 16}, 5e-2, false);
-  expect_golden("gemma3n-gguf-q8_0", {"cpu", "none", AltupForm::split, 5}, 5e-2, false);
-  expect_golden("gemma3n-gguf-q8_0", {"reference", "none", AltupForm::stacked, RunnerOptions::whole_prompt}, 5e-2,
-                false);
-}
-
-TEST(Gemma3n, Mlx4BitMatchesTheReference) {
-  expect_golden("gemma3n-mlx-4bit", {"cpu", "all", AltupForm::stacked, 16}, 2e-3, true);
-  expect_golden("gemma3n-mlx-4bit", {"cpu", "primitive", AltupForm::split, RunnerOptions::whole_prompt}, 2e-3, true);
-  expect_golden("gemma3n-mlx-4bit", {"reference", "none", AltupForm::split, 5}, 2e-3, true);
+  return load_model(test::golden_model_path(golden), {form});
 }
 
 // In the default precision, chunks and fusion change no bit.
@@ -116,7 +34,7 @@ TEST(Gemma3n, ChunksAndFusionChangeNoBit) {
     runner_options.chunk = chunk;
     Runner runner(*model, runner_options);
     const std::vector<GoldenPrompt> prompts =
-        test::read_golden(test_data_path("goldens/gemma3n-gguf-q8_0/golden.safetensors"));
+        test::read_golden(test::golden_path("gemma3n-gguf-q8_0") + "/golden.safetensors");
     const Array logits = runner.prefill(prompts[3].ids);
     outcomes.emplace_back(logits.data<float>().begin(), logits.data<float>().end());
   }
@@ -232,20 +150,6 @@ TEST(Gemma3n, CoefficientsAreLimitedOnce) {
     const bool is_coefficients =
         !node.types.empty() && (node.type().shape == Shape{16, 4} || node.type().shape == Shape{4, 4});
     EXPECT_TRUE(!is_coefficients || node.op == Op::constant) << node.name();
-  }
-}
-
-TEST(Gemma3n, WeightsThatDoNotFitAreListed) {
-  const GgufFile file = GgufFile::open(test_data_path("goldens/gemma3n-gguf-q8_0/model.gguf"));
-  Gemma3nConfig config = Gemma3nConfig::from_gguf(file);
-  config.laurel_rank = 32;
-  try {
-    make_gemma3n(config, Weights::from_gguf(file), "model", nullptr);
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("tensor blk.0.laurel_l.weight is f32[64,64]; expected [32,64]"),
-              std::string::npos)
-        << error.what();
   }
 }
 
@@ -407,27 +311,6 @@ TEST(Gemma3nConfig, SparsityIsReadPerLayer) {
   EXPECT_NEAR(read[2], 1.959963984540054, 1e-13);
   EXPECT_NEAR(read[3], -1.2815515655446004, 1e-13);
   EXPECT_NEAR(read[4], 4.753424308822899, 1e-9);
-}
-
-TEST(Gemma3nConfig, GgufOfOtherConvertersGetsDefaults) {
-  const std::string row(4 * 8, '\0');
-  test::GgufWriter writer;
-  writer.add("gemma3n.embedding_length", std::uint32_t{8}).add("gemma3n.block_count", std::uint32_t{30});
-  writer.add("gemma3n.attention.head_count", std::uint32_t{8}).add("gemma3n.attention.head_count_kv", std::uint32_t{2});
-  writer.add("gemma3n.feed_forward_length", std::uint32_t{16}).add("gemma3n.context_length", std::uint32_t{64});
-  writer.add("gemma3n.rope.freq_base_local", 5e3f).add("gemma3n.head_dim", std::uint32_t{128});
-  for (const char* name : {"token_embd.weight", "per_layer_token_embd.weight", "blk.0.laurel_l.weight"})
-    writer.add_tensor(name, DType::f32, {1, 8}, row);
-  const Gemma3nConfig config = Gemma3nConfig::from_gguf(test::parse_gguf(writer.bytes()));
-  EXPECT_EQ(config.head_dim, 128);
-  EXPECT_EQ(config.rope_base_sliding, 5e3);
-  EXPECT_EQ(config.final_softcap, 30);
-  EXPECT_EQ(config.shared_kv_layers, 10);
-  EXPECT_EQ(config.altup_planes, 4);
-  EXPECT_EQ(config.intermediate_size, std::vector<std::int64_t>(30, 16));
-  EXPECT_FALSE(config.sliding[4]);
-  EXPECT_EQ(std::ranges::count(config.sliding, false), 6);
-  EXPECT_EQ(std::ranges::count(config.sparsity_cutoff, Gemma3nConfig::dense), 20);
 }
 
 TEST(Gemma3nConfig, ErrorsNameTheKey) {

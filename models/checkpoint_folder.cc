@@ -38,7 +38,8 @@ void add_file(const CheckpointFolder& folder, const std::string& file,
   std::vector<UnsupportedTensor> unsupported;
   auto add = [&](const std::string& name, const Array& array, const std::string& found) {
     const auto [known, is_new] = tensors.emplace(name, CheckpointFolder::StoredTensor{array, found, file});
-    if (!is_new) fail("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
+    if (!is_new)
+      fail("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
   };
   for (const auto& [name, array] : read_safetensors(folder.file(file), nullptr, &unsupported)) add(name, array, "");
   for (const UnsupportedTensor& tensor : unsupported) add(tensor.name, Array(), tensor.dtype + to_string(tensor.shape));

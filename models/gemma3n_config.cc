@@ -123,10 +123,10 @@ Gemma3nConfig Gemma3nConfig::from_gguf(const GgufFile& file) {
   config.final_softcap = metadata.number_or("final_logit_softcapping", 30);
   config.sliding = metadata.sliding_layers(config.layers, default_period);
   config.intermediate_size = metadata.sizes("feed_forward_length", config.layers);
-  config.sparsity_cutoff = metadata.has("activation_sparsity_scale")
-                               ? file.get_each<double>(metadata.key("activation_sparsity_scale"),
-                                                       static_cast<std::size_t>(config.layers))
-                               : default_cutoffs(config.layers);
+  config.sparsity_cutoff =
+      metadata.has("activation_sparsity_scale")
+          ? file.get_each<double>(metadata.key("activation_sparsity_scale"), static_cast<std::size_t>(config.layers))
+          : default_cutoffs(config.layers);
   check(config, file.name());
   return config;
 }

@@ -125,8 +125,7 @@ Gemma4Config Gemma4Config::from_gguf(const GgufFile& file) {
   config.global_rotary_factor = rotary_factor(file);
   config.final_softcap = metadata.number_or("final_logit_softcapping", 30);
   config.per_layer_width = metadata.size_or("embedding_length_per_layer_input", 0, 0);
-  if (config.per_layer_width > 0)
-    config.per_layer_vocab_size = metadata.rows_or("per_layer_token_embd.weight", 262144);
+  if (config.per_layer_width > 0) config.per_layer_vocab_size = metadata.rows_or("per_layer_token_embd.weight", 262144);
   config.experts = metadata.size_or("expert_count", 0, 0);
   if (config.experts > 0) {
     config.experts_per_token = metadata.size("expert_used_count");

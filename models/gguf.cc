@@ -291,8 +291,8 @@ class GgufParser {
   void add_tensor(std::string_view name, DType dtype, const Shape& shape, std::uint64_t offset) {
     const int block = info(dtype).block_elements;
     if (shape.back() % block != 0)
-      fail_here("rows of {} elements, expected a multiple of {}'s block of {}", grouped(shape.back()),
-                to_string(dtype), block);
+      fail_here("rows of {} elements, expected a multiple of {}'s block of {}", grouped(shape.back()), to_string(dtype),
+                block);
     file_.tensor_index_[name] = {true, file_.tensors_.size()};
     const auto bytes = static_cast<std::uint64_t>(byte_size(dtype, element_count(shape)));
     file_.tensors_.push_back({std::string(name), dtype, shape, offset, bytes, 0, nullptr});

@@ -1,8 +1,8 @@
 // Reader of GGUF files, versions 2 and 3 (layout: the GGUF specification in the ggml project, docs/gguf.md).
 //
 // A model may be split over files NAME-00001-of-0000N.gguf, as llama-gguf-split writes them: keys split.no (from 0),
-// split.count and split.tensors.count (of all parts together); the first part holds the metadata. Opening any part opens
-// all of them, as one file.
+// split.count and split.tensors.count (of all parts together); the first part holds the metadata. Opening any part
+// opens all of them, as one file.
 //
 // Everything read stays where it is: strings, arrays and tensor data are views into the mapped file. Whatever a
 // malformed file says, the reader neither reads past its end nor allocates more than the file's own size justifies;

@@ -39,8 +39,7 @@ std::vector<std::int64_t> GgufMetadata::sizes(const char* name, std::int64_t lay
 std::vector<bool> GgufMetadata::sliding_layers(std::int64_t layers, std::int64_t default_period) const {
   constexpr const char* name = "attention.sliding_window_pattern";
   const GgufValue* pattern = file_.find_value(key(name));
-  if (pattern != nullptr && pattern->is_array)
-    return file_.get_each<bool>(key(name), static_cast<std::size_t>(layers));
+  if (pattern != nullptr && pattern->is_array) return file_.get_each<bool>(key(name), static_cast<std::size_t>(layers));
   const std::int64_t period = size_or(name, default_period);
   std::vector<bool> sliding;
   for (std::int64_t layer = 0; layer < layers; ++layer) sliding.push_back((layer + 1) % period != 0);

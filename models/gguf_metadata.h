@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -13,8 +14,7 @@ namespace lazuli {
 class GgufMetadata {
  public:
   // The file outlives this.
-  GgufMetadata(const GgufFile& file, std::string architecture)
-      : file_(file), architecture_(std::move(architecture)) {}
+  GgufMetadata(const GgufFile& file, std::string architecture) : file_(file), architecture_(std::move(architecture)) {}
 
   std::string key(const char* name) const { return architecture_ + '.' + name; }
   bool has(const char* name) const { return file_.find_value(key(name)) != nullptr; }

@@ -39,8 +39,8 @@ std::vector<std::string> part_paths(const GgufFile& part, std::uint64_t count) {
   const auto number = part.get<std::uint64_t>(number_key);
   const std::string own = ending(number, count);
   if (number >= count || !part.name().ends_with(own))
-    fail("{}: keys {} {} and {} {}: expected a name that ends in {}, by which the other parts can be found", part.name(),
-         number_key, number, count_key, count, own);
+    fail("{}: keys {} {} and {} {}: expected a name that ends in {}, by which the other parts can be found",
+         part.name(), number_key, number, count_key, count, own);
   const std::string stem = part.name().substr(0, part.name().size() - own.size());
   std::vector<std::string> paths;
   for (std::uint64_t i = 0; i < count; ++i) paths.push_back(stem + ending(i, count));

@@ -124,8 +124,8 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
       module.tensors.published =
           name.ends_with('.' + canonical->leaf) ? name.substr(0, name.size() - canonical->leaf.size() - 1) : name;
       if (!module.tensors.parts.emplace(canonical->leaf, tensor.array).second)
-        weights.problems_.push_back(fmt::format("tensor {}: found in {} beside another of the same meaning", name,
-                                                tensor.file));
+        weights.problems_.push_back(
+            fmt::format("tensor {}: found in {} beside another of the same meaning", name, tensor.file));
     }
   }
   for (const auto& [name, module] : modules)
@@ -148,8 +148,8 @@ void Weights::add_to_hash(const std::string& name, const Type& type, const Buffe
 void Weights::add_module(const ModuleTensors& module, const std::string& file, std::int64_t group) {
   // Scales of activations and caches, which this library quantises in its own way.
   static constexpr std::string_view unused[] = {"input_scale", "input_global_scale", "k_scale", "v_scale"};
-  static constexpr std::string_view quantised[] = {"scales",       "biases",         "global_scale",       "weight_packed",
-                                                   "weight_scale", "weight_scale_2", "weight_global_scale"};
+  static constexpr std::string_view quantised[] = {
+      "scales", "biases", "global_scale", "weight_packed", "weight_scale", "weight_scale_2", "weight_global_scale"};
   const auto is_in = [](const auto& list, const std::string& leaf) {
     return std::ranges::find(list, leaf) != std::end(list);
   };
@@ -168,8 +168,8 @@ void Weights::add_module(const ModuleTensors& module, const std::string& file, s
   const std::string name = module.canonical + ".weight";
   if (tensors_.contains(name)) return;  // a part of it cannot be read
   const bool no_weight = others.empty() && std::ranges::all_of(module.parts, [&](const auto& part) {
-    return part.first == "scale" || is_in(unused, part.first);
-  });
+                           return part.first == "scale" || is_in(unused, part.first);
+                         });
   if (no_weight) return;
   Stored stored{Array(), published_name(name, *prefix_), file};
   try {
@@ -210,9 +210,9 @@ Array Weights::take(const std::string& name, const Shape& shape) {
                   fmt::format("tensor {}: found {}, expected {} in a supported type ({})", stored.name, type,
                               to_string(shape), stored.where));
   if (array.shape() != shape)
-    return refuse(name, shape,
-                  fmt::format("tensor {}: found {}, expected {} ({})", stored.name, type, to_string(shape),
-                              stored.where));
+    return refuse(
+        name, shape,
+        fmt::format("tensor {}: found {}, expected {} ({})", stored.name, type, to_string(shape), stored.where));
   return array;
 }
 
@@ -236,7 +236,7 @@ void Weights::report() const {
   std::vector<std::string> problems = problems_;
   for (const auto& [name, stored] : tensors_) {
     if (stored.taken || stored.is_absent()) continue;
-    const std::string type = stored.array.defined()   ? to_string(stored.array.type())
+    const std::string type = stored.array.defined() ? to_string(stored.array.type())
                              : stored.found.empty() ? "a quantised module"
                                                     : stored.found;
     problems.push_back(

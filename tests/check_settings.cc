@@ -1,10 +1,9 @@
-// Runs every golden checkpoint with every combination of settings and prints a line for each: what scripts/check-settings
-// keeps in docs/settings-product.txt. Folders named as arguments are the only ones; the summary counts those left out.
-// Exit status 1 when one does not match.
+// Runs every golden checkpoint with every combination of settings and prints a line for each: what
+// scripts/check-settings keeps in docs/settings-product.txt. Folders named as arguments are the only ones; the summary
+// counts those left out. Exit status 1 when one does not match.
+#include <fmt/core.h>
 #include <lazuli/backends/cpu/isa.h>
 #include <lazuli/tests/golden_model.h>
-
-#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -24,7 +23,8 @@ Summary check(const GoldenFolder& folder) {
     const char* greedy = !folder.compares_greedy ? "not compared" : outcome.greedy_equal ? "equal" : "DIFFERS";
     const bool passes = run.passes(setting, outcome);
     fmt::print("{:<22} {} max error {:8.2e} of {:.0e}  greedy {:<12} {}\n", folder.name,
-               to_string(setting, folder.has_altup), outcome.worst, folder.tolerance_of(setting.fusion), greedy, passes ? "ok" : "FAILED");
+               to_string(setting, folder.has_altup), outcome.worst, folder.tolerance_of(setting.fusion), greedy,
+               passes ? "ok" : "FAILED");
     std::fflush(stdout);
     ++summary.settings;
     summary.failed += !passes;
@@ -33,10 +33,11 @@ Summary check(const GoldenFolder& folder) {
 }
 
 int check_folders(const std::vector<std::string>& chosen) {
-  fmt::print("Golden checkpoints (tests/data/goldens) in every combination of settings, by scripts/check-settings.\n"
-             "--precision f32, 2 threads, {}, instruction set {}; four prompts each: logits of all positions, and the\n"
-             "greedy continuation token by token.\n\n",
-             cpu_name(), to_string(selected_isa()));
+  fmt::print(
+      "Golden checkpoints (tests/data/goldens) in every combination of settings, by scripts/check-settings.\n"
+      "--precision f32, 2 threads, {}, instruction set {}; four prompts each: logits of all positions, and the\n"
+      "greedy continuation token by token.\n\n",
+      cpu_name(), to_string(selected_isa()));
   Summary total;
   int left_out = 0;
   for (const GoldenFolder& folder : golden_folders) {
@@ -48,8 +49,8 @@ int check_folders(const std::vector<std::string>& chosen) {
     total.settings += summary.settings;
     total.failed += summary.failed;
   }
-  fmt::print("\n{} folders, {} settings, {} failed, {} folders left out\n", static_cast<int>(std::size(golden_folders)) - left_out,
-             total.settings, total.failed, left_out);
+  fmt::print("\n{} folders, {} settings, {} failed, {} folders left out\n",
+             static_cast<int>(std::size(golden_folders)) - left_out, total.settings, total.failed, left_out);
   return total.failed == 0 ? 0 : 1;
 }
 

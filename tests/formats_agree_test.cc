@@ -37,8 +37,7 @@ class FormatsAgree : public testing::TestWithParam<Formats> {};
 
 TEST_P(FormatsAgree, WithinTheirQuantisation) {
   const Formats& formats = GetParam();
-  const GgufFile names =
-      GgufFile::open(test::test_data_path(std::string("goldens/") + formats.names + "/model.gguf"));
+  const GgufFile names = GgufFile::open(test::test_data_path(std::string("goldens/") + formats.names + "/model.gguf"));
   Weights exact = open(formats.exact), other = open(formats.other);
   int compared = 0;
   for (const GgufTensor& tensor : names.tensors()) {
@@ -57,9 +56,9 @@ TEST_P(FormatsAgree, WithinTheirQuantisation) {
 }
 
 // bf16 holds what bf16 holds. Steps are, of a block's largest magnitude m: 8 bits 2 m / 255, of which half counts, and
-// scale and offset are rounded to bf16 (2^-9 of the range 2 m, and of m); q4_0 m / 8 and q5_0 m / 16, and the value opposite the largest is clipped by a whole step; E2M1's
-// widest gap is a third of its largest value, and the blocks' scales are E4M3 (nvfp4, 2^-4) or powers of two (mxfp4, which
-// clips by up to sqrt(2)).
+// scale and offset are rounded to bf16 (2^-9 of the range 2 m, and of m); q4_0 m / 8 and q5_0 m / 16, and the value
+// opposite the largest is clipped by a whole step; E2M1's widest gap is a third of its largest value, and the blocks'
+// scales are E4M3 (nvfp4, 2^-4) or powers of two (mxfp4, which clips by up to sqrt(2)).
 INSTANTIATE_TEST_SUITE_P(
     Pairs, FormatsAgree,
     testing::Values(Formats{"gemma4-dense", "gemma4-dense-gguf-bf16", "gemma4-dense-gguf-bf16", 0, 85},

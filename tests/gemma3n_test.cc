@@ -1,13 +1,12 @@
-// Gemma 3n: what must not change a bit, what its graph becomes, AltUp by its formulas, and configurations. golden_test.cc
-// has it against the published classes.
+// Gemma 3n: what must not change a bit, what its graph becomes, AltUp by its formulas, and configurations.
+// golden_test.cc has it against the published classes.
 #include <gtest/gtest.h>
 #include <lazuli/models/altup.h>
 #include <lazuli/models/gemma3n.h>
 #include <lazuli/tests/golden_model.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <tuple>
 
 namespace lazuli {

@@ -104,7 +104,9 @@ TEST(GgufDefaults, Gemma3n) {
 // A converter that spells some keys in its own way, and an older vocabulary.
 TEST(GgufDefaults, Gemma3nOfOtherConverters) {
   GgufWriter writer = with_required_keys("gemma3n", 30);
-  writer.add("gemma3n.rope.freq_base_local", 5e3f).add("gemma3n.head_dim", 128u).add("gemma3n.altup.correct_scale", false);
+  writer.add("gemma3n.rope.freq_base_local", 5e3f)
+      .add("gemma3n.head_dim", 128u)
+      .add("gemma3n.altup.correct_scale", false);
   for (const char* name : {"token_embd.weight", "per_layer_token_embd.weight", "blk.0.laurel_l.weight"})
     writer.add_tensor(name, DType::f32, {2, 8}, std::string(2 * 4 * 8, '\0'));
   const auto config = read<Gemma3nConfig>(writer);
@@ -141,8 +143,7 @@ TEST(GgufDefaults, Gemma4) {
 TEST(GgufDefaults, Gemma4KeysServeWhereNoGlobalLayerHasValues) {
   auto with_values = [](std::vector<int> layers) {
     GgufWriter writer = with_required_keys("gemma4", 12);
-    for (const int layer : layers)
-      writer.add_tensor(fmt::format("blk.{}.attn_v.weight", layer), f32, {1}, "1234");
+    for (const int layer : layers) writer.add_tensor(fmt::format("blk.{}.attn_v.weight", layer), f32, {1}, "1234");
     return read<Gemma4Config>(writer).keys_are_values;
   };
   EXPECT_TRUE(with_values({0, 1}));

@@ -91,8 +91,9 @@ TEST(GgufSplit, NamesMissingParts) {
   std::filesystem::remove(folder.path() + "/m-00001-of-00003.gguf");
   std::filesystem::remove(folder.path() + "/m-00003-of-00003.gguf");
   const std::string path = folder.path() + "/m-00002-of-00003.gguf";
-  EXPECT_EQ(error_of([&] { GgufFile::open(path); }),
-            path + ": the model is split into 3 files; missing beside it: m-00001-of-00003.gguf, m-00003-of-00003.gguf");
+  EXPECT_EQ(
+      error_of([&] { GgufFile::open(path); }),
+      path + ": the model is split into 3 files; missing beside it: m-00001-of-00003.gguf, m-00003-of-00003.gguf");
   folder.write("m-00004-of-00009.gguf", part(3, 9, {}, 0).bytes());
   const std::string error = error_of([&] { GgufFile::open(folder.path() + "/m-00004-of-00009.gguf"); });
   EXPECT_TRUE(error.ends_with("m-00006-of-00009.gguf and 3 more")) << error;
@@ -103,8 +104,9 @@ TEST(GgufSplit, RefusesNamesThatContradictTheKeys) {
   folder.write("renamed.gguf", part(1, 3, {"c"}, 4).bytes());
   const std::string path = folder.path() + "/renamed.gguf";
   EXPECT_EQ(error_of([&] { GgufFile::open(path); }),
-            path + ": keys split.no 1 and split.count 3: expected a name that ends in -00002-of-00003.gguf, by which the "
-                   "other parts can be found");
+            path +
+                ": keys split.no 1 and split.count 3: expected a name that ends in -00002-of-00003.gguf, by which the "
+                "other parts can be found");
   // Two parts changed places.
   std::vector<GgufWriter> parts = three_parts();
   std::swap(parts[1], parts[2]);
@@ -130,7 +132,8 @@ TEST(GgufSplit, RefusesPartsThatDoNotFitEachOther) {
   plain.add("split.count", std::uint16_t{2});
   EXPECT_EQ(join_error({part(0, 2, {"a"}, 1), plain}),
             "B.gguf: key split.no: not in the file, expected an integer that fits u64");
-  EXPECT_EQ(join_error({part(0, 2, {"a"}, 1), GgufWriter()}), "B.gguf: key split.count is 1, expected 2 as there are parts");
+  EXPECT_EQ(join_error({part(0, 2, {"a"}, 1), GgufWriter()}),
+            "B.gguf: key split.count is 1, expected 2 as there are parts");
 }
 
 }  // namespace

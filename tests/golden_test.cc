@@ -48,8 +48,9 @@ TEST_P(Golden, MatchesTheReference) {
   GoldenRun run(folder);
   for (const GoldenSetting& setting : golden_settings(pairwise(golden_factors(folder)))) {
     const GoldenOutcome outcome = run.run(setting);
-    EXPECT_TRUE(run.passes(setting, outcome)) << to_string(setting, folder.has_altup) << ": largest difference " << outcome.worst
-                                     << ", greedy " << (outcome.greedy_equal ? "equal" : "differs");
+    EXPECT_TRUE(run.passes(setting, outcome))
+        << to_string(setting, folder.has_altup) << ": largest difference " << outcome.worst << ", greedy "
+        << (outcome.greedy_equal ? "equal" : "differs");
   }
 }
 

@@ -73,26 +73,44 @@ void add_layer(Outline& outline, int layer, const std::map<std::string, Shape>& 
 
 // Two layers, all sizes different: width 32, 2 heads of 16, 1 key/value head, inner width 48, 20 tokens.
 Outline outline_of(const std::string& architecture) {
-  Outline outline{architecture, {{"embedding_length", 32}, {"block_count", 2}, {"feed_forward_length", 48}}, {true, false}, {}};
-  for (const auto& [key, value] : std::map<std::string, std::uint32_t>{
-           {"attention.head_count", 2}, {"attention.head_count_kv", 1}, {"attention.key_length", 16},
-           {"attention.key_length_swa", 16}, {"context_length", 64}, {"attention.shared_kv_layers", 0},
-           {"embedding_length_per_layer_input", 8}})
+  Outline outline{
+      architecture, {{"embedding_length", 32}, {"block_count", 2}, {"feed_forward_length", 48}}, {true, false}, {}};
+  for (const auto& [key, value] : std::map<std::string, std::uint32_t>{{"attention.head_count", 2},
+                                                                       {"attention.head_count_kv", 1},
+                                                                       {"attention.key_length", 16},
+                                                                       {"attention.key_length_swa", 16},
+                                                                       {"context_length", 64},
+                                                                       {"attention.shared_kv_layers", 0},
+                                                                       {"embedding_length_per_layer_input", 8}})
     outline.sizes.emplace_back(key, value);
   outline.tensors["token_embd.weight"] = {{20, 32}};
   outline.tensors["output_norm.weight"] = {{32}};
   for (int layer = 0; layer < 2; ++layer) {
     add_layer(outline, layer,
-              {{"attn_norm", {32}}, {"post_attention_norm", {32}}, {"ffn_norm", {32}}, {"post_ffw_norm", {32}},
-               {"attn_q", {32, 32}}, {"attn_k", {16, 32}}, {"attn_v", {16, 32}}, {"attn_output", {32, 32}},
-               {"attn_q_norm", {16}}, {"attn_k_norm", {16}}, {"ffn_gate", {48, 32}}, {"ffn_up", {48, 32}},
+              {{"attn_norm", {32}},
+               {"post_attention_norm", {32}},
+               {"ffn_norm", {32}},
+               {"post_ffw_norm", {32}},
+               {"attn_q", {32, 32}},
+               {"attn_k", {16, 32}},
+               {"attn_v", {16, 32}},
+               {"attn_output", {32, 32}},
+               {"attn_q_norm", {16}},
+               {"attn_k_norm", {16}},
+               {"ffn_gate", {48, 32}},
+               {"ffn_up", {48, 32}},
                {"ffn_down", {32, 48}}});
     if (architecture == "gemma3") continue;
     add_layer(outline, layer, {{"inp_gate", {8, 32}}, {"proj", {32, 8}}, {"post_norm", {32}}});
     if (architecture == "gemma4") continue;
     add_layer(outline, layer,
-              {{"laurel_l", {4, 32}}, {"laurel_r", {32, 4}}, {"laurel_post_norm", {32}}, {"altup_router", {4, 32}},
-               {"altup_router_norm", {32}}, {"altup_predict_coef", {16, 4}}, {"altup_correct_coef", {4, 4}},
+              {{"laurel_l", {4, 32}},
+               {"laurel_r", {32, 4}},
+               {"laurel_post_norm", {32}},
+               {"altup_router", {4, 32}},
+               {"altup_router_norm", {32}},
+               {"altup_predict_coef", {16, 4}},
+               {"altup_correct_coef", {4, 4}},
                {"altup_correct_scale", {32}}});
   }
   if (architecture == "gemma3") return outline;
@@ -155,8 +173,8 @@ TEST_P(GgufErrors, MissingTensor) {
 TEST_P(GgufErrors, SurplusTensor) {
   outline_.tensors["blk.2.attn_q.weight"] = {{32, 32}};
   const std::string error = load_error(outline_);
-  EXPECT_TRUE(error.starts_with(
-      "model.gguf: tensor blk.2.attn_q.weight: found f32[32,32], expected no such tensor (byte "))
+  EXPECT_TRUE(
+      error.starts_with("model.gguf: tensor blk.2.attn_q.weight: found f32[32,32], expected no such tensor (byte "))
       << error;
 }
 
@@ -223,8 +241,9 @@ TEST(GgufErrors, StackedMatricesAreNamedAsTheFileHasThem) {
   outline = outline_of("gemma3n");
   outline.tensors["altup_proj.weight"].type = 17;
   const std::string error = load_error(outline);
-  EXPECT_TRUE(error.starts_with("model.gguf: tensor altup_proj.weight: found IQ2_XS[3,32,32], expected [32,32] in a "
-                                "supported type (byte "))
+  EXPECT_TRUE(
+      error.starts_with("model.gguf: tensor altup_proj.weight: found IQ2_XS[3,32,32], expected [32,32] in a "
+                        "supported type (byte "))
       << error;
 }
 
@@ -340,7 +359,8 @@ TEST_P(FolderErrors, EverythingAtOnce) {
 
 INSTANTIATE_TEST_SUITE_P(Families, FolderErrors,
                          testing::Values(FolderCase{"gemma3-dense"}, FolderCase{"gemma3n"}, FolderCase{"gemma4-e"},
-                                         FolderCase{"gemma4-moe"}, FolderCase{"gemma3n-mlx-4bit", "model.language_model.", true},
+                                         FolderCase{"gemma4-moe"},
+                                         FolderCase{"gemma3n-mlx-4bit", "model.language_model.", true},
                                          FolderCase{"gemma4-e-mlx-8bit", "model.", true},
                                          FolderCase{"gemma4-dense-mlx-nvfp4", "model.", true},
                                          FolderCase{"gemma4-moe-mlx-mxfp4", "model.", true}),
@@ -386,16 +406,16 @@ TEST(FolderErrors, TensorsThatAnIndexPlacesWrongly) {
   std::ofstream(folder.path() + "/model.safetensors.index.json") << R"({"weight_map": {
     "model.embed_tokens.weight": "model.safetensors", "model.norm.weight": "model.safetensors",
     "model.layers.9.mlp.up_proj.weight": "model.safetensors"}})";
-  expect_lines(error_of([&] { load_model(folder.path()); }),
-               folder.path() + ": 2 tensors do not fit the architecture",
+  expect_lines(error_of([&] { load_model(folder.path()); }), folder.path() + ": 2 tensors do not fit the architecture",
                {"tensor model.norm.weight: missing, expected in model.safetensors as the index says",
                 "tensor model.layers.9.mlp.up_proj.weight: missing, expected in model.safetensors as the index says"});
   std::filesystem::copy_file(folder.path() + "/model.safetensors", folder.path() + "/other.safetensors");
   std::ofstream(folder.path() + "/model.safetensors.index.json")
       << R"({"weight_map": {"a": "model.safetensors", "b": "other.safetensors"}})";
   EXPECT_EQ(error_of([&] { load_model(folder.path()); }),
-            folder.path() + ": tensor model.embed_tokens.weight is in model.safetensors and in other.safetensors, "
-                            "expected it once");
+            folder.path() +
+                ": tensor model.embed_tokens.weight is in model.safetensors and in other.safetensors, "
+                "expected it once");
 }
 
 TEST(FolderErrors, UnknownArchitecture) {

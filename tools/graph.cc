@@ -212,9 +212,10 @@ Command add_graph(CLI::App& tool) {
       ->capture_default_str()
       ->check(CLI::IsMember({"prefill", "decode"}));
   command
-      ->add_option("--stage", options->stage,
-                   "built, fused (after the passes; shown unless said otherwise) or scheduled (what runs). built and fused "
-                   "leave the weights where they are and count no scheduled nodes")
+      ->add_option(
+          "--stage", options->stage,
+          "built, fused (after the passes; shown unless said otherwise) or scheduled (what runs). built and fused "
+          "leave the weights where they are and count no scheduled nodes")
       ->check(CLI::IsMember({"built", "fused", "scheduled"}));
   command->add_option("-o,--output", options->output, "file to write: .dot, .svg, .json or .txt")->type_name("FILE");
   command->add_flag("--profile", options->profile, "attach the times of a warm step");

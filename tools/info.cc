@@ -70,8 +70,8 @@ Json tensors_json(const ModelInfo& info) {
   return tensors;
 }
 
-// What keys and values take: for a token while no ring is full, for one that only global layers still have room for, and
-// in all when `context` positions are kept.
+// What keys and values take: for a token while no ring is full, for one that only global layers still have room for,
+// and in all when `context` positions are kept.
 Json kv_json(const std::vector<KvCacheShape>& caches, DType dtype, std::int64_t context) {
   std::int64_t each = 0, global = 0, all = 0;
   for (const KvCacheShape& cache : caches) {
@@ -93,8 +93,9 @@ Json model_json(const CommonOptions& options) {
   const RunnerOptions runner = options.runner();
   Json kv = kv_json(model->caches(), runner.kv_dtype, runner.context == 0 ? info.context_length : runner.context);
   // In f32 every weight is dequantised; otherwise kernels read the bits of the checkpoint in another order.
-  const std::int64_t weights =
-      *parse_precision(options.precision) == Precision::f32 ? byte_size(DType::f32, info.parameters) : info.weight_bytes;
+  const std::int64_t weights = *parse_precision(options.precision) == Precision::f32
+                                   ? byte_size(DType::f32, info.parameters)
+                                   : info.weight_bytes;
   const std::int64_t planned = weights + kv["bytes_at_context"].get<std::int64_t>();
   std::int64_t tensors = 0;
   for (const TensorTotal& total : info.tensors) tensors += total.tensors;

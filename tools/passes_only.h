@@ -5,8 +5,8 @@
 
 namespace lazuli::tool {
 
-// As a session with these options makes it of `built`. Constants are folded, so norms, scales and other small weights are
-// read.
+// As a session with these options makes it of `built`. Constants are folded, so norms, scales and other small weights
+// are read.
 Graph run_passes(const Graph& built, const SessionOptions& options);
 
 }  // namespace lazuli::tool

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 namespace lazuli {
@@ -29,13 +30,14 @@ std::shared_ptr<CompiledGraph> several_steps(Session& session) {
 }
 
 // Worker 0 runs every step for 10 us; worker 1 waits, then shares the last.
-Profile made_up_run(const Program& program) {
-  Profile profile;
+std::unique_ptr<Profile> made_up_run(const Program& program) {
+  auto made_up = std::make_unique<Profile>();
+  Profile& profile = *made_up;
   const int steps = static_cast<int>(program.steps().size());
   for (int step = 0; step < steps; ++step) profile.append({{step, 0, step * 10'000, step * 10'000 + 9'500}});
   profile.append(
       {{Profile::waiting, 1, 0, (steps - 1) * 10'000}, {steps - 1, 1, (steps - 1) * 10'000, steps * 10'000}});
-  return profile;
+  return made_up;
 }
 
 std::vector<Json> events_of(const Json& trace, const std::string& phase) {
@@ -60,10 +62,10 @@ class TraceTest : public testing::Test {
 };
 
 TEST_F(TraceTest, EveryStepIsASliceOfItsWorker) {
-  const Profile profile = made_up_run(program());
-  const Json trace = Json::parse(chrome_trace(program(), profile, "test"));
+  const std::unique_ptr<Profile> profile = made_up_run(program());
+  const Json trace = Json::parse(chrome_trace(program(), *profile, "test"));
   const std::vector<Json> slices = events_of(trace, "X");
-  ASSERT_EQ(slices.size(), profile.entries.size());
+  ASSERT_EQ(slices.size(), profile->entries.size());
   int waits = 0;
   for (const Json& slice : slices) {
     EXPECT_GE(slice["dur"], 0.0);
@@ -83,7 +85,7 @@ TEST_F(TraceTest, EveryStepIsASliceOfItsWorker) {
 
 // What reads a value begins no earlier than its arrow, and every arrow has both ends.
 TEST_F(TraceTest, ArrowsLeadFromProducersToReaders) {
-  const Json trace = Json::parse(chrome_trace(program(), made_up_run(program()), "test"));
+  const Json trace = Json::parse(chrome_trace(program(), *made_up_run(program()), "test"));
   const std::vector<Json> begins = events_of(trace, "s"), ends = events_of(trace, "f");
   ASSERT_GE(begins.size(), 1u);
   ASSERT_EQ(begins.size(), ends.size());
@@ -97,7 +99,7 @@ TEST_F(TraceTest, ArrowsLeadFromProducersToReaders) {
 TEST_F(TraceTest, AForeignParserReadsIt) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / fmt::format("lazuli_trace_{}.json", getpid());
-  std::ofstream(file) << chrome_trace(program(), made_up_run(program()), "quotes \" and \\ and \n");
+  std::ofstream(file) << chrome_trace(program(), *made_up_run(program()), "quotes \" and \\ and \n");
   const std::string command =
       fmt::format("'{}' -D TRACE='{}' -P '{}/trace_test.cmake'", LAZULI_CMAKE, file.string(), LAZULI_TEST_BUILD);
   EXPECT_EQ(std::system(command.c_str()), 0) << command;

@@ -13,11 +13,11 @@
 namespace lazuli {
 namespace {
 
-std::unique_ptr<Backend> make_backend(const SessionOptions& options, Executor& executor) {
+std::unique_ptr<Backend> make_backend(const SessionOptions& options, const FusionChoice& fusion, Executor& executor) {
   if (options.backend == "reference") return make_reference_backend();
   if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
-  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), options.on_weight,
-                                                                   cpu::default_cache_folder()});
+  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), fusion,
+                                                                   options.on_weight, cpu::default_cache_folder()});
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ Session::Session(SessionOptions options)
   if (options_.executor == nullptr)
     own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
   executor_ = options_.executor ? options_.executor : own_executor_.get();
-  backend_ = make_backend(options_, *executor_);
+  backend_ = make_backend(options_, fusion_, *executor_);
   cpu_ = dynamic_cast<CpuBackend*>(backend_.get());
   folded_ = std::make_shared<FoldCache>();
 }

@@ -25,6 +25,7 @@ std::vector<std::string_view> fusion_names() {
   for (const Pass& pass : default_pipeline())
     if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.push_back(pass.name);
   for (const Rule& rule : named_rules()) names.push_back(rule.name);
+  names.insert(names.end(), std::begin(backend_fusions), std::end(backend_fusions));
   names.push_back(composites);
   return names;
 }

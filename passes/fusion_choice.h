@@ -33,7 +33,14 @@ struct FusionChoice {
 };
 std::string to_string(const FusionChoice& choice);
 
-// Names of passes and rules, and "composites".
+// Choices a backend makes when it turns nodes into kernel launches: fusions like the rules.
+inline constexpr std::string_view backend_fusions[] = {
+    "merged_linear",    // matmuls of one x run as one
+    "linear_epilogue",  // elementwise work on the results of matmuls is done while they are in cache
+    "row_chain",        // neighbours that work row by row run as one
+};
+
+// Names of passes, rules, backend_fusions, and "composites".
 std::vector<std::string_view> fusion_names();
 
 }  // namespace lazuli

@@ -72,14 +72,20 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
       case BufferKind::arena: bases.push_back(runtime_->arena->data() + buffer.arena_offset); break;
     }
   }
-  const Memory memory(std::move(bases));
+  Memory memory(std::move(bases));
   if (!parallel_) return run_worker(0, memory, profile);
-  runtime_->executor.run_on_all([&](int worker) { run_worker(worker, memory, profile); });
+  runtime_->executor.run_on_all([&](int worker) {
+    Memory own = memory;
+    run_worker(worker, own, profile);
+  });
 }
 
-void CpuProgram::run_worker(int worker, const Memory& memory, Profile* profile) {
+void CpuProgram::run_worker(int worker, Memory& memory, Profile* profile) {
   const int workers = parallel_ ? runtime_->executor.size() : 1;
   Stopwatch watch(worker, profile != nullptr, profile ? profile->start : Clock::time_point());
+  const auto share_of = [&](const Step& step) {
+    return std::pair(step.units * worker / workers, step.units * (worker + 1) / workers);
+  };
   int current = 0;
   try {
     for (const Step& step : lowered_.steps) {
@@ -88,7 +94,7 @@ void CpuProgram::run_worker(int worker, const Memory& memory, Profile* profile) 
         watch.lap(Profile::waiting);
       }
       if (step.split && workers > 1) {
-        const std::int64_t begin = step.units * worker / workers, end = step.units * (worker + 1) / workers;
+        const auto [begin, end] = share_of(step);
         if (begin < end) step.run(memory, begin, end, worker);
         watch.lap(current);
       } else if (worker == 0) {

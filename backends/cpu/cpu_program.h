@@ -30,7 +30,7 @@ class CpuProgram final : public Program {
   std::string memory_plan() const override;
 
  private:
-  void run_worker(int worker, const Memory& memory, Profile* profile);
+  void run_worker(int worker, Memory& memory, Profile* profile);
 
   Lowered lowered_;
   Arena arena_;

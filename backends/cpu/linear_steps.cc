@@ -1,6 +1,5 @@
-// Matmuls: packed weights through the written kernels, f32 through OpenBLAS.
+// Matmuls through OpenBLAS: f32, and what no written kernel takes (product_steps.cc).
 #include <lazuli/backends/cpu/blas.h>
-#include <lazuli/backends/cpu/kernels.h>
 #include <lazuli/backends/cpu/lowering.h>
 
 #include <algorithm>
@@ -9,15 +8,13 @@ namespace lazuli::cpu {
 namespace {
 
 // All axes but the last, as one.
-// Weights of more outputs are vocabulary heads, which a prompt asks for on its last row alone: unpacking them for one row
-// would take longer than the row. Decided by the weight, not by the rows at hand, so that chunks agree bit for bit.
-constexpr std::int64_t most_panel_outputs = 64 * 1024;
-
 std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
 
 }  // namespace
 
 void Lowering::lower_linear(std::int32_t id) {
+  if (lowered_[static_cast<std::size_t>(id)]) return;
+  if (is_packed_linear(id)) return lower_products(id);
   const GraphNode& current = node(id);
   const Type& weight_type = graph_.type(current.inputs[1]);
   const View x = converted_input(id, 0, DType::f32);
@@ -26,15 +23,7 @@ void Lowering::lower_linear(std::int32_t id) {
   if (y.elements() == 0) return;
   if (y.dtype != DType::f32) y = new_array({DType::f32, y.shape}, fmt::format("%{} f32", id));
 
-  const bool is_constant = graph_.node(current.inputs[1]).op == Op::constant;
-  if (is_constant && tools_.precision == Precision::fast) {
-    const bool many_rows = graph_.phase == Phase::prefill && weight_type.shape[0] <= most_panel_outputs;
-    const PanelKernel* panel = many_rows ? find_panel_kernel(weight_type.dtype, tools_.isa) : nullptr;
-    if (panel)
-      lower_linear_panel(id, x, y, current.inputs[1], *panel);
-    else
-      lower_linear_packed(id, x, y, current.inputs[1]);
-  } else if (is_constant) {
+  if (graph_.node(current.inputs[1]).op == Op::constant) {
     const auto weight = tools_.weights.dequantised(graph_.node(current.inputs[1]), tools_.executor);
     result_.weights.push_back(weight);
     const Type type{DType::f32, weight_type.shape};
@@ -45,89 +34,6 @@ void Lowering::lower_linear(std::int32_t id) {
     lower_linear_f32(id, x, y, converted_input(id, 1, DType::f32));
   }
   if (result.dtype != DType::f32) lower_copy(id, y, result);
-}
-
-// The int8 form of x, made once for all its readers.
-int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
-  const std::int64_t rows = rows_of(x), cols = x.shape.back();
-  const auto [entry, added] = quantised_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
-  if (!added) return entry->second;
-  const int target = add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)), fmt::format("%{} int8 rows", id));
-  entry->second = target;
-  const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
-  Step& step = add_step(id, "quantise_rows", kernel.name, {x.buffer}, {target});
-  step.units = rows;
-  step.split = rows * cols >= 32 * 1024;
-  step.run = [=, quantise = kernel.quantise](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    quantise(memory.as<const float>(x), cols, begin, end, quantised_rows(memory.base(target), rows, cols));
-  };
-  return target;
-}
-
-// The bf16 tiles of x, likewise.
-int Lowering::tiled_rows_of(std::int32_t id, const View& x) {
-  const std::int64_t rows = rows_of(x), cols = x.shape.back();
-  const auto [entry, added] = tiled_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
-  if (!added) return entry->second;
-  const auto bytes = static_cast<std::int64_t>(tiled_rows_bytes(rows, cols));
-  const int target = add_scratch(bytes, fmt::format("%{} bf16 tiles", id));
-  entry->second = target;
-  const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
-  Step& step = add_step(id, "tile_rows", kernel.name, {x.buffer}, {target});
-  step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * 1024);
-  step.split = rows * cols >= 32 * 1024;
-  step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), rows, cols));
-  };
-  return target;
-}
-
-// Prompts: every weight is dequantised once a step, whatever the rows of the chunk, so that chunks agree bit for bit.
-void Lowering::lower_linear_panel(std::int32_t id, const View& x, const View& y, ValueId weight_value, const PanelKernel& kernel) {
-  const GraphNode& constant = graph_.node(weight_value);
-  const auto stored = tools_.weights.packed(constant, tools_.executor);
-  result_.weights.push_back(stored);
-  const int weight = add_constant(stored->packed.data, constant.type(), constant.label);
-  const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = constant.type().shape[0];
-  const PackedWeightView packed = lazuli::view(stored->packed);
-  const int operand = tiled_rows_of(id, x);
-  const std::int64_t scratch_bytes =
-      panel_scratch_weights + panel_scratch_row * std::min(panel_scratch_rows, (rows + 31) / 32 * 32);
-  const int scratch = add_scratch(scratch_bytes * tools_.executor.size(), fmt::format("%{} panels", id));
-  Step& step = add_step(id, node(id).name(), kernel.name, {operand, weight}, {y.buffer});
-  step.writes.push_back(scratch);
-  // Pairs of groups share a panel.
-  const std::int64_t groups = stored->packed.groups();
-  step.units = (groups + 1) / 2;
-  step.split = step.units > 1;
-  step.run = [=, multiply = kernel.multiply](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
-    multiply(packed, tiled_rows(memory.base(operand), rows, cols), 2 * begin, std::min(2 * end, groups), memory.as<float>(y),
-             outputs, reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
-  };
-}
-
-void Lowering::lower_linear_packed(std::int32_t id, const View& x, const View& y, ValueId weight_value) {
-  const GraphNode& constant = graph_.node(weight_value);
-  const auto stored = tools_.weights.packed(constant, tools_.executor);
-  result_.weights.push_back(stored);
-  const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
-  if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
-  const int weight = add_constant(stored->packed.data, constant.type(), constant.label);
-  const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = constant.type().shape[0];
-  const PackedWeightView packed = lazuli::view(stored->packed);
-  const int operand = kernel->multiply ? quantised_rows_of(id, x) : x.buffer;
-
-  Step& step = add_step(id, node(id).name(), kernel->name, {operand, weight}, {y.buffer});
-  step.units = stored->packed.groups();
-  step.split = step.units > 1;
-  if (kernel->multiply)
-    step.run = [=, multiply = kernel->multiply](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-      multiply(packed, quantised_rows(memory.base(operand), rows, cols), begin, end, 0, rows, memory.as<float>(y), outputs);
-    };
-  else
-    step.run = [=, multiply = kernel->multiply_real](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-      multiply(packed, RealRowsView{memory.as<const float>(x), rows, cols, cols}, begin, end, 0, rows, memory.as<float>(y), outputs);
-    };
 }
 
 void Lowering::lower_linear_f32(std::int32_t id, const View& x, const View& y, const View& weight) {

@@ -224,6 +224,36 @@ struct LoopCall {
   }
 };
 
+// Whether parts of the loop's rows are parts of the operand's memory: it is a whole buffer, element after element, which
+// holds one value for each element of the loop, or for each row.
+bool is_own(const LoopCall& call, std::size_t i, const BufferInfo& buffer) {
+  const View& operand = call.operands[i];
+  const Dims& strides = call.space.strides[i];
+  std::int64_t expected = 1;
+  for (std::size_t axis = strides.size(); axis-- > 0;) {
+    const bool narrow = axis + 1 == strides.size() && strides[axis] == 0;
+    if (call.space.sizes[axis] == 1 || narrow) continue;
+    if (strides[axis] != expected) return false;
+    expected *= call.space.sizes[axis];
+  }
+  return operand.offset == 0 && byte_size(operand.dtype, expected) == buffer.bytes;
+}
+
+// The loop cut into equal parts of its rows, or of its columns where it has been flattened into one row.
+std::optional<Division> divide_rows(const std::shared_ptr<const LoopCall>& call, bool flattened, std::vector<int> own,
+                                    std::int64_t extent) {
+  const std::int64_t size = flattened ? call->space.columns() : call->rows();
+  if (size % extent != 0) return std::nullopt;
+  const std::int64_t part = size / extent;
+  return Division{extent, 1, std::move(own),
+                  [=](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+                    if (flattened)
+                      call->run(memory, 0, 1, begin * part, end * part);
+                    else
+                      call->run(memory, begin * part, end * part, 0, call->space.columns());
+                  }};
+}
+
 Graph single_op_body(const GraphNode& node, std::span<const Type> operands) {
   Graph body;
   GraphNode op;
@@ -243,7 +273,8 @@ Graph single_op_body(const GraphNode& node, std::span<const Type> operands) {
 
 }  // namespace
 
-void Lowering::lower_body(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results) {
+void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results,
+                        Division* by_columns) {
   Core core = CoreBuilder(body, operands, results).build();
   if (core.operands.size() > most_operands)
     reject(id, fmt::format("{} operands and results in one fused body; expected at most {}", core.operands.size(), most_operands));
@@ -252,7 +283,7 @@ void Lowering::lower_body(std::int32_t id, const Graph& body, std::span<const Vi
   for (const GraphNode& current : core.body.nodes) shape = broadcast_shapes(shape, current.type().shape, "fused");
   LoopCall call;
   // Sizes of 1 keep the columns of a reduction: its operands are full there or not at all.
-  call.space = make_loop_space(shape.empty() ? Shape{1} : shape, core.operands, reduces);
+  call.space = make_loop_space(shape.empty() ? Shape{1} : shape, core.operands, reduces || by_columns);
   classify(core, call.space, shape.empty() ? Shape{1} : shape, reduces);
   const LoopKernel& kernel = tools_.loops.compile(core.body, column_access(call.space), node(id).name());
   call.function = kernel.function;
@@ -271,27 +302,34 @@ void Lowering::lower_body(std::int32_t id, const Graph& body, std::span<const Vi
   Step& step = add_step(id, node(id).name(), kernel.name, std::move(reads), std::move(writes));
   step.units = call.rows() * call.pieces;
   step.split = elements >= elements_worth_splitting && step.units > 1;
-  step.run = [call = std::move(call)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    call(memory, begin, end);
-  };
+  step.rows = shape.size() > 1 ? shape[0] : 0;
+  const auto shared = std::make_shared<const LoopCall>(std::move(call));
+  step.run = [shared](const Memory& memory, std::int64_t begin, std::int64_t end, int) { (*shared)(memory, begin, end); };
+  std::vector<int> own, others;
+  for (std::size_t i = 0; i < shared->operands.size(); ++i) {
+    const int buffer = shared->operands[i].buffer;
+    (is_own(*shared, i, result_.buffers[static_cast<std::size_t>(buffer)]) ? own : others).push_back(buffer);
+  }
+  // One operand may look at its own rows of a buffer, and another at all of it.
+  std::erase_if(own, [&](int buffer) { return std::find(others.begin(), others.end(), buffer) != others.end(); });
+  const bool flattened = !reduces && shared->rows() == 1;
+  step.by_rows = [=](std::int64_t extent) { return divide_rows(shared, flattened, own, extent); };
+  if (by_columns)
+    *by_columns = {shared->space.columns(), 1, {}, [shared](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+                     shared->run(memory, 0, shared->rows(), begin, end);
+                   }};
 }
 
-void Lowering::lower_loop(std::int32_t id) {
+// What the node computes, as a body of its operands. Scalars become part of the code.
+Graph Lowering::loop_body(std::int32_t id) const {
   const GraphNode& current = node(id);
-  std::vector<Type> types;
-  std::vector<View> operands, results;
-  for (ValueId input : current.inputs) {
-    types.push_back(graph_.type(input));
-    operands.push_back(view(input));
-  }
-  for (std::size_t output = 0; output < current.types.size(); ++output)
-    results.push_back(result_view(id, static_cast<std::int32_t>(output)));
   if (current.op == Op::fused) {
     if (!current.body) reject(id, "a fused node without a body");
-    return lower_body(id, *current.body, operands, results);
+    return *current.body;
   }
-  if (current.op == Op::rms_norm) return lower_body(id, decomposition(current.op, current.attrs, types), operands, results);
-  // Scalars become part of the code.
+  std::vector<Type> types;
+  for (ValueId input : current.inputs) types.push_back(graph_.type(input));
+  if (current.op == Op::rms_norm) return decomposition(current.op, current.attrs, types);
   Graph body = single_op_body(current, types);
   for (std::size_t i = 0; i < current.inputs.size(); ++i) {
     const GraphNode& operand = graph_.node(current.inputs[i]);
@@ -299,7 +337,16 @@ void Lowering::lower_loop(std::int32_t id) {
     body.nodes[i].op = Op::scalar;
     body.nodes[i].attrs = operand.attrs;
   }
-  lower_body(id, body, operands, results);
+  return body;
+}
+
+void Lowering::lower_loop(std::int32_t id) {
+  const GraphNode& current = node(id);
+  std::vector<View> operands, results;
+  for (ValueId input : current.inputs) operands.push_back(view(input));
+  for (std::size_t output = 0; output < current.types.size(); ++output)
+    results.push_back(result_view(id, static_cast<std::int32_t>(output)));
+  lower_body(id, loop_body(id), operands, results);
 }
 
 void Lowering::lower_copy(std::int32_t id, const View& source, const View& target) {
@@ -316,10 +363,10 @@ void Lowering::lower_copy(std::int32_t id, const View& source, const View& targe
   const std::size_t before = result_.steps.size();
   lower_body(id, body, {&source, 1}, {&target, 1});
   if (result_.steps.size() == before) return;
-  GraphNode& scheduled = result_.scheduled.nodes[static_cast<std::size_t>(result_.steps.back().node)];
-  scheduled.op = Op::fused;
-  scheduled.attrs = FusedAttrs{"copy"};
-  scheduled.body = nullptr;
+  GraphNode& described = result_.steps.back().described;
+  described.op = Op::fused;
+  described.attrs = FusedAttrs{"copy"};
+  described.body = nullptr;
 }
 
 // A reduction along any axes: the operand seen with those axes last, as one.

@@ -1,4 +1,7 @@
+#include <lazuli/backends/cpu/chain.h>
 #include <lazuli/backends/cpu/lowering.h>
+#include <lazuli/backends/cpu/scheduled_graph.h>
+#include <lazuli/passes/fusion_choice.h>
 #include <lazuli/graph/scalar_value.h>
 
 #include <algorithm>
@@ -10,8 +13,9 @@ Lowering::Lowering(const Graph& graph, std::span<const bool> donated, const Tool
     : graph_(graph), donated_(donated), tools_(tools) {}
 
 Lowered Lowering::lower() {
-  result_.scheduled.phase = graph_.phase;
   result_.outputs.resize(graph_.outputs.size());
+  plan_products();
+  plan_epilogues();
   find_roots();
   // A value that is a result of the graph, and no view of other memory, is computed where the caller wants it.
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -20,6 +24,8 @@ Lowered Lowering::lower() {
   }
   for (std::size_t id = 0; id < graph_.nodes.size(); ++id) lower_node(static_cast<std::int32_t>(id));
   finish_outputs();
+  if (tools_.fusion.enabled("row_chain")) chain_rows(result_, tools_.executor.size());
+  describe_schedule(graph_, result_);
   return std::move(result_);
 }
 
@@ -32,8 +38,12 @@ void Lowering::find_roots() {
     const bool shares = is_view(current.op);
     root_[id] = shares ? root_[static_cast<std::size_t>(current.inputs[0].node)] : static_cast<std::int32_t>(id);
     if (shares) continue;
-    for (ValueId input : current.inputs)
-      last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(input.node)])] = static_cast<std::int64_t>(id);
+    // A linear in an epilogue's chain reads when the chain runs.
+    const std::int64_t when = epilogue_of_[id] >= 0 ? epilogue_of_[id] : static_cast<std::int64_t>(id);
+    for (ValueId input : current.inputs) {
+      std::int64_t& last = last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(input.node)])];
+      last = std::max(last, when);
+    }
   }
   for (ValueId output : graph_.outputs) last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(output.node)])] = forever;
 }
@@ -44,6 +54,8 @@ std::int64_t Lowering::last_reader_of_root(ValueId value) const {
 
 void Lowering::lower_node(std::int32_t id) {
   const GraphNode& current = node(id);
+  if (lowered_[static_cast<std::size_t>(id)] || epilogue_of_[static_cast<std::size_t>(id)] >= 0) return;
+  if (epilogues_.contains(id)) return lower_epilogue(id);
   if (is_leaf(current.op)) return lower_leaf(id);
   if (is_view(current.op)) return lower_view(id);
   if (is_elementwise(current.op) || current.op == Op::fused || current.op == Op::rms_norm) return lower_loop(id);
@@ -102,7 +114,6 @@ int Lowering::add_buffer(BufferKind kind, Type type, std::string name) {
   buffer.type = std::move(type);
   buffer.name = std::move(name);
   result_.buffers.push_back(std::move(buffer));
-  producer_.emplace_back();
   return static_cast<int>(result_.buffers.size()) - 1;
 }
 
@@ -160,50 +171,41 @@ View Lowering::converted_input(std::int32_t id, std::size_t operand, DType dtype
   return converted;
 }
 
-// Inputs and constants enter the scheduled graph when a step first reads them.
-ValueId Lowering::scheduled_producer(int buffer) {
-  ValueId& producer = producer_[static_cast<std::size_t>(buffer)];
-  if (producer.node >= 0) return producer;
-  const BufferInfo& info = result_.buffers[static_cast<std::size_t>(buffer)];
-  GraphNode leaf;
-  leaf.op = info.kind == BufferKind::input ? Op::input : Op::constant;
-  if (leaf.op == Op::input)
-    leaf.attrs = InputAttrs{info.index};
-  else
-    leaf.attrs = NoAttrs{};
-  leaf.types = {info.type};
-  leaf.label = info.name;
-  producer = result_.scheduled.add(std::move(leaf));
-  return producer;
-}
-
 Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads,
                          std::vector<int> writes) {
   const GraphNode& source = node(id);
   const bool same_op = name == source.name();
-  GraphNode scheduled;
-  scheduled.op = same_op ? source.op : Op::fused;
-  scheduled.attrs = same_op ? source.attrs : Attrs(FusedAttrs{std::string(name)});
-  scheduled.scope = source.scope;
-  scheduled.from = source.from;
-  scheduled.body = same_op ? source.body : nullptr;
   Step step;
-  for (int buffer : reads) {
-    scheduled.inputs.push_back(scheduled_producer(buffer));
-    step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
-  }
-  for (int buffer : writes) {
-    scheduled.types.push_back(result_.buffers[static_cast<std::size_t>(buffer)].type);
-    step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
-  }
-  step.node = result_.scheduled.add(std::move(scheduled)).node;
-  for (std::size_t output = 0; output < writes.size(); ++output)
-    producer_[static_cast<std::size_t>(writes[output])] = {step.node, static_cast<std::int32_t>(output)};
+  step.described.op = same_op ? source.op : Op::fused;
+  step.described.attrs = same_op ? source.attrs : Attrs(FusedAttrs{std::string(name)});
+  step.described.scope = source.scope;
+  step.described.from = source.from;
+  step.described.body = same_op ? source.body : nullptr;
+  for (const std::vector<int>* list : {&reads, &writes})
+    for (int buffer : *list) step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
   step.kernel = std::move(kernel);
+  step.results = writes.size();
   step.reads = std::move(reads);
   step.writes = std::move(writes);
   result_.steps.push_back(std::move(step));
   return result_.steps.back();
+}
+
+void Lowering::divide_by_rows(Step& step, std::initializer_list<View> arrays, std::initializer_list<int> others,
+                              std::int64_t rows, std::int64_t rows_at_once) const {
+  std::vector<int> own(others);
+  for (const View& array : arrays) {
+    const BufferInfo& buffer = result_.buffers[static_cast<std::size_t>(array.buffer)];
+    const bool whole = array.offset == 0 && array.contiguous() && byte_size(array.dtype, array.elements()) == buffer.bytes;
+    if (whole) own.push_back(array.buffer);
+  }
+  step.rows = rows;
+  step.by_rows = [=, run = step.run, units = step.units](std::int64_t extent) -> std::optional<Division> {
+    if (extent != rows) return std::nullopt;
+    return Division{rows, rows_at_once, own, [=](Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+                      run(memory, begin / rows_at_once, end == rows ? units : end / rows_at_once, worker);
+                    }};
+  };
 }
 
 BufferRef Lowering::constant_data(ValueId value) const {
@@ -237,22 +239,6 @@ void Lowering::finish_outputs() {
     const int copy = add_buffer(BufferKind::output, type, fmt::format("result {}", i));
     result_.buffers[static_cast<std::size_t>(copy)].index = static_cast<int>(i);
     lower_copy(value.node, source, whole_buffer(copy, type));
-  }
-  finish_scheduled();
-}
-
-void Lowering::finish_scheduled() {
-  result_.scheduled.output_names = graph_.output_names;
-  std::map<std::pair<BufferKind, int>, int> buffer_of;  // the caller's memory
-  for (std::size_t buffer = 0; buffer < result_.buffers.size(); ++buffer) {
-    const BufferInfo& info = result_.buffers[buffer];
-    buffer_of.try_emplace({info.kind, info.index}, static_cast<int>(buffer));
-  }
-  for (std::size_t i = 0; i < result_.outputs.size(); ++i) {
-    const int donated = result_.outputs[i].donated_input;
-    const std::pair<BufferKind, int> memory =
-        donated >= 0 ? std::pair(BufferKind::input, donated) : std::pair(BufferKind::output, static_cast<int>(i));
-    result_.scheduled.outputs.push_back(scheduled_producer(buffer_of.at(memory)));
   }
 }
 

@@ -12,10 +12,13 @@
 #include <span>
 
 namespace lazuli {
+struct FusionChoice;
 struct PanelKernel;
 }
 
 namespace lazuli::cpu {
+
+struct Product;
 
 // What lowering uses of the backend.
 struct Tools {
@@ -24,6 +27,7 @@ struct Tools {
   Executor& executor;
   Isa isa;
   Precision precision;
+  const FusionChoice& fusion;
 };
 
 struct Lowered {
@@ -48,7 +52,6 @@ class Lowering {
   void lower_view(std::int32_t id);
   void lower_leaf(std::int32_t id);
   void finish_outputs();
-  void finish_scheduled();
   std::int64_t last_reader_of_root(ValueId value) const;
   void find_roots();
 
@@ -68,6 +71,11 @@ class Lowering {
 
   // Steps
   Step& add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads, std::vector<int> writes);
+  // Declares that the units of a step that has its `run` are `rows_at_once` rows each, of `rows` (the last unit may reach
+  // past them), and touch the same rows of these arrays and nothing else of them. `others` are buffers whose rows only
+  // their kernels know.
+  void divide_by_rows(Step& step, std::initializer_list<View> arrays, std::initializer_list<int> others, std::int64_t rows,
+                      std::int64_t rows_at_once = 1) const;
   const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
   [[noreturn]] void reject(std::int32_t id, const std::string& why) const;
 
@@ -75,17 +83,52 @@ class Lowering {
   void lower_loop(std::int32_t id);
   void lower_reduction(std::int32_t id);
   void lower_softmax(std::int32_t id);
-  void lower_body(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results);
+  void lower_body(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results) {
+    add_loop(id, body, operands, results, nullptr);
+  }
+  // With `by_columns`, which it fills in, the loop keeps the last axis as its columns and divides along them.
+  void add_loop(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results,
+                Division* by_columns);
+  Graph loop_body(std::int32_t id) const;
   void lower_copy(std::int32_t id, const View& source, const View& target);
 
   // linear_steps.cc
   void lower_linear(std::int32_t id);
-  void lower_linear_packed(std::int32_t id, const View& x, const View& y, ValueId weight);
   void lower_linear_f32(std::int32_t id, const View& x, const View& y, const View& weight);
   void lower_matmul(std::int32_t id);
-  void lower_linear_panel(std::int32_t id, const View& x, const View& y, ValueId weight, const PanelKernel& kernel);
+
+  // product_steps.cc: linear with a constant weight in the layout of the kernels
+  enum class OperandForm : std::uint8_t { real, int8, tiles };
+  void plan_products();
+  bool is_packed_linear(std::int32_t id) const;
+  OperandForm operand_form(std::int32_t id) const;
+  const PanelKernel* panel_of(std::int32_t id) const;  // null: the program multiplies this weight in int8 or f32
+  Product make_product(std::int32_t id, const View& y);
+  std::vector<std::int32_t> products_beside(std::int32_t id) const;
+  void lower_products(std::int32_t id);
+  Step& add_products(std::vector<Product> products);
+  static Run columns_of(const Product& product);
   int quantised_rows_of(std::int32_t id, const View& x);
   int tiled_rows_of(std::int32_t id, const View& x);
+
+  // linear_epilogue.cc
+  // What one chain consists of: linears, the node that reads them, and what becomes of its result.
+  struct Epilogue {
+    std::vector<std::int32_t> products;
+    std::vector<std::int32_t> readers;  // linears whose operand form the chain makes
+    std::int32_t argmax = -1;
+    bool has_body = true;               // false: the node is the argmax itself
+  };
+  void plan_epilogues();
+  bool joins_epilogue(ValueId value, std::int32_t reader, const UseCounts& uses) const;
+  void plan_tail(std::int32_t id, Epilogue& epilogue, const UseCounts& uses,
+                 const std::vector<std::vector<std::int32_t>>& readers) const;
+  bool belongs_to_merged_step(const Epilogue& epilogue) const;
+  std::int64_t epilogue_width(const Epilogue& epilogue, std::int64_t rows, std::int64_t columns, std::int64_t granule) const;
+  void lower_epilogue(std::int32_t id);
+  Division lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place);
+  Division add_operand_columns(std::int32_t reader, const View& x, std::int64_t rows, std::int64_t columns);
+  Division add_argmax_columns(std::int32_t id, const View& x, const View& maxima);
 
   // expert_steps.cc
   struct ExpertCall;
@@ -107,16 +150,15 @@ class Lowering {
   int rope_turns_of(std::int32_t id);
   void lower_attention(std::int32_t id);
   void lower_argmax(std::int32_t id);
+  // Of `ranges` maxima a row, the first largest.
+  void add_argmax_combine(std::int32_t id, const View& maxima, std::int64_t ranges);
   void lower_top_k(std::int32_t id);
-
-  ValueId scheduled_producer(int buffer);
 
   const Graph& graph_;
   std::span<const bool> donated_;
   const Tools& tools_;
   Lowered result_;
   std::map<ValueId, View> views_;
-  std::vector<ValueId> producer_;               // of each buffer: the scheduled value it was written as last, if any
   std::map<ValueId, int> output_index_;         // values written straight into a result
   // A contiguous matrix in memory. Views of one operand may begin at the same element and still differ.
   struct Rows {
@@ -133,6 +175,10 @@ class Lowering {
     auto operator<=>(const Turns&) const = default;
   };
   std::map<Turns, int> turns_;                  // -> their buffer
+  std::vector<bool> lowered_;                   // nodes whose steps were added before their turn
+  std::map<ValueId, std::vector<std::int32_t>> readers_of_x_;  // packed linears by their first operand
+  std::vector<std::int32_t> epilogue_of_;       // the node in whose chain a linear runs; -1: none
+  std::map<std::int32_t, Epilogue> epilogues_;  // by the node they end in
   std::vector<std::int32_t> root_;              // the node whose memory a node's value lives in
   std::vector<std::int64_t> last_read_;         // of each root: the last node that reads its memory
 };

@@ -88,6 +88,8 @@ void Lowering::lower_slice_update(std::int32_t id) {
                   static_cast<std::size_t>(row_bytes));
     }
   };
+  // Where rows land depends on `start`: the base is nobody's own part.
+  if (from.outer == 1) divide_by_rows(step, {update}, {}, from.size);
 }
 
 void Lowering::lower_take(std::int32_t id) {
@@ -114,6 +116,7 @@ void Lowering::lower_take(std::int32_t id) {
         dequantise(dtype, memory.base(buffer) + row * row_bytes, cols, memory.as<float>(target) + i * cols);
       }
     };
+    divide_by_rows(step, {target}, {}, count);
     return;
   }
   if (is_quantised(type.dtype)) reject(id, "a quantised table must be a constant");

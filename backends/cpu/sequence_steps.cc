@@ -83,6 +83,7 @@ void Lowering::lower_rope(std::int32_t id) {
                              reinterpret_cast<const float*>(memory.base(turns)), pairs};
     rope_rows(call, begin, end);
   };
+  divide_by_rows(step, {x, target}, {}, rows);
 }
 
 void Lowering::lower_attention(std::int32_t id) {
@@ -164,15 +165,15 @@ void Lowering::lower_argmax(std::int32_t id) {
     lower_copy(id, source, copy);
     source = copy;
   }
-  const View target = result_view(id);
-  const std::int64_t columns = source.shape.back(), rows = target.elements();
+  const std::int64_t columns = source.shape.back(), rows = element_count(source.shape) / std::max<std::int64_t>(columns, 1);
   const int workers = tools_.executor.size();
-  // Long rows divide into one range a worker; what they found meets in `partial`.
+  // Long rows divide into one range a worker; what they found meets in add_argmax_combine.
   const bool by_range = !of_integers && rows < workers && columns >= 64 * 1024;
   const std::int64_t ranges = by_range ? workers : 1;
-  const View partial = by_range ? new_array({DType::u8, {rows * ranges * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax") : target;
+  const Type partial{DType::u8, {rows * ranges * static_cast<std::int64_t>(sizeof(Best))}};
+  const View found = by_range ? new_array(partial, "partial argmax") : result_view(id);
 
-  Step& step = add_step(id, current.name(), "argmax", {source.buffer}, {partial.buffer});
+  Step& step = add_step(id, current.name(), "argmax", {source.buffer}, {found.buffer});
   step.units = rows * ranges;
   step.split = rows * columns >= 32 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -180,24 +181,28 @@ void Lowering::lower_argmax(std::int32_t id) {
       const std::int64_t row = unit / ranges, range = unit % ranges;
       if (of_integers) {
         const std::byte* values = memory.at(source) + byte_size(compared, row * columns);
-        memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(of_integers(values, columns));
+        memory.as<std::int32_t>(found)[row] = static_cast<std::int32_t>(of_integers(values, columns));
         continue;
       }
       const Best best = argmax_range(memory.as<const float>(source) + row * columns, columns * range / ranges,
                                      columns * (range + 1) / ranges);
       if (by_range)
-        memory.as<Best>(partial)[unit] = best;
+        memory.as<Best>(found)[unit] = best;
       else
-        memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
+        memory.as<std::int32_t>(found)[row] = static_cast<std::int32_t>(best.index);
     }
   };
-  if (!by_range) return;
-  Step& combine_step = add_step(id, "argmax_combine", "argmax_combine", {partial.buffer}, {target.buffer});
-  combine_step.units = rows;
-  combine_step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+  if (by_range) add_argmax_combine(id, found, ranges);
+}
+
+void Lowering::add_argmax_combine(std::int32_t id, const View& maxima, std::int64_t ranges) {
+  const View target = result_view(id);
+  Step& step = add_step(id, "argmax_combine", "argmax_combine", {maxima.buffer}, {target.buffer});
+  step.units = target.elements();
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
-      Best best = memory.as<Best>(partial)[row * ranges];
-      for (std::int64_t range = 1; range < ranges; ++range) best = combine(best, memory.as<Best>(partial)[row * ranges + range]);
+      Best best = memory.as<Best>(maxima)[row * ranges];
+      for (std::int64_t range = 1; range < ranges; ++range) best = combine(best, memory.as<Best>(maxima)[row * ranges + range]);
       memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
     }
   };

@@ -1,0 +1,12 @@
+#include <lazuli/backends/cpu/cache_size.h>
+
+#include <unistd.h>
+
+namespace lazuli {
+
+std::int64_t level2_cache_bytes() {
+  const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? bytes : 1 << 20;
+}
+
+}  // namespace lazuli

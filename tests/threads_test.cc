@@ -116,6 +116,24 @@ TEST(Barrier, LateWorkersFindTheOthersAsleep) {
   EXPECT_EQ(counts[0].value + counts[1].value, 20);
 }
 
+TEST(Barrier, WhoWaitsDoesOtherWorkUntilTheOthersCome) {
+  ThreadPool pool(2);
+  std::atomic<bool> waited_long_enough{false};
+  int calls = 0;
+  pool.run_on_all([&](int worker) {
+    if (worker == 0) {
+      while (!waited_long_enough) std::this_thread::yield();
+      return pool.barrier().wait();
+    }
+    pool.barrier().wait([&] {
+      if (++calls == 100) waited_long_enough = true;
+      return calls < 200;  // it may also run out of work
+    });
+  });
+  EXPECT_GE(calls, 100);
+  EXPECT_LE(calls, 200);
+}
+
 TEST(Errors, WorkerThrowsWhileOthersWaitAtTheBarrier) {
   ThreadPool pool(3);
   for (int run = 0; run < 300; ++run) {

@@ -29,12 +29,13 @@ struct ChainShape {
   std::int64_t piece = 1;  // positions of one piece; rounded up to the granules of the members
   bool split = true;       // over all workers
   std::vector<TileLocal> locals;
-  std::vector<int> inner;  // other buffers that nobody else reads; like locals they are not counted as memory traffic
+  std::vector<int> inner;  // other buffers that nobody else reads; these and the locals are not memory traffic
 };
 
 // Joins members, in their order, which have one extent. Where a member touches what an earlier one wrote, or writes what
 // an earlier one touched, it must be the own part of both.
-Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<const BufferInfo> buffers, std::string name);
+Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<const BufferInfo> buffers,
+                std::string name);
 
 // "linear_gelu_mul": the names of the steps without repetition, or `otherwise` where they are too many.
 std::string chain_name(const std::vector<ChainMember>& members, const std::string& otherwise);

@@ -37,6 +37,7 @@ class CpuProgram final : public Program {
   std::shared_ptr<Runtime> runtime_;
   std::vector<ProgramStep> described_;
   std::vector<bool> used_;  // buffers that steps touch
+  std::vector<std::size_t> next_matmul_;  // of each step: the next step, itself included, that reads weights
   bool parallel_ = false;  // some step is split
 };
 

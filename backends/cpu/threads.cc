@@ -53,7 +53,7 @@ void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old
 
 Barrier::Barrier(int participants, microseconds spin) : participants_(participants), spin_(spin) {}
 
-void Barrier::wait() {
+void Barrier::wait(FunctionRef<bool()> meanwhile) {
   const std::uint32_t generation = generation_.load(std::memory_order_acquire);
   if (generation & aborted_bit) throw Aborted{};
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == participants_) {
@@ -61,6 +61,8 @@ void Barrier::wait() {
     generation_.fetch_add(2, std::memory_order_acq_rel);
     generation_.notify_all();
     return;
+  }
+  while (generation_.load(std::memory_order_acquire) == generation && meanwhile()) {
   }
   wait_while_equal(generation_, generation, spin_);
   if (generation_.load(std::memory_order_acquire) & aborted_bit) throw Aborted{};

@@ -27,7 +27,9 @@ class Barrier {
   Barrier& operator=(const Barrier&) = delete;
 
   // Returns when all participants have called it. What they wrote before is visible to all after.
-  void wait();
+  void wait() { wait([] { return false; }); }
+  // Calls `meanwhile` between looks at whether the others have come, while it returns true; it should be short.
+  void wait(FunctionRef<bool()> meanwhile);
   // Sends everybody who is waiting, or will wait before the next reset, out with Aborted.
   void abort() noexcept;
   // Only while nobody is inside.

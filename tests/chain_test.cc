@@ -4,6 +4,7 @@
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/quantised.h>
 #include <lazuli/tests/run_reference.h>
+#include <lazuli/tests/weight_blocks.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -272,6 +273,30 @@ TEST(RowChain, RowsOfOthersAreNoneOfItsOwn) {
   const std::vector<Shape> shapes{{300, 64}};
   const Outcome expected = run(function, shapes, {"none", 1});
   for (int threads : {2, 3, 8}) EXPECT_TRUE(run(function, shapes, {"all", threads}).results == expected.results);
+}
+
+// A weight without a packed form is packed as f32 and takes f32's kernels, whatever its own type would have; a matrix
+// without columns gives zeros.
+TEST(MergedLinear, KernelsFollowThePackedForm) {
+  for (const Type& type : {Type{DType::e2m1_16, {24, 48}}, Type{DType::bf16, {24, 0}}}) {
+    const std::vector<std::byte> blocks = test::random_blocks(type.dtype, type.elements(), 3);
+    const BufferRef stored = Buffer::allocate(blocks.size());
+    std::copy(blocks.begin(), blocks.end(), stored->data());
+    const Array w = Array::constant(stored, type, "w");
+    const Function function = [w](const Arrays& in) { return Arrays{linear(in[0], w)}; };
+    const Shape x{3, type.shape[1]};
+    for (Phase phase : {Phase::decode, Phase::prefill}) {
+      SCOPED_TRACE(fmt::format("{} {}", to_string(type), to_string(phase)));
+      Setting fast, exact;
+      fast.phase = exact.phase = phase;
+      exact.precision = Precision::f32;
+      const Outcome a = run(function, {x}, fast), b = run(function, {x}, exact);
+      ASSERT_EQ(a.results[0].size(), b.results[0].size());
+      const auto* left = reinterpret_cast<const float*>(a.results[0].data());
+      const auto* right = reinterpret_cast<const float*>(b.results[0].data());
+      for (std::size_t i = 0; i < a.results[0].size() / sizeof(float); ++i) ASSERT_NEAR(left[i], right[i], 1e-4) << i;
+    }
+  }
 }
 
 }  // namespace

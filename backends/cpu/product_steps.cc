@@ -78,6 +78,9 @@ class ProductList {
   std::int64_t units_ = 0, total_ = 0;
 };
 
+// What the weight store makes of a matrix.
+DType packed_dtype(const Type& weight) { return can_pack(weight.dtype, weight.shape[1]) ? weight.dtype : DType::f32; }
+
 }  // namespace
 
 void Lowering::plan_products() {
@@ -96,14 +99,13 @@ bool Lowering::is_packed_linear(std::int32_t id) const {
 const PanelKernel* Lowering::panel_of(std::int32_t id) const {
   const Type& weight = graph_.type(node(id).inputs[1]);
   const bool many_rows = graph_.phase == Phase::prefill && weight.shape[0] <= most_panel_outputs;
-  return many_rows ? find_panel_kernel(weight.dtype, tools_.isa) : nullptr;
+  return many_rows && weight.shape[1] > 0 ? find_panel_kernel(packed_dtype(weight), tools_.isa) : nullptr;
 }
 
 Lowering::OperandForm Lowering::operand_form(std::int32_t id) const {
   if (panel_of(id)) return OperandForm::tiles;
   const Type& weight = graph_.type(node(id).inputs[1]);
-  const DType packed = can_pack(weight.dtype, weight.shape[1]) ? weight.dtype : DType::f32;
-  const LinearKernel* kernel = find_linear_kernel(packed, tools_.isa);
+  const LinearKernel* kernel = find_linear_kernel(packed_dtype(weight), tools_.isa);
   return kernel && kernel->multiply ? OperandForm::int8 : OperandForm::real;
 }
 

@@ -203,8 +203,24 @@ class Attentions : public testing::TestWithParam<AttentionKernel> {
   const AttentionKernel& kernel = GetParam();
 };
 
+// Kernels that divide a row's positions, as decode steps do.
+class AttentionParts : public Attentions {
+ public:
+  static std::vector<AttentionKernel> kernels() {
+    std::vector<AttentionKernel> dividing;
+    for (const AttentionKernel& kernel : attention_kernels())
+      if (kernel.run_parts != nullptr) dividing.push_back(kernel);
+    return dividing;
+  }
+};
+
+std::string level_name(const testing::TestParamInfo<AttentionKernel>& info) {
+  return std::string(info.param.name).substr(std::strlen("attention_"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, AttentionParts, testing::ValuesIn(AttentionParts::kernels()), level_name);
 INSTANTIATE_TEST_SUITE_P(Levels, Attentions, testing::ValuesIn(attention_kernels().begin(), attention_kernels().end()),
-                         [](const auto& info) { return std::string(info.param.name).substr(std::strlen("attention_")); });
+                         level_name);
 
 TEST_P(Attentions, MatchTheDefinition) {
   const std::pair<std::int64_t, std::int64_t> heads[] = {{4, 1}, {4, 4}, {6, 2}};
@@ -331,8 +347,7 @@ TEST_P(Attentions, AnyPartitionGivesTheSameBits) {
   }
 }
 
-TEST_P(Attentions, PartsMatchTheDefinition) {
-  if (kernel.run_parts == nullptr) GTEST_SKIP() << "prompts only";
+TEST_P(AttentionParts, PartsMatchTheDefinition) {
   for (const std::int32_t length : {1, 128, 129, 700}) {
     for (const std::int64_t window : {0, 150}) {
       for (const auto& [heads, kv_heads, width] : {std::tuple{4, 1, 256}, {8, 4, 64}, {6, 2, 80}, {40, 1, 24}}) {
@@ -352,8 +367,7 @@ TEST_P(Attentions, PartsMatchTheDefinition) {
   }
 }
 
-TEST_P(Attentions, PartsDependOnPositionsAlone) {
-  if (kernel.run_parts == nullptr) GTEST_SKIP() << "prompts only";
+TEST_P(AttentionParts, PartsDependOnPositionsAlone) {
   Shape shape{.width = 64, .length = 1000, .window = 300, .cache = AttentionCache::f16};
   const std::vector<float> full = Problem(shape, {999}).run_by_parts(kernel);
   for (const std::int64_t capacity : {300, 301, 512, 4096}) {

@@ -145,7 +145,8 @@ struct Problem {
     std::vector<double> out(q.size(), 0.0);
     for (std::size_t r = 0; r < positions.size(); ++r) {
       for (std::int64_t head = 0; head < shape.heads; ++head) {
-        const std::int64_t first = shape.window > 0 ? std::max<std::int64_t>(positions[r] - shape.window + 1, 0) : 0;
+        const std::int64_t oldest = std::max<std::int64_t>(shape.length - shape.capacity, 0);
+        const std::int64_t first = shape.window > 0 ? std::max(positions[r] - shape.window + 1, oldest) : oldest;
         const std::int64_t end = std::min<std::int64_t>(positions[r] + 1, shape.length);
         const std::int64_t at = (r * shape.heads + head) * shape.width, kv = head / group * shape.width;
         std::vector<double> weights;
@@ -264,6 +265,21 @@ TEST_P(Attentions, RingsWrap) {
   for (const std::int32_t length : {100, 192, 300, 1000}) {
     const Shape shape{.width = 64, .length = length, .capacity = 192, .window = 100, .cache = AttentionCache::f16};
     expect_near_oracle(Problem(shape, range(length - 93, length)));
+  }
+}
+
+// Without a window, or with one wider than the ring, a row sees what the ring still holds.
+TEST_P(Attentions, OverwrittenPositionsAreNotSeen) {
+  for (const std::int64_t window : {0, 400}) {
+    for (const std::int32_t length : {257, 1000, 10000}) {
+      const Shape shape{.length = length, .capacity = 256, .window = window, .cache = AttentionCache::f16};
+      const Problem problem(shape, {length - 1, length - 200, length - 256, length - 257, -1});
+      const std::vector<float> found = problem.run(kernel);
+      expect_near_oracle(problem, found);
+      EXPECT_TRUE(std::all_of(found.begin() + 3 * 4 * 64, found.end(), [](float value) { return value == 0.0f; }));
+      if (kernel.run_parts == nullptr) continue;
+      for (const std::int64_t workers : {1, 3}) expect_near_oracle(problem, problem.run_by_parts(kernel, workers));
+    }
   }
 }
 

@@ -336,6 +336,8 @@ inline Arrays attentions(Operands& operands, DType cache) {
                                            {4, 2, 1, 16, 19, 16, 98, 102},  // a ring with room for the chunk
                                            {6, 2, 2, 16, 32, 0, 8, 11},     // padding: rows from 3 on are not valid
                                            {3, 2, 1, 16, 32, 0, 0, 0},      // nothing to see: zeros
+                                           {1, 4, 2, 16, 200, 0, 4999, 5000},    // overwritten, without a window
+                                           {3, 2, 1, 16, 150, 400, 2000, 2003},  // a window wider than the ring
                                            {17, 4, 2, 64, 300, 0, 250, 267}}) {
     std::vector<double> positions;
     for (std::int64_t row = 0; row < s.rows; ++row) positions.push_back(s.first + static_cast<double>(row));

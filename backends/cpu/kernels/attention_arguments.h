@@ -13,7 +13,8 @@ enum class AttentionCache : std::uint8_t { f32, f16, bf16 };
 // out[r, h] = sum over the visible keys p of softmax_p(scale * (q[r, h] · k[p])) * v[p], with the keys and values of kv
 // head h / (heads / kv_heads). Row r stands at the absolute position positions[r]; it sees the key positions p with
 // 0 <= p < length, p <= positions[r] and, if window > 0, p > positions[r] - window. Key position p lies in row
-// p % capacity. Rows with a negative position are padding; they and rows that see no key become zero.
+// p % capacity, and is visible while no newer one has taken that row: p >= length - capacity. Rows with a negative
+// position are padding; they and rows that see no key become zero.
 //
 // Strides are in elements, from one row to the next; within a row the heads follow each other, `width` elements each.
 struct AttentionArguments {
@@ -26,7 +27,7 @@ struct AttentionArguments {
   std::int64_t heads;
   std::int64_t kv_heads;  // divides heads
   std::int64_t width;     // of a head
-  std::int64_t capacity;  // every visible position must still be in the cache: none may share a row with a newer one
+  std::int64_t capacity;  // positions the cache holds
   std::int64_t length;    // positions written so far, this step's included
   std::int64_t window;    // 0: no window
   std::int64_t q_stride;

@@ -51,7 +51,9 @@ struct Positions {
 
 inline Positions seen_by_row(const AttentionArguments& arguments, std::int64_t row) {
   const std::int64_t position = arguments.positions[row];
-  return {arguments.window > 0 ? larger(position - arguments.window + 1, 0) : 0, smaller(position + 1, arguments.length)};
+  const std::int64_t oldest = larger(arguments.length - arguments.capacity, 0);  // that the cache still holds
+  const std::int64_t first = arguments.window > 0 ? larger(position - arguments.window + 1, oldest) : oldest;
+  return {first, smaller(position + 1, arguments.length)};
 }
 
 // Decoding splits by positions: parts [128 n, 128 n + 128) of all heads. What a query becomes in each part of those it
@@ -72,7 +74,9 @@ inline Positions live_parts(const AttentionArguments& arguments) {
 
 // At most as many at any length: visible positions lie within `capacity` of each other.
 inline std::int64_t most_parts(const AttentionArguments& arguments) { return (arguments.capacity - 1) / part_keys + 2; }
-inline std::int64_t part_units(const AttentionArguments& arguments) { return most_parts(arguments) * arguments.kv_heads; }
+inline std::int64_t part_units(const AttentionArguments& arguments) {
+  return most_parts(arguments) * arguments.kv_heads;
+}
 
 // Scratch of one block, offsets in floats from a 64-byte boundary. Heads are padded with zeros to whole vectors.
 struct ScratchPlan {

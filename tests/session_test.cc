@@ -180,6 +180,29 @@ TEST(Session, KernelErrorOnManyThreads) {
   }
 }
 
+// A weight whose bytes cannot be had is an error of the program that needs it, and of nothing after it.
+TEST(Session, AWeightThatCannotBeReadMayBeReadLater) {
+  const Type type{DType::f32, {32, 64}};
+  const std::vector<float> ones(32 * 64, 1.0f);
+  for (const Precision precision : {Precision::fast, Precision::f32}) {
+    bool readable = false;
+    const auto prepare = [&] {
+      if (!readable) fail("module w: cannot be read");
+    };
+    SessionOptions options;
+    options.precision = precision;
+    Session session(options);
+    const BufferRef buffer =
+        Buffer::view(ones.data(), ones.size() * sizeof(float), nullptr, [](std::size_t, std::size_t) {}, prepare);
+    const Array w = Array::constant(buffer, type, "w");
+    EXPECT_TRUE(contains(error_of([&] { eval({linear(full({1, 64}, 1), w)}); }), "module w: cannot be read"));
+    EXPECT_EQ(session.statistics().weight_bytes, 0);
+    readable = true;
+    EXPECT_EQ(linear(full({1, 64}, 1), w).data<float>()[31], 64.0f);
+    EXPECT_GT(session.statistics().weight_bytes, 0);
+  }
+}
+
 TEST(Session, CompileErrorLeavesTheArrayUnevaluated) {
   Session session;
   const Type type{DType::q4_0, {2, 32}};

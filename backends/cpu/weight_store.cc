@@ -92,13 +92,13 @@ WeightStore::WeightStore(const std::string& cache_folder) : files_(cache_folder,
 std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
                                                               const std::function<StoredWeight()>& make) {
   const std::lock_guard lock(mutex_);
-  auto& entry = store[constant.constant->id()];
-  if (!entry) {
-    entry = std::make_shared<const StoredWeight>(make());
-    constant.constant->release_pages();
-    if (progress_) progress_(constant.label, constant.type().bytes());
-  }
-  return entry;
+  const std::uint64_t id = constant.constant->id();
+  if (const auto found = store.find(id); found != store.end()) return found->second;
+  auto weight = std::make_shared<const StoredWeight>(make());
+  store.emplace(id, weight);
+  constant.constant->release_pages();
+  if (progress_) progress_(constant.label, constant.type().bytes());
+  return weight;
 }
 
 std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constant, Executor& executor) {
@@ -118,8 +118,9 @@ StoredWeight WeightStore::load_or_pack(const GraphNode& constant, Executor& exec
   std::unique_ptr<CacheDraft> draft;
   if (!source.origin().empty()) {
     const std::size_t bytes = packed_bytes(form, rows, cols, scales);
-    const std::string key = fmt::format("layout {} {} {} scales {} {:a} [{},{}] {}", packed_layout_version, to_string(dtype),
-                                        to_string(form), scales.width, scales.factor, rows, cols, source.origin());
+    const std::string key =
+        fmt::format("layout {} {} {} scales {} {:a} [{},{}] {}", packed_layout_version, to_string(dtype),
+                    to_string(form), scales.width, scales.factor, rows, cols, source.origin());
     if (std::shared_ptr<const CacheEntry> entry = files_.find(key, sum); entry && entry->payload().size() == bytes)
       return {{form, rows, cols, scales, buffer_of(std::move(entry))}, nullptr};
     draft = files_.draft(key, bytes);

@@ -22,7 +22,7 @@ void Conversation::append(const Tokenizer& tokenizer, std::string_view text, Enc
 std::int64_t Conversation::assign(std::span<const std::int32_t> ids) {
   const auto common = std::ranges::mismatch(ids_, ids).in1 - ids_.begin();
   cut_back(std::min<std::int64_t>(common, computed()));
-  generated_.end = std::min(generated_.end, computed());
+  generated_.end = std::min<std::int64_t>(generated_.end, common);
   ids_.assign(ids.begin(), ids.end());
   return computed();
 }
@@ -46,6 +46,16 @@ Array Conversation::compute_rest(const GenerateOptions& options) {
   return logits;
 }
 
+// Where it throws, in a step or in a callback, the caches have tokens that the text does not.
+GenerateResult Conversation::continue_text(const Array& logits, const GenerateOptions& options) {
+  try {
+    return generate_from(runner_, runner_.model().tokenizer(), logits, ids_, options);
+  } catch (...) {
+    cut_back(std::min(computed(), count(ids_)));
+    throw;
+  }
+}
+
 GenerateResult Conversation::generate(const GenerateOptions& options) {
   if (ids_.empty()) fail("generate: the text is empty; expected at least one token");
   const auto start = std::chrono::steady_clock::now();
@@ -53,7 +63,7 @@ GenerateResult Conversation::generate(const GenerateOptions& options) {
   const std::chrono::duration<double> submitted = std::chrono::steady_clock::now() - start;
   GenerateResult result;
   if (logits.defined()) {
-    result = generate_from(runner_, runner_.model().tokenizer(), logits, ids_, options);
+    result = continue_text(logits, options);
     generated_.begin = count(ids_);
     append(result.ids);
     generated_.end = count(ids_);

@@ -45,7 +45,8 @@ class Conversation {
   std::int64_t assign(std::span<const std::int32_t> ids);
 
   // Computes what is not in the caches yet, and continues. Throws an Error when the text is empty, does not fit the
-  // context, or holds ids outside the vocabulary; the text stays as it is, for assign() to mend.
+  // context, or holds ids outside the vocabulary; the text stays as it is, for assign() to mend. So it does where a
+  // callback throws: what was generated until then is dropped.
   GenerateResult generate(const GenerateOptions& options);
 
   // Writes the text and its caches (models/cache_file.h) and commits the file. Throws an Error when nothing has been
@@ -58,6 +59,7 @@ class Conversation {
  private:
   void cut_back(std::int64_t length);
   Array compute_rest(const GenerateOptions& options);
+  GenerateResult continue_text(const Array& logits, const GenerateOptions& options);
 
   Runner runner_;
   std::vector<std::int32_t> ids_;

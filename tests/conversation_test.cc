@@ -136,6 +136,52 @@ void save(const Conversation& conversation, const std::string& path) {
   conversation.save(file);
 }
 
+// The bits of a conversation: its text, and the keys and values of what is computed.
+std::string bits_of(const Conversation& conversation) {
+  test::TemporaryFolder files;
+  const std::string path = files.path() + "/cache.safetensors";
+  save(conversation, path);
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// A client that sends the whole text each time gets what one that adds to it gets.
+TEST(Conversation, AssignedAndAppendedTextsAgree) {
+  Session session;
+  for (const char* folder : golden_folders) {
+    SCOPED_TRACE(folder);
+    const auto model = golden(folder);
+    Conversation assigned(*model, chunks_of(16)), appended(*model, chunks_of(16));
+    for (int turn = 0; turn < 4; ++turn) {
+      appended.append(some_ids(19, turn));
+      assigned.assign(appended.ids());
+      EXPECT_EQ(assigned.generate(tokens(8)).ids, appended.generate(tokens(8)).ids) << "turn " << turn;
+      EXPECT_TRUE(bits_of(assigned) == bits_of(appended)) << "turn " << turn;
+    }
+  }
+}
+
+TEST(Conversation, ACallbackThatThrowsLeavesTheTextAsItWas) {
+  Session session;
+  for (const char* folder : golden_folders) {
+    SCOPED_TRACE(folder);
+    const auto model = golden(folder);
+    Conversation interrupted(*model, chunks_of(16)), plain(*model, chunks_of(16));
+    for (Conversation* conversation : {&interrupted, &plain}) conversation->append(some_ids(140));
+    GenerateOptions options = tokens(16);
+    int seen = 0;
+    options.on_token = [&](std::int32_t, const std::string&) -> bool {
+      if (++seen == 5) throw Error("enough");
+      return true;
+    };
+    EXPECT_EQ(error_of([&] { interrupted.generate(options); }), "enough");
+    EXPECT_EQ(ids_of(interrupted), some_ids(140));
+    EXPECT_LE(interrupted.computed(), 140);
+    EXPECT_EQ(interrupted.generate(tokens(8)).ids, plain.generate(tokens(8)).ids);
+    EXPECT_EQ(ids_of(interrupted), ids_of(plain));
+  }
+}
+
 TEST(Conversation, SavedAndLoadedIsAsNotHavingStopped) {
   test::TemporaryFolder files;
   const std::string path = files.path() + "/cache.safetensors";

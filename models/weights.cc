@@ -26,9 +26,12 @@ Array matrix_of_stack(const GgufTensor& stack, std::int64_t i, const std::string
   return Array::constant(std::move(part), {stack.dtype, {stack.shape[1], stack.shape[2]}}, name);
 }
 
-// "altup_proj.weight" is taken as "altup_proj.0.weight" and so on.
+// "altup_proj.weight" is taken as "altup_proj.0.weight" and so on. Bounded, as each matrix becomes an entry, and a few
+// bytes of a file can claim any number of them.
 bool is_stack(const std::string& name, const Shape& shape) {
-  return (name == "altup_proj.weight" || name == "altup_unembd_proj.weight") && shape.size() == 3;
+  constexpr std::int64_t most_matrices = 64;
+  return (name == "altup_proj.weight" || name == "altup_unembd_proj.weight") && shape.size() == 3 &&
+         shape[0] <= most_matrices;
 }
 
 std::string name_in_stack(const std::string& name, std::int64_t i) {
@@ -255,6 +258,7 @@ void Weights::describe(ModelInfo& info) const {
   std::map<DType, TensorTotal> totals;
   info.parameters = 0;
   for (const auto& [name, stored] : tensors_) {
+    if (!stored.array.defined()) continue;  // ignored
     const Type type = stored.array.type();
     TensorTotal& total = totals[type.dtype];
     total.dtype = type.dtype;
@@ -270,7 +274,8 @@ void Weights::describe(ModelInfo& info) const {
 
 std::int64_t Weights::bytes() const {
   std::int64_t total = 0;
-  for (const auto& [name, stored] : tensors_) total += stored.array.type().bytes();
+  for (const auto& [name, stored] : tensors_)
+    if (stored.array.defined()) total += stored.array.type().bytes();
   return total;
 }
 

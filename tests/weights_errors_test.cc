@@ -247,6 +247,25 @@ TEST(GgufErrors, StackedMatricesAreNamedAsTheFileHasThem) {
       << error;
 }
 
+// A stack's matrices are no more than a model can have, whatever a file of a few bytes says.
+TEST(GgufErrors, AStackOfTooManyMatricesIsOneTensor) {
+  Outline outline = outline_of("gemma3n");
+  outline.tensors["altup_proj.weight"] = {{std::int64_t{1} << 50, 1, 1}, 17};
+  const std::string error = load_error(outline);
+  EXPECT_EQ(lines_of(error).size(), 5u) << error;
+  EXPECT_NE(error.find("tensor altup_proj.weight: found IQ2_XS[1125899906842624,1,1], expected no such tensor"),
+            std::string::npos)
+      << error;
+}
+
+TEST(GgufErrors, AnIgnoredTensorMayHaveAnyType) {
+  for (const char* architecture : {"gemma3", "gemma4"}) {
+    Outline outline = outline_of(architecture);
+    outline.tensors["rope_freqs.weight"] = {{256}, 17};
+    EXPECT_EQ(load_error(outline), "no error") << architecture;
+  }
+}
+
 TEST(GgufErrors, UnknownArchitecture) {
   const std::string path = testing::TempDir() + "mamba.gguf";
   test::write_file(path, GgufWriter().add("general.architecture", "mamba").bytes());

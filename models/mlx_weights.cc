@@ -81,19 +81,19 @@ Array make_affine(const ModuleTensors& module, const Array& weight, const Array&
 }
 
 // E8M0: 255 is not a number.
-void check_exponents(const std::string& module, const std::byte* codes, std::int64_t count) {
+void check_exponents(const std::string& place, const std::byte* codes, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i)
-    if (codes[i] == std::byte{255}) fail("module {}: scale {} is the code 255, which is not a number", module, i);
+    if (codes[i] == std::byte{255}) fail("{}: scale {} is the code 255, which is not a number", place, i);
 }
 
 // mxfp8 stores blocks as they come; mxfp4 puts elements j and j + 16 into byte j where MLX has 2j and 2j + 1.
 Array make_mxfp(const ModuleTensors& module, const Array& weight, const Array& scales, bool four_bits) {
   const std::int64_t blocks = scales.type().elements(), code_bytes = four_bits ? 16 : 32;
   const Type type{four_bits ? DType::mxfp4 : DType::mxfp8, with_columns(weight, scales.size(-1) * 32)};
-  auto fill = [name = module.published, codes = source_of(weight), exponents = source_of(scales), blocks, code_bytes,
+  auto fill = [place = module.place(), codes = source_of(weight), exponents = source_of(scales), blocks, code_bytes,
                four_bits](std::byte* out) {
     const std::byte *from = codes->data(), *exponent = exponents->data();
-    check_exponents(name, exponent, blocks);
+    check_exponents(place, exponent, blocks);
     for (std::int64_t block = 0; block < blocks; ++block, from += code_bytes) {
       *out++ = exponent[block];
       if (four_bits)

@@ -19,7 +19,11 @@ namespace lazuli {
 struct ModuleTensors {
   std::string published;               // its name in the checkpoint, without the leaf: "model.layers.0.mlp.up_proj"
   std::string canonical;               // "blk.0.ffn_up"
+  std::string file;                    // path of a file that holds it
   std::map<std::string, Array> parts;  // by leaf
+
+  // For errors in its values, which are found long after the checkpoint was opened.
+  std::string place() const { return file + ": module " + published; }
 };
 
 // The group size that `quantization` of config.json gives a module: its own entry's, or the default; 0 where nothing is
@@ -27,8 +31,8 @@ struct ModuleTensors {
 std::int64_t mlx_group_size(const nlohmann::json& config, const std::string& module);
 
 // The module's weight. Its data is combined when it is first read, exactly: no value changes. `group` is only needed
-// for affine modules. Throws an Error when parts are missing or do not fit each other; reading the weight throws one when
-// a scale is not a number.
+// for affine modules. Throws an Error when parts are missing or do not fit each other; reading the weight throws one,
+// with the file's name, when a scale is not a number.
 Array make_mlx_weight(const ModuleTensors& module, std::int64_t group);
 
 // The memory of a constant.

@@ -12,10 +12,10 @@ namespace lazuli {
 namespace {
 
 // E4M3 codes as scales: negative ones and NaN (0x7f) have no meaning.
-void check_scales(const std::string& module, const std::byte* codes, std::int64_t count) {
+void check_scales(const std::string& place, const std::byte* codes, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i)
     if (const auto code = std::to_integer<int>(codes[i]); code > 0x7e)
-      fail("module {}: scale {} is the code 0x{:02x}, expected a number that is not negative", module, i, code);
+      fail("{}: scale {} is the code 0x{:02x}, expected a number that is not negative", place, i, code);
 }
 
 // Four groups make one block of the GGUF type: their scales, then the codes of each, halves split.
@@ -60,11 +60,11 @@ void split_halves(const std::byte* neighbours, int count, std::byte* out) {
 TensorFactor scalar_factor(const ModuleTensors& module, const Array& factor) {
   if (factor.dtype() != DType::f32 || factor.type().elements() != 1)
     fail("module {}: its scale is {}; expected one f32", module.published, to_string(factor.type()));
-  return [name = module.published, source = source_of(factor)] {
+  return [place = module.place(), source = source_of(factor)] {
     float value;
     std::memcpy(&value, source->data(), sizeof value);
     if (!std::isfinite(value) || value <= 0)
-      fail("module {}: its scale is {}; expected a positive number", name, value);
+      fail("{}: its scale is {}; expected a positive number", place, value);
     return value;
   };
 }
@@ -80,9 +80,9 @@ Array make_nvfp4_weight(const ModuleTensors& module, const Array& codes, const A
   shape.back() *= 16;
   const bool blocks = !factor && shape.back() % 64 == 0;
   const Type type{blocks ? DType::nvfp4 : DType::e2m1_16, shape};
-  auto fill = [name = module.published, code_data = source_of(codes), scale_data = source_of(scales), groups,
+  auto fill = [place = module.place(), code_data = source_of(codes), scale_data = source_of(scales), groups,
                factor = std::move(factor), blocks](std::byte* out) {
-    check_scales(name, scale_data->data(), groups);
+    check_scales(place, scale_data->data(), groups);
     if (blocks)
       fill_blocks(code_data->data(), scale_data->data(), groups, out);
     else

@@ -123,6 +123,7 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
     } else {
       Module& module = modules[canonical->module];
       module.file = tensor.file;
+      module.tensors.file = folder.file(tensor.file);
       module.tensors.canonical = canonical->module;
       module.tensors.published =
           name.ends_with('.' + canonical->leaf) ? name.substr(0, name.size() - canonical->leaf.size() - 1) : name;

@@ -456,7 +456,8 @@ TEST(FolderErrors, ScalesAreReadWithTheirWeight) {
   const Array weight = weights.take("token_embd.weight", {1, 64});
   weights.report();
   EXPECT_EQ(error_of([&] { weight.node()->results[0].buffer->data(); }),
-            "module model.embed_tokens: scale 1 is the code 255, which is not a number");
+            folder.path() +
+                "/model.safetensors: module model.embed_tokens: scale 1 is the code 255, which is not a number");
 }
 
 }  // namespace

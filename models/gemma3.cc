@@ -60,9 +60,9 @@ class Gemma3 final : public LanguageModel {
     info_.hidden_size = hidden;
     info_.vocab_size = config.vocab_size;
     info_.context_length = config.context_length;
-    weights.describe(info_);
-    // Every weight is read once a token; the embedding as the head, unless there is one of its own.
-    info_.bytes_per_token = weights.bytes() - (untied ? embedding_.type().bytes() : 0);
+    // The embedding is the head as well, unless there is one of its own.
+    weights.describe(info_, {&embedding_, untied ? 1u : 0u});
+    info_.bytes_per_token = info_.laid_out_bytes;
   }
 
   const ModelInfo& info() const override { return info_; }

@@ -112,10 +112,11 @@ class Gemma3n final : public LanguageModel {
     info_.hidden_size = c.hidden_size;
     info_.vocab_size = c.vocab_size;
     info_.context_length = c.context_length;
-    weights.describe(info_);
     // One row of each table is read a token; the embedding is read whole as the head, unless there is one of its own.
-    info_.bytes_per_token = weights.bytes() - per_layer_inputs_.table.type().bytes() - unread_bytes_ -
-                            (untied ? embedding_.type().bytes() : 0);
+    left_in_file_.push_back(per_layer_inputs_.table);
+    if (untied) left_in_file_.push_back(embedding_);
+    weights.describe(info_, left_in_file_);
+    info_.bytes_per_token = info_.laid_out_bytes;
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -236,7 +237,7 @@ class Gemma3n final : public LanguageModel {
   }
 
   void leave_unread(Weights& weights, const std::string& name, const Shape& shape) {
-    if (const auto tensor = weights.take_optional(name, shape)) unread_bytes_ += tensor->type().bytes();
+    if (const auto tensor = weights.take_optional(name, shape)) left_in_file_.push_back(*tensor);
   }
 
   Gemma3nConfig config_;
@@ -249,7 +250,7 @@ class Gemma3n final : public LanguageModel {
   RmsNorm final_norm_;
   LanguageHead head_;
   std::vector<KvCacheShape> caches_;  // of the owner layers, which come first: cache i is layer i's
-  std::int64_t unread_bytes_ = 0;
+  std::vector<Array> left_in_file_;  // tables of which a token reads a row, and tensors no layer uses
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <optional>
+#include <span>
 
 namespace lazuli {
 namespace {
@@ -78,14 +79,16 @@ class Gemma4Loader {
  public:
   Gemma4Loader(const Gemma4Config& config, Weights& weights) : config_(config), weights_(weights) {}
 
-  // What one token does not read: tables but for a row, experts it is not sent to, tensors no layer uses.
-  std::int64_t bytes_not_read() const { return bytes_not_read_; }
+  // Tables of which a token reads a row, and tensors no layer uses.
+  std::span<const Array> left_in_file() const { return left_in_file_; }
+  // Of the experts that one token is not sent to.
+  std::int64_t idle_expert_bytes() const { return idle_expert_bytes_; }
 
   Array embedding() { return weights_.take("token_embd.weight", {config_.vocab_size, config_.hidden_size}); }
 
   Linear head(const Array& embedding) {
     const auto untied = weights_.take_optional("output.weight", {config_.vocab_size, config_.hidden_size});
-    if (untied) bytes_not_read_ += embedding.type().bytes();
+    if (untied) left_in_file_.push_back(embedding);
     return {untied ? *untied : embedding};
   }
 
@@ -101,7 +104,7 @@ class Gemma4Loader {
     inputs.projection = {weights_.take("per_layer_model_proj.weight", {layers * width, config_.hidden_size})};
     inputs.projection_norm = norm("per_layer_proj_norm.weight", width);
     inputs.layers = layers;
-    bytes_not_read_ += inputs.table.type().bytes();
+    left_in_file_.push_back(inputs.table);
     return inputs;
   }
 
@@ -163,7 +166,7 @@ class Gemma4Loader {
   }
 
   void leave_unread(const std::string& name, const Shape& shape) {
-    if (const auto tensor = weights_.take_optional(name, shape)) bytes_not_read_ += tensor->type().bytes();
+    if (const auto tensor = weights_.take_optional(name, shape)) left_in_file_.push_back(*tensor);
   }
 
   ExpertBranch expert_branch() {
@@ -189,14 +192,15 @@ class Gemma4Loader {
   }
 
   Array note_experts(const Array& stack) {
-    bytes_not_read_ += stack.type().bytes() / config_.experts * (config_.experts - config_.experts_per_token);
+    idle_expert_bytes_ += stack.type().bytes() / config_.experts * (config_.experts - config_.experts_per_token);
     return stack;
   }
 
   const Gemma4Config& config_;
   Weights& weights_;
   std::string scope_;
-  std::int64_t bytes_not_read_ = 0;
+  std::vector<Array> left_in_file_;
+  std::int64_t idle_expert_bytes_ = 0;
 };
 
 class Gemma4 final : public LanguageModel {
@@ -221,9 +225,9 @@ class Gemma4 final : public LanguageModel {
     info_.hidden_size = config.hidden_size;
     info_.vocab_size = config.vocab_size;
     info_.context_length = config.context_length;
-    weights.describe(info_);
+    weights.describe(info_, loader.left_in_file());
     info_.empty_thought = config_.per_layer_width == 0;
-    info_.bytes_per_token = weights.bytes() - loader.bytes_not_read();
+    info_.bytes_per_token = info_.laid_out_bytes - loader.idle_expert_bytes();
   }
 
   const ModelInfo& info() const override { return info_; }

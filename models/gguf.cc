@@ -354,6 +354,7 @@ GgufFile GgufFile::parse(std::string name, std::span<const std::byte> bytes, std
                          Release release) {
   GgufFile file;
   file.parts_.push_back(std::move(name));
+  file.bytes_ = bytes.size();
   file.owner_ = std::move(owner);
   GgufParser(file, bytes, std::move(release)).parse();
   return file;

@@ -115,6 +115,7 @@ void GgufFile::append(GgufFile part) {
     unsupported_.push_back(std::move(tensor));
   }
   parts_.push_back(part.name());
+  bytes_ += part.bytes_;
   // The names in the index are views into both.
   owner_ = std::make_shared<std::pair<std::shared_ptr<const void>, std::shared_ptr<const void>>>(owner_, part.owner_);
 }

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
+#include <system_error>
 
 namespace lazuli {
 namespace {
@@ -43,6 +45,18 @@ bool is_other_modality_of_gguf(const std::string& name) {
   return name.starts_with("v.") || name.starts_with("a.") || name.starts_with("mm.");
 }
 
+std::int64_t bytes_of_files(const CheckpointFolder& folder,
+                            const std::map<std::string, CheckpointFolder::StoredTensor>& tensors) {
+  std::set<std::string> files;
+  for (const auto& [name, tensor] : tensors) files.insert(tensor.file);
+  std::int64_t total = 0;
+  std::error_code error;
+  for (const std::string& file : files)
+    if (const std::uintmax_t bytes = std::filesystem::file_size(folder.file(file), error); !error)
+      total += static_cast<std::int64_t>(bytes);
+  return total;
+}
+
 bool can_multiply(DType dtype) { return is_real(dtype) || is_quantised(dtype); }
 
 }  // namespace
@@ -57,6 +71,7 @@ void Weights::add(const std::string& name, Stored stored) {
 Weights Weights::from_gguf(const GgufFile& file) {
   Weights weights;
   weights.source_ = file.name();
+  weights.file_bytes_ = static_cast<std::int64_t>(file.bytes());
   const bool split = file.part_names().size() > 1;
   auto place = [&](std::size_t part, std::uint64_t byte) {
     const std::string where = fmt::format("byte {}", grouped(byte));
@@ -96,6 +111,7 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   weights.norms_plus_one_ = type == "gemma3" || type == "gemma3_text";
 
   const std::map<std::string, CheckpointFolder::StoredTensor> tensors = folder.list_tensors();
+  weights.file_bytes_ = bytes_of_files(folder, tensors);
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors) names.push_back(name);
   weights.prefix_ = text_prefix(names);
@@ -255,9 +271,9 @@ void Weights::report() const {
   throw Error(text);
 }
 
-void Weights::describe(ModelInfo& info) const {
+void Weights::describe(ModelInfo& info, std::span<const Array> left_in_file) const {
   std::map<DType, TensorTotal> totals;
-  info.parameters = 0;
+  info.parameters = info.weight_bytes = 0;
   for (const auto& [name, stored] : tensors_) {
     if (!stored.array.defined()) continue;  // ignored
     const Type type = stored.array.type();
@@ -267,17 +283,17 @@ void Weights::describe(ModelInfo& info) const {
     total.elements += type.elements();
     total.bytes += type.bytes();
     info.parameters += type.elements();
+    info.weight_bytes += type.bytes();
   }
-  info.weight_bytes = bytes();
+  info.laid_out_parameters = info.parameters;
+  info.laid_out_bytes = info.weight_bytes;
+  for (const Array& tensor : left_in_file) {
+    info.laid_out_parameters -= tensor.type().elements();
+    info.laid_out_bytes -= tensor.type().bytes();
+  }
+  info.file_bytes = file_bytes_;
   info.weights_hash = hash_;
   for (const auto& [dtype, total] : totals) info.tensors.push_back(total);
-}
-
-std::int64_t Weights::bytes() const {
-  std::int64_t total = 0;
-  for (const auto& [name, stored] : tensors_)
-    if (stored.array.defined()) total += stored.array.type().bytes();
-  return total;
 }
 
 }  // namespace lazuli

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,9 +42,9 @@ class Weights {
 
   // Whether norms multiply by 1 + weight: Gemma 3 outside GGUF, whose converter adds the 1.
   bool norms_plus_one() const { return norms_plus_one_; }
-  // Fills in parameters, weight_bytes, weights_hash and tensors.
-  void describe(ModelInfo& info) const;
-  std::int64_t bytes() const;
+  // Fills in everything that `info` says about weights, but for bytes_per_token. `left_in_file` are the tensors that
+  // kernels do not read: tables of which a step looks up rows, and those that no layer uses.
+  void describe(ModelInfo& info, std::span<const Array> left_in_file) const;
   std::int64_t skipped() const { return skipped_; }  // tensors of vision and audio
 
  private:
@@ -73,6 +74,7 @@ class Weights {
   std::vector<std::string> problems_;
   bool norms_plus_one_ = false;
   std::uint64_t hash_ = 0xcbf29ce484222325u;  // the offset of FNV-1a
+  std::int64_t file_bytes_ = 0;
   std::int64_t skipped_ = 0;
 };
 

@@ -58,6 +58,7 @@ TEST(GgufSplit, AnyPartOpensTheWholeModel) {
     const GgufFile file = GgufFile::open(folder.path() + name);
     EXPECT_EQ(file.name(), folder.path() + "/m-00001-of-00003.gguf");
     ASSERT_EQ(file.part_names().size(), 3u);
+    EXPECT_EQ(file.bytes(), parts[0].bytes().size() + parts[1].bytes().size() + parts[2].bytes().size());
     EXPECT_EQ(file.get<std::string_view>("general.architecture"), "gemma3");
     ASSERT_EQ(file.tensors().size(), 4u);
     EXPECT_EQ(file.tensors()[2].name, "c");

@@ -257,6 +257,25 @@ TEST_F(ToolTest, InfoDescribesFilesAndFolders) {
   }
 }
 
+// Tables that are looked up stay in the file; experts that a token is not sent to do not.
+TEST_F(ToolTest, InfoPlansWhatIsLaidOut) {
+  const auto info = [&](const char* folder, const char* precision) {
+    const Outcome outcome = run({"info", "--json", "--ctx", "100", "--precision", precision, "-m",
+                                 test::test_data_path(std::string("goldens/") + folder)});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return Json::parse(outcome.out)["model"];
+  };
+  const auto weights = [](const Json& model) {
+    return model["planned_bytes"].get<std::int64_t>() - model["kv"]["bytes_at_context"].get<std::int64_t>();
+  };
+  const Json tables = info("gemma3n", "fast"), experts = info("gemma4-moe", "fast");
+  EXPECT_LT(weights(tables), tables["weight_bytes"].get<std::int64_t>());
+  EXPECT_EQ(weights(tables), tables["bytes_per_token"]);
+  EXPECT_GT(weights(experts), experts["bytes_per_token"].get<std::int64_t>());
+  const Json dequantised = info("gemma3n", "f32");
+  EXPECT_LT(weights(dequantised), 4 * dequantised["parameters"].get<std::int64_t>());
+}
+
 TEST_F(ToolTest, GraphDiffCountsWhatChanged) {
   write_whole(path("a.json"), R"({"stage": "built", "phase": "any", "nodes": [
     {"id": 0, "op": "input", "scope": ""}, {"id": 1, "op": "tanh", "scope": "head"},

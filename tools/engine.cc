@@ -8,13 +8,8 @@
 namespace lazuli::tool {
 namespace {
 
-// The least there has to be: weights as they are laid out, and what no model does without. Caches grow with the text.
-std::int64_t needed_memory(const ModelInfo& model, Precision precision) {
-  constexpr std::int64_t everything_else = 100 << 20;
-  const std::int64_t weights =
-      precision == Precision::f32 ? model.parameters * static_cast<std::int64_t>(sizeof(float)) : model.weight_bytes;
-  return weights + everything_else;
-}
+// The least there has to be beside weights. Caches grow with the text.
+constexpr std::int64_t smallest_rest = 100 << 20;
 
 }  // namespace
 
@@ -28,7 +23,7 @@ std::unique_ptr<Session> make_session(SessionOptions options) {
   }
 }
 
-Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict) {
+Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict, EngineUse use) {
   SessionOptions session = options.session();
   session.on_verdict = std::move(on_verdict);
   session.on_weight = [this](const std::string&, std::int64_t bytes) {
@@ -41,8 +36,10 @@ Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_ver
   if (options.context > model_->info().context_length)
     log(fmt::format("note: --ctx {} exceeds the {} positions the model was trained for", options.context,
                     model_->info().context_length));
-  check_fits(options.model, needed_memory(model_->info(), session_->options().precision), available_memory());
-  packing_.emplace("packing weights", model_->info().weight_bytes);
+  if (use == EngineUse::passes_only) return;
+  const std::int64_t weights = weight_memory(model_->info(), session_->options().precision);
+  check_fits(options.model, weights + smallest_rest, available_memory());
+  packing_.emplace("packing weights", model_->info().laid_out_bytes);
 }
 
 const Tokenizer& Engine::tokenizer() const {

@@ -19,11 +19,18 @@ namespace lazuli::tool {
 // A session made of what the command line says: a bad choice is a UsageError.
 std::unique_ptr<Session> make_session(SessionOptions options);
 
+enum class EngineUse {
+  programs,     // weights get laid out: the model has to fit into memory
+  passes_only,  // graphs alone
+};
+
 class Engine {
  public:
   // The session comes first: what is wrong with the options shows before a model is read.
   // `on_verdict` is told what the rules of the passes did, and why they did not.
-  explicit Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict = {});
+  // Throws an Error where the model is not fit for `use`.
+  explicit Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict = {},
+                  EngineUse use = EngineUse::programs);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 

@@ -120,7 +120,7 @@ Report run_model(Engine& engine, const Options& options, OutputFile* save) {
   if (save != nullptr) conversation.save(*save);
   if (first) prepared_before_first = timer.seconds();
   report.prepare_seconds = timer.seconds();
-  report.memory = {peak_resident_memory(), checkpoint_bytes(options.common.model), conversation.cache_bytes(),
+  report.memory = {peak_resident_memory(), engine.model().info().file_bytes, conversation.cache_bytes(),
                    engine.session().statistics().arena_bytes};
   report.prompt_seconds = report.result.prompt_seconds - prepared_before_first;
   report.decode_seconds = report.result.decode_seconds - (timer.seconds() - prepared_before_first);

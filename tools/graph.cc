@@ -164,7 +164,8 @@ int run(const Options& options) {
   if (format != Format::none) file.emplace(options.output);
 
   constexpr std::int64_t rows = 128, depth = 8;
-  Engine engine(options.common);
+  const bool early = !options.profile && !options.stage.empty() && options.stage != "scheduled";
+  Engine engine(options.common, {}, early ? EngineUse::passes_only : EngineUse::programs);
   const Phase phase = parse_phase(options.phase);
   const std::string stage = options.stage.empty() ? "fused" : options.stage;
   std::unique_ptr<Stages> stages;
@@ -175,11 +176,11 @@ int run(const Options& options) {
     annotate = annotate_with(stage == "scheduled" ? scheduled_costs(profile)
                                                   : costs_through_sources(profile, stages->at(stage), stage == "built"),
                              profile.threads);
-  } else if (options.stage.empty() || stage == "scheduled") {
+  } else if (early) {
+    stages = early_stages(engine, options.common, phase);
+  } else {
     Runner runner(engine.model(), options.common.runner());
     stages = compiled_stages(compile_step(engine, runner, phase));
-  } else {
-    stages = early_stages(engine, options.common, phase);
   }
 
   const Graph& graph = stages->at(stage);

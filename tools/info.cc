@@ -5,6 +5,7 @@
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/memory.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/version.h>
 
@@ -92,10 +93,7 @@ Json model_json(const CommonOptions& options) {
   const ModelInfo& info = model->info();
   const RunnerOptions runner = options.runner();
   Json kv = kv_json(model->caches(), runner.kv_dtype, runner.context == 0 ? info.context_length : runner.context);
-  // In f32 every weight is dequantised; otherwise kernels read the bits of the checkpoint in another order.
-  const std::int64_t weights = *parse_precision(options.precision) == Precision::f32
-                                   ? byte_size(DType::f32, info.parameters)
-                                   : info.weight_bytes;
+  const std::int64_t weights = weight_memory(info, *parse_precision(options.precision));
   const std::int64_t planned = weights + kv["bytes_at_context"].get<std::int64_t>();
   std::int64_t tensors = 0;
   for (const TensorTotal& total : info.tensors) tensors += total.tensors;

@@ -1,12 +1,8 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/tools/memory.h>
 
-#include <filesystem>
-
 namespace lazuli::tool {
 namespace {
-
-namespace fs = std::filesystem;
 
 double megabytes(std::int64_t bytes) { return static_cast<double>(bytes) * 1e-6; }
 
@@ -17,16 +13,8 @@ std::string to_string(const MemoryReport& report) {
                      megabytes(report.peak), megabytes(report.file), megabytes(report.kv), megabytes(report.arena));
 }
 
-std::int64_t checkpoint_bytes(const std::string& model) {
-  std::error_code error;
-  if (!fs::is_directory(model, error)) {
-    const std::uintmax_t bytes = fs::file_size(model, error);
-    return error ? 0 : static_cast<std::int64_t>(bytes);
-  }
-  std::int64_t total = 0;
-  for (const fs::directory_entry& file : fs::directory_iterator(model, error))
-    if (file.path().extension() == ".safetensors") total += static_cast<std::int64_t>(file.file_size(error));
-  return total;
+std::int64_t weight_memory(const ModelInfo& model, Precision precision) {
+  return precision == Precision::f32 ? byte_size(DType::f32, model.laid_out_parameters) : model.laid_out_bytes;
 }
 
 void check_fits(const std::string& model, std::int64_t needed, std::optional<std::int64_t> available) {

@@ -1,6 +1,9 @@
 // What a model takes of memory: asked before its weights are read, told when it has run.
 #pragma once
 
+#include <lazuli/backends/cpu/options.h>
+#include <lazuli/models/model.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,8 +20,9 @@ struct MemoryReport {
 
 std::string to_string(const MemoryReport& report);
 
-// The GGUF file, or all safetensors files of a folder.
-std::int64_t checkpoint_bytes(const std::string& model);
+// What weights take once they are laid out: in f32 every one is dequantised; otherwise kernels read the bits of the
+// checkpoint in another order.
+std::int64_t weight_memory(const ModelInfo& model, Precision precision);
 
 // Throws an Error that says how much `model` needs and how much there is, where that is known and too little.
 void check_fits(const std::string& model, std::int64_t needed, std::optional<std::int64_t> available);

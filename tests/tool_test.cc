@@ -178,6 +178,12 @@ TEST_F(ToolTest, SynthLeavesNothingBehindWhenItFails) {
   fs::create_directory(path("taken"));
   write_whole(path("taken/file"), "mine");
   fails("bf16", path("taken"), "already there");
+  fails("bf16", path("taken/file"), "already there");
+  write_whole(path("empty_file"), "");
+  fails("bf16", path("empty_file"), "already there");
+  fs::create_directory(path("empty"));
+  fs::create_directory_symlink(path("empty"), path("link"));
+  fails("bf16", path("link"), "already there");
   const pid_t process =
       start({"synth", "--arch", "gemma3-4b", "--quant", "bf16", "--threads", "1", "-o", path("long")});
   while (std::none_of(fs::directory_iterator(folder_), fs::directory_iterator(),

@@ -12,12 +12,14 @@ namespace lazuli::tool {
 
 OutputFolder::OutputFolder(std::string path) : path_(std::move(path)) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+  // What a rename can replace: a link to an empty folder is not one.
   std::error_code error;
-  if (std::filesystem::exists(path_, error) && !std::filesystem::is_empty(path_, error))
+  const std::filesystem::file_status target = std::filesystem::symlink_status(path_, error);
+  if (std::filesystem::exists(target) &&
+      !(std::filesystem::is_directory(target) && std::filesystem::is_empty(path_, error)))
     fail("{}: already there; expected a new name or an empty folder", path_);
-  const std::string temporary = fmt::format("{}.tmp.{}", path_, getpid());
-  if (mkdir(temporary.c_str(), 0777) != 0) fail("{}: cannot create the folder: {}", path_, std::strerror(errno));
-  temporary_ = temporary;
+  temporary_ = make_temporary(path_, [](const char* name) { return mkdir(name, 0777) == 0; });
+  if (temporary_.empty()) fail("{}: cannot create the folder: {}", path_, std::strerror(errno));
 }
 
 OutputFolder::~OutputFolder() {

@@ -14,6 +14,18 @@
 
 namespace lazuli {
 
+std::string make_temporary(const std::string& path, const std::function<bool(const char* name)>& create) {
+  constexpr int most_attempts = 1000;
+  std::string name = fmt::format("{}.tmp.{}", path, getpid());
+  const std::size_t length = name.size();
+  for (int attempt = 1;; ++attempt) {
+    if (create(name.c_str())) return name;
+    if (errno != EEXIST || attempt == most_attempts) return {};
+    name.resize(length);
+    name += fmt::format(".{}", attempt);
+  }
+}
+
 OutputFile::OutputFile(std::string path) : path_(std::move(path)), target_(path_) {
   struct stat existing {};
   const bool exists = stat(path_.c_str(), &existing) == 0;
@@ -32,11 +44,12 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)), target_(path_
     const auto resolved = std::filesystem::canonical(path_, error);
     if (!error) target_ = resolved.string();
   }
-  const std::string temporary = fmt::format("{}.tmp.{}", target_, getpid());
-  descriptor_ =
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, exists ? existing.st_mode & 0777 : 0666);
-  if (descriptor_ < 0) fail_with("create");
-  temporary_ = temporary;
+  const mode_t mode = exists ? existing.st_mode & 0777 : 0666;
+  temporary_ = make_temporary(target_, [&](const char* name) {
+    descriptor_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    return descriptor_ >= 0;
+  });
+  if (temporary_.empty()) fail_with("create");
 }
 
 OutputFile::~OutputFile() {

@@ -242,6 +242,23 @@ TEST_F(DiskCacheTest, WritersThatDiedLeaveNothingForLong) {
   EXPECT_TRUE(fs::exists(foreign));
 }
 
+// The number of a process that died may be this one's.
+TEST_F(DiskCacheTest, NamesThatAreTakenArePassedOver) {
+  DiskCache cache(root_, "things", plenty);
+  std::string name;
+  {
+    const std::unique_ptr<CacheDraft> draft = cache.draft("a", 4);
+    ASSERT_EQ(files().size(), 1u);
+    name = files()[0].string();
+  }
+  const std::size_t number = name.rfind('.') + 1;
+  for (int next = 1; next <= 5; ++next)
+    std::ofstream(name.substr(0, number) + std::to_string(std::stoi(name.substr(number)) + next)) << "left";
+  cache.store("a", bytes_of("text"));
+  EXPECT_EQ(text_of(cache.find("a")), "text");
+  EXPECT_EQ(files().size(), 6u);
+}
+
 TEST_F(DiskCacheTest, ProcessesMayWriteAtOnce) {
   const auto text = [](int key) { return std::string(static_cast<std::size_t>(1000 * key + 1), static_cast<char>('a' + key)); };
   constexpr int keys = 4;

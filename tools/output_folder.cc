@@ -1,7 +1,7 @@
 #include <lazuli/graph/error.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/tools/output_folder.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>

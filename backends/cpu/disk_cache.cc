@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -123,6 +124,19 @@ std::vector<FileOnDisk> list_files(int folder) {
   return files;
 }
 
+// A file of a name that is free, which goes into `name`; -1 where there is none. A writer that died may have left the
+// first ones: the number of a process is used again, in containers even at once.
+int create_temporary(int folder, std::string& name) {
+  static std::atomic<std::uint64_t> counter{0};
+  constexpr int most_attempts = 1000;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    name = fmt::format(".new.{}.{}", getpid(), ++counter);
+    const int file = openat(folder, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file >= 0 || errno != EEXIST) return file;
+  }
+  return -1;
+}
+
 void* map_file(int file, std::size_t bytes, int protection) {
   void* mapping = mmap(nullptr, bytes, protection, MAP_SHARED, file, 0);
   if (mapping == MAP_FAILED) return nullptr;
@@ -229,7 +243,6 @@ bool DiskCache::make_room(std::int64_t bytes) {
 }
 
 std::unique_ptr<CacheDraft> DiskCache::draft(std::string_view key, std::size_t bytes) {
-  static std::atomic<std::uint64_t> counter{0};
   if (!enabled() || bytes > static_cast<std::size_t>(limit_bytes_)) return nullptr;
   const std::size_t size = file_bytes(key.size(), bytes);
   struct statvfs disk {};
@@ -239,12 +252,22 @@ std::unique_ptr<CacheDraft> DiskCache::draft(std::string_view key, std::size_t b
     if (!make_room(static_cast<std::int64_t>(size))) return nullptr;
     used_bytes_ += static_cast<std::int64_t>(size);
   }
+  std::unique_ptr<CacheDraft> draft = make_draft(key, bytes);
+  if (!draft) {
+    const std::lock_guard lock(mutex_);
+    used_bytes_ -= static_cast<std::int64_t>(size);
+  }
+  return draft;
+}
+
+std::unique_ptr<CacheDraft> DiskCache::make_draft(std::string_view key, std::size_t bytes) const {
+  const std::size_t size = file_bytes(key.size(), bytes);
   std::unique_ptr<CacheDraft> draft(new CacheDraft);
-  const std::string temporary = fmt::format(".new.{}.{}", getpid(), ++counter);
-  const int file = openat(folder_, temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  std::string temporary;
+  const int file = create_temporary(folder_, temporary);
   if (file < 0) return nullptr;
   draft->folder_ = folder_;
-  draft->temporary_ = temporary;
+  draft->temporary_ = std::move(temporary);
   draft->name_ = name_of(key);
   // Space is reserved first: writing to a mapping that the disk has no room for would raise SIGBUS.
   void* mapping = posix_fallocate(file, 0, static_cast<off_t>(size)) == 0

@@ -1,5 +1,5 @@
-// Files that hold what could be computed again: generated code, packed weights. Losing them costs time, nothing else, so
-// every failure is a miss and never an error.
+// Files that hold what could be computed again: generated code, packed weights. Losing them costs time, nothing else,
+// so every failure is a miss and never an error.
 //
 // A folder of entries is trusted only where it belongs to this user and nobody else can write to it or to the folder
 // above. Entries take their name when they are complete, by rename, and are checked by key and checksum when they are
@@ -60,7 +60,8 @@ class CacheDraft {
   CacheDraft& operator=(const CacheDraft&) = delete;
 
   std::span<std::byte> payload() { return entry_->payload_; }
-  // Makes it the entry of its key, with `sum`, the checksum of the payload, and gives its memory, read-only from here on.
+  // Makes it the entry of its key, with `sum`, the checksum of the payload, and gives its memory, read-only from here
+  // on.
   std::shared_ptr<const CacheEntry> publish(std::uint64_t sum);
 
  private:
@@ -76,8 +77,8 @@ class DiskCache {
  public:
   using Checksum = std::function<std::uint64_t(std::span<const std::byte>)>;
 
-  // Entries live in `root`/`kind`; both are made where they are missing. Takes nothing and gives nothing where `root` is
-  // empty or not to be trusted. All entries together take at most `limit_bytes`.
+  // Entries live in `root`/`kind`; both are made where they are missing. Takes nothing and gives nothing where `root`
+  // is empty or not to be trusted. All entries together take at most `limit_bytes`.
   DiskCache(const std::string& root, const std::string& kind, std::int64_t limit_bytes);
   ~DiskCache();
   DiskCache(const DiskCache&) = delete;
@@ -96,6 +97,7 @@ class DiskCache {
 
  private:
   bool make_room(std::int64_t bytes);
+  std::unique_ptr<CacheDraft> make_draft(std::string_view key, std::size_t bytes) const;
 
   int folder_ = -1;
   std::int64_t limit_bytes_;

@@ -153,16 +153,11 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   return weights;
 }
 
-// FNV-1a, 64 bits (Fowler, Noll and Vo). Reads one page of each tensor, of which most will be read whole later.
+// Reads one page of each tensor, of which most will be read whole later.
 void Weights::add_to_hash(const std::string& name, const Type& type, const BufferRef& data) {
   constexpr std::size_t most_bytes = 64;
-  auto add = [&](const void* bytes, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i)
-      hash_ = (hash_ ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3u;
-  };
-  const std::string text = name + to_string(type);
-  add(text.data(), text.size());
-  add(data->data(), std::min(data->size(), most_bytes));
+  hash_ = fnv1a(name + to_string(type), hash_);
+  hash_ = fnv1a({reinterpret_cast<const char*>(data->data()), std::min(data->size(), most_bytes)}, hash_);
 }
 
 void Weights::add_module(const ModuleTensors& module, const std::string& file, std::int64_t group) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
+#include <lazuli/graph/hash.h>
 
 #include <map>
 #include <optional>
@@ -73,7 +74,7 @@ class Weights {
   std::map<std::string, Stored> tensors_;
   std::vector<std::string> problems_;
   bool norms_plus_one_ = false;
-  std::uint64_t hash_ = 0xcbf29ce484222325u;  // the offset of FNV-1a
+  std::uint64_t hash_ = fnv1a_start;
   std::int64_t file_bytes_ = 0;
   std::int64_t skipped_ = 0;
 };

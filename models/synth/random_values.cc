@@ -1,4 +1,5 @@
 #include <lazuli/graph/half.h>
+#include <lazuli/graph/hash.h>
 #include <lazuli/graph/philox.h>
 #include <lazuli/models/synth/random_values.h>
 
@@ -25,11 +26,10 @@ float round_to_bf16(float x) {
 
 }  // namespace
 
-// FNV-1a of the name, 64 bits, from a start that the seed decides.
+// The hash of the name, from a start that the seed decides.
 std::int64_t stream_key(std::int64_t seed, std::string_view tensor) {
-  std::uint64_t hash = 0xcbf29ce484222325u ^ static_cast<std::uint64_t>(seed) * 0x9e3779b97f4a7c15u;
-  for (const char c : tensor) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return static_cast<std::int64_t>(hash);
+  const std::uint64_t start = fnv1a_start ^ static_cast<std::uint64_t>(seed) * 0x9e3779b97f4a7c15u;
+  return static_cast<std::int64_t>(fnv1a(tensor, start));
 }
 
 void fill_random(std::int64_t key, std::int64_t first, const Spread& spread, std::span<float> values) {

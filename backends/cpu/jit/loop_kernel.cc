@@ -6,6 +6,7 @@
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/error.h>
+#include <lazuli/graph/hash.h>
 
 #include <llvm/ExecutionEngine/JITEventListener.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>
@@ -97,13 +98,6 @@ std::unique_ptr<llvm::orc::LLJIT> make_jit(const std::string& features) {
   return jit;
 }
 
-// FNV-1a, Fowler, Noll & Vo.
-std::uint64_t hash_of(std::string_view bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
-  return hash;
-}
-
 }  // namespace
 
 struct LoopCompiler::Impl {
@@ -132,7 +126,7 @@ std::string LoopCompiler::Impl::unique_symbol(std::string_view name, std::string
   std::string clean = name.empty() ? "loop" : std::string(name);
   for (char& c : clean)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  for (std::uint64_t hash = hash_of(key);; ++hash) {
+  for (std::uint64_t hash = fnv1a(key);; ++hash) {
     std::string symbol = fmt::format("{}_{:04x}", clean, hash & 0xffff);
     if (symbols.insert(symbol).second) return symbol;
   }

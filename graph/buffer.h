@@ -19,7 +19,7 @@ class Buffer {
   // Tells the owner of a view that bytes [offset, offset + count) of it will not be read again soon.
   using Release = std::function<void(std::size_t offset, std::size_t count)>;
 
-  // Memory kept alive by `owner`. `prepare`, when given, is called whenever somebody asks for the data, and returns once the bytes are there (again).
+  // Memory kept alive by `owner`. Whenever somebody asks for the data, `prepare`, if given, makes the bytes be there.
   static std::shared_ptr<Buffer> view(const void* data, std::size_t bytes, std::shared_ptr<const void> owner,
                                       Release release = {}, std::function<void()> prepare = {});
   ~Buffer();

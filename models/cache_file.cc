@@ -49,7 +49,7 @@ std::vector<std::pair<std::string, std::string>> fingerprint(const Runner& runne
 void check_fingerprint(const std::string& path, const Runner& runner, const SafetensorsMetadata& found) {
   const auto format = found.find(format_key);
   if (format == found.end() || format->second != format_name)
-    fail("{}: {}, expected a file of --save-cache ({})", path,
+    fail("{}: {}, expected a file of saved caches ({})", path,
          format == found.end() ? "not a cache" : "format is " + format->second, format_name);
   std::string differences;
   for (const auto& [key, expected] : fingerprint(runner)) {

@@ -92,7 +92,9 @@ class Gemma3 final : public LanguageModel {
     const Gemma3Config& c = config_;
     const bool sliding = c.sliding[static_cast<std::size_t>(index)];
     auto name = [&](const char* tensor) { return fmt::format("blk.{}.{}.weight", index, tensor); };
-    auto matrix = [&](const char* tensor, std::int64_t out, std::int64_t in) { return Linear{weights.take(name(tensor), {out, in})}; };
+    auto matrix = [&](const char* tensor, std::int64_t out, std::int64_t in) {
+      return Linear{weights.take(name(tensor), {out, in})};
+    };
     DecoderLayer layer;
     layer.input_norm = norm(weights, name("attn_norm"), c.hidden_size);
     layer.post_attention_norm = norm(weights, name("post_attention_norm"), c.hidden_size);
@@ -110,7 +112,8 @@ class Gemma3 final : public LanguageModel {
     attention.rope.base = sliding ? c.rope_base_sliding : c.rope_base_global;
     attention.rope.scale = sliding ? 1.0 : 1.0 / c.rope_factor;
     attention.attrs = {c.attention_scale, sliding ? c.window : 0};
-    layer.mlp = {matrix("ffn_gate", c.intermediate_size, c.hidden_size), matrix("ffn_up", c.intermediate_size, c.hidden_size),
+    layer.mlp = {matrix("ffn_gate", c.intermediate_size, c.hidden_size),
+                 matrix("ffn_up", c.intermediate_size, c.hidden_size),
                  matrix("ffn_down", c.hidden_size, c.intermediate_size)};
     caches_.push_back({c.kv_heads, c.head_dim, attention.attrs.window});
     return layer;

@@ -336,7 +336,9 @@ class GgufParser {
       tensor.offset = begin;
       Buffer::Release release;
       if (release_)
-        release = [release = release_, begin](std::size_t offset, std::size_t count) { release(begin + offset, count); };
+        release = [release = release_, begin](std::size_t offset, std::size_t count) {
+          release(begin + offset, count);
+        };
       tensor.buffer = Buffer::view(bytes_.data() + begin, tensor.bytes, file_.owner_, std::move(release));
     }
   }

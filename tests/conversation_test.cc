@@ -250,8 +250,8 @@ TEST(Conversation, RefusesCachesOfAnotherModelOrSetting) {
                            "caches is 5 of 1x32 window 8, 1 of 1x32, 1 of 1x32 window 8, expected "})
     EXPECT_NE(differences.find(part), std::string::npos) << differences;
   EXPECT_EQ(differences.find('\n'), std::string::npos);
-  EXPECT_NE(refusal(conversation, test::test_data_path("goldens/gemma3-dense/model.safetensors")).find("expected a file"),
-            std::string::npos);
+  const std::string weights = test::test_data_path("goldens/gemma3-dense/model.safetensors");
+  EXPECT_NE(refusal(conversation, weights).find("expected a file"), std::string::npos);
 
   // Files that were cut or changed.
   std::string bytes;

@@ -164,7 +164,8 @@ Command add_generate(CLI::App& tool) {
   const auto add_file = [&](const char* name, std::string& value, const char* help) {
     command->add_option(name, value, help)->type_name("FILE")->group("Caches");
   };
-  add_file("--save-cache", options->save_cache, "write the text and its key/value caches when the generation has ended");
+  add_file("--save-cache", options->save_cache,
+           "write the text and its key/value caches when the generation has ended");
   add_file("--load-cache", options->load_cache,
            "go on behind the text of this file, with the prompt if one is given; same model and --kv");
   const auto add = [&](const char* name, auto& value, const char* help) {

@@ -1,3 +1,4 @@
+#include <lazuli/graph/hash.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/checkpoint_folder.h>
 #include <lazuli/models/error_text.h>
@@ -78,7 +79,7 @@ Weights Weights::from_gguf(const GgufFile& file) {
     return split ? std::filesystem::path(file.part_names()[part]).filename().string() + ", " + where : where;
   };
   for (const GgufTensor& tensor : file.tensors()) {
-    weights.add_to_hash(tensor.name, {tensor.dtype, tensor.shape}, tensor.buffer);
+    weights.published_.emplace_back(tensor.name + to_string(Type{tensor.dtype, tensor.shape}), tensor.buffer);
     const std::string where = place(tensor.part, tensor.offset);
     if (is_other_modality_of_gguf(tensor.name)) {
       ++weights.skipped_;
@@ -127,7 +128,7 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   for (const auto& [name, tensor] : tensors) {
     const auto canonical = canonical_name(name, *weights.prefix_);
     if (tensor.array.defined() && !is_other_modality(name))
-      weights.add_to_hash(name, tensor.array.type(), source_of(tensor.array));
+      weights.published_.emplace_back(name + to_string(tensor.array.type()), source_of(tensor.array));
     if (is_other_modality(name)) {
       ++weights.skipped_;
     } else if (!tensor.array.defined() && tensor.found.empty()) {
@@ -154,10 +155,14 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
 }
 
 // Reads one page of each tensor, of which most will be read whole later.
-void Weights::add_to_hash(const std::string& name, const Type& type, const BufferRef& data) {
+std::uint64_t Weights::hash() const {
   constexpr std::size_t most_bytes = 64;
-  hash_ = fnv1a(name + to_string(type), hash_);
-  hash_ = fnv1a({reinterpret_cast<const char*>(data->data()), std::min(data->size(), most_bytes)}, hash_);
+  std::uint64_t hash = fnv1a_start;
+  for (const auto& [name, stored] : published_) {
+    hash = fnv1a(name, hash);
+    hash = fnv1a({reinterpret_cast<const char*>(stored->data()), std::min(stored->size(), most_bytes)}, hash);
+  }
+  return hash;
 }
 
 void Weights::add_module(const ModuleTensors& module, const std::string& file, std::int64_t group) {
@@ -287,7 +292,7 @@ void Weights::describe(ModelInfo& info, std::span<const Array> left_in_file) con
     info.laid_out_bytes -= tensor.type().bytes();
   }
   info.file_bytes = file_bytes_;
-  info.weights_hash = hash_;
+  info.weights_hash = hash();
   for (const auto& [dtype, total] : totals) info.tensors.push_back(total);
 }
 

@@ -7,12 +7,12 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
-#include <lazuli/graph/hash.h>
 
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -50,8 +50,8 @@ class Weights {
 
  private:
   // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one
-  // architecture differ in it unless all their tensors begin alike.
-  void add_to_hash(const std::string& name, const Type& type, const BufferRef& data);
+  // architecture differ in it unless all their tensors begin alike. Reads them, so only after report().
+  std::uint64_t hash() const;
   struct Stored {
     Array array;        // without data where it cannot be read
     std::string name;   // as the checkpoint spells it
@@ -74,7 +74,7 @@ class Weights {
   std::map<std::string, Stored> tensors_;
   std::vector<std::string> problems_;
   bool norms_plus_one_ = false;
-  std::uint64_t hash_ = fnv1a_start;
+  std::vector<std::pair<std::string, BufferRef>> published_;  // as the checkpoint stores them: name and type, data
   std::int64_t file_bytes_ = 0;
   std::int64_t skipped_ = 0;
 };

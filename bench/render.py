@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes measured figures into the README, between <!-- bench:begin --> and <!-- bench:end -->.
+"""Writes measured figures into the README, each part between <!-- bench:PART --> and <!-- bench:end -->.
 
     bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [README.md]
 
 --kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
---peers that of bench/peers/run.sh. A part that is not given is left out. bench/run.sh makes them all.
+--peers that of bench/peers/run.sh. A part that is not given stays as it is. bench/run.sh makes them all.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import pathlib
 import statistics
 import sys
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+END = "<!-- bench:end -->"
 LEVELS = ("fused", "unfused")
 LOOP_ROWS = (1, 512)
 PRIMITIVE = "primitive"
@@ -161,12 +161,13 @@ def kernels_part(report):
 PARTS = {"peers": peers_part, "model": model_part, "kernels": kernels_part}
 
 
-def replace_block(text, block):
-    before, begin, rest = text.partition(BEGIN)
+def replace_part(text, part, block):
+    begin = f"<!-- bench:{part} -->"
+    before, found, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"render: the file has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+    if not found or not end:
+        sys.exit(f"render: the file has no {begin} ... {END}")
+    return f"{before}{begin}\n{block}\n{END}{after}"
 
 
 def main():
@@ -180,9 +181,10 @@ def main():
     given = {part: getattr(arguments, part) for part in PARTS if getattr(arguments, part)}
     if not given:
         parser.error("nothing to render: none of --kernels, --model and --peers is given")
-    blocks = [PARTS[part](json.loads(path.read_text(encoding="utf-8"))) for part, path in given.items()]
     text = arguments.readme.read_text(encoding="utf-8")
-    arguments.readme.write_text(replace_block(text, "\n\n".join(blocks)), encoding="utf-8")
+    for part, path in given.items():
+        text = replace_part(text, part, PARTS[part](json.loads(path.read_text(encoding="utf-8"))))
+    arguments.readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

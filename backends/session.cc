@@ -60,9 +60,7 @@ std::vector<BufferRef> Session::evaluate_constants(const Graph& graph) {
   return results;
 }
 
-std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<const bool> donated) {
-  auto compiled = std::make_shared<CompiledGraph>();
-  compiled->built = graph;
+Graph Session::optimised(const Graph& built) {
   PassContext context;
   context.supports = [this](Op op, const Attrs& attrs, std::span<const Type> operands) {
     return backend_->supports(op, attrs, operands);
@@ -74,7 +72,13 @@ std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<co
   context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };
   pipeline.verify = pipeline.verify || options_.verify;
   pipeline.after_pass = options_.on_pass;
-  compiled->fused = run_pipeline(graph, context, pipeline);
+  return run_pipeline(built, context, pipeline);
+}
+
+std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<const bool> donated) {
+  auto compiled = std::make_shared<CompiledGraph>();
+  compiled->built = graph;
+  compiled->fused = optimised(graph);
   compiled->program = backend_->compile(compiled->fused, donated);
   return compiled;
 }

@@ -61,6 +61,8 @@ class Session final : public Evaluator {
   Graph plan(std::initializer_list<Array> arrays) { return plan(std::span(arrays.begin(), arrays.size())); }
   // After the passes, before the backend.
   Graph optimised(std::span<const Array> arrays);
+  // The same of a graph that is not to run: nothing is laid out for the kernels, though constants may be folded.
+  Graph optimised(const Graph& built);
 
   // Waits for everything submitted. Does not throw: errors belong to the arrays that need the results.
   void synchronize();

@@ -7,7 +7,6 @@
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/graph_diff.h>
 #include <lazuli/tools/output.h>
-#include <lazuli/tools/passes_only.h>
 #include <lazuli/tools/step_profile.h>
 
 #include <CLI/CLI.hpp>
@@ -131,7 +130,7 @@ std::unique_ptr<Stages> early_stages(Engine& engine, const CommonOptions& option
   auto stages = std::make_unique<Stages>();
   Runner runner(engine.model(), options.runner());
   stages->built = built_step(runner, phase);
-  stages->fused = run_passes(stages->built, options.session());
+  stages->fused = engine.session().optimised(stages->built);
   engine.end_progress();
   stages->graphs = {{"built", &stages->built}, {"fused", &stages->fused}};
   return stages;

@@ -42,7 +42,7 @@ std::vector<std::pair<std::string, std::string>> fingerprint(const Runner& runne
           {"hidden_size", std::to_string(info.hidden_size)},
           {"vocab_size", std::to_string(info.vocab_size)},
           {"caches", describe(runner.model().caches())},
-          {"weights", fmt::format("{:016x}", info.weights_hash)},
+          {"weights", fmt::format("{:016x}", info.hash_weights())},
           {"kv", std::string(to_string(runner.kv_dtype()))}};
 }
 

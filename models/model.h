@@ -4,6 +4,7 @@
 #include <lazuli/graph/array.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,7 +46,9 @@ struct ModelInfo {
   std::int64_t laid_out_bytes = 0;
   std::int64_t bytes_per_token = 0;  // of weights that one decode step reads
   std::vector<TensorTotal> tensors;  // by type
-  std::uint64_t weights_hash = 0;    // tells checkpoints of one architecture apart (models/weights.h)
+  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one architecture
+  // differ in it unless all their tensors begin alike. Reads a page of each.
+  std::function<std::uint64_t()> hash_weights;
   // Gemma 4 without per-layer embeddings (12B, 26B, 31B): unless thinking is asked for, the model's turn is to be
   // opened with an empty thought channel; E2B and E4B do not expect one.
   bool empty_thought = false;

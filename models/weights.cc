@@ -60,6 +60,16 @@ std::int64_t bytes_of_files(const CheckpointFolder& folder,
 
 bool can_multiply(DType dtype) { return is_real(dtype) || is_quantised(dtype); }
 
+std::uint64_t hash_of(const std::vector<std::pair<std::string, BufferRef>>& tensors) {
+  constexpr std::size_t most_bytes = 64;
+  std::uint64_t hash = fnv1a_start;
+  for (const auto& [name, stored] : tensors) {
+    hash = fnv1a(name, hash);
+    hash = fnv1a({reinterpret_cast<const char*>(stored->data()), std::min(stored->size(), most_bytes)}, hash);
+  }
+  return hash;
+}
+
 }  // namespace
 
 void Weights::add(const std::string& name, Stored stored) {
@@ -152,17 +162,6 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   for (const auto& [name, module] : modules)
     weights.add_module(module.tensors, module.file, mlx_group_size(folder.config(), module.tensors.published));
   return weights;
-}
-
-// Reads one page of each tensor, of which most will be read whole later.
-std::uint64_t Weights::hash() const {
-  constexpr std::size_t most_bytes = 64;
-  std::uint64_t hash = fnv1a_start;
-  for (const auto& [name, stored] : published_) {
-    hash = fnv1a(name, hash);
-    hash = fnv1a({reinterpret_cast<const char*>(stored->data()), std::min(stored->size(), most_bytes)}, hash);
-  }
-  return hash;
 }
 
 void Weights::add_module(const ModuleTensors& module, const std::string& file, std::int64_t group) {
@@ -292,7 +291,7 @@ void Weights::describe(ModelInfo& info, std::span<const Array> left_in_file) con
     info.laid_out_bytes -= tensor.type().bytes();
   }
   info.file_bytes = file_bytes_;
-  info.weights_hash = hash();
+  info.hash_weights = [published = published_] { return hash_of(published); };
   for (const auto& [dtype, total] : totals) info.tensors.push_back(total);
 }
 

@@ -49,9 +49,6 @@ class Weights {
   std::int64_t skipped() const { return skipped_; }  // tensors of vision and audio
 
  private:
-  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one
-  // architecture differ in it unless all their tensors begin alike. Reads them, so only after report().
-  std::uint64_t hash() const;
   struct Stored {
     Array array;        // without data where it cannot be read
     std::string name;   // as the checkpoint spells it

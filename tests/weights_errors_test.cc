@@ -122,28 +122,24 @@ Outline outline_of(const std::string& architecture) {
   return outline;
 }
 
-// A file whose tensors all lie at one place, where nobody may read more than the 64 bytes that tell checkpoints apart.
+// A file whose tensors all lie on one page that nobody may read.
 GgufFile guarded_file(const Outline& outline) {
-  constexpr std::size_t page = 4096, readable = 64, data_bytes = 4 * page;
+  constexpr std::uint64_t page = 4096;
+  constexpr std::size_t data_bytes = 4 * page;
   GgufWriter writer;
-  writer.alignment = readable;
-  writer.add("general.alignment", static_cast<std::uint32_t>(readable));
-  writer.add("general.architecture", outline.architecture);
+  writer.alignment = page;
+  writer.add("general.alignment", static_cast<std::uint32_t>(page)).add("general.architecture", outline.architecture);
   for (const auto& [key, value] : outline.sizes) writer.add(outline.architecture + '.' + key, value);
   writer.add_array(outline.architecture + ".attention.sliding_window_pattern", outline.sliding);
   for (const auto& [name, info] : outline.tensors)
     writer.add_tensor_info(name, {info.shape.rbegin(), info.shape.rend()}, info.type, 0);
-  const std::string bytes = writer.bytes();
-  const std::size_t data = (bytes.size() + readable - 1) / readable * readable;
-  // The file begins where its data lies across the end of what is readable.
-  const std::size_t guard = (data + readable + page - 1) / page * page, begin = guard - readable - data;
-  const std::size_t size = guard + data_bytes;
-  char* memory =
-      static_cast<char*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  std::memcpy(memory + begin, bytes.data(), bytes.size());
-  ::mprotect(memory + guard, data_bytes, PROT_NONE);
+  std::string bytes = writer.bytes();
+  const std::size_t data = (bytes.size() + page - 1) / page * page, size = data + data_bytes;
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  std::memcpy(memory, bytes.data(), bytes.size());
+  ::mprotect(static_cast<char*>(memory) + data, data_bytes, PROT_NONE);
   const std::shared_ptr<const void> owner(memory, [size](const void* at) { ::munmap(const_cast<void*>(at), size); });
-  return GgufFile::parse("model.gguf", {reinterpret_cast<std::byte*>(memory + begin), size - begin}, owner);
+  return GgufFile::parse("model.gguf", {static_cast<const std::byte*>(memory), size}, owner);
 }
 
 std::string load_error(const Outline& outline) {

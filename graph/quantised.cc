@@ -441,12 +441,8 @@ constexpr Codec codecs[] = {
     codec<q4_1, Q4_1Block>(),   codec<q5_0, Q5_0Block>(), codec<q5_1, Q5_1Block>(), codec<q8_0, Q8_0Block>(),
     codec<q4_k, Q4_KBlock>(),   codec<q5_k, Q5_KBlock>(), codec<q6_k, Q6_KBlock>(), codec<mxfp4, Mxfp4Block>(),
     codec<nvfp4, Nvfp4Block>(), codec<mxfp8, Mxfp8Block>(), codec<e2m1_16, E2m1Block>(),
-#define LAZULI_AFFINE(bits)                                                                                     \
-  codec<affine##bits##_32, AffineBlock<bits, 32>>(), codec<affine##bits##_64, AffineBlock<bits, 64>>(), \
-      codec<affine##bits##_128, AffineBlock<bits, 128>>()
-    LAZULI_AFFINE(2),           LAZULI_AFFINE(3),         LAZULI_AFFINE(4),         LAZULI_AFFINE(5),
-    LAZULI_AFFINE(6),           LAZULI_AFFINE(8),
-#undef LAZULI_AFFINE
+#define LAZULI_AFFINE(name, bits, group) codec<name, AffineBlock<bits, group>>(),
+#include <lazuli/graph/affine.def>
 };
 
 const Codec* find_codec(DType dtype) {

@@ -12,13 +12,12 @@
 
 namespace lazuli::test {
 
-#define LAZULI_AFFINE(bits) DType::affine##bits##_32, DType::affine##bits##_64, DType::affine##bits##_128
 inline constexpr DType weight_types[] = {
-    DType::f32,       DType::f16,       DType::bf16,     DType::q4_0,      DType::q4_1,      DType::q5_0,
-    DType::q5_1,      DType::q8_0,      DType::q4_k,     DType::q5_k,      DType::q6_k,      DType::mxfp4,
-    DType::nvfp4,     DType::mxfp8,     DType::e2m1_16,  LAZULI_AFFINE(2), LAZULI_AFFINE(3), LAZULI_AFFINE(4),
-    LAZULI_AFFINE(5), LAZULI_AFFINE(6), LAZULI_AFFINE(8)};
-#undef LAZULI_AFFINE
+    DType::f32,   DType::f16,  DType::bf16, DType::q4_0, DType::q4_1,  DType::q5_0,  DType::q5_1,  DType::q8_0,
+    DType::q4_k,  DType::q5_k, DType::q6_k, DType::mxfp4, DType::nvfp4, DType::mxfp8, DType::e2m1_16,
+#define LAZULI_AFFINE(name, bits, group) DType::name,
+#include <lazuli/graph/affine.def>
+};
 
 // Blocks of random bits, every code of every field, or of one byte, whose f32, f16 and e8m0 scales are finite and not
 // large and whose e4m3 codes are numbers.

@@ -399,17 +399,8 @@ LAZULI_DEFINE(nvfp4, Quantised<Nvfp4>)
 LAZULI_DEFINE(bf16, Bf16)
 LAZULI_DEFINE(mxfp8, Mxfp8)
 LAZULI_DEFINE(e2m1_16, Quantised<E2m1>)
-#define LAZULI_DEFINE_AFFINE(bits)                           \
-  LAZULI_DEFINE(affine##bits##_32, Quantised<Affine<bits>>)  \
-  LAZULI_DEFINE(affine##bits##_64, Quantised<Affine<bits>>)  \
-  LAZULI_DEFINE(affine##bits##_128, Quantised<Affine<bits>>)
-LAZULI_DEFINE_AFFINE(2)
-LAZULI_DEFINE_AFFINE(3)
-LAZULI_DEFINE_AFFINE(4)
-LAZULI_DEFINE_AFFINE(5)
-LAZULI_DEFINE_AFFINE(6)
-LAZULI_DEFINE_AFFINE(8)
-#undef LAZULI_DEFINE_AFFINE
+#define LAZULI_AFFINE(name, bits, group) LAZULI_DEFINE(name, Quantised<Affine<bits>>)
+#include <lazuli/graph/affine.def>
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

@@ -463,17 +463,8 @@ LAZULI_DEFINE(q6_k, Q6_K)
 LAZULI_DEFINE(mxfp4, Mxfp4)
 LAZULI_DEFINE(nvfp4, Nvfp4)
 LAZULI_DEFINE(e2m1_16, E2m1)
-#define LAZULI_DEFINE_AFFINE(bits)                \
-  LAZULI_DEFINE(affine##bits##_32, Affine<bits>)  \
-  LAZULI_DEFINE(affine##bits##_64, Affine<bits>)  \
-  LAZULI_DEFINE(affine##bits##_128, Affine<bits>)
-LAZULI_DEFINE_AFFINE(2)
-LAZULI_DEFINE_AFFINE(3)
-LAZULI_DEFINE_AFFINE(4)
-LAZULI_DEFINE_AFFINE(5)
-LAZULI_DEFINE_AFFINE(6)
-LAZULI_DEFINE_AFFINE(8)
-#undef LAZULI_DEFINE_AFFINE
+#define LAZULI_AFFINE(name, bits, group) LAZULI_DEFINE(name, Affine<bits>)
+#include <lazuli/graph/affine.def>
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

@@ -150,22 +150,13 @@ LAZULI_DEFINE(multiply, q5_k, packed::Q5_K, QuantisedRowsView)
 LAZULI_DEFINE(multiply, q6_k, packed::Q6_K, QuantisedRowsView)
 LAZULI_DEFINE(multiply, mxfp4, packed::Mxfp4, QuantisedRowsView)
 LAZULI_DEFINE(multiply, nvfp4, packed::Nvfp4, QuantisedRowsView)
-#define LAZULI_DEFINE_AFFINE(bits)                                                         \
-  LAZULI_DEFINE(multiply, affine##bits##_32, packed::AffineCodes<bits>, QuantisedRowsView) \
-  LAZULI_DEFINE(multiply, affine##bits##_64, packed::AffineCodes<bits>, QuantisedRowsView) \
-  LAZULI_DEFINE(multiply, affine##bits##_128, packed::AffineCodes<bits>, QuantisedRowsView)
-LAZULI_DEFINE_AFFINE(2)
-LAZULI_DEFINE_AFFINE(3)
-LAZULI_DEFINE_AFFINE(4)
-LAZULI_DEFINE_AFFINE(5)
-LAZULI_DEFINE_AFFINE(6)
-LAZULI_DEFINE_AFFINE(8)
+#define LAZULI_AFFINE(name, bits, group) LAZULI_DEFINE(multiply, name, packed::AffineCodes<bits>, QuantisedRowsView)
+#include <lazuli/graph/affine.def>
 LAZULI_DEFINE(multiply, e2m1_16, packed::E2m1, QuantisedRowsView)
 LAZULI_DEFINE(multiply_real, f32, F32, RealRowsView)
 LAZULI_DEFINE(multiply_real, f16, F16, RealRowsView)
 LAZULI_DEFINE(multiply_real, bf16, BF16, RealRowsView)
 LAZULI_DEFINE(multiply_real, mxfp8, Mxfp8, RealRowsView)
-#undef LAZULI_DEFINE_AFFINE
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

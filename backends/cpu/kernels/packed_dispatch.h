@@ -22,17 +22,9 @@ bool visit_format(DType dtype, Visitor visitor) {
     case DType::nvfp4: visitor(Nvfp4{}); return true;
     case DType::mxfp8: visitor(Mxfp8{}); return true;
     case DType::e2m1_16: visitor(E2m1{}); return true;
-#define LAZULI_AFFINE(bits)                                                  \
-    case DType::affine##bits##_32: visitor(Affine<bits, 32>{}); return true;   \
-    case DType::affine##bits##_64: visitor(Affine<bits, 64>{}); return true;   \
-    case DType::affine##bits##_128: visitor(Affine<bits, 128>{}); return true;
-    LAZULI_AFFINE(2)
-    LAZULI_AFFINE(3)
-    LAZULI_AFFINE(4)
-    LAZULI_AFFINE(5)
-    LAZULI_AFFINE(6)
-    LAZULI_AFFINE(8)
-#undef LAZULI_AFFINE
+#define LAZULI_AFFINE(name, bits, group) \
+    case DType::name: visitor(Affine<bits, group>{}); return true;
+#include <lazuli/graph/affine.def>
     default: return false;
   }
 }

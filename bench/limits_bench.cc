@@ -19,13 +19,6 @@ namespace {
 constexpr std::int64_t elements = std::int64_t{64} << 20;  // of each streamed array: no cache of ours holds it
 constexpr std::int64_t rows = 512, inner = 2048, outputs = 2048;
 
-struct Range {
-  std::int64_t begin, end;
-};
-Range share(std::int64_t units, int worker, int workers) {
-  return {units * worker / workers, units * (worker + 1) / workers};
-}
-
 // Written by the threads that read it later; untouched pages are all one page of zeros, which the caches hold.
 BufferRef filled_array(ThreadPool& pool, std::int64_t count = elements) {
   const BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(count) * sizeof(float));

@@ -98,24 +98,30 @@ std::optional<double> f32_gflops(Executor& threads) {
   return matmul_operations / seconds * 1e-9;
 }
 
+// [outputs, inner], for the written kernels.
+PackedWeight random_packed(DType dtype) {
+  const std::vector<float> values = random_values(outputs * inner);
+  std::vector<std::byte> blocks(static_cast<std::size_t>(byte_size(dtype, outputs * inner)));
+  quantise(dtype, values.data(), outputs * inner, blocks.data());
+  PackedWeight packed = allocate_packed(dtype, outputs, inner);
+  pack_rows(blocks.data(), packed, 0, packed.groups());
+  return packed;
+}
+
 std::optional<double> int8_gops(Executor& threads) {
   const Isa isa = selected_isa();
   const LinearKernel* kernel = find_linear_kernel(DType::q8_0, isa);
   if (!kernel || !kernel->multiply) return std::nullopt;
-  const std::vector<float> x = random_values(rows * inner), values = random_values(outputs * inner);
-  std::vector<std::byte> blocks(static_cast<std::size_t>(byte_size(DType::q8_0, outputs * inner)));
-  quantise(DType::q8_0, values.data(), outputs * inner, blocks.data());
-  PackedWeight packed = allocate_packed(DType::q8_0, outputs, inner);
-  pack_rows(blocks.data(), packed, 0, packed.groups());
+  const std::vector<float> x = random_values(rows * inner);
+  const PackedWeight packed = random_packed(DType::q8_0);
   const PackedWeightView weight = view(packed);
   const BufferRef memory = Buffer::allocate(quantised_rows_bytes(rows, inner));
   const QuantisedRowsView quantised = quantised_rows(memory->data(), rows, inner);
   find_quantise_rows_kernel(isa).quantise(x.data(), inner, 0, rows, quantised);
   std::vector<float> y(rows * outputs);
   const double seconds = best_seconds(threads, [&](int worker) {
-    const std::int64_t groups = packed.groups(), workers = threads.size();
-    kernel->multiply(weight, quantised, groups * worker / workers, groups * (worker + 1) / workers, 0, rows, y.data(),
-                     outputs);
+    const Range groups = share(packed.groups(), worker, threads.size());
+    kernel->multiply(weight, quantised, groups.begin, groups.end, 0, rows, y.data(), outputs);
   });
   return matmul_operations / seconds * 1e-9;
 }
@@ -124,11 +130,8 @@ std::optional<double> bf16_gflops(Executor& threads) {
   const Isa isa = selected_isa();
   const PanelKernel* kernel = find_panel_kernel(DType::bf16, isa);
   if (!kernel) return std::nullopt;
-  const std::vector<float> x = random_values(rows * inner), values = random_values(outputs * inner);
-  std::vector<std::byte> weights(static_cast<std::size_t>(byte_size(DType::bf16, outputs * inner)));
-  quantise(DType::bf16, values.data(), outputs * inner, weights.data());
-  PackedWeight packed = allocate_packed(DType::bf16, outputs, inner);
-  pack_rows(weights.data(), packed, 0, packed.groups());
+  const std::vector<float> x = random_values(rows * inner);
+  const PackedWeight packed = random_packed(DType::bf16);
   const PackedWeightView weight = view(packed);
   const BufferRef memory = Buffer::allocate(tiled_rows_bytes(rows, inner));
   const TiledRowsView tiles = tiled_rows(memory->data(), rows, inner);
@@ -137,8 +140,8 @@ std::optional<double> bf16_gflops(Executor& threads) {
   const BufferRef scratch = Buffer::allocate(static_cast<std::size_t>(scratch_bytes * threads.size()));
   std::vector<float> y(rows * outputs);
   const double seconds = best_seconds(threads, [&](int worker) {
-    const std::int64_t pairs = packed.groups() / 2, workers = threads.size();
-    kernel->multiply(weight, tiles, 2 * (pairs * worker / workers), 2 * (pairs * (worker + 1) / workers), y.data(), outputs,
+    const Range pairs = share(packed.groups() / 2, worker, threads.size());
+    kernel->multiply(weight, tiles, 2 * pairs.begin, 2 * pairs.end, y.data(), outputs,
                      scratch->as<std::uint8_t>() + worker * scratch_bytes);
   });
   return matmul_operations / seconds * 1e-9;

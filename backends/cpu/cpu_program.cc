@@ -119,9 +119,7 @@ void CpuProgram::run_worker(int worker, Memory& memory, Profile* profile) {
   const int workers = parallel_ ? runtime_->executor.size() : 1;
   Stopwatch watch(worker, profile != nullptr, profile ? profile->start : Clock::time_point());
   Prefetcher prefetcher;
-  const auto share_of = [&](const Step& step) {
-    return std::pair(step.units * worker / workers, step.units * (worker + 1) / workers);
-  };
+  const auto share_of = [&](const Step& step) { return share(step.units, worker, workers); };
   int current = 0;
   try {
     for (const Step& step : lowered_.steps) {

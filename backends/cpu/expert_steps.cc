@@ -13,10 +13,6 @@
 namespace lazuli::cpu {
 namespace {
 
-struct Range {
-  std::int64_t begin, end;
-};
-
 // Rows that lie one after the other, in f32 or as int8.
 struct RowData {
   std::byte* data;

@@ -15,14 +15,6 @@ constexpr std::int64_t most_cached_bytes = std::int64_t{16} << 30;  // a few mod
 // Of the checkpoint's bytes, at most so many a worker are in memory beside their packed form.
 constexpr std::int64_t read_ahead_bytes = std::int64_t{8} << 20;
 
-struct Range {
-  std::int64_t begin, end;
-};
-
-Range share(std::int64_t units, int worker, int workers) {
-  return {units * worker / workers, units * (worker + 1) / workers};
-}
-
 // A stack of matrices [..., N, K] is laid out as one, the rows of each below those of the one before.
 struct Matrix {
   std::int64_t rows, cols;

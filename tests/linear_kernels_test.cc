@@ -240,8 +240,8 @@ TEST(LinearKernels, ScalarIsTheStatedArithmetic) {
             dot += weight * values[i];
             x_sum += values[i];
           }
-          sum = sum + (f16_to_f32(halves[0]) * x_scale) * static_cast<float>(dot);
-          if (dtype == DType::q4_1) sum = sum + (f16_to_f32(halves[1]) * x_scale) * static_cast<float>(x_sum);
+          sum = std::fma(f16_to_f32(halves[0]) * x_scale, static_cast<float>(dot), sum);
+          if (dtype == DType::q4_1) sum = std::fma(f16_to_f32(halves[1]), x_scale * static_cast<float>(x_sum), sum);
         }
         ASSERT_EQ(got[static_cast<std::size_t>(row * problem.outputs + output)], sum)
             << to_string(dtype) << " at " << row << ", " << output;
@@ -283,7 +283,7 @@ TEST(LinearKernels, LevelsAgreeBitForBit) {
   for (const DType dtype : weight_types) {
     for (const std::int64_t cols : row_lengths) {
       if (!can_pack(dtype, cols)) continue;
-      for (const std::int64_t rows : {1, 2, 7, 33}) {
+      for (const std::int64_t rows : {1, 2, 7, 8, 33}) {
         const Problem problem(dtype, cols > 1000 ? 21 : 87, rows, cols);
         const std::vector<float> expected = problem.run_all(scalar_kernel(dtype));
         for (const LinearKernel& kernel : linear_kernels()) {

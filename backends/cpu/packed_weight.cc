@@ -97,7 +97,7 @@ void unpack_blocks(const PackedWeightView& weight, const std::uint8_t* group, in
     float* block_out = out + block * packed_block_columns;
     for (int half = 0; half < 2; ++half) {
       for (int column = 16 * half; column < 16 * half + 16; ++column) {
-        const float product = scale.scale[half] * static_cast<float>(scale.factor[half] * values[column]);
+        const float product = scale.scale[half] * static_cast<float>(values[column]);
         block_out[column] = Format::planes.minimums ? product + scale.minimum : product;
       }
     }

@@ -61,8 +61,7 @@ struct Quantised {
     constexpr Planes planes = Format::planes;
     constexpr int half = unit / 4;
     const BlockScale scale = block_scale<Format>(weight, group, step);
-    __m512 factor = planes.halves == Halves::separate ? scale.scale[half] : scale.scale[0];
-    if constexpr (planes.halves == Halves::weighted) factor = _mm512_mul_ps(factor, scale.factor[half]);
+    const __m512 factor = planes.halves == Halves::separate ? scale.scale[half] : scale.scale[0];
     __m512 shift = _mm512_mul_ps(factor, _mm512_set1_ps(static_cast<float>(-planes.offset)));
     if constexpr (planes.minimums) shift = _mm512_add_ps(shift, scale.minimum);
     const __m512i values = Format::quad(group + step * planes.quant_bytes, unit);

@@ -3,402 +3,234 @@
 // A tile is one side (8 outputs, one 32-bit lane each) or both sides of a group times a few rows of activations.
 // vpmaddubsw multiplies unsigned weights by signed activations and saturates its sums of two at 16 bits; each format
 // says how many such sums fit before they must be widened. 8-bit weights would not fit: 128 less, they are taken as
-// signed, and their sign moves to the activations.
+// signed, and their sign moves to the activations. Scaled dot products are added by FMA in ascending block order: the
+// other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
-#include <lazuli/backends/cpu/kernels/packed_planes.h>
-
-#include <immintrin.h>
-
-#define LAZULI_INLINE inline __attribute__((always_inline))
-#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+#include <lazuli/backends/cpu/kernels/linear_many_rows.h>
+#include <lazuli/backends/cpu/kernels/packed_quads_avx2.h>
 
 namespace lazuli {
 namespace {
 
-using packed::Halves;
-using packed::Planes;
-
-constexpr int side_rows = 8;
-constexpr int prefetch_distance = 2048;  // bytes
-
-typedef std::int32_t AliasingInt __attribute__((may_alias));
-
-// The scales of one side of a block; members as in the other levels.
-struct BlockScale {
-  __m256 scale[2];
-  __m256 factor[2];
-  __m256 minimum;
-};
-
-LAZULI_INLINE __m256i load32(const std::uint8_t* bytes) {
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
-}
-
-LAZULI_INLINE __m128i load8(const std::uint8_t* bytes) {
-  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
-}
-
-LAZULI_INLINE __m256 load_f16(const std::uint8_t* bytes) {
-  return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
-}
-
-LAZULI_INLINE __m256i nibbles(const std::uint8_t* quants, int quad, int side) {
-  const __m256i both = load32(quants + 64 * (quad % 4) + 32 * side);
-  return _mm256_and_si256(quad < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
-}
-
-// Adds `value` to the bytes, in which that bit is clear, whose bit is set in the mask of the quad.
-LAZULI_INLINE __m256i add_single_bits(__m256i codes, const std::uint8_t* masks, int quad, int side, int value) {
-  const auto* mask = reinterpret_cast<const AliasingInt*>(masks + 8 * quad + 4 * side);
-  const __m256i byte_of_lane = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-  const __m256i bit_of_lane = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(*mask), byte_of_lane);
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of_lane), bit_of_lane);
-  return _mm256_or_si256(codes, _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value))));
-}
-
-LAZULI_INLINE __m256i nibbles_and_fifth_bits(const std::uint8_t* quants, int quad, int side) {
-  return add_single_bits(nibbles(quants, quad, side), quants + 256, quad, side, 16);
-}
-
-// The two bits of a quad, moved to bit `place` (0 or 4) of their bytes.
-LAZULI_INLINE __m256i two_bits(const std::uint8_t* pairs, int quad, int side, int place) {
-  const __m256i four = load32(pairs + 64 * (quad / 4) + 32 * side);
-  const int shift = place - 2 * (quad % 4);
-  const __m256i moved = shift >= 0 ? _mm256_slli_epi16(four, shift) : _mm256_srli_epi16(four, -shift);
-  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(3 << place)));
-}
-
-// Twice the e2m1 values, 12 added.
-LAZULI_INLINE __m256i e2m1(const std::uint8_t* quants, int quad, int side) {
-  const __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
-  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles(quants, quad, side));
-}
-
-LAZULI_INLINE BlockScale f16_scales(const std::uint8_t* scales, int side, bool minimums) {
-  BlockScale scale;
-  scale.scale[0] = load_f16(scales + 16 * side);
-  if (minimums) scale.minimum = load_f16(scales + 32 + 16 * side);
-  return scale;
-}
-
-LAZULI_INLINE BlockScale k_scales(const std::uint8_t* scales, const std::uint8_t* super, int side) {
-  const __m256 six_bit_scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(scales + 8 * side)));
-  const __m256 six_bit_minimum = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(scales + 16 + 8 * side)));
-  BlockScale scale;
-  scale.scale[0] = _mm256_mul_ps(load_f16(super + 16 * side), six_bit_scale);
-  const __m256 minimum = _mm256_mul_ps(load_f16(super + 32 + 16 * side), six_bit_minimum);
-  scale.minimum = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0f));
-  return scale;
-}
-
-// Bytes as the bits of an f16 below its sign, times `factor`.
-LAZULI_INLINE __m256 upper_f16(const std::uint8_t* bytes, float factor) {
-  const __m128i f16 = _mm_slli_epi16(_mm_cvtepu8_epi16(load8(bytes)), 7);
-  return _mm256_mul_ps(_mm256_cvtph_ps(f16), _mm256_set1_ps(factor));
-}
-
-// Half an ue4m3 scale: shifted into f16 it is too small by 2^8.
-LAZULI_INLINE __m256 half_ue4m3(const std::uint8_t* bytes) { return upper_f16(bytes, 0x1p7f); }
-
-// 8 scales of an entry, from the scale `index` on, of 4 bytes (f32) or 2 (bf16).
-LAZULI_INLINE __m256 wide_scale(const std::uint8_t* entry, int index, int width) {
-  if (width == 4) return _mm256_load_ps(reinterpret_cast<const float*>(entry + 4 * index));
-  const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(entry + 2 * index));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
-}
-
-// `quads_in_16_bits`: how many sums of two products, of at most 2 * largest weight * 127 each, add up in 16 bits.
-struct Q4_0 {
-  static constexpr Planes planes = packed::q4_0_planes;
-  static constexpr int quads_in_16_bits = 8;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles(quants, index, side);
-  }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    return f16_scales(scales, side, false);
-  }
-};
-
-struct Q4_1 : Q4_0 {
-  static constexpr Planes planes = packed::q4_1_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    return f16_scales(scales, side, true);
-  }
-};
-
-struct Q5_0 : Q4_0 {
-  static constexpr Planes planes = packed::q5_0_planes;
-  static constexpr int quads_in_16_bits = 4;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles_and_fifth_bits(quants, index, side);
-  }
-};
-
-struct Q5_1 : Q5_0 {
-  static constexpr Planes planes = packed::q5_1_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    return f16_scales(scales, side, true);
-  }
-};
-
-struct Q8_0 : Q4_0 {
-  static constexpr Planes planes = packed::q8_0_planes;
-  static constexpr int quads_in_16_bits = 1;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return _mm256_xor_si256(load32(quants + 64 * index + 32 * side), _mm256_set1_epi8(-128));
-  }
-};
-
-struct Q4_K {
-  static constexpr Planes planes = packed::q4_k_planes;
-  static constexpr int quads_in_16_bits = 8;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles(quants, index, side);
-  }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
-    return k_scales(scales, super, side);
-  }
-};
-
-struct Q5_K : Q4_K {
-  static constexpr Planes planes = packed::q5_k_planes;
-  static constexpr int quads_in_16_bits = 4;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles_and_fifth_bits(quants, index, side);
-  }
-};
-
-struct Q6_K {
-  static constexpr Planes planes = packed::q6_k_planes;
-  static constexpr int quads_in_16_bits = 2;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return _mm256_or_si256(nibbles(quants, index, side), two_bits(quants + 256, index, side, 4));
-  }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
-    BlockScale scale;
-    scale.scale[0] = load_f16(super + 16 * side);
-    scale.factor[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(scales + 8 * side)));
-    scale.factor[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(scales + 16 + 8 * side)));
-    return scale;
-  }
-};
-
-struct Mxfp4 {
-  static constexpr Planes planes = packed::mxfp4_planes;
-  static constexpr int quads_in_16_bits = 4;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return e2m1(quants, index, side);
-  }
-  // 2^(e - 128), subnormal for e < 2.
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    const __m256i exponent = _mm256_cvtepu8_epi32(load8(scales + 8 * side));
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(exponent, _mm256_set1_epi32(1)), 23);
-    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), exponent);
-    const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), exponent);
-    BlockScale scale;
-    scale.scale[0] = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, subnormal, small));
-    return scale;
-  }
-};
-
-struct Nvfp4 : Mxfp4 {
-  static constexpr Planes planes = packed::nvfp4_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    BlockScale scale;
-    scale.scale[0] = half_ue4m3(scales + 8 * side);
-    scale.scale[1] = half_ue4m3(scales + 16 + 8 * side);
-    return scale;
-  }
-};
-
-// Formats with `wide_scales` read them as the weight's view says.
-struct E2m1 : Mxfp4 {
-  static constexpr Planes planes = packed::e2m1_planes;
-  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
-    const bool is_short = weight.scale_width == 1;
-    BlockScale scale;
-    LAZULI_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int index = 16 * half + 8 * side;
-      scale.scale[half] = is_short ? upper_f16(entry + index, weight.factor) : wide_scale(entry, index, 4);
-    }
-    return scale;
-  }
-};
-
-template <int bits>
-struct Affine {
-  static constexpr Planes planes = packed::affine_planes(bits);
-  static constexpr int quads_in_16_bits = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    if constexpr (bits == 2) return two_bits(quants, index, side, 0);
-    if constexpr (bits == 3) return add_single_bits(two_bits(quants, index, side, 0), quants + 128, index, side, 4);
-    if constexpr (bits == 4) return nibbles(quants, index, side);
-    if constexpr (bits == 5) return nibbles_and_fifth_bits(quants, index, side);
-    if constexpr (bits == 6) return Q6_K::quad(quants, index, side);
-    return Q8_0::quad(quants, index, side);
-  }
-  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
-    BlockScale scale;
-    scale.scale[0] = wide_scale(entry, 8 * side, weight.scale_width);
-    scale.minimum = wide_scale(entry, 16 + 8 * side, weight.scale_width);
-    return scale;
-  }
-};
-
-// Where a group has the scales of block `block`, and those of its super-block.
 template <class Format>
-LAZULI_INLINE const std::uint8_t* scale_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
-  constexpr Planes planes = Format::planes;
-  const std::uint8_t* scales = group + weight.scales_offset;
-  if constexpr (!planes.wide_scales) return scales + block * planes.scale_bytes;
-  return scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width);
-}
+constexpr Kind kind_of{terms_of(Format::planes), Format::quads_in_16_bits};
 
+// Subtracted from what quad() gives.
 template <class Format>
-LAZULI_INLINE const std::uint8_t* super_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
-  return group + weight.super_offset + block / 8 * Format::planes.super_bytes;
-}
+constexpr int byte_offset = Format::planes.offset - (signed_weights<Format> ? 128 : 0);
 
-// The scales of one side.
-template <class Format>
-LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
-                                     int side) {
-  const std::uint8_t* entry = scale_entry<Format>(weight, group, block);
-  if constexpr (Format::planes.wide_scales) {
-    return Format::scale(weight, entry, side);
-  } else {
-    return Format::scale(entry, super_entry<Format>(weight, group, block), side);
+// Where a tile of a few rows reads its activations.
+template <int rows_>
+struct Rows {
+  static constexpr int rows = rows_;
+  LAZULI_INLINE const std::int8_t* block_values(int r, std::int64_t block) const {
+    return values[r] + block * packed_block_columns;
   }
-}
-
-template <class Format>
-constexpr bool signed_weights = Format::planes.quant_bytes == 512;
-
-// Where a tile reads its activations.
-template <int rows>
-struct TileRows {
+  LAZULI_INLINE float scale(int r, std::int64_t block) const { return scales[r][block]; }
+  LAZULI_INLINE int sum(int r, std::int64_t block) const {
+    return half_sums[r][2 * block] + half_sums[r][2 * block + 1];
+  }
+  LAZULI_INLINE float scaled_sum(int r, std::int64_t block) const {
+    return scale(r, block) * static_cast<float>(sum(r, block));
+  }
+  LAZULI_INLINE int start(int r, std::int64_t block) const { return -offset * sum(r, block); }
+  LAZULI_INLINE int half_start(int r, std::int64_t block, int half) const {
+    return -offset * half_sums[r][2 * block + half];
+  }
+  int offset;
   const std::int8_t* values[rows];
   const float* scales[rows];
   const std::int16_t* half_sums[rows];
 };
 
-// dot[r] = sum over the quads [first, first + count) of a block at `values[r] + offset`, from `start[r]` on.
-template <class Format, int first, int count, int rows>
-LAZULI_INLINE void dot_quads(const std::uint8_t* quants, int side, const TileRows<rows>& x, std::int64_t offset,
-                             const std::int32_t* start, __m256i* dot) {
+// The same made ready: a chunk of a tile of many rows. Values go block after block, so that every address in the tile is
+// a constant away from its block's.
+template <int rows_>
+struct PreparedRows {
+  static constexpr int rows = rows_;
+  LAZULI_INLINE const std::int8_t* block_values(int r, int block) const { return values[block][r]; }
+  LAZULI_INLINE float scale(int r, int block) const { return scales[block][r]; }
+  LAZULI_INLINE float scaled_sum(int r, int block) const { return scaled_sums[block][r]; }
+  LAZULI_INLINE int start(int r, int block) const { return starts[block][0][r]; }
+  LAZULI_INLINE int half_start(int r, int block, int half) const { return starts[block][half][r]; }
+
+  alignas(32) std::int8_t values[unpacked_blocks][rows][packed_block_columns];
+  float scales[unpacked_blocks][rows], scaled_sums[unpacked_blocks][rows];
+  std::int32_t starts[unpacked_blocks][2][rows];
+};
+
+// One side of a block of weights as it is kept, and the same put apart.
+template <class Format>
+struct PackedSide {
+  LAZULI_INLINE __m256i quad(int index) const { return Format::quad(quants, index, side); }
+  LAZULI_INLINE __m256 factor(int index) const {
+    return index == 1 && Format::planes.minimums ? scale.minimum : scale.scale[index];
+  }
+  const std::uint8_t* quants;
+  BlockScale scale;
+  int side;
+};
+
+template <Terms terms>
+struct UnpackedSide {
+  LAZULI_INLINE __m256i quad(int index) const { return load32(block.quads[index] + 32 * side); }
+  LAZULI_INLINE __m256 factor(int index) const { return _mm256_load_ps(block.factors[index] + side_rows * side); }
+  const UnpackedBlock<terms>& block;
+  int side;
+};
+
+// dot[r] = sum over the quads [first, first + count) of a block, from what is in it on.
+template <int run, int first, int count, class Side, class X>
+LAZULI_INLINE void add_quads(const Side& weights, const X& x, std::int64_t block, __m256i (&dot)[X::rows]) {
+  constexpr int step = run < count ? run : count;
   LAZULI_UNROLL
-  for (int r = 0; r < rows; ++r) dot[r] = _mm256_set1_epi32(start[r]);
-  constexpr int step = Format::quads_in_16_bits < count ? Format::quads_in_16_bits : count;
-  LAZULI_UNROLL
-  for (int run = first; run < first + count; run += step) {
-    __m256i narrow[rows];
+  for (int begin = first; begin < first + count; begin += step) {
+    __m256i narrow[X::rows];
     LAZULI_UNROLL
-    for (int quad = run; quad < run + step; ++quad) {
-      const __m256i weights = Format::quad(quants, quad, side);
+    for (int quad = begin; quad < begin + step; ++quad) {
+      const __m256i columns = weights.quad(quad);
+      const __m256i magnitudes = run == 1 ? _mm256_abs_epi8(columns) : columns;
       LAZULI_UNROLL
-      for (int r = 0; r < rows; ++r) {
-        const auto* four = reinterpret_cast<const AliasingInt*>(x.values[r] + offset + 4 * quad);
+      for (int r = 0; r < X::rows; ++r) {
+        const auto* four = reinterpret_cast<const AliasingInt*>(x.block_values(r, block) + 4 * quad);
         const __m256i values = _mm256_set1_epi32(*four);
-        const __m256i product = signed_weights<Format>
-                                    ? _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(values, weights))
-                                    : _mm256_maddubs_epi16(weights, values);
-        narrow[r] = quad == run ? product : _mm256_add_epi16(narrow[r], product);
+        const __m256i product =
+            _mm256_maddubs_epi16(magnitudes, run == 1 ? _mm256_sign_epi8(values, columns) : values);
+        narrow[r] = quad == begin ? product : _mm256_add_epi16(narrow[r], product);
+        __asm__("" : "+x"(narrow[r]));  // or GCC sums in trees, for which there are not registers enough
       }
     }
     LAZULI_UNROLL
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < X::rows; ++r) {
       dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(narrow[r], _mm256_set1_epi16(1)));
     }
   }
 }
 
-template <class Format, int rows>
-LAZULI_INLINE void add_block(const std::uint8_t* quants, const BlockScale& scale, int side, const TileRows<rows>& x,
-                             std::int64_t block, __m256* sum) {
-  constexpr Planes planes = Format::planes;
-  constexpr int offset = planes.offset - (signed_weights<Format> ? 128 : 0);
-  const std::int64_t column = block * packed_block_columns;
-  std::int32_t start[2][rows];
+// sum[r] += factor * scale of the activations * dot
+template <class X>
+LAZULI_INLINE void add_scaled(__m256 factor, const X& x, std::int64_t block, const __m256i (&dot)[X::rows],
+                              __m256 (&sum)[X::rows]) {
   LAZULI_UNROLL
-  for (int r = 0; r < rows; ++r) {
-    start[0][r] = -offset * x.half_sums[r][2 * block];
-    start[1][r] = -offset * x.half_sums[r][2 * block + 1];
-    if constexpr (planes.halves == Halves::joined) start[0][r] += start[1][r];
+  for (int r = 0; r < X::rows; ++r) {
+    const __m256 product = _mm256_mul_ps(factor, _mm256_set1_ps(x.scale(r, block)));
+    sum[r] = _mm256_fmadd_ps(product, _mm256_cvtepi32_ps(dot[r]), sum[r]);
   }
-  __m256i dot[rows];
-  if constexpr (planes.halves == Halves::joined) {
-    dot_quads<Format, 0, 8>(quants, side, x, column, start[0], dot);
+}
+
+template <Kind kind, class Side, class X>
+LAZULI_INLINE void add_block(const Side& weights, const X& x, std::int64_t block, __m256 (&sum)[X::rows]) {
+  __m256i dot[X::rows];
+  if constexpr (kind.terms == Terms::halves) {
+    const auto add_half = [&]<int half>() __attribute__((always_inline)) {
+      LAZULI_UNROLL
+      for (int r = 0; r < X::rows; ++r) dot[r] = _mm256_set1_epi32(x.half_start(r, block, half));
+      add_quads<kind.run, 4 * half, 4>(weights, x, block, dot);
+      add_scaled(weights.factor(half), x, block, dot, sum);
+    };
+    add_half.template operator()<0>();
+    add_half.template operator()<1>();
+  } else {
+    constexpr bool has_start = kind.terms != Terms::minimum || kind.run == 1;
     LAZULI_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      const __m256 x_scale = _mm256_set1_ps(x.scales[r][block]);
-      sum[r] = _mm256_add_ps(sum[r], _mm256_mul_ps(_mm256_mul_ps(scale.scale[0], x_scale), _mm256_cvtepi32_ps(dot[r])));
-      if constexpr (planes.minimums) {
-        const int x_sum = x.half_sums[r][2 * block] + x.half_sums[r][2 * block + 1];
-        const __m256 product = _mm256_mul_ps(scale.minimum, x_scale);
-        sum[r] = _mm256_add_ps(sum[r], _mm256_mul_ps(product, _mm256_set1_ps(static_cast<float>(x_sum))));
+    for (int r = 0; r < X::rows; ++r) {
+      dot[r] = has_start ? _mm256_set1_epi32(x.start(r, block)) : _mm256_setzero_si256();
+    }
+    add_quads<kind.run, 0, 8>(weights, x, block, dot);
+    add_scaled(weights.factor(0), x, block, dot, sum);
+  }
+  if constexpr (kind.terms == Terms::minimum) {
+    LAZULI_UNROLL
+    for (int r = 0; r < X::rows; ++r) {
+      sum[r] = _mm256_fmadd_ps(weights.factor(1), _mm256_set1_ps(x.scaled_sum(r, block)), sum[r]);
+    }
+  }
+}
+
+struct Avx2 {
+  static constexpr int tile_rows = 4, tile_groups = 1;
+  template <int rows>
+  using Prepared = PreparedRows<rows>;
+  template <class Format>
+  static constexpr Kind kind = kind_of<Format>;
+  template <class Format>
+  static constexpr int offset = byte_offset<Format>;
+
+  template <class Format, Terms terms>
+  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
+                                   UnpackedBlock<terms>& to) {
+    const std::uint8_t* quants = group + block * Format::planes.quant_bytes;
+    prefetch_next_group<Format>(weight, group, block);
+    LAZULI_UNROLL
+    for (int side = 0; side < 2; ++side) {
+      const PackedSide<Format> from{quants, block_scale<Format>(weight, group, block, side), side};
+      LAZULI_UNROLL
+      for (int quad = 0; quad < 8; ++quad) {
+        _mm256_store_si256(reinterpret_cast<__m256i*>(to.quads[quad] + 32 * side), from.quad(quad));
+      }
+      LAZULI_UNROLL
+      for (int i = 0; i < (terms == Terms::one ? 1 : 2); ++i) {
+        _mm256_store_ps(to.factors[i] + side_rows * side, from.factor(i));
       }
     }
-  } else if constexpr (planes.halves == Halves::weighted) {
-    // Integers of at most 2 * 128 * 16 * 32 * 127 < 2^24 throughout: f32 holds each of them exactly.
-    __m256 weighted[rows];
-    dot_quads<Format, 0, 4>(quants, side, x, column, start[0], dot);
-    LAZULI_UNROLL
-    for (int r = 0; r < rows; ++r) weighted[r] = _mm256_mul_ps(scale.factor[0], _mm256_cvtepi32_ps(dot[r]));
-    dot_quads<Format, 4, 4>(quants, side, x, column, start[1], dot);
-    LAZULI_UNROLL
+  }
+
+  template <Terms terms, int rows>
+  static void prepare(const QuantisedRowsView& x, std::int64_t row, std::int64_t first_block, int count, int offset,
+                      PreparedRows<rows>& out) {
     for (int r = 0; r < rows; ++r) {
-      const __m256 both = _mm256_fmadd_ps(scale.factor[1], _mm256_cvtepi32_ps(dot[r]), weighted[r]);
-      const __m256 product = _mm256_mul_ps(scale.scale[0], _mm256_set1_ps(x.scales[r][block]));
-      sum[r] = _mm256_add_ps(sum[r], _mm256_mul_ps(product, both));
+      const std::int8_t* values = x.values + (row + r) * x.value_stride + first_block * packed_block_columns;
+      const float* scales = x.scales + (row + r) * x.scale_stride + first_block;
+      const std::int16_t* half_sums = x.half_sums + (row + r) * x.half_sum_stride + 2 * first_block;
+      for (int block = 0; block < count; ++block) {
+        __builtin_memcpy(out.values[block][r], values + block * packed_block_columns, packed_block_columns);
+        const int first = half_sums[2 * block], second = half_sums[2 * block + 1];
+        out.scales[block][r] = scales[block];
+        out.scaled_sums[block][r] = scales[block] * static_cast<float>(first + second);
+        out.starts[block][0][r] = -offset * (terms == Terms::halves ? first : first + second);
+        out.starts[block][1][r] = -offset * second;
+      }
     }
-  } else {
-    const auto add_half = [&](int half) {
+  }
+
+  template <Kind kind, int rows>
+  static LAZULI_INLINE void multiply(const UnpackedBlock<kind.terms>* blocks, int count, int,
+                                     const PreparedRows<rows>& x, const TileSums& sums) {
+    for (int side = 0; side < 2; ++side) {
+      float* y = sums.y + side * side_rows;
+      const std::int64_t outputs = sums.outputs - side * side_rows;
+      if (outputs <= 0) return;
+      const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+      const __m256i inside = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(outputs < 8 ? outputs : 8)), lane);
+      __m256 sum[rows];
       LAZULI_UNROLL
       for (int r = 0; r < rows; ++r) {
-        const __m256 product = _mm256_mul_ps(scale.scale[half], _mm256_set1_ps(x.scales[r][block]));
-        sum[r] = _mm256_add_ps(sum[r], _mm256_mul_ps(product, _mm256_cvtepi32_ps(dot[r])));
+        sum[r] = sums.from_zero ? _mm256_setzero_ps() : _mm256_maskload_ps(y + r * sums.stride, inside);
       }
-    };
-    dot_quads<Format, 0, 4>(quants, side, x, column, start[0], dot);
-    add_half(0);
-    dot_quads<Format, 4, 4>(quants, side, x, column, start[1], dot);
-    add_half(1);
+      for (int block = 0; block < count; ++block) {
+        add_block<kind>(UnpackedSide<kind.terms>{blocks[block], side}, x, block, sum);
+      }
+      LAZULI_UNROLL
+      for (int r = 0; r < rows; ++r) _mm256_maskstore_ps(y + r * sums.stride, inside, sum[r]);
+    }
   }
-}
-
-LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
-  LAZULI_UNROLL
-  for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), _MM_HINT_T0);
-}
-
-// Quants soon to be read, and the same block's scales in the next group: those planes are too short for the hardware to
-// foresee, and a group would begin by waiting for them.
-template <class Format>
-LAZULI_INLINE void prefetch_block(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
-  constexpr Planes planes = Format::planes;
-  prefetch(group + block * planes.quant_bytes + prefetch_distance, planes.quant_bytes);
-  const std::uint8_t* next = group + weight.group_bytes;
-  prefetch(scale_entry<Format>(weight, next, block), 1);
-  if constexpr (planes.super_bytes != 0) prefetch(super_entry<Format>(weight, next, block), 1);
-}
+};
 
 // `sides` sides of a group from `first_side` on; results go to out[rows][16].
 template <class Format, int rows, int sides>
-LAZULI_INLINE void multiply_sides(const PackedWeightView& weight, const std::uint8_t* group, const TileRows<rows>& x,
+LAZULI_INLINE void multiply_sides(const PackedWeightView& weight, const std::uint8_t* group, const Rows<rows>& x,
                                   int first_side, float (*out)[packed_group_rows]) {
-  constexpr Planes planes = Format::planes;
   __m256 sum[sides][rows];
   LAZULI_UNROLL
   for (int index = 0; index < sides * rows; ++index) sum[index / rows][index % rows] = _mm256_setzero_ps();
   for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
-    const std::uint8_t* quants = group + block * planes.quant_bytes;
+    const std::uint8_t* quants = group + block * Format::planes.quant_bytes;
     if constexpr (rows == 1) prefetch_block<Format>(weight, group, block);
     LAZULI_UNROLL
     for (int index = 0; index < sides; ++index) {
       const int side = first_side + index;
-      add_block<Format, rows>(quants, block_scale<Format>(weight, group, block, side), side, x, block, sum[index]);
+      const PackedSide<Format> weights{quants, block_scale<Format>(weight, group, block, side), side};
+      add_block<kind_of<Format>>(weights, x, block, sum[index]);
     }
   }
   LAZULI_UNROLL
@@ -409,10 +241,11 @@ LAZULI_INLINE void multiply_sides(const PackedWeightView& weight, const std::uin
 }
 
 template <class Format, int rows>
-void multiply_tile(const PackedWeightView& weight, std::int64_t index, const QuantisedRowsView& x, std::int64_t row,
-                   float* y, std::int64_t y_stride) {
+void multiply_few_rows(const PackedWeightView& weight, std::int64_t index, const QuantisedRowsView& x, std::int64_t row,
+                       float* y, std::int64_t y_stride) {
   const std::uint8_t* group = weight.data + index * weight.group_bytes;
-  TileRows<rows> tile;
+  Rows<rows> tile;
+  tile.offset = byte_offset<Format>;
   for (int r = 0; r < rows; ++r) {
     tile.values[r] = x.values + (row + r) * x.value_stride;
     tile.scales[r] = x.scales + (row + r) * x.scale_stride;
@@ -437,10 +270,12 @@ template <class Format>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const QuantisedRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride) {
+  if (row_end - row_begin >= many_rows)
+    return multiply_many_rows<Avx2, Format>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);
   for (std::int64_t index = group_begin; index < group_end; ++index) {
     std::int64_t row = row_begin;
-    for (; row + 4 <= row_end; row += 4) multiply_tile<Format, 4>(weight, index, x, row, y, y_stride);
-    for (; row < row_end; ++row) multiply_tile<Format, 1>(weight, index, x, row, y, y_stride);
+    for (; row + 4 <= row_end; row += 4) multiply_few_rows<Format, 4>(weight, index, x, row, y, y_stride);
+    for (; row < row_end; ++row) multiply_few_rows<Format, 1>(weight, index, x, row, y, y_stride);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/kernels/packed_dispatch.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace lazuli {
 namespace {
@@ -39,12 +40,12 @@ float add_block(float sum, const std::int16_t* w, const packed::BlockScale& scal
                 const std::int16_t* half_sums) {
   const std::int32_t first = dot16(w, x), second = dot16(w + 16, x + 16);
   if constexpr (Format::planes.halves == packed::Halves::separate) {
-    sum = sum + (scale.scale[0] * x_scale) * static_cast<float>(first);
-    return sum + (scale.scale[1] * x_scale) * static_cast<float>(second);
+    sum = std::fma(scale.scale[0] * x_scale, static_cast<float>(first), sum);
+    return std::fma(scale.scale[1] * x_scale, static_cast<float>(second), sum);
   }
-  sum = sum + (scale.scale[0] * x_scale) * static_cast<float>(scale.factor[0] * first + scale.factor[1] * second);
+  sum = std::fma(scale.scale[0] * x_scale, static_cast<float>(first + second), sum);
   if constexpr (Format::planes.minimums) {
-    sum = sum + (scale.minimum * x_scale) * static_cast<float>(half_sums[0] + half_sums[1]);
+    sum = std::fma(scale.minimum, x_scale * static_cast<float>(half_sums[0] + half_sums[1]), sum);
   }
   return sum;
 }

@@ -1,6 +1,6 @@
 // How blocks of a file are laid into the planes of packed_planes.h, one row of a group at a time, and read back.
 //
-// A weight is scale * factor * value + minimum. All products are exact in f32 and the sum rounds once, so the order
+// A weight is scale * value + minimum. All products are exact in f32 and the sum rounds once, so the order
 // of evaluation does not matter. Source of the file layouts: the GGUF specification, ggml-common.h.
 //
 // For units compiled for the baseline only: this is inline code.
@@ -18,7 +18,6 @@ namespace lazuli::packed {
 
 struct BlockScale {
   float scale[2] = {};  // of the halves; equal unless Halves::separate
-  int factor[2] = {1, 1};
   float minimum = 0;
 };
 
@@ -128,7 +127,7 @@ struct Simple {
   }
   static BlockScale scale(const BlockSource& from) {
     const float d = load_f16(from.scales, from.lane);
-    return {{d, d}, {1, 1}, has_minimums ? load_f16(from.scales + 32, from.lane) : 0.0f};
+    return {{d, d}, has_minimums ? load_f16(from.scales + 32, from.lane) : 0.0f};
   }
 };
 
@@ -198,7 +197,7 @@ struct K45 {
   static BlockScale scale(const BlockSource& from) {
     const float d = load_f16(from.super, from.lane) * static_cast<float>(from.scales[from.lane]);
     const float m = load_f16(from.super + 32, from.lane) * static_cast<float>(from.scales[16 + from.lane]);
-    return {{d, d}, {1, 1}, -m};
+    return {{d, d}, -m};
   }
 };
 
@@ -233,8 +232,9 @@ struct Q6_K {
   }
   static BlockScale scale(const BlockSource& from) {
     const float d = load_f16(from.super, from.lane);
-    return {{d, d},
-            {static_cast<std::int8_t>(from.scales[from.lane]), static_cast<std::int8_t>(from.scales[16 + from.lane])}};
+    const auto first = static_cast<std::int8_t>(from.scales[from.lane]);
+    const auto second = static_cast<std::int8_t>(from.scales[16 + from.lane]);
+    return {{d * first, d * second}};
   }
 };
 

@@ -60,7 +60,7 @@ struct AffineCodes {
   }
   static BlockScale scale(const BlockSource& from) {
     const float d = load_scale(from, from.lane);
-    return {{d, d}, {1, 1}, load_scale(from, 16 + from.lane)};
+    return {{d, d}, load_scale(from, 16 + from.lane)};
   }
 };
 

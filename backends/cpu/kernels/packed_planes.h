@@ -21,7 +21,6 @@ namespace lazuli::packed {
 // How the integer dot products of the two 16-column halves of a block become terms of the sum.
 enum class Halves : std::uint8_t {
   joined,    // one scale: d * (dot0 + dot1)
-  weighted,  // one scale, integer factors: d * (factor0 * dot0 + factor1 * dot1)
   separate,  // two scales, two terms: d0 * dot0, then d1 * dot1
 };
 
@@ -47,7 +46,7 @@ constexpr Planes q8_0_planes{512, 32, 0, 128, false, Halves::joined};
 constexpr Planes q4_k_planes{256, 32, 64, 0, true, Halves::joined};
 constexpr Planes q5_k_planes{320, 32, 64, 0, true, Halves::joined};
 // Scales: i8 factor[16] of the first halves, then of the second. Super: f16 d[16].
-constexpr Planes q6_k_planes{384, 32, 32, 32, false, Halves::weighted};
+constexpr Planes q6_k_planes{384, 32, 32, 32, false, Halves::separate};
 // Scales: u8 exponent[16] (e8m0). Values are twice the e2m1 code's, so that they are integers.
 constexpr Planes mxfp4_planes{256, 16, 0, 12, false, Halves::joined};
 // Scales: u8 scale[16] (ue4m3) of the first halves, then of the second. Values as in mxfp4.

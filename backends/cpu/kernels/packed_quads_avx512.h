@@ -23,7 +23,6 @@ using packed::Planes;
 
 struct BlockScale {
   __m512 scale[2];   // of the halves; the second only where they are separate
-  __m512 factor[2];  // integers, only where halves are weighted
   __m512 minimum;    // only where there are minimums
 };
 
@@ -166,9 +165,9 @@ struct Q6_K {
   }
   static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super) {
     BlockScale scale;
-    scale.scale[0] = load_f16(super);
-    scale.factor[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(scales)));
-    scale.factor[1] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(scales + 16)));
+    const __m512 d = load_f16(super);
+    scale.scale[0] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(scales))));
+    scale.scale[1] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(scales + 16))));
     return scale;
   }
 };
@@ -277,6 +276,14 @@ LAZULI_INLINE void prefetch_block(const PackedWeightView& weight, const std::uin
   const std::uint8_t* next = group + weight.group_bytes;
   prefetch(scale_entry<Format>(weight, next, block), 1);
   if constexpr (planes.super_bytes != 0) prefetch(super_entry<Format>(weight, next, block), 1);
+}
+
+// The same block of the next group.
+template <class Format>
+LAZULI_INLINE void prefetch_next_group(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  const std::uint8_t* next = group + weight.group_bytes;
+  prefetch(next + block * Format::planes.quant_bytes, Format::planes.quant_bytes);
+  prefetch(scale_entry<Format>(weight, next, block), 1);
 }
 
 }  // namespace

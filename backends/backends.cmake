@@ -16,4 +16,4 @@ set_source_files_properties(${avx512_units} PROPERTIES COMPILE_OPTIONS
   "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mfma;-mf16c;-mprefer-vector-width=512")
 file(GLOB amx_units CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/backends/cpu/kernels/*_amx.cc)
 set_source_files_properties(${amx_units} PROPERTIES COMPILE_OPTIONS
-  "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512bf16;-mamx-tile;-mamx-bf16;-mfma;-mf16c;-mprefer-vector-width=512")
+  "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni;-mavx512bf16;-mamx-tile;-mamx-int8;-mamx-bf16;-mfma;-mf16c;-mprefer-vector-width=512")

@@ -20,21 +20,20 @@ Case formula(std::string name, std::function<Shapes(std::int64_t)> operands, Arr
   return {std::move(name), std::move(operands), make};
 }
 
-Array random_weight(DType dtype, std::int64_t rows, std::int64_t cols) {
-  const Array values = random::normal({rows, cols}, DType::f32, /*key=*/7);
-  eval({values});
+Array weight_of(Workspace& workspace, DType dtype, std::int64_t rows, std::int64_t cols) {
   const Type type{dtype, {rows, cols}};
   BufferRef stored = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
-  quantise(dtype, values.data<float>().data(), rows * cols, stored->data());
+  quantise(dtype, workspace.operands(rows * cols)->as<float>(), rows * cols, stored->data());
   return Array::constant(std::move(stored), type, "weight");
 }
 
-Case linear_case(DType dtype, std::int64_t outputs, std::int64_t inputs) {
+Case linear_case(std::shared_ptr<Workspace> workspace, DType dtype, std::int64_t outputs, std::int64_t inputs) {
   Case result;
   result.name = fmt::format("linear_{}_{}x{}", to_string(dtype), outputs, inputs);
   result.operands = [=](std::int64_t rows) { return Shapes{{rows, inputs}}; };
   result.make = [=] {
-    return [weight = random_weight(dtype, outputs, inputs)](const Arrays& in) { return Arrays{linear(in[0], weight)}; };
+    const Array weight = weight_of(*workspace, dtype, outputs, inputs);
+    return [weight](const Arrays& in) { return Arrays{linear(in[0], weight)}; };
   };
   result.operations_per_row = 2.0 * static_cast<double>(outputs) * static_cast<double>(inputs);
   result.weight_bytes = byte_size(dtype, outputs * inputs);
@@ -73,14 +72,14 @@ void add_rows(std::vector<Case>& all) {
 
 }  // namespace
 
-std::vector<Case> cases() {
+std::vector<Case> cases(const std::shared_ptr<Workspace>& workspace) {
   std::vector<Case> all;
   add_elementwise(all);
   add_altup(all);
   add_rows(all);
   for (const DType dtype : {DType::q4_0, DType::q8_0, DType::bf16, DType::f32}) {
-    all.push_back(linear_case(dtype, gated_width, width));
-    all.push_back(linear_case(dtype, 2048, 640));
+    all.push_back(linear_case(workspace, dtype, compared_outputs, compared_inputs));
+    all.push_back(linear_case(workspace, dtype, 2048, 640));
   }
   return all;
 }

@@ -2,10 +2,12 @@
 // and of the feed-forward layers of Gemma 3 270M (640 to 2048).
 #pragma once
 
+#include <lazuli/bench/workspace.h>
 #include <lazuli/graph/evaluator.h>
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,8 +23,13 @@ struct Case {
   std::int64_t weight_bytes = 0;  // read once a run, besides operands and results
 };
 
-std::vector<Case> cases();
+// Weights are made of the workspace's operands.
+std::vector<Case> cases(const std::shared_ptr<Workspace>& workspace);
 
 inline constexpr std::int64_t row_counts[] = {1, 128, 512};
+inline constexpr std::int64_t matmul_row_counts[] = {1, 128, 512, 2048};
+
+// Of the matmul that oneDNN runs as well.
+inline constexpr std::int64_t compared_outputs = 8192, compared_inputs = 2048;
 
 }  // namespace lazuli::bench

@@ -1,5 +1,5 @@
-// Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; those bounded by memory also at as many rows as no
-// cache holds. Only the run of the compiled program is timed.
+// Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; matmuls
+// also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is timed.
 #include <lazuli/backends/session.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
@@ -25,26 +25,43 @@ struct Prepared {
   void run() const { compiled->program->execute(inputs, outputs); }
 };
 
-Prepared prepare(const CompiledFunction& function, const std::vector<Shape>& shapes) {
-  std::vector<Array> arguments;
-  for (const Shape& shape : shapes)
-    arguments.push_back(random::normal(shape, DType::f32, static_cast<std::int64_t>(arguments.size())));
-  eval(arguments);
+// Where each of several arrays begins when they lie one after the other, and behind the last where they all end.
+std::vector<std::int64_t> offsets_of(const std::vector<std::int64_t>& sizes) {
+  constexpr auto alignment = static_cast<std::int64_t>(buffer_alignment);
+  std::vector<std::int64_t> offsets{0};
+  for (const std::int64_t size : sizes)
+    offsets.push_back(offsets.back() + (size + alignment - 1) / alignment * alignment);
+  return offsets;
+}
+
+std::vector<BufferRef> pieces_of(const BufferRef& whole, const std::vector<std::int64_t>& sizes) {
+  const std::vector<std::int64_t> offsets = offsets_of(sizes);
+  std::vector<BufferRef> pieces;
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    pieces.push_back(Buffer::view(whole->data() + offsets[i], static_cast<std::size_t>(sizes[i]), whole));
+  return pieces;
+}
+
+Prepared prepare(const CompiledFunction& function, const std::vector<Shape>& shapes, Workspace& workspace) {
+  std::vector<std::int64_t> sizes;
+  for (const Shape& shape : shapes) sizes.push_back(Type{DType::f32, shape}.bytes());
   Prepared prepared;
+  prepared.inputs = pieces_of(workspace.operands(offsets_of(sizes).back() / 4), sizes);
+  std::vector<Array> arguments;
+  for (std::size_t i = 0; i < shapes.size(); ++i)
+    arguments.push_back(Array::from(prepared.inputs[i], Type{DType::f32, shapes[i]}));
   prepared.compiled = std::static_pointer_cast<CompiledGraph>(function.executable(arguments));
-  for (const Array& argument : arguments) {
-    prepared.inputs.push_back(argument.node()->results[0].buffer);
-    prepared.bytes += argument.type().bytes();
-  }
-  for (const OutputPlacement& output : prepared.compiled->program->outputs()) {
-    prepared.outputs.push_back(Buffer::allocate(static_cast<std::size_t>(output.bytes)));
-    prepared.bytes += output.bytes;
-  }
+  for (const std::int64_t size : sizes) prepared.bytes += size;
+  sizes.clear();
+  for (const OutputPlacement& output : prepared.compiled->program->outputs()) sizes.push_back(output.bytes);
+  prepared.outputs = pieces_of(workspace.results(offsets_of(sizes).back()), sizes);
+  for (const std::int64_t size : sizes) prepared.bytes += size;
   return prepared;
 }
 
-void run_case(benchmark::State& state, const Case& measured, const CompiledFunction& function, std::int64_t rows) {
-  const Prepared prepared = prepare(function, measured.operands(rows));
+void run_case(benchmark::State& state, const Case& measured, const CompiledFunction& function, std::int64_t rows,
+              Workspace& workspace) {
+  const Prepared prepared = prepare(function, measured.operands(rows), workspace);
   prepared.run();  // pages touched, threads awake
   for (auto _ : state) prepared.run();
   state.SetBytesProcessed(state.iterations() * (prepared.bytes + measured.weight_bytes));
@@ -84,8 +101,9 @@ std::int64_t rows_beyond_caches(const Case& measured) {
 }
 
 std::vector<std::int64_t> row_counts_of(const Case& measured) {
+  if (measured.operations_per_row > 0) return {std::begin(matmul_row_counts), std::end(matmul_row_counts)};
   std::vector<std::int64_t> rows(std::begin(row_counts), std::end(row_counts));
-  if (measured.operations_per_row == 0) rows.push_back(rows_beyond_caches(measured));
+  rows.push_back(rows_beyond_caches(measured));
   return rows;
 }
 
@@ -109,11 +127,11 @@ class Body {
 
 }  // namespace
 
-void register_kernels() {
+void register_kernels(const std::shared_ptr<Workspace>& workspace) {
   for (const auto& [label, fusion] :
        {std::pair("fused", "all"), std::pair("unfused", "none"), std::pair("primitive", "primitive")}) {
     const auto level = std::make_shared<Level>(fusion);
-    for (Case& each : cases()) {
+    for (Case& each : cases(workspace)) {
       if (fusion == std::string_view("primitive") && each.operations_per_row > 0) continue;  // a matmul is primitive
       const auto measured = std::make_shared<const Case>(std::move(each));
       const auto body = std::make_shared<Body>(measured->make);
@@ -121,7 +139,7 @@ void register_kernels() {
         const std::string name = fmt::format("{}/rows:{}/{}", measured->name, rows, label);
         benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
           const UseEvaluator use(level->session());
-          run_case(state, *measured, body->compile_for(rows), rows);
+          run_case(state, *measured, body->compile_for(rows), rows, *workspace);
         })->UseRealTime()->Unit(benchmark::kMicrosecond);
       }
     }

@@ -7,6 +7,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
+#include <memory>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -16,8 +17,11 @@ int main(int argc, char** argv) {
     benchmark::AddCustomContext("cpu", lazuli::cpu_name());
     benchmark::AddCustomContext("isa", std::string(to_string(lazuli::selected_isa())));
     benchmark::AddCustomContext("threads", std::to_string(lazuli::usable_cores()));
+    benchmark::AddCustomContext("onednn", lazuli::bench::onednn_state());
+    const auto workspace = std::make_shared<lazuli::bench::Workspace>();
     lazuli::bench::register_limits();
-    lazuli::bench::register_kernels();
+    lazuli::bench::register_kernels(workspace);
+    lazuli::bench::register_onednn(workspace);
     benchmark::RunSpecifiedBenchmarks();
     benchmark::ClearRegisteredBenchmarks();  // ends the sessions before main does
     benchmark::Shutdown();

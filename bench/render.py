@@ -17,7 +17,9 @@ END = "<!-- bench:end -->"
 LEVELS = ("fused", "unfused")
 LOOP_ROWS = (1, 512)
 PRIMITIVE = "primitive"
-MATMUL_ROWS = (1, 128, 512)
+MATMUL_ROWS = (1, 128, 512, 2048)
+ONEDNN = "onednn_"
+MATMULS = ("linear_", ONEDNN)
 
 
 def table(header, rows):
@@ -68,7 +70,7 @@ def model_part(report):
         rows.append([run_title(report, ratio["name"]), spread(first), spread(second), bounds])
     shares = []
     if report["prompt_peak_share"] is not None:
-        shares.append(f"prompt at {100 * report['prompt_peak_share']:.0f} % of the fastest matmul kernel")
+        shares.append(f"prompt at {100 * report['prompt_peak_share']:.0f} % of the peak")
     if report["decode_floor_share"] is not None:
         shares.append(f"decode at {100 * report['decode_floor_share']:.0f} % of the memory's read rate")
     note = (
@@ -90,6 +92,10 @@ class Kernels:
                 name = run["run_name"].removesuffix("/real_time")
                 samples.setdefault(name, []).append(run)
         self.samples = samples
+        # Random interleaving shuffles the runs of a report; the families keep the order in which they were registered.
+        order = {run["run_name"]: run["family_index"] for run in report["benchmarks"]}
+        limits = sorted((name for name in order if name.startswith("limits/")), key=order.get)
+        self.limits = [name.removesuffix("/real_time").removeprefix("limits/") for name in limits]
 
     def median(self, name, field):
         values = [run[field] for run in self.samples.get(name, []) if field in run]
@@ -104,18 +110,24 @@ def giga(value):
     return "-" if value is None else number(value * 1e-9)
 
 
+def peak(kernels, arithmetic):
+    """Operations a second of the highest level that was measured; levels are in ascending order in the report."""
+    names = [name for name in kernels.limits if name.startswith(arithmetic + "_")]
+    return kernels.median("limits/" + names[-1], "OP/s") if names else None
+
+
 def limits_note(kernels):
-    figures = [
-        ("read", "bytes_per_second", "GB/s"),
-        ("triad", "bytes_per_second", "GB/s"),
-        ("f32_matmul", "FLOP/s", "GFLOP/s (OpenBLAS)"),
-        ("int8_matmul", "OP/s", "GOP/s (ours)"),
+    memory = [f"{name} {giga(kernels.median('limits/' + name, 'bytes_per_second'))} GB/s" for name in ("read", "triad")]
+    peaks = [
+        f"{name.replace('_', ' ')} {giga(kernels.median('limits/' + name, 'OP/s'))}"
+        for name in kernels.limits
+        if name not in ("read", "triad")
     ]
-    parts = []
-    for name, field, unit in figures:
-        parts.append(f"{name.replace('_', ' ')} {giga(kernels.median('limits/' + name, field))} {unit}")
     context = kernels.context
-    return f"{host(context['cpu'], context['isa'], context['threads'])}; limits of this host: " + ", ".join(parts) + "."
+    return (
+        f"{host(context['cpu'], context['isa'], context['threads'])}; limits of this host: {', '.join(memory)}; "
+        f"multiplications and additions in registers, GOP/s: {', '.join(peaks)}."
+    )
 
 
 def row_text(rows):
@@ -128,33 +140,57 @@ def large_rows(kernels, case):
     return max(counts, default=0)
 
 
-def loop_rows(kernels):
+def loop_rows(kernels, triad):
     for case in kernels.cases():
-        if case.startswith("linear_"):
+        if case.startswith(MATMULS):
             continue
-        for rows in (*LOOP_ROWS, large_rows(kernels, case)):
-            times = {level: kernels.median(f"{case}/rows:{rows}/{level}", "real_time") for level in (*LEVELS, PRIMITIVE)}
+        for rows in dict.fromkeys((*LOOP_ROWS, large_rows(kernels, case))):
+            run = f"{case}/rows:{rows}"
+            times = {level: kernels.median(f"{run}/{level}", "real_time") for level in (*LEVELS, PRIMITIVE)}
             if None in times.values():
                 continue
-            rate = giga(kernels.median(f"{case}/rows:{rows}/fused", "bytes_per_second"))
+            rate = kernels.median(f"{run}/fused", "bytes_per_second")
             gains = [f"{times[level] / times['fused']:.2f}" for level in ("unfused", PRIMITIVE)]
-            yield [f"{case}, {row_text(rows)}", *(number(time) for time in times.values()), *gains, rate]
+            cells = [*(number(time) for time in times.values()), *gains, giga(rate), percent(rate, triad)]
+            yield [f"{case}, {row_text(rows)}", *cells]
+
+
+def percent(part, whole):
+    return "-" if part is None or not whole else f"{100 * part / whole:.0f} %"
+
+
+def matmul_title(case):
+    prefix = next(prefix for prefix in MATMULS if case.startswith(prefix))
+    dtype, sizes = case.removeprefix(prefix).rsplit("_", 1)
+    return ("oneDNN, " if prefix == ONEDNN else "") + f"{dtype} weight [{sizes.replace('x', ', ')}]"
 
 
 def matmul_rows(kernels):
-    for case in kernels.cases():
-        if case.startswith("linear_"):
-            figures = (kernels.median(f"{case}/rows:{rows}/fused", "FLOP/s") for rows in MATMUL_ROWS)
-            dtype, sizes = case.removeprefix("linear_").rsplit("_", 1)
-            yield [f"{dtype} weight [{sizes.replace('x', ', ')}]", *(giga(figure) for figure in figures)]
+    """GFLOP/s and the share of oneDNN's bf16 matmul of the same sizes; last, the share of the peak."""
+    peaks = {"f32": peak(kernels, "f32")}
+    prompts = peak(kernels, "bf16") or peak(kernels, "int8")
+    for case in sorted(name for name in kernels.cases() if name.startswith(MATMULS)):
+        dtype, sizes = case.split("_", 1)[1].rsplit("_", 1)
+        level = "" if case.startswith(ONEDNN) else "/fused"
+        rates = {rows: kernels.median(f"{case}/rows:{rows}{level}", "FLOP/s") for rows in MATMUL_ROWS}
+        cells = []
+        for rows, rate in rates.items():
+            theirs = kernels.median(f"{ONEDNN}bf16_{sizes}/rows:{rows}", "FLOP/s")
+            share = f" ({percent(rate, theirs)})" if theirs and level and dtype != "f32" else ""
+            cells.append(giga(rate) + share)
+        yield [matmul_title(case), *cells, percent(rates[MATMUL_ROWS[-1]], peaks.get(dtype, prompts))]
 
 
 def kernels_part(report):
     kernels = Kernels(report)
     ratios = ["unfused / fused", "primitive / fused"]
-    loops = table(["µs", *LEVELS, PRIMITIVE, *ratios, "fused, GB/s"], list(loop_rows(kernels)))
-    header = ["matmul, GFLOP/s", *(row_text(rows) for rows in MATMUL_ROWS)]
-    note = f"Kernels by themselves, {limits_note(kernels)} rms_norm and softmax are one kernel, fused or not."
+    triad = kernels.median("limits/triad", "bytes_per_second")
+    loops = table(["µs", *LEVELS, PRIMITIVE, *ratios, "fused, GB/s", "of the triad"], list(loop_rows(kernels, triad)))
+    header = ["matmul, GFLOP/s (of oneDNN)", *(row_text(rows) for rows in MATMUL_ROWS), "of the peak"]
+    note = (
+        f"Kernels by themselves, {limits_note(kernels)} rms_norm and softmax are one kernel, fused or not. "
+        f"oneDNN {kernels.context['onednn']}: its bf16 matmul, weights in the layout it chooses."
+    )
     return f"{note}\n\n{loops}\n\n{table(header, list(matmul_rows(kernels)))}"
 
 

@@ -45,13 +45,15 @@ Json share(const std::vector<double>& rates, double cost_per_token, std::optiona
   return median(rates) * cost_per_token / (*limit * 1e9);
 }
 
-// Against the fastest matmul kernel of this host in the arithmetic prompts may use. The head runs on the last row alone, so
-// its multiplications are no cost of a prompt's token.
+// Against the peak of this host in the arithmetic that prompts use: bf16 tiles where there are any, int8 otherwise. The head
+// runs on the last row alone, so its multiplications are no cost of a prompt's token.
 Json prompt_peak_share(const Result& result, bool quantised) {
   const double weights =
       static_cast<double>(result.model.parameters - result.model.vocab_size * result.model.hidden_size);
   return share(result.samples[0].prompt, 2 * weights,
-               quantised ? std::max(result.limits.bf16_gflops, result.limits.int8_gops) : result.limits.f32_gflops);
+               !quantised                ? result.limits.f32_gflops
+               : result.limits.bf16_gflops ? result.limits.bf16_gflops
+                                           : result.limits.int8_gops);
 }
 
 Json decode_floor_share(const Result& result) {
@@ -125,7 +127,7 @@ std::string table(const Json& result) {
   const Json& limits = result["limits"];
   std::string text = fmt::format("{}, {}, {} threads\n", result["cpu"].get<std::string>(),
                                  result["isa"].get<std::string>(), result["threads"].get<int>());
-  text += fmt::format("limits: read {:.1f} GB/s; matmul f32 {}, bf16 {}, int8 {}\n", limits["read_gbps"].get<double>(),
+  text += fmt::format("limits: read {:.1f} GB/s; peaks f32 {}, bf16 {}, int8 {}\n", limits["read_gbps"].get<double>(),
                       number_or_dash(limits["f32_gflops"], "GFLOP/s"), number_or_dash(limits["bf16_gflops"], "GFLOP/s"),
                       number_or_dash(limits["int8_gops"], "GOP/s"));
   text += fmt::format("prompt {} tokens; generation {} tokens after {}; {} repetitions\n\n",

@@ -1,9 +1,5 @@
-#include <lazuli/backends/cpu/blas.h>
-#include <lazuli/backends/cpu/kernels.h>
-#include <lazuli/backends/cpu/packed_weight.h>
+#include <lazuli/backends/cpu/peaks.h>
 #include <lazuli/backends/cpu/threads.h>
-#include <lazuli/graph/error.h>
-#include <lazuli/graph/quantised.h>
 #include <lazuli/tools/limits.h>
 #include <sys/mman.h>
 
@@ -15,8 +11,6 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <random>
-#include <vector>
 
 namespace lazuli::tool {
 namespace {
@@ -36,14 +30,6 @@ double best_seconds(Executor& threads, FunctionRef<void(int worker)> body) {
     total += seconds;
   }
   return best;
-}
-
-std::vector<float> random_values(std::size_t count) {
-  std::minstd_rand random(1);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(count);
-  for (float& value : values) value = uniform(random);
-  return values;
 }
 
 // Four streams of eight sums: a core fetches ahead along several streams at once, and one alone does not fill its share
@@ -77,74 +63,13 @@ double read_gbps(Executor& threads) {
   return static_cast<double>(read * 8) / seconds * 1e-9;
 }
 
-constexpr std::int64_t rows = 512, inner = 2048, outputs = 2048;
-constexpr double matmul_operations = 2.0 * rows * inner * outputs;
-
-std::optional<double> f32_gflops(Executor& threads) {
-  try {
-    blas_info();
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-  const std::vector<float> x = random_values(rows * inner), weight = random_values(outputs * inner);
-  std::vector<float> y(rows * outputs);
-  Sgemm product;
-  product.m = rows, product.n = outputs, product.k = inner;
-  product.a = x.data(), product.lda = inner;
-  product.b = weight.data(), product.ldb = inner;
-  product.c = y.data(), product.ldc = outputs;
-  const double seconds =
-      best_seconds(threads, [&](int worker) { sgemm(sgemm_slice(product, worker, threads.size())); });
-  return matmul_operations / seconds * 1e-9;
-}
-
-// [outputs, inner], for the written kernels.
-PackedWeight random_packed(DType dtype) {
-  const std::vector<float> values = random_values(outputs * inner);
-  std::vector<std::byte> blocks(static_cast<std::size_t>(byte_size(dtype, outputs * inner)));
-  quantise(dtype, values.data(), outputs * inner, blocks.data());
-  PackedWeight packed = allocate_packed(dtype, outputs, inner);
-  pack_rows(blocks.data(), packed, 0, packed.groups());
-  return packed;
-}
-
-std::optional<double> int8_gops(Executor& threads) {
-  const Isa isa = selected_isa();
-  const LinearKernel* kernel = find_linear_kernel(DType::q8_0, isa);
-  if (!kernel || !kernel->multiply) return std::nullopt;
-  const std::vector<float> x = random_values(rows * inner);
-  const PackedWeight packed = random_packed(DType::q8_0);
-  const PackedWeightView weight = view(packed);
-  const BufferRef memory = Buffer::allocate(quantised_rows_bytes(rows, inner));
-  const QuantisedRowsView quantised = quantised_rows(memory->data(), rows, inner);
-  find_quantise_rows_kernel(isa).quantise(x.data(), inner, 0, rows, quantised);
-  std::vector<float> y(rows * outputs);
-  const double seconds = best_seconds(threads, [&](int worker) {
-    const Range groups = share(packed.groups(), worker, threads.size());
-    kernel->multiply(weight, quantised, groups.begin, groups.end, 0, rows, y.data(), outputs);
-  });
-  return matmul_operations / seconds * 1e-9;
-}
-
-std::optional<double> bf16_gflops(Executor& threads) {
-  const Isa isa = selected_isa();
-  const PanelKernel* kernel = find_panel_kernel(DType::bf16, isa);
-  if (!kernel) return std::nullopt;
-  const std::vector<float> x = random_values(rows * inner);
-  const PackedWeight packed = random_packed(DType::bf16);
-  const PackedWeightView weight = view(packed);
-  const BufferRef memory = Buffer::allocate(tiled_rows_bytes(rows, inner));
-  const TiledRowsView tiles = tiled_rows(memory->data(), rows, inner);
-  find_tile_rows_kernel(isa)->tile(x.data(), inner, 0, rows / 16, tiles);
-  constexpr std::int64_t scratch_bytes = panel_scratch_weights + panel_scratch_row * panel_scratch_rows;
-  const BufferRef scratch = Buffer::allocate(static_cast<std::size_t>(scratch_bytes * threads.size()));
-  std::vector<float> y(rows * outputs);
-  const double seconds = best_seconds(threads, [&](int worker) {
-    const Range pairs = share(packed.groups() / 2, worker, threads.size());
-    kernel->multiply(weight, tiles, 2 * pairs.begin, 2 * pairs.end, y.data(), outputs,
-                     scratch->as<std::uint8_t>() + worker * scratch_bytes);
-  });
-  return matmul_operations / seconds * 1e-9;
+// 10^9 operations a second of all threads together, in registers, at the best level in use.
+std::optional<double> peak_giga(Executor& threads, PeakArithmetic arithmetic) {
+  constexpr std::int64_t rounds = 100'000;  // a few milliseconds at most
+  const PeakLoop* loop = find_peak_loop(arithmetic, selected_isa());
+  if (!loop) return std::nullopt;
+  const double seconds = best_seconds(threads, [&](int) { loop->run(rounds); });
+  return loop->operations * rounds * threads.size() / seconds * 1e-9;
 }
 
 }  // namespace
@@ -153,9 +78,9 @@ HostLimits measure_limits(int threads) {
   ThreadPool pool(threads);
   HostLimits limits;
   limits.read_gbps = read_gbps(pool);
-  limits.f32_gflops = f32_gflops(pool);
-  limits.bf16_gflops = bf16_gflops(pool);
-  limits.int8_gops = int8_gops(pool);
+  limits.f32_gflops = peak_giga(pool, PeakArithmetic::f32);
+  limits.bf16_gflops = peak_giga(pool, PeakArithmetic::bf16);
+  limits.int8_gops = peak_giga(pool, PeakArithmetic::int8);
   return limits;
 }
 

@@ -7,9 +7,11 @@ namespace lazuli::tool {
 
 struct HostLimits {
   double read_gbps = 0;               // 10^9 bytes/s, all threads summing up a buffer far larger than the caches
-  std::optional<double> f32_gflops;   // OpenBLAS sgemm on all threads; none where the library is missing
-  std::optional<double> bf16_gflops;  // the bf16 tile kernel of prompts, on the same sizes; none without AMX
-  std::optional<double> int8_gops;    // the q8_0 matmul kernel in use, [512, 2048] x [2048, 2048]
+  // The CPU's own peaks in 10^9 operations/s, all threads at once on registers alone, at the best instruction-set level
+  // in use; none where that has no such arithmetic.
+  std::optional<double> f32_gflops;
+  std::optional<double> bf16_gflops;  // AMX tiles
+  std::optional<double> int8_gops;    // AMX tiles, VNNI or AVX2
 };
 
 // About a second. Each figure is the best of several short runs.

@@ -1,4 +1,5 @@
 #include <lazuli/backends/cpu/disk_cache.h>
+#include <lazuli/backends/cpu/private_folder.h>
 
 #include <fmt/format.h>
 
@@ -10,8 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -82,21 +81,6 @@ std::string name_of(std::string_view key) {
   return fmt::format("{:016x}", hash_of(reinterpret_cast<const std::byte*>(key.data()), key.size(), 0));
 }
 
-bool is_private(const struct stat& status) {
-  return status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
-// The folder, made where it is missing; -1 where it is not this user's alone.
-int open_folder(int parent, const std::string& path, int flags) {
-  mkdirat(parent, path.c_str(), 0700);
-  const int folder = openat(parent, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-  struct stat status {};
-  if (folder >= 0 && fstat(folder, &status) == 0 && is_private(status)) return folder;
-  if (folder >= 0) close(folder);
-  return -1;
-}
-
-bool is_temporary(std::string_view name) { return name.starts_with(".new."); }
 bool is_entry(std::string_view name) {
   return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == name.npos;
 }
@@ -122,19 +106,6 @@ std::vector<FileOnDisk> list_files(int folder) {
   }
   closedir(listing);
   return files;
-}
-
-// A file of a name that is free, which goes into `name`; -1 where there is none. A writer that died may have left the
-// first ones: the number of a process is used again, in containers even at once.
-int create_temporary(int folder, std::string& name) {
-  static std::atomic<std::uint64_t> counter{0};
-  constexpr int most_attempts = 1000;
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    name = fmt::format(".new.{}.{}", getpid(), ++counter);
-    const int file = openat(folder, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file >= 0 || errno != EEXIST) return file;
-  }
-  return -1;
 }
 
 void* map_file(int file, std::size_t bytes, int protection) {
@@ -180,15 +151,7 @@ std::shared_ptr<const CacheEntry> CacheDraft::publish(std::uint64_t sum) {
 }
 
 DiskCache::DiskCache(const std::string& root, const std::string& kind, std::int64_t limit_bytes)
-    : limit_bytes_(limit_bytes) {
-  if (root.empty()) return;
-  const std::size_t last = root.rfind('/');
-  if (last != root.npos && last > 0) mkdir(root.substr(0, last).c_str(), 0700);  // a home may lack its .cache
-  const int parent = open_folder(AT_FDCWD, root, 0);
-  if (parent < 0) return;
-  folder_ = open_folder(parent, kind, O_NOFOLLOW);
-  close(parent);
-}
+    : folder_(open_private_folder(root, kind)), limit_bytes_(limit_bytes) {}
 
 DiskCache::~DiskCache() {
   if (folder_ >= 0) close(folder_);

@@ -1,6 +1,7 @@
 // lazuli bench: tokens per second of prompts and generation, variants side by side, and how close they come to what the
 // host can do.
 #include <lazuli/backends/cpu/isa.h>
+#include <lazuli/backends/statistics.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/bench_runs.h>
 #include <lazuli/tools/commands.h>
@@ -9,7 +10,6 @@
 #include <lazuli/tools/limits.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/progress.h>
-#include <lazuli/tools/statistics.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,11 +1,11 @@
-#include <lazuli/tools/statistics.h>
+#include <lazuli/backends/statistics.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <random>
 #include <vector>
 
-namespace lazuli::tool {
+namespace lazuli {
 
 double median(std::span<const double> values) {
   std::vector<double> sorted(values.begin(), values.end());
@@ -30,4 +30,4 @@ Ratio paired_ratio(std::span<const double> first, std::span<const double> second
   return {median(ratios), medians[resamples / 40], medians[resamples - 1 - resamples / 40]};
 }
 
-}  // namespace lazuli::tool
+}  // namespace lazuli

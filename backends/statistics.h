@@ -3,7 +3,7 @@
 
 #include <span>
 
-namespace lazuli::tool {
+namespace lazuli {
 
 // Mean of the two middle values where their number is even. `values` is not empty.
 double median(std::span<const double> values);
@@ -16,4 +16,4 @@ struct Ratio {
 // (Efron 1979) with a fixed seed. Both spans have the same length, at least 1; of a single pair, low = high = value.
 Ratio paired_ratio(std::span<const double> first, std::span<const double> second);
 
-}  // namespace lazuli::tool
+}  // namespace lazuli

@@ -17,7 +17,10 @@ std::unique_ptr<Backend> make_backend(const SessionOptions& options, const Fusio
   if (options.backend == "reference") return make_reference_backend();
   if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
   return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), fusion,
-                                                                   options.on_weight, cpu::default_cache_folder()});
+                                                                   options.on_weight,
+                                                                   options.disk_cache ? cpu::default_cache_folder() : "",
+                                                                   options.split_bytes,
+                                                                   {options.on_verdict, options.why_off}});
 }
 
 }  // namespace
@@ -67,6 +70,7 @@ Graph Session::optimised(const Graph& built) {
   };
   context.evaluate = [this](const Graph& constants) { return evaluate_constants(constants); };
   context.note = options_.on_verdict;
+  context.why_off = options_.why_off;
   context.folded = folded_;
   PipelineOptions pipeline;
   context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };

@@ -25,11 +25,15 @@ struct SessionOptions {
   std::string backend = "cpu";   // or "reference"
   std::string fusion = "all";    // all | none | primitive, then ,+rule and ,-rule
   Precision precision = Precision::fast;
+  // Kernel launches that touch fewer bytes run on one thread; 0: each kind of launch has its own threshold alone.
+  std::int64_t split_bytes = 0;
+  bool disk_cache = true;        // keep generated code and packed weights for later processes, unless LAZULI_CACHE=off
   bool verify = false;           // check every graph between passes
   Executor* executor = nullptr;  // run on these threads instead of own ones; outlives the session
   // Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
-  std::function<void(Verdict)> on_verdict;  // what rules did, and why they did not
+  std::function<void(Verdict)> on_verdict;  // what fusions did, and why they did not
+  std::function<std::string(std::string_view)> why_off;  // for verdicts: why the fusion of this name is off
   std::function<void(const std::string& label, std::int64_t bytes)> on_weight;  // a weight was laid out for the kernels
 };
 

@@ -119,7 +119,7 @@ class LoopWriter {
     std::vector<Type> types;
     for (ValueId operand : region.operands) types.push_back(graph_.type(operand));
     const bool runs = context_.can_run(Op::fused, FusedAttrs{name}, types);
-    note(members, runs ? "" : fmt::format("the backend does not run {} on these types", name));
+    note(members, runs ? std::string() : no_kernel_text(types));
     if (!runs) {
       for (std::int32_t member : members) rewriter_.copy(member);
       return;

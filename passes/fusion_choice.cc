@@ -1,4 +1,5 @@
 #include <lazuli/graph/error.h>
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/passes/rules.h>
@@ -53,7 +54,8 @@ FusionChoice FusionChoice::parse(std::string_view text, std::span<const std::str
     if (!is_override) fail("fusion: \"{}\" is not {}+name or -name", word, first ? "none, primitive, all, " : "");
     const std::string_view name = word.substr(1);
     if (std::find(known.begin(), known.end(), name) == known.end())
-      fail("fusion: there is no \"{}\"; expected one of {}", name, fmt::join(known, ", "));
+      fail("fusion: there is no \"{}\"{}; expected one of {}", name,
+           near_matches_text(name, std::vector<std::string>(known.begin(), known.end())), fmt::join(known, ", "));
     choice.overrides.insert_or_assign(std::string(name), word[0] == '+');
   }
   return choice;

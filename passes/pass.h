@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/graph/graph.h>
+#include <lazuli/passes/verdict.h>
 
 #include <cstdint>
 #include <functional>
@@ -15,18 +16,8 @@ namespace lazuli {
 
 class FoldCache;
 
-// What a rule decided at one place of the graph.
-struct Verdict {
-  std::string rule;
-  bool fired = false;
-  std::string reason;      // why not; empty when the rule fired
-  std::int32_t node = -1;  // the place: a node of the graph the pass was given
-  Scope::Ref scope;
-  std::vector<Source> from;  // the nodes of the graph as it was built that the place stands for
-};
-
 // Every callback may be left empty.
-struct PassContext {
+struct PassContext : VerdictSink {  // `note` receives what rules did and why they did not
   // Can the backend run this op on operands of these types? Fused nodes are asked for with the rule's name in their
   // attributes. Empty: everything runs.
   std::function<bool(Op, const Attrs&, std::span<const Type>)> supports;
@@ -34,8 +25,6 @@ struct PassContext {
   std::function<std::vector<BufferRef>(const Graph&)> evaluate;
   // Is the rule, pass or choice of this name on? Empty: everything is.
   std::function<bool(std::string_view)> enabled;
-  // Receives what rules did and why they did not.
-  std::function<void(Verdict)> note;
   // Results of constant folding, shared by the programs of one session. Empty: each run folds anew.
   std::shared_ptr<FoldCache> folded;
 

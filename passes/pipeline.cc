@@ -47,7 +47,11 @@ Graph run_pipeline(Graph graph, std::span<const Pass> to_run, PassContext& conte
   const bool report = static_cast<bool>(options.after_pass);
   std::string before = key_if(report, graph);
   for (const Pass& pass : to_run) {
-    if (!context.is_enabled(pass.name)) continue;
+    if (!context.is_enabled(pass.name)) {
+      if (context.note && pass.kind == PassKind::fusing)
+        context.note({std::string(pass.name), false, context.reason_off(pass.name)});
+      continue;
+    }
     const Clock::time_point start = Clock::now();
     try {
       graph = pass.run(std::move(graph), context);

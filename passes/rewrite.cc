@@ -105,13 +105,18 @@ Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root,
 
 namespace {
 
-using RulesByOp = std::vector<std::vector<const Rule*>>;
+struct ListedRule {
+  const Rule* rule;
+  bool enabled;
+};
+using RulesByOp = std::vector<std::vector<ListedRule>>;
 
 RulesByOp index_by_root(std::span<const Rule> rules, const PassContext* context) {
   RulesByOp by_op(all_ops().size());
   for (const Rule& rule : rules) {
-    if (context && !context->is_enabled(rule.name)) continue;
-    for (Op op : rule.roots) by_op[static_cast<std::size_t>(op)].push_back(&rule);
+    const bool enabled = !context || context->is_enabled(rule.name);
+    if (!enabled && !context->note) continue;  // nobody asks where it would have fired
+    for (Op op : rule.roots) by_op[static_cast<std::size_t>(op)].push_back({&rule, enabled});
   }
   return by_op;
 }
@@ -137,9 +142,12 @@ class Sweep {
   bool find_sites() {
     for (std::int32_t id = static_cast<std::int32_t>(graph_.nodes.size()); id-- > 0;) {
       const auto& candidates = rules_[static_cast<std::size_t>(graph_.nodes[static_cast<std::size_t>(id)].op)];
-      for (const Rule* rule : candidates) {
+      for (const auto& [rule, enabled] : candidates) {
         if (covered_[static_cast<std::size_t>(id)]) break;
-        attempt(*rule, id);
+        if (enabled)
+          attempt(*rule, id);
+        else
+          explain_disabled(*rule, id);
       }
     }
     return !sites_.empty();
@@ -176,6 +184,13 @@ class Sweep {
     sites_.push_back({&rule, std::move(*attempt.replacement)});
   }
 
+  void explain_disabled(const Rule& rule, std::int32_t root) const {
+    if (!first_) return;
+    const Attempt attempt = rule.attempt(graph_, uses_, root);
+    if (attempt.replacement)
+      note(rule, root, context_->reason_off(rule.name), sources_of(root, attempt.replacement->covers));
+  }
+
   void check(const Rule& rule, Attempt& attempt) const {
     const Replacement& wanted = *attempt.replacement;
     for (std::int32_t id : wanted.covers)
@@ -188,7 +203,7 @@ class Sweep {
     std::vector<Type> types;
     for (ValueId operand : wanted.operands) types.push_back(graph_.type(operand));
     if (!context_->can_run(Op::fused, FusedAttrs{rule.name}, types))
-      attempt = {std::nullopt, "the backend does not run it on these types"};
+      attempt = {std::nullopt, no_kernel_text(types)};
   }
 
   // Without a reason the rule fired.
@@ -232,6 +247,12 @@ class Sweep {
 };
 
 }  // namespace
+
+std::string no_kernel_text(std::span<const Type> operands) {
+  std::vector<std::string> types;
+  for (const Type& type : operands) types.push_back(to_string(type));
+  return fmt::format("the backend has no kernel for it on {}", fmt::join(types, ", "));
+}
 
 Graph rewrite(Graph graph, std::span<const Rule> rules, PassContext& context, int sweeps) {
   const RulesByOp by_op = index_by_root(rules, &context);

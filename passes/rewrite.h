@@ -60,6 +60,9 @@ inline RuleBuilder rule(std::string name) { return RuleBuilder(std::move(name));
 Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root, std::vector<std::int32_t> covers,
                    std::vector<std::int32_t> shared, std::span<const ValueId> operands);
 
+// "the backend has no kernel for it on f32[2,8], bf16[2,8]"
+std::string no_kernel_text(std::span<const Type> operands);
+
 // Applies `rules` to every node, from the outputs backwards so that the larger of two overlapping matches wins; at one
 // root, in the order given. Repeats until nothing changes or `sweeps` are used up, which is noted.
 Graph rewrite(Graph graph, std::span<const Rule> rules, PassContext& context, int sweeps = 8);

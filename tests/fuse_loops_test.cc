@@ -131,7 +131,7 @@ TEST(FuseLoops, LeavesWhatTheBackendDoesNotRun) {
   context.note = [&](const Verdict& verdict) { reason = verdict.reason; };
   const Graph graph = fuse_loops(graph_of({exp(tanh(x))}), context);
   EXPECT_TRUE(loops(graph).empty());
-  EXPECT_EQ(reason, "the backend does not run tanh_exp on these types");
+  EXPECT_TRUE(reason.starts_with("the backend has no kernel for it on f32")) << reason;
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ std::string message(const std::function<void()>& act) {
 
 TEST(FusionChoice, ListsWhatThereIs) {
   const std::string unknown = message([] { FusionChoice::parse("all,-geluu"); });
-  EXPECT_TRUE(unknown.starts_with("fusion: there is no \"geluu\"; expected one of fold_views, ")) << unknown;
+  EXPECT_TRUE(unknown.starts_with("fusion: there is no \"geluu\"; near it: gelu_mul, gelu_tanh; expected one of fold_views, ")) << unknown;
   EXPECT_NE(unknown.find("gelu_mul"), std::string::npos);
   EXPECT_EQ(message([] { FusionChoice::parse("everything"); }),
             "fusion: \"everything\" is not none, primitive, all, +name or -name");

@@ -1,8 +1,8 @@
 // lazuli explain: which rules fired, why others did not, and which kernels run what is left.
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
-#include <lazuli/tools/near_matches.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/step_profile.h>
 

@@ -126,7 +126,8 @@ namespace {
 // Finds runs of neighbours that can be chains.
 class RowChains {
  public:
-  RowChains(Lowered& program, int workers) : program_(program), workers_(workers), readers_(program.buffers.size(), 0) {
+  RowChains(Lowered& program, int workers, const VerdictSink& verdicts)
+      : program_(program), workers_(workers), verdicts_(verdicts), readers_(program.buffers.size(), 0) {
     for (const Step& step : program.steps)
       for (int buffer : step.reads) ++readers_[static_cast<std::size_t>(buffer)];
   }
@@ -136,7 +137,9 @@ class RowChains {
     std::vector<Step>& steps = program_.steps;
     for (std::size_t first = 0; first < steps.size();) {
       const std::size_t alone = end_of_serial(first);
+      why_ended_.clear();
       Divisions divisions = divide(first);
+      note(first, std::max(alone - first, divisions.size()));
       if (std::max(alone - first, divisions.size()) < 2) {
         joined.push_back(std::move(steps[first++]));
         continue;
@@ -173,17 +176,42 @@ class RowChains {
             }};
   }
 
+  // Steps [first, first + count) are one launch, or, for a count below 2, the first one that divides by rows is not
+  // joined to the next.
+  void note(std::size_t first, std::size_t count) const {
+    const bool fired = count > 1;
+    if (!verdicts_.note || (!fired && why_ended_.empty())) return;
+    const Step& begin = program_.steps[first];
+    Verdict verdict{"row_chain", fired, fired ? std::string() : why_ended_, begin.node, begin.described.scope};
+    for (std::size_t i = first; i < first + std::max<std::size_t>(count, 1); ++i) {
+      const GraphNode& member = program_.steps[i].described;
+      verdict.scope = common_scope(verdict.scope, member.scope);
+      verdict.from = merge_sources(verdict.from, member.from);
+    }
+    verdicts_.note(std::move(verdict));
+  }
+
   // The divisions of the longest chain by rows that begins here.
-  Divisions divide(std::size_t first) const {
+  Divisions divide(std::size_t first) {
     Divisions divisions;
     const std::int64_t extent = program_.steps[first].rows;
     std::int64_t granule = 1;
     for (std::size_t i = first; extent > 1 && i < program_.steps.size(); ++i) {
       const Step& step = program_.steps[i];
       std::optional<Division> division = step.by_rows ? step.by_rows(extent) : std::nullopt;
-      if (!division || conflicts(first, divisions, step, *division)) break;
+      if (!division) {
+        if (step.rows > 1) why_ended_ = fmt::format("the {} divides by other rows", step.described.name());
+        break;
+      }
+      if (conflicts(first, divisions, step, *division)) {
+        why_ended_ = fmt::format("the {} touches other rows of what is written before it", step.described.name());
+        break;
+      }
       granule = std::lcm(granule, division->granule);
-      if ((extent + granule - 1) / granule < workers_) break;
+      if ((extent + granule - 1) / granule < workers_) {
+        why_ended_ = fmt::format("{} rows at a time leave some of {} threads without work", granule, workers_);
+        break;
+      }
       divisions.push_back(std::move(*division));
     }
     return divisions;
@@ -232,11 +260,15 @@ class RowChains {
 
   Lowered& program_;
   int workers_;
+  const VerdictSink& verdicts_;
+  std::string why_ended_;     // the chain by rows that was divided last
   std::vector<int> readers_;  // of each buffer: steps
 };
 
 }  // namespace
 
-void chain_rows(Lowered& program, int workers) { RowChains(program, workers).run(); }
+void chain_rows(Lowered& program, int workers, const VerdictSink& verdicts) {
+  RowChains(program, workers, verdicts).run();
+}
 
 }  // namespace lazuli::cpu

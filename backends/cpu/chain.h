@@ -41,6 +41,6 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
 std::string chain_name(const std::vector<ChainMember>& members, const std::string& otherwise);
 
 // Joins neighbouring steps that divide by the same rows, and neighbouring steps that worker 0 runs alone.
-void chain_rows(Lowered& program, int workers);
+void chain_rows(Lowered& program, int workers, const VerdictSink& verdicts);
 
 }  // namespace lazuli::cpu

@@ -14,6 +14,8 @@ struct CpuBackendOptions {
   FusionChoice fusion;        // what to merge and to chain: backend_fusions
   cpu::WeightProgress on_weight;  // told of every weight that was laid out
   std::string cache_folder;       // default_cache_folder(), or empty: nothing is kept for later processes
+  std::int64_t split_bytes = 0;   // as SessionOptions::split_bytes
+  VerdictSink verdicts;           // of backend_fusions
 };
 
 class CpuBackend final : public Backend {

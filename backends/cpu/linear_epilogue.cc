@@ -52,13 +52,18 @@ std::int64_t argmax_ranges(std::int64_t columns) { return (columns + argmax_colu
 
 }  // namespace
 
-bool Lowering::joins_epilogue(ValueId value, std::int32_t reader, const UseCounts& uses) const {
+// "" where the linear `value` can run in the chain that ends in `reader`.
+std::string Lowering::why_not_in_epilogue(ValueId value, std::int32_t reader, const UseCounts& uses) const {
   const GraphNode& linear = graph_.node(value);
-  const auto& shape = graph_.nodes[static_cast<std::size_t>(reader)].op == Op::argmax
-                          ? linear.type().shape
-                          : graph_.nodes[static_cast<std::size_t>(reader)].type().shape;
-  return linear.op == Op::linear && is_packed_linear(value.node) && uses[value] == 1 && linear.type().dtype == DType::f32 &&
-         linear.type().shape == shape && epilogue_of_[static_cast<std::size_t>(value.node)] < 0;
+  const Type& type = linear.type();
+  const Shape& shape = node(reader).op == Op::argmax ? type.shape : node(reader).type().shape;
+  if (!is_packed_linear(value.node)) return "the matmul's weight is not packed";
+  if (uses[value] != 1) return "the linear has a second reader";
+  if (type.dtype != DType::f32) return fmt::format("the linear gives {}, expected f32", to_string(type));
+  if (type.shape != shape)
+    return fmt::format("the linear is {}, what reads it {}", to_string(type), to_string(node(reader).type()));
+  if (epilogue_of_[static_cast<std::size_t>(value.node)] >= 0) return "the linear already belongs to another chain";
+  return {};
 }
 
 // Fills in what follows the body: the operand form of the matmuls that read its result, or its argmax.
@@ -79,8 +84,47 @@ void Lowering::plan_tail(std::int32_t id, Epilogue& epilogue, const UseCounts& u
   epilogue.readers = reading;
 }
 
+// The chain that ends in node `id`, without its tail; no products where there is none, which is noted if one of its
+// operands is a matmul.
+Lowering::Epilogue Lowering::find_epilogue(std::int32_t id, const UseCounts& uses) const {
+  const GraphNode& reader = node(id);
+  Epilogue epilogue;
+  std::vector<std::int32_t> left_out;
+  std::string why;
+  for (ValueId input : reader.inputs) {
+    if (graph_.node(input).op != Op::linear) continue;
+    const std::string reason = why_not_in_epilogue(input, id, uses);
+    (reason.empty() ? epilogue.products : left_out).push_back(input.node);
+    if (!reason.empty()) why = reason;
+  }
+  std::vector<std::int32_t> site = epilogue.products.empty() ? left_out : epilogue.products;
+  if (site.empty()) return {};
+  site.push_back(id);
+  if (!epilogue.products.empty()) {
+    why.clear();
+    if (!is_chain_end(id))
+      why = fmt::format("the {} that reads the linear is not elementwise over its columns", reader.name());
+    else if (belongs_to_merged_step(epilogue))
+      why = "for one row, running beside the other matmuls of its operand is worth more";
+    else if (!tools_.fusion.enabled("linear_epilogue"))
+      why = tools_.verdicts.reason_off("linear_epilogue");
+  }
+  note("linear_epilogue", site, why);
+  return why.empty() ? epilogue : Epilogue{};
+}
+
+// Whether the node can follow matmuls in a chain over columns.
+bool Lowering::is_chain_end(std::int32_t id) const {
+  const GraphNode& reader = node(id);
+  if (reader.types.empty() || reader.type().shape.empty()) return false;
+  if (reader.op == Op::argmax) return is_last_axis(reader, graph_.type(reader.inputs[0]));
+  return reader.type().shape.back() > 1 && is_elementwise_body(reader) &&
+         std::all_of(reader.types.begin(), reader.types.end(),
+                     [&](const Type& type) { return type.shape == reader.type().shape; });
+}
+
 void Lowering::plan_epilogues() {
-  if (!tools_.fusion.enabled("linear_epilogue")) return;
+  if (!tools_.fusion.enabled("linear_epilogue") && !tools_.verdicts.note) return;
   const UseCounts uses(graph_);
   std::vector<std::vector<std::int32_t>> readers(graph_.nodes.size());
   for (std::size_t id = 0; id < graph_.nodes.size(); ++id)
@@ -88,17 +132,10 @@ void Lowering::plan_epilogues() {
       readers[static_cast<std::size_t>(input.node)].push_back(static_cast<std::int32_t>(id));
   for (std::size_t index = 0; index < graph_.nodes.size(); ++index) {
     const auto id = static_cast<std::int32_t>(index);
-    const GraphNode& reader = node(id);
-    const bool is_argmax = reader.op == Op::argmax && is_last_axis(reader, graph_.type(reader.inputs[0]));
-    if (reader.types.empty() || reader.type().shape.empty()) continue;
-    if (!is_argmax && (reader.type().shape.back() < 2 || !is_elementwise_body(reader))) continue;
-    const auto same_shape = [&](const Type& type) { return type.shape == reader.type().shape; };
-    if (!std::all_of(reader.types.begin(), reader.types.end(), same_shape)) continue;
-    Epilogue epilogue;
-    for (ValueId input : reader.inputs)
-      if (joins_epilogue(input, id, uses)) epilogue.products.push_back(input.node);
-    if (epilogue.products.empty() || belongs_to_merged_step(epilogue)) continue;
-    if (is_argmax) {
+    if (is_leaf(node(id).op) || is_view(node(id).op)) continue;
+    Epilogue epilogue = find_epilogue(id, uses);
+    if (epilogue.products.empty()) continue;
+    if (node(id).op == Op::argmax) {
       epilogue.has_body = false;
       epilogue.argmax = id;
     } else {

@@ -2,6 +2,7 @@
 #include <lazuli/backends/cpu/lowering.h>
 #include <lazuli/backends/cpu/scheduled_graph.h>
 #include <lazuli/passes/fusion_choice.h>
+#include <lazuli/passes/graph_edit.h>
 #include <lazuli/graph/scalar_value.h>
 
 #include <algorithm>
@@ -24,7 +25,11 @@ Lowered Lowering::lower() {
   }
   for (std::size_t id = 0; id < graph_.nodes.size(); ++id) lower_node(static_cast<std::int32_t>(id));
   finish_outputs();
-  if (tools_.fusion.enabled("row_chain")) chain_rows(result_, tools_.executor.size());
+  for (Step& step : result_.steps) step.split = step.split && step.bytes >= tools_.split_bytes;
+  if (tools_.fusion.enabled("row_chain"))
+    chain_rows(result_, tools_.executor.size(), tools_.verdicts);
+  else if (result_.steps.size() > 1)
+    note("row_chain", {}, tools_.verdicts.reason_off("row_chain"));
   describe_schedule(graph_, result_);
   return std::move(result_);
 }
@@ -75,6 +80,17 @@ void Lowering::lower_node(std::int32_t id) {
     case Op::top_k: return lower_top_k(id);
     default: reject(id, "the cpu backend has no kernel for it");
   }
+}
+
+void Lowering::note(std::string_view fusion, const std::vector<std::int32_t>& nodes, std::string reason) const {
+  if (!tools_.verdicts.note) return;
+  Verdict verdict{std::string(fusion), reason.empty(), std::move(reason)};
+  for (const std::int32_t id : nodes) {
+    verdict.scope = verdict.node < 0 ? node(id).scope : common_scope(verdict.scope, node(id).scope);
+    verdict.node = std::max(verdict.node, id);
+    verdict.from = merge_sources(verdict.from, node(id).from);
+  }
+  tools_.verdicts.note(std::move(verdict));
 }
 
 void Lowering::reject(std::int32_t id, const std::string& why) const {

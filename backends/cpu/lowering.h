@@ -7,6 +7,7 @@
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/backends/cpu/step.h>
 #include <lazuli/backends/cpu/weight_store.h>
+#include <lazuli/passes/verdict.h>
 
 #include <map>
 #include <span>
@@ -28,6 +29,8 @@ struct Tools {
   Isa isa;
   Precision precision;
   const FusionChoice& fusion;
+  std::int64_t split_bytes;
+  const VerdictSink& verdicts;
 };
 
 struct Lowered {
@@ -77,6 +80,8 @@ class Lowering {
   void divide_by_rows(Step& step, std::initializer_list<View> arrays, std::initializer_list<int> others, std::int64_t rows,
                       std::int64_t rows_at_once = 1) const;
   const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
+  // Whoever asks is told that `fusion` made one launch of `nodes`, or why it did not.
+  void note(std::string_view fusion, const std::vector<std::int32_t>& nodes, std::string reason) const;
   [[noreturn]] void reject(std::int32_t id, const std::string& why) const;
 
   // loop_steps.cc: elementwise, reductions, fused bodies, copies
@@ -120,7 +125,9 @@ class Lowering {
     bool has_body = true;               // false: the node is the argmax itself
   };
   void plan_epilogues();
-  bool joins_epilogue(ValueId value, std::int32_t reader, const UseCounts& uses) const;
+  std::string why_not_in_epilogue(ValueId value, std::int32_t reader, const UseCounts& uses) const;
+  bool is_chain_end(std::int32_t id) const;
+  Epilogue find_epilogue(std::int32_t id, const UseCounts& uses) const;
   void plan_tail(std::int32_t id, Epilogue& epilogue, const UseCounts& uses,
                  const std::vector<std::vector<std::int32_t>>& readers) const;
   bool belongs_to_merged_step(const Epilogue& epilogue) const;

@@ -202,13 +202,21 @@ Product Lowering::make_product(std::int32_t id, const View& y) {
 
 // The products of the same x that are not part of an epilogue's chain, this one among them.
 std::vector<std::int32_t> Lowering::products_beside(std::int32_t id) const {
-  if (!tools_.fusion.enabled("merged_linear")) return {id};
+  const std::vector<std::int32_t>& readers = readers_of_x_.at(node(id).inputs[0]);
   std::vector<std::int32_t> beside;
-  for (std::int32_t other : readers_of_x_.at(node(id).inputs[0])) {
+  for (std::int32_t other : readers) {
     const auto index = static_cast<std::size_t>(other);
     if (!lowered_[index] && epilogue_of_[index] < 0) beside.push_back(other);
   }
-  return beside;
+  const bool enabled = tools_.fusion.enabled("merged_linear");
+  const bool is_first = std::none_of(readers.begin(), readers.end(),
+                                     [&](std::int32_t reader) { return lowered_[static_cast<std::size_t>(reader)]; });
+  if (readers.size() > 1 && is_first)
+    note("merged_linear", readers,
+         !enabled            ? tools_.verdicts.reason_off("merged_linear")
+         : beside.size() > 1 ? ""
+                             : "the other matmuls of this operand run in epilogues");
+  return enabled ? beside : std::vector{id};
 }
 
 void Lowering::lower_products(std::int32_t id) {

@@ -1,11 +1,11 @@
 #include <fmt/format.h>
-#include <lazuli/tools/near_matches.h>
+#include <lazuli/graph/near_matches.h>
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-namespace lazuli::tool {
+namespace lazuli {
 namespace {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -46,4 +46,4 @@ std::string near_matches_text(std::string_view wanted, std::span<const std::stri
   return nearest.empty() ? std::string{} : fmt::format("; near it: {}", fmt::join(nearest, ", "));
 }
 
-}  // namespace lazuli::tool
+}  // namespace lazuli

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lazuli::tool {
+namespace lazuli {
 
 // The names nearest to `wanted`: few edits away (Levenshtein distance), or containing it; nearest first, at most `most`.
 std::vector<std::string> near_matches(std::string_view wanted, std::span<const std::string> names, std::size_t most = 5);
@@ -14,4 +14,4 @@ std::vector<std::string> near_matches(std::string_view wanted, std::span<const s
 // "; near it: a, b", or "" where nothing is near: the tail of an error text.
 std::string near_matches_text(std::string_view wanted, std::span<const std::string> names);
 
-}  // namespace lazuli::tool
+}  // namespace lazuli

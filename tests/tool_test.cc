@@ -132,10 +132,16 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   expect_error({"info", "--backend", "gpu"}, 2, "gpu");
   expect_error({"info", "--precision", "f64"}, 2, "f64");
   expect_error({"info", "--kv", "q8"}, 2, "q8");
-  expect_error({"bench", "-m", none, "--sweep", "rows=1"}, 2, "chunk=");
+  expect_error({"bench", "-m", none, "--sweep", "rows=1"}, 2, "cannot be swept");
   expect_error({"bench", "-m", none, "--sweep", "chunk=0"}, 2, "--chunk");
   expect_error({"bench", "-m", none, "--compare", "fused,,none"}, 2, "--compare");
+  expect_error({"bench", "-m", none, "--compare", "fused,all,-softcup"}, 2, "softcup");
   expect_error({"bench", "-m", none, "-p", "0", "-n", "0"}, 2, "nothing to measure");
+  expect_error({"bench", "-m", none, "-n", "0", "--sweep", "depth=8,16"}, 2, "nothing to measure");
+  expect_error({"bench", "-m", none, "--preset", "publish"}, 2, "near it: published");
+  expect_error({"bench", "-m", none, "--format", "markup"}, 2, "near it: markdown");
+  expect_error({"bench", "-m", none, "--format", "csv", "--json"}, 2, "--json");
+  expect_error({"bench", "-m", none, "--plot", path("plot.svg")}, 2, "nothing is swept");
   expect_error({"graph"}, 2, "-m MODEL");
   expect_error({"graph", "-m", none, "-o", path("g.png")}, 2, ".svg");
   expect_error({"graph", "-m", none, "--stage", "middle"}, 2, "middle");
@@ -529,6 +535,29 @@ TEST_F(ToolTest, BenchReportsItsContract) {
   ASSERT_EQ(sweep["runs"].size(), 2u);
   EXPECT_EQ(sweep["runs"][0]["variant"], "chunk=8");
   EXPECT_TRUE(sweep["decode_floor_share"].is_null());
+}
+
+// Chunks of one row, and no fusion: other speeds and the same bits.
+TEST_F(ToolTest, BenchSweepsAndComparesResults) {
+  const auto bench = [&](const char* format) {
+    const Outcome outcome =
+        run({"bench", "-m", test::test_data_path("goldens/gemma3n"), "-p", "40", "-n", "4", "--reps", "2", "--warmup",
+             "0", "--sweep", "chunk=1,all", "--compare", "fused,unfused", "--plot", path("plot.svg"), "--format", format});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    return outcome.out;
+  };
+  const Json report = Json::parse(bench("json"));
+  ASSERT_EQ(report["runs"].size(), 6u);
+  for (const Json& run : report["runs"]) {
+    EXPECT_EQ(run["samples"].size(), 2u);
+    EXPECT_EQ(run["checksum"], report["runs"][run["name"] == "prompt" ? 0 : 1]["checksum"]) << run["variant"];
+  }
+  EXPECT_EQ(report["runs"][0]["labels"], Json({{"chunk", "1"}, {"fusion", "fused"}}));
+  EXPECT_EQ(report["ratios"].size(), 3u);
+  EXPECT_EQ(read_whole(path("plot.svg")).rfind("<svg", 0), 0u);
+  const std::string csv = bench("csv");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 6 * 2);
 }
 
 TEST_F(ToolTest, GraphShowsEveryStage) {

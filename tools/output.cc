@@ -18,7 +18,11 @@ void print_now(std::string_view text) {
   if (std::fflush(stdout) != 0) fail("standard output: cannot write: {}", std::strerror(errno));
 }
 
-void print_json(const Json& document) { print(document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"); }
+std::string json_text(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void print_json(const Json& document) { print(json_text(document)); }
 
 void log(std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), stderr);

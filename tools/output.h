@@ -14,6 +14,7 @@ void print(std::string_view text);
 // The same, and hands over what is buffered: for text that a person watches appear.
 void print_now(std::string_view text);
 // One document and a newline. Bytes that are not UTF-8 become U+FFFD.
+std::string json_text(const Json& document);
 void print_json(const Json& document);
 // Log lines, on standard error.
 void log(std::string_view line);

@@ -7,7 +7,7 @@
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/interrupt.h>
-#include <lazuli/tools/near_matches.h>
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/tools/progress.h>
 
 #include <CLI/CLI.hpp>

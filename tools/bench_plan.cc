@@ -1,6 +1,6 @@
 #include <lazuli/tools/bench_plan.h>
 #include <lazuli/tools/errors.h>
-#include <lazuli/tools/near_matches.h>
+#include <lazuli/graph/near_matches.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

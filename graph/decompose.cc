@@ -10,7 +10,10 @@
 namespace lazuli {
 namespace {
 
-Array as_f32(const Array& x) { return cast(x, DType::f32); }
+// Quantised rows are whole blocks, which take dequantises.
+Array as_f32(const Array& x) {
+  return is_quantised(x.dtype()) ? take_rows(x, iota(x.size(0), DType::i32)) : cast(x, DType::f32);
+}
 
 // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x³)))
 Array gelu_tanh_by_parts(const Array& x) {
@@ -143,7 +146,7 @@ Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands) {
   std::vector<Array> leaves, values;
   for (const Type& type : operands) {
     leaves.push_back(placeholder(type));
-    values.push_back(is_real(type.dtype) ? as_f32(leaves.back()) : leaves.back());
+    values.push_back(is_real(type.dtype) || is_quantised(type.dtype) ? as_f32(leaves.back()) : leaves.back());
   }
   const DType result = infer_types(op, attrs, operands)[0].dtype;
   const Array output = cast(by_parts(op, attrs, values), result);

@@ -1,6 +1,7 @@
 // Shape rules: one function per rule named in ops.def.
 #include <lazuli/graph/error.h>
 #include <lazuli/graph/op.h>
+#include <lazuli/graph/quantised.h>
 
 #include <algorithm>
 
@@ -25,8 +26,8 @@ struct Call {
   }
   void require_plain(std::size_t position) const {
     if (is_quantised(operand(position).dtype))
-      reject("operand {} is {}; quantised arrays can only be read by linear, expert_linear and take", position,
-             to_string(operand(position)));
+      reject("operand {} is {}; quantised arrays can only be read by linear, expert_linear, attention and take",
+             position, to_string(operand(position)));
   }
   void require_same_dtype(std::size_t a, std::size_t b) const {
     if (operand(a).dtype != operand(b).dtype)
@@ -205,14 +206,25 @@ Types concatenate(const Call& call) {
   }
   return {result};
 }
+// A quantised base takes rows of f32, which are encoded as they are written; they are whole blocks.
+void require_encodable(const Call& call, std::int64_t axis) {
+  const Type &base = call.operand(0), &update = call.operand(1);
+  const int block = info(base.dtype).block_elements;
+  if (!has_quantiser(base.dtype)) call.reject("base is {}, to which nothing can be encoded", to_string(base));
+  if (axis + 1 == static_cast<std::int64_t>(base.shape.size()) || base.shape.back() % block != 0)
+    call.reject("base is {}, axis {}; expected rows of whole blocks of {}", to_string(base), axis, block);
+  if (update.dtype != DType::f32)
+    call.reject("update is {}, base is {}; expected an update of f32", to_string(update), to_string(base));
+}
 Types slice_update(const Call& call) {
   const std::int64_t axis = call.as<SliceUpdateAttrs>().axis;
   const Type& base = call.operand(0);
-  call.require_plain(0);
+  const bool encodes = is_quantised(base.dtype);
   call.require_axis(axis, base.shape.size());
+  if (encodes) require_encodable(call, axis);
   Shape expected = call.operand(1).shape;
   if (expected.size() == base.shape.size()) expected[static_cast<std::size_t>(axis)] = base.shape[static_cast<std::size_t>(axis)];
-  if (call.operand(1).dtype != base.dtype || expected != base.shape)
+  if ((call.operand(1).dtype != base.dtype && !encodes) || expected != base.shape)
     call.reject("update is {}, base is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(base), axis);
   if (call.operand(1).shape[static_cast<std::size_t>(axis)] > base.shape[static_cast<std::size_t>(axis)])
     call.reject("update {} is longer than base {} along axis {}", to_string(call.operand(1)), to_string(base), axis);
@@ -232,8 +244,8 @@ Types take(const Call& call) {
   else
     shape[static_cast<std::size_t>(axis)] = call.operand(1).shape[0];
   if (!is_quantised(x.dtype)) return {{x.dtype, shape}};
-  if (axis != 0 || x.shape.size() != 2)
-    call.reject("{} is quantised: only whole rows of a matrix can be taken", to_string(x));
+  if (axis != 0 || x.shape.size() < 2)
+    call.reject("{} is quantised: only whole rows can be taken", to_string(x));
   return {{DType::f32, shape}};
 }
 Types gather(const Call& call) {
@@ -319,9 +331,12 @@ Types attention(const Call& call) {
   call.require_real(0);
   for (std::size_t i = 0; i < 3; ++i) call.require_rank(i, 3, i == 0 ? "q [T, heads, d]" : "k, v [capacity, kv heads, d]");
   const Shape &q = call.operand(0).shape, &k = call.operand(1).shape;
-  call.require_real(1);
-  if (call.operand(1) != call.operand(2))
-    call.reject("k is {} and v is {}; expected one type", to_string(call.operand(1)), to_string(call.operand(2)));
+  const Type& cache = call.operand(1);
+  if (cache.dtype != DType::q8_0) call.require_real(1);
+  if (cache != call.operand(2))
+    call.reject("k is {} and v is {}; expected one type", to_string(cache), to_string(call.operand(2)));
+  if (k[2] % info(cache.dtype).block_elements != 0)
+    call.reject("k is {}; expected heads of whole blocks of {}", to_string(cache), info(cache.dtype).block_elements);
   if (q[2] != k[2] || k[1] == 0 || q[1] % k[1] != 0)
     call.reject("q is {}, k is {}; expected one head size and heads a multiple of kv heads", to_string(call.operand(0)),
                 to_string(call.operand(1)));

@@ -261,10 +261,28 @@ void encode(const float* x, Q5_1Block& block) {
   for (int j = 0; j < 32; ++j) set_fifth_bit(block.qh, j, q(j));
 }
 
+// NaN where one of the values is: as integers, magnitudes stand in the order of their values, and NaN behind all.
+float largest_magnitude(const float* x, int n) {
+  std::int32_t largest = 0;
+  for (int j = 0; j < n; ++j) largest = std::max(largest, std::bit_cast<std::int32_t>(x[j]) & 0x7fffffff);
+  return std::bit_cast<float>(largest);
+}
+
+// As std::round does, for what fits an int, without a call. Twice what is left of x is exact.
+int round_half_away(float x) {
+  const int whole = static_cast<int>(x);
+  const float rest = x - static_cast<float>(whole);
+  return whole + static_cast<int>(rest + rest);
+}
+
 void encode(const float* x, Q8_0Block& block) {
-  const float d = std::fabs(signed_extreme(x, 32)) / 127.0f, inverse = reciprocal(d);
+  constexpr Half infinity = 0x7c00, not_a_number = 0x7e00;
+  const float d = largest_magnitude(x, 32) / 127.0f;
   block.d = f32_to_f16(d);
-  for (int j = 0; j < 32; ++j) block.qs[j] = static_cast<std::int8_t>(clip(std::round(x[j] * inverse), -127, 127));
+  if (block.d >= infinity) block.d = not_a_number;
+  if (block.d == 0 || block.d == not_a_number) return;  // every code says the same
+  const float inverse = 1.0f / d;
+  for (int j = 0; j < 32; ++j) block.qs[j] = static_cast<std::int8_t>(round_half_away(x[j] * inverse));
 }
 
 void pack_scale(uint8_t (&c)[12], int b, ScaleMin value) {

@@ -117,10 +117,11 @@ TEST(Decompose, Attention) {
     SCOPED_TRACE(item.name);
     const auto rows = static_cast<std::int64_t>(item.positions.size());
     for (DType dtype : real_dtypes)
-      for (DType cache : {dtype, DType::f32, DType::f16}) {
-        const std::vector<Type> types = {{dtype, {rows, item.heads, 8}},
-                                         {cache, {item.capacity, item.kv_heads, 8}},
-                                         {cache, {item.capacity, item.kv_heads, 8}},
+      for (DType cache : {dtype, DType::f32, DType::f16, DType::q8_0}) {
+        const std::int64_t head = cache == DType::q8_0 ? 32 : 8;
+        const std::vector<Type> types = {{dtype, {rows, item.heads, head}},
+                                         {cache, {item.capacity, item.kv_heads, head}},
+                                         {cache, {item.capacity, item.kv_heads, head}},
                                          {DType::i32, {rows}},
                                          {DType::i32, {}}};
         const BufferRef result =
@@ -130,7 +131,7 @@ TEST(Decompose, Attention) {
         const std::vector<double> values = test::values_of(types[0], *result);
         for (std::size_t row = 0; row < item.positions.size(); ++row)
           if (item.positions[row] < 0) {
-            const std::size_t width = static_cast<std::size_t>(item.heads) * 8;
+            const std::size_t width = static_cast<std::size_t>(item.heads * head);
             EXPECT_TRUE(std::all_of(values.begin() + row * width, values.begin() + (row + 1) * width,
                                     [](double value) { return value == 0; }));
           }

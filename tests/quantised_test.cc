@@ -5,6 +5,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -298,6 +301,51 @@ TEST(Quantise, Q8_0KeepsMultiplesOfItsScale) {
   quantise(q8_0, values.data(), 32, blocks.data());
   dequantise(q8_0, blocks.data(), 32, back.data());
   EXPECT_EQ(back, values);
+}
+
+TEST(Quantise, Q8_0RoundsHalvesAwayFromZero) {
+  std::vector<float> values(32, 0.0f), back(32), again(32);
+  values[0] = 127;  // a scale of 1
+  const float given[] = {0.5f, -0.5f, 1.5f, 2.5f, -2.5f, 0x1.fffffep-2f, 3.49f}, expected[] = {1, -1, 2, 3, -3, 0, 3};
+  std::copy(std::begin(given), std::end(given), values.begin() + 1);
+  std::vector<std::byte> blocks(34), blocks_again(34);
+  quantise(q8_0, values.data(), 32, blocks.data());
+  dequantise(q8_0, blocks.data(), 32, back.data());
+  for (std::size_t i = 0; i < std::size(given); ++i) EXPECT_EQ(back[i + 1], expected[i]) << given[i];
+}
+
+// Caches move rows by decoding and encoding them.
+TEST(Quantise, Q8_0IsStable) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (int exponent = -60; exponent < 24; ++exponent) {
+    std::vector<float> values(256), once(256), twice(256);
+    for (float& value : values) value = std::ldexp(normal(random), exponent);
+    std::vector<std::byte> blocks(272), blocks_again(272);
+    quantise(q8_0, values.data(), 256, blocks.data());
+    dequantise(q8_0, blocks.data(), 256, once.data());
+    quantise(q8_0, once.data(), 256, blocks_again.data());
+    EXPECT_EQ(blocks, blocks_again) << "2^" << exponent;
+  }
+}
+
+TEST(Quantise, Q8_0TakesAnyValue) {
+  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const auto decoded = [](float one) {
+    std::vector<float> values(32, 1.0f);
+    values[7] = one;
+    std::vector<std::byte> blocks(34);
+    quantise(q8_0, values.data(), 32, blocks.data());
+    dequantise(q8_0, blocks.data(), 32, values.data());
+    return values;
+  };
+  for (const float bad : {infinity, -infinity, nan, -nan, 1e30f, 65520.0f * 127})
+    for (const float value : decoded(bad)) EXPECT_TRUE(std::isnan(value)) << bad;
+  for (const float value : decoded(-8e6f)) EXPECT_TRUE(std::isfinite(value));
+  std::vector<float> tiny(32, 1e-40f);
+  std::vector<std::byte> blocks(34);
+  quantise(q8_0, tiny.data(), 32, blocks.data());
+  EXPECT_EQ(blocks, std::vector<std::byte>(34));
 }
 
 // Scales 1.5, 0.25, 2^-9 (the smallest that is not 0) and 448 (the largest): what the codes say exactly comes back.

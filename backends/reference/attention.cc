@@ -30,12 +30,13 @@ void normalise(std::vector<double>& scores) {
 }  // namespace
 
 void attention(const Call& call) {
-  const Tensor &q = call.operand(0), &k = call.operand(1), &v = call.operand(2), &result = call.result();
+  const Tensor &q = call.operand(0), &cache = call.operand(1), &result = call.result();
+  const std::vector<double> k = real_values(cache), v = real_values(call.operand(2));
   const auto& attrs = call.as<AttentionAttrs>();
-  const std::int64_t heads = q.size(1), width = q.size(2), capacity = k.size(0), kv_heads = k.size(1);
+  const std::int64_t heads = q.size(1), width = q.size(2), capacity = cache.size(0), kv_heads = cache.size(1);
   const std::int64_t length = call.operand(4).integer(0);
   const auto cached = [&](std::int64_t key, std::int64_t kv_head) {
-    return (key % capacity * kv_heads + kv_head) * width;
+    return static_cast<std::size_t>((key % capacity * kv_heads + kv_head) * width);
   };
   std::vector<double> weights, total(static_cast<std::size_t>(width));
   for (std::int64_t vector = 0; vector < q.size(0) * heads; ++vector) {
@@ -44,7 +45,8 @@ void attention(const Call& call) {
     weights.clear();
     for (std::int64_t key = keys.begin; key < keys.end; ++key) {
       double product = 0;
-      for (std::int64_t i = 0; i < width; ++i) product += q.real(vector * width + i) * k.real(cached(key, kv_head) + i);
+      for (std::int64_t i = 0; i < width; ++i)
+        product += q.real(vector * width + i) * k[cached(key, kv_head) + static_cast<std::size_t>(i)];
       weights.push_back(product * attrs.scale);
     }
     normalise(weights);
@@ -52,7 +54,7 @@ void attention(const Call& call) {
     for (std::int64_t key = keys.begin; key < keys.end; ++key)
       for (std::int64_t i = 0; i < width; ++i)
         total[static_cast<std::size_t>(i)] +=
-            weights[static_cast<std::size_t>(key - keys.begin)] * v.real(cached(key, kv_head) + i);
+            weights[static_cast<std::size_t>(key - keys.begin)] * v[cached(key, kv_head) + static_cast<std::size_t>(i)];
     for (std::int64_t i = 0; i < width; ++i) result.set_real(vector * width + i, total[static_cast<std::size_t>(i)]);
   }
 }

@@ -33,7 +33,7 @@ struct Tensor {
   void set_integer(std::int64_t element, std::int64_t value) const;
 };
 
-// Every value of a tensor of a real dtype.
+// Every value of a tensor of a real or quantised dtype.
 std::vector<double> real_values(const Tensor& tensor);
 
 // One application of an op.

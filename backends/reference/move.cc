@@ -22,6 +22,14 @@ void copy_run(const Tensor& to, std::int64_t to_element, const Tensor& from, std
   std::memcpy(to.at(to_element), from.at(from_element), static_cast<std::size_t>(count * from.element_bytes()));
 }
 
+// The same to whole blocks of a quantised tensor, from one of f32.
+void encode_run(const Tensor& to, std::int64_t to_element, const Tensor& from, std::int64_t from_element,
+                std::int64_t count) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  std::memcpy(values.data(), from.at(from_element), values.size() * sizeof(float));
+  quantise(to.dtype(), values.data(), count, to.data + byte_size(to.dtype(), to_element));
+}
+
 void copy_all(const Tensor& to, const Tensor& from) { copy_run(to, 0, from, 0, from.elements()); }
 
 }  // namespace
@@ -68,12 +76,16 @@ void slice_update(const Call& call) {
   const auto& [axis, ring] = call.as<SliceUpdateAttrs>();
   const std::int64_t start = call.operand(2).integer(0);
   if (start < 0) fail("start is {}, expected 0 or more", start);
-  copy_all(result, base);
+  std::memcpy(result.data, base.data, static_cast<std::size_t>(base.type->bytes()));
   const AroundAxis to(base.shape(), axis), from(update.shape(), axis);
   for (std::int64_t o = 0; o < from.outer; ++o)
     for (std::int64_t row = 0; row < from.size; ++row) {
       const std::int64_t target = ring ? (start + row) % to.size : start + row;
-      if (target < to.size) copy_run(result, to.element(o, target, 0), update, from.element(o, row, 0), from.inner);
+      if (target >= to.size) continue;
+      if (is_quantised(result.dtype()))
+        encode_run(result, to.element(o, target, 0), update, from.element(o, row, 0), from.inner);
+      else
+        copy_run(result, to.element(o, target, 0), update, from.element(o, row, 0), from.inner);
     }
 }
 
@@ -86,7 +98,7 @@ void take(const Call& call) {
     check_index(index, position, around.size);
     for (std::int64_t o = 0; o < around.outer; ++o) {
       const std::int64_t to = (o * count + position) * around.inner;
-      if (is_quantised(x.dtype())) {  // axis 0 of a matrix: a row is a whole number of blocks
+      if (is_quantised(x.dtype())) {  // axis 0: a row is a whole number of blocks
         const std::byte* row = x.data + byte_size(x.dtype(), index * around.inner);
         dequantise(x.dtype(), row, around.inner, reinterpret_cast<float*>(result.at(to)));
       } else {

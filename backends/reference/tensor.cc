@@ -1,7 +1,9 @@
 // Elements of tensors, and the index arithmetic of kernels.h.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/half.h>
+#include <lazuli/graph/quantised.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace lazuli::reference {
@@ -66,6 +68,12 @@ void Tensor::set_integer(std::int64_t element, std::int64_t value) const {
 
 std::vector<double> real_values(const Tensor& tensor) {
   std::vector<double> values(static_cast<std::size_t>(tensor.elements()));
+  if (is_quantised(tensor.dtype())) {
+    std::vector<float> decoded(values.size());
+    dequantise(tensor.dtype(), tensor.data, tensor.elements(), decoded.data());
+    std::copy(decoded.begin(), decoded.end(), values.begin());
+    return values;
+  }
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = tensor.real(static_cast<std::int64_t>(i));
   return values;
 }

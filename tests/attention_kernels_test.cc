@@ -3,7 +3,7 @@
 #include <lazuli/backends/cpu/kernels/attention.h>
 #include <lazuli/backends/cpu/kernels/rope.h>
 #include <lazuli/graph/error.h>
-#include <lazuli/graph/half.h>
+#include <lazuli/graph/quantised.h>
 
 #include <gtest/gtest.h>
 
@@ -43,9 +43,19 @@ struct Shape {
   AttentionCache cache = AttentionCache::f32;
 };
 
-float round_to(AttentionCache type, float value) {
-  if (type == AttentionCache::f32) return value;
-  return type == AttentionCache::f16 ? f16_to_f32(f32_to_f16(value)) : bf16_to_f32(f32_to_bf16(value));
+DType dtype_of(AttentionCache type) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::q8_0})
+    if (attention_cache(dtype) == type) return dtype;
+  return DType::f32;
+}
+
+// What a cache of this type makes of values, which are whole blocks.
+std::vector<float> rounded(AttentionCache type, std::vector<float> values) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  std::vector<std::byte> stored(byte_size(dtype_of(type), count));
+  quantise(dtype_of(type), values.data(), count, stored.data());
+  dequantise(dtype_of(type), stored.data(), count, values.data());
+  return values;
 }
 
 // Queries for some positions, and the keys and values of all positions written, by position and in their cache.
@@ -63,9 +73,7 @@ struct Problem {
     const std::size_t row = shape.kv_heads * shape.width;
     k = normal(shape.length * row, 11);
     v = normal(shape.length * row, 12);
-    for (std::vector<float>* values : {&k, &v}) {
-      for (float& value : *values) value = round_to(shape.cache, value);
-    }
+    for (std::vector<float>* values : {&k, &v}) *values = rounded(shape.cache, std::move(*values));
     for (const std::int32_t position : positions) {  // a query depends on its position, not on its row
       const std::vector<float> values = normal(shape.heads * shape.width, 1000 + position);
       q.insert(q.end(), values.begin(), values.end());
@@ -79,15 +87,12 @@ struct Problem {
   }
 
   std::vector<std::uint8_t> in_cache(const std::vector<float>& values) const {
-    const std::int64_t row = shape.kv_heads * shape.width;
-    const std::size_t bytes = shape.cache == AttentionCache::f32 ? 4 : 2;
-    std::vector<std::uint8_t> cache(shape.capacity * row * bytes, 0xff);  // all ones is a NaN in each type
-    for (std::int64_t i = 0; i < shape.length * row; ++i) {
-      std::uint8_t* to = cache.data() + (i / row % shape.capacity * row + i % row) * bytes;
-      const std::uint16_t half = shape.cache == AttentionCache::f16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
-      const void* from = &half;
-      if (shape.cache == AttentionCache::f32) from = &values[i];
-      std::memcpy(to, from, bytes);
+    const DType dtype = dtype_of(shape.cache);
+    const std::int64_t row = shape.kv_heads * shape.width, row_bytes = byte_size(dtype, row);
+    std::vector<std::uint8_t> cache(shape.capacity * row_bytes, 0xff);  // all ones is a NaN in each type
+    for (std::int64_t p = 0; p < shape.length; ++p) {
+      quantise(dtype, values.data() + p * row, row,
+               reinterpret_cast<std::byte*>(cache.data() + p % shape.capacity * row_bytes));
     }
     return cache;
   }
@@ -242,6 +247,27 @@ TEST_P(Attentions, MatchTheDefinition) {
                                         << shape.window << ", heads " << shape.heads << "/" << shape.kv_heads);
         expect_near_oracle(Problem(shape, range(start, start + rows)));
         ++round;
+      }
+    }
+  }
+}
+
+// Blocks of 8 bits stand for values that f32 holds exactly: the arithmetic is the same.
+TEST_P(Attentions, BlocksGiveTheBitsOfTheirValues) {
+  for (const std::int64_t width : {32, 64, 96, 256, 512}) {
+    for (const std::int32_t rows : {1, 3, 40}) {
+      for (const std::int64_t kv_heads : {1, 2, 6}) {
+        Shape shape{.heads = 6, .kv_heads = kv_heads, .width = width, .length = 300, .cache = AttentionCache::q8_0};
+        if (rows == 3) shape.capacity = 192, shape.window = 150;
+        const Problem blocks(shape, range(300 - rows, 300));
+        Problem values = blocks;
+        values.shape.cache = AttentionCache::f32;
+        values.fill_caches();
+        SCOPED_TRACE(testing::Message() << "width " << width << ", rows " << rows << ", kv heads " << kv_heads);
+        const std::vector<float> found = blocks.run(kernel);
+        expect_same_bits(found, values.run(kernel));
+        if (rows == 3) expect_near_oracle(blocks, found);
+        if (kernel.run_parts != nullptr) expect_same_bits(blocks.run_by_parts(kernel, 2), values.run_by_parts(kernel));
       }
     }
   }
@@ -459,7 +485,8 @@ TEST_P(Attentions, HugeScoreDifferencesWeighExactlyNothing) {
   problem.fill_caches();
   const std::vector<float> found = problem.run(kernel);
   const AttentionCache kept = kernel.use == AttentionUse::any ? AttentionCache::f32 : AttentionCache::bf16;
-  for (int i = 0; i < 16; ++i) EXPECT_EQ(found[i], round_to(kept, problem.v[100 * 16 + i]));
+  const std::vector<float> expected = rounded(kept, {problem.v.begin() + 100 * 16, problem.v.begin() + 101 * 16});
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(found[i], expected[i]);
 }
 
 TEST(AttentionRegistry, BestFirstAndScalarLast) {
@@ -470,7 +497,8 @@ TEST(AttentionRegistry, BestFirstAndScalarLast) {
   EXPECT_STREQ(find_attention_kernel(Isa::avx512, AttentionUse::prompt)->name, "attention_avx512");
   EXPECT_STREQ(find_attention_kernel(Isa::amx, AttentionUse::prompt)->name, "attention_prompt_amx");
   EXPECT_EQ(attention_cache(DType::bf16), AttentionCache::bf16);
-  EXPECT_THROW(attention_cache(DType::q8_0), Error);
+  EXPECT_EQ(attention_cache(DType::q8_0), AttentionCache::q8_0);
+  EXPECT_THROW(attention_cache(DType::q4_0), Error);
 }
 
 TEST(AttentionRegistry, OneRowStillSplitsByHead) {

@@ -3,14 +3,13 @@
 #include <lazuli/backends/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/quantised.h>
+#include <lazuli/tests/forced_isa.h>
 #include <lazuli/tests/run_reference.h>
 #include <lazuli/tests/weight_blocks.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <optional>
 #include <random>
 
 namespace lazuli {
@@ -39,24 +38,6 @@ Array weight(DType dtype, std::int64_t outputs, std::int64_t columns, std::uint3
   quantise(dtype, values.data(), outputs * columns, blocks->data());
   return Array::constant(blocks, type, "w");
 }
-
-// LAZULI_ISA is read when a session begins.
-class ForcedIsa {
- public:
-  explicit ForcedIsa(Isa isa) {
-    if (const char* before = std::getenv("LAZULI_ISA")) before_ = before;
-    setenv("LAZULI_ISA", std::string(to_string(isa)).c_str(), 1);
-  }
-  ~ForcedIsa() {
-    if (before_)
-      setenv("LAZULI_ISA", before_->c_str(), 1);
-    else
-      unsetenv("LAZULI_ISA");
-  }
-
- private:
-  std::optional<std::string> before_;
-};
 
 struct Setting {
   std::string fusion = "all";
@@ -107,7 +88,7 @@ Names names_of(const Function& function, const std::vector<Shape>& shapes, const
 void expect_one_result(const Function& function, const std::vector<Shape>& shapes, const std::string& what) {
   for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (!supported(isa)) continue;
-    const ForcedIsa forced(isa);
+    const test::ForcedIsa forced(isa);
     for (Phase phase : {Phase::decode, Phase::prefill}) {
       const Outcome expected = run(function, shapes, {"none", 1, phase});
       const std::pair<const char*, int> settings[] = {

@@ -4,9 +4,9 @@
 #include <lazuli/backends/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text.h>
+#include <lazuli/tests/forced_isa.h>
 #include <lazuli/tests/run_reference.h>
 
-#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <random>
@@ -82,24 +82,6 @@ std::vector<std::string> fused_names(const Graph& graph) {
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
-
-// Sets LAZULI_ISA for its life.
-class ForcedIsa {
- public:
-  explicit ForcedIsa(Isa isa) {
-    if (const char* before = std::getenv("LAZULI_ISA")) before_ = before;
-    setenv("LAZULI_ISA", std::string(to_string(isa)).c_str(), 1);
-  }
-  ~ForcedIsa() {
-    if (before_)
-      setenv("LAZULI_ISA", before_->c_str(), 1);
-    else
-      unsetenv("LAZULI_ISA");
-  }
-
- private:
-  std::optional<std::string> before_;
-};
 
 // Random graphs of what loops are made of. Every op keeps values in a range where none overflows, so that no bit of a
 // NaN has to agree.
@@ -228,7 +210,7 @@ TEST(FusedBits, SameAtEveryInstructionSetLevel) {
     std::optional<Outcome> scalar;
     for (const IsaLevel& level : isa_levels()) {
       if (!level.usable) continue;
-      const ForcedIsa forced(level.isa);
+      const test::ForcedIsa forced(level.isa);
       Outcome outcome = evaluate(build, "all");
       if (scalar) expect_same_bits(*scalar, outcome, std::string(to_string(level.isa)));
       if (!scalar) scalar = std::move(outcome);

@@ -276,6 +276,36 @@ inline Arrays slice_updates(Operands& operands, DType dtype) {
   return outputs;
 }
 
+// Rows are encoded as they are written: the same bits on both sides.
+inline Arrays encoding_updates(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const DTypeInfo& type : all_dtypes()) {
+    if (type.kind != DTypeKind::quantised || !has_quantiser(type.dtype)) continue;
+    for (const bool ring : {false, true})
+      for (const double start : {0.0, 4.0, 13.0}) {
+        const Array first = Operands::values(DType::i32, {}, {start});
+        outputs.push_back(
+            slice_update(operands(type.dtype, {5, 2, 256}), operands(dtype, {3, 2, 256}), first, 0, ring));
+        outputs.push_back(
+            slice_update(operands(type.dtype, {2, 5, 256}), operands(dtype, {2, 3, 256}), first, 1, ring));
+      }
+    const Array base = operands(type.dtype, {4, 256}), rows = transpose(operands(dtype, {256, 2}), {1, 0});
+    const Array updated = slice_update(base, rows, 1, 0);
+    outputs.insert(outputs.end(), {base, updated, take_rows(updated, Operands::values(DType::i32, {3}, {2, 0, 2}))});
+  }
+  return outputs;
+}
+inline Arrays donated_encoding_update(Operands& operands, DType dtype) {
+  const Array base = operands(DType::q8_0, {40, 2, 64});
+  const Array once = slice_update(base, operands(dtype, {3, 2, 64}), 2, 0);
+  return {slice_update(once, operands(dtype, {2, 2, 64}), 39, 0, true)};
+}
+inline Arrays donated_encoding_update_with_readers(Operands& operands, DType dtype) {
+  const Array base = operands(DType::q8_0, {40, 2, 64}), rows = Operands::values(DType::i32, {2}, {4, 3});
+  const Array updated = slice_update(base, operands(dtype, {3, 2, 64}), 2, 0);
+  return {updated, take_rows(base, rows), take_rows(updated, rows), base};
+}
+
 // Input 0 is given up: the first update may happen in its memory, unless somebody still reads the old value.
 inline Arrays donated_update(Operands& operands, DType dtype) {
   const Array base = operands(dtype, {40, 6});
@@ -341,11 +371,13 @@ inline Arrays attentions(Operands& operands, DType cache) {
                                            {17, 4, 2, 64, 300, 0, 250, 267}}) {
     std::vector<double> positions;
     for (std::int64_t row = 0; row < s.rows; ++row) positions.push_back(s.first + static_cast<double>(row));
+    const std::int64_t block = info(cache).block_elements, width = (s.width + block - 1) / block * block;
     outputs.push_back(
-        attention(operands(DType::f32, {s.rows, s.heads, s.width}), operands(cache, {s.capacity, s.kv_heads, s.width}),
-                  operands(cache, {s.capacity, s.kv_heads, s.width}), Operands::values(DType::i32, {s.rows}, positions),
+        attention(operands(DType::f32, {s.rows, s.heads, width}), operands(cache, {s.capacity, s.kv_heads, width}),
+                  operands(cache, {s.capacity, s.kv_heads, width}), Operands::values(DType::i32, {s.rows}, positions),
                   static_cast<int>(s.length), AttentionAttrs{0.25, s.window}));
   }
+  if (is_quantised(cache)) return outputs;
   const Array q = operands(DType::f32, {4, 3, 16}), cache_view = operands(cache, {2, 20, 16});
   outputs.push_back(attention(transpose(q, {1, 0, 2}), transpose(cache_view, {1, 0, 2}),
                               transpose(cache_view, {1, 0, 2}), Operands::values(DType::i32, {3}, {4, 5, 6}), 7,
@@ -588,6 +620,9 @@ inline std::vector<Case> all_cases() {
       {"slice_update_donated", f32_only, summed, donated_update, {0}},
       {"slice_update_donated_and_read", f32_only, summed, donated_update_with_readers, {0}},
       {"slice_update_donated_from_itself", f32_only, exact, donated_update_with_itself, {0}},
+      {"slice_update_encoded", f32_only, exact, encoding_updates},
+      {"slice_update_encoded_donated", f32_only, exact, donated_encoding_update, {0}},
+      {"slice_update_encoded_donated_and_read", f32_only, exact, donated_encoding_update_with_readers, {0}},
       {"linear_around_update", f32_only, summed, update_between_linears, {}, true},
       {"take", plain, exact, takes},
       {"take_quantised", f32_only, exact, quantised_takes, {}, true},
@@ -599,6 +634,7 @@ inline std::vector<Case> all_cases() {
       {"rms_norm", reals, few_ulps, norms},
       {"rope", reals, 2e-4, ropes},  // f32 angles of up to 1000: half an ulp is 3e-5
       {"attention", reals, summed, attentions},
+      {"attention_q8_0", {DType::q8_0}, summed, attentions},
       {"altup", reals, few_ulps, altups},
       {"generators", numbers, exact, generators},
   };

@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/cpu_backend.h>
 #include <lazuli/graph/text.h>
 #include <lazuli/passes/decompose.h>
+#include <lazuli/tests/forced_isa.h>
 
 #include <map>
 
@@ -69,13 +70,6 @@ double difference_in_rows(const Type& type, const Buffer& expected, const Buffer
   return largest;
 }
 
-std::vector<Isa> usable_isas() {
-  std::vector<Isa> usable;
-  for (const IsaLevel& level : isa_levels())
-    if (level.usable) usable.push_back(level.isa);
-  return usable;
-}
-
 // Kept for all cases, with the kernels they generated.
 CpuBackend& cpu(Isa isa, Precision precision) {
   static ThreadPool threads(2);
@@ -129,7 +123,7 @@ TEST_P(OpsAgree, WithReference) {
   const auto reference = make_reference_backend();
   for (const Problem& problem : problems_of(GetParam())) {
     const std::vector<BufferRef> expected = run(*reference, problem);
-    for (Isa isa : usable_isas()) {
+    for (Isa isa : test::usable_isas()) {
       if (isa == Isa::amx && !GetParam().both_precisions) continue;  // only matmuls with weights differ from avx512
       compare_outputs(problem, expected, isa, Precision::f32);
       if (!GetParam().both_precisions) continue;

@@ -350,6 +350,7 @@ void Lowering::lower_loop(std::int32_t id) {
 }
 
 void Lowering::lower_copy(std::int32_t id, const View& source, const View& target) {
+  if (is_quantised(source.dtype)) return lower_copy(id, as_bytes(source), as_bytes(target));
   Graph body;
   GraphNode input, cast;
   input.op = Op::input;

@@ -30,6 +30,15 @@ std::int64_t checked_index(std::int32_t index, std::int64_t position, std::int64
   return index;
 }
 
+// Rows of `count` values on their way into an array of `dtype`: from one of the same, or encoded from f32.
+void copy_row(DType dtype, const std::byte* from, std::int64_t count, std::byte* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(byte_size(dtype, count)));
+}
+
+void encode_row(DType dtype, const std::byte* from, std::int64_t count, std::byte* to) {
+  quantise(dtype, reinterpret_cast<const float*>(from), count, to);
+}
+
 }  // namespace
 
 void Lowering::lower_concatenate(std::int32_t id) {
@@ -69,13 +78,16 @@ void Lowering::lower_slice_update(std::int32_t id) {
     base = copy;
   }
   const AxisLayout to = layout_around(base.shape, axis), from = layout_around(update.shape, axis);
-  const std::int64_t row_bytes = byte_size(base.dtype, to.inner);
+  const std::int64_t row_bytes = byte_size(base.dtype, to.inner), update_bytes = byte_size(update.dtype, from.inner);
   const std::string where = fmt::format("slice_update (node %{}{})", id, Scope::where(current.scope));
   if (row_bytes * from.size * from.outer == 0) return;
-  Step& step = add_step(id, current.name(), ring ? "ring_update" : "slice_update", {update.buffer, start.buffer, base.buffer}, {base.buffer});
-  step.bytes = 2 * update.elements() * info(update.dtype).block_bytes;
+  const bool encodes = is_quantised(base.dtype);
+  const std::string kernel = std::string(encodes ? "encode_" : "") + (ring ? "ring_update" : "slice_update");
+  Step& step = add_step(id, current.name(), kernel, {update.buffer, start.buffer, base.buffer}, {base.buffer});
+  step.bytes = from.outer * from.size * (update_bytes + row_bytes);
   step.units = from.outer * from.size;
   step.split = step.bytes > 256 * 1024;
+  const auto write_row = encodes ? encode_row : copy_row;
   step.run = [=, is_ring = ring](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t first = *memory.as<const std::int32_t>(start);
     if (first < 0) throw ExecutionError(fmt::format("{}: start is {}, expected 0 or more", where, first));
@@ -84,8 +96,8 @@ void Lowering::lower_slice_update(std::int32_t id) {
       std::int64_t row = first + unit % from.size;
       if (is_ring) row %= to.size;
       if (row >= to.size) continue;
-      std::memcpy(memory.at(base) + (outer * to.size + row) * row_bytes, memory.at(update) + unit * row_bytes,
-                  static_cast<std::size_t>(row_bytes));
+      write_row(base.dtype, memory.at(update) + unit * update_bytes, to.inner,
+                memory.at(base) + (outer * to.size + row) * row_bytes);
     }
   };
   // Where rows land depends on `start`: the base is nobody's own part.
@@ -102,10 +114,12 @@ void Lowering::lower_take(std::int32_t id) {
   const Type& type = graph_.type(current.inputs[0]);
   if (target.elements() == 0) return;
 
-  if (table.op == Op::constant && is_quantised(type.dtype)) {
+  if (is_quantised(type.dtype)) {
+    const std::int64_t rows = type.shape[0], cols = layout_around(type.shape, 0).inner;
+    const std::int64_t row_bytes = byte_size(type.dtype, cols);
     // Few rows of a large table: they are read as the checkpoint has them, wherever else the table is packed.
-    const std::int64_t cols = type.shape[1], rows = type.shape[0], row_bytes = byte_size(type.dtype, cols);
-    const int buffer = add_constant(table.constant, type, table.label);
+    const int buffer = table.op == Op::constant ? add_constant(table.constant, type, table.label)
+                                                : contiguous_input(id, 0).buffer;
     Step& step = add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
     step.bytes = count * (row_bytes + cols * 4);
     step.units = count;
@@ -119,7 +133,6 @@ void Lowering::lower_take(std::int32_t id) {
     divide_by_rows(step, {target}, {}, count);
     return;
   }
-  if (is_quantised(type.dtype)) reject(id, "a quantised table must be a constant");
   const View source = contiguous_input(id, 0);
   const AxisLayout layout = layout_around(source.shape, current.as<AxisAttrs>().axis);
   const std::int64_t row_bytes = byte_size(source.dtype, layout.inner);

@@ -62,6 +62,10 @@ View whole_buffer(int buffer, const Type& type) {
   return {buffer, 0, type.dtype, type.shape, contiguous_strides(type.shape)};
 }
 
+View as_bytes(const View& view) {
+  return whole_buffer(view.buffer, {DType::u8, {byte_size(view.dtype, view.elements())}});
+}
+
 View broadcast_view(View view, const Shape& shape) {
   Dims strides(shape.size(), 0);
   const std::size_t added = shape.size() - view.shape.size();

@@ -19,6 +19,8 @@ struct View {
 };
 
 View whole_buffer(int buffer, const Type& type);
+// The memory of a whole buffer as u8: for moving blocks, which have no elements of their own.
+View as_bytes(const View& view);
 
 // The view op applied to a view; nothing when a reshape needs the elements in another order than memory has them.
 std::optional<View> apply_view(Op op, const Attrs& attrs, const View& view);

@@ -35,8 +35,10 @@ AttentionCache attention_cache(DType dtype) {
       return AttentionCache::f16;
     case DType::bf16:
       return AttentionCache::bf16;
+    case DType::q8_0:
+      return AttentionCache::q8_0;
     default:
-      fail("attention: the cache is {}; expected f32, f16 or bf16", to_string(dtype));
+      fail("attention: the cache is {}; expected f32, f16, bf16 or q8_0", to_string(dtype));
   }
 }
 

@@ -45,7 +45,7 @@ std::span<const AttentionKernel> attention_kernels();
 // makes sure that the host supports `at_most`.
 const AttentionKernel* find_attention_kernel(Isa at_most, AttentionUse use = AttentionUse::any);
 
-// The cache's element type as the kernels name it. Throws Error unless `dtype` is f32, f16 or bf16.
+// The cache's element type as the kernels name it. Throws Error unless `dtype` is f32, f16, bf16 or q8_0.
 AttentionCache attention_cache(DType dtype);
 
 // How many units a kernel splits into among threads. Units are ordered so that contiguous ranges of one size cost about

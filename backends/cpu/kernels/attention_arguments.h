@@ -8,7 +8,7 @@
 
 namespace lazuli {
 
-enum class AttentionCache : std::uint8_t { f32, f16, bf16 };
+enum class AttentionCache : std::uint8_t { f32, f16, bf16, q8_0 };
 
 // out[r, h] = sum over the visible keys p of softmax_p(scale * (q[r, h] · k[p])) * v[p], with the keys and values of kv
 // head h / (heads / kv_heads). Row r stands at the absolute position positions[r]; it sees the key positions p with
@@ -17,6 +17,7 @@ enum class AttentionCache : std::uint8_t { f32, f16, bf16 };
 // position are padding; they and rows that see no key become zero.
 //
 // Strides are in elements, from one row to the next; within a row the heads follow each other, `width` elements each.
+// Widths and strides of a q8_0 cache are multiples of its block of 32.
 struct AttentionArguments {
   const float* q;                 // [rows, heads, width]
   const void* k;                  // [capacity, kv_heads, width]

@@ -17,6 +17,13 @@ struct Avx2Lanes {
   static Register load(const float* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
   static Register load(const F16* from) { return {_mm256_cvtph_ps(bits(from)), _mm256_cvtph_ps(bits(from + 8))}; }
   static Register load(const Bf16* from) { return {widen_bf16(bits(from)), widen_bf16(bits(from + 8))}; }
+  static Register load(Q8Lanes from) {
+    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from.codes));
+    const __m128i high = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from.codes + 8));
+    const __m256 scale = _mm256_cvtph_ps(_mm_set1_epi16(static_cast<short>(scale_bits(from))));
+    return {_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), scale),
+            _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)), scale)};
+  }
   static void store(float* to, Register a) {
     _mm256_storeu_ps(to, a.low);
     _mm256_storeu_ps(to + 8, a.high);
@@ -83,21 +90,24 @@ struct Avx2Lanes {
   }
 
   // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys of `width` elements.
-  template <int queries, class Element>
-  static void dots(const float* const* q, const Element* const* keys, std::int64_t width, float* const* scores) {
+  template <int queries, class Elements>
+  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores) {
     constexpr int count = dot_block / queries;
     Register sums[dot_block];
 #pragma GCC unroll 4
     for (int i = 0; i < dot_block; ++i) sums[i] = broadcast(0.0f);
-    for (std::int64_t column = 0; column < width; column += lanes) {
-      Register query[queries];
+    for (std::int64_t column = 0; column < width; column += vectors_together<Elements> * lanes) {
 #pragma GCC unroll 2
-      for (int i = 0; i < queries; ++i) query[i] = load(q[i] + column);
+      for (int vector = 0; vector < vectors_together<Elements>; ++vector) {
+        Register query[queries];
+#pragma GCC unroll 2
+        for (int i = 0; i < queries; ++i) query[i] = load(q[i] + column + vector * lanes);
 #pragma GCC unroll 4
-      for (int j = 0; j < count; ++j) {
-        const Register key = load(keys[j] + column);
+        for (int j = 0; j < count; ++j) {
+          const Register key = load(vector_of(keys[j] + column, vector));
 #pragma GCC unroll 2
-        for (int i = 0; i < queries; ++i) sums[i * count + j] = multiply_add(query[i], key, sums[i * count + j]);
+          for (int i = 0; i < queries; ++i) sums[i * count + j] = multiply_add(query[i], key, sums[i * count + j]);
+        }
       }
     }
     const __m128 folded = fold_add(sums);

@@ -25,6 +25,11 @@ struct Avx512Lanes {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }
+  static Register load(Q8Lanes from) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from.codes));
+    const __m512 scale = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(scale_bits(from))));
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)), scale);
+  }
   static void store(float* to, Register a) { _mm512_storeu_ps(to, a); }
   static Register broadcast(float value) { return _mm512_set1_ps(value); }
   static float first(Register a) { return _mm512_cvtss_f32(a); }
@@ -91,21 +96,24 @@ struct Avx512Lanes {
   }
 
   // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys of `width` elements.
-  template <int queries, class Element>
-  static void dots(const float* const* q, const Element* const* keys, std::int64_t width, float* const* scores) {
+  template <int queries, class Elements>
+  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores) {
     constexpr int count = dot_block / queries;
     Register sums[dot_block];
 #pragma GCC unroll 16
     for (int i = 0; i < dot_block; ++i) sums[i] = _mm512_setzero_ps();
-    for (std::int64_t column = 0; column < width; column += lanes) {
-      Register query[queries];
+    for (std::int64_t column = 0; column < width; column += vectors_together<Elements> * lanes) {
+#pragma GCC unroll 2
+      for (int vector = 0; vector < vectors_together<Elements>; ++vector) {
+        Register query[queries];
 #pragma GCC unroll 4
-      for (int i = 0; i < queries; ++i) query[i] = _mm512_loadu_ps(q[i] + column);
+        for (int i = 0; i < queries; ++i) query[i] = load(q[i] + column + vector * lanes);
 #pragma GCC unroll 16
-      for (int j = 0; j < count; ++j) {
-        const Register key = load(keys[j] + column);
+        for (int j = 0; j < count; ++j) {
+          const Register key = load(vector_of(keys[j] + column, vector));
 #pragma GCC unroll 4
-        for (int i = 0; i < queries; ++i) sums[i * count + j] = _mm512_fmadd_ps(query[i], key, sums[i * count + j]);
+          for (int i = 0; i < queries; ++i) sums[i * count + j] = _mm512_fmadd_ps(query[i], key, sums[i * count + j]);
+        }
       }
     }
     const Register folded = fold_add(sums);

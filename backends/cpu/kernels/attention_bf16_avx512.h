@@ -25,6 +25,12 @@ template <AttentionCache type>
 __m512 load16(const void* base, std::int64_t offset, __mmask16 mask) {
   if constexpr (type == AttentionCache::f32) {
     return _mm512_maskz_loadu_ps(mask, static_cast<const float*>(base) + offset);
+  } else if constexpr (type == AttentionCache::q8_0) {
+    // Blocks of 34 bytes: the scale, an f16, and 32 codes. The scale is read whatever the mask.
+    const auto* block = static_cast<const std::uint8_t*>(base) + offset / 32 * 34;
+    const __m512 scale = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<short>(block[0] | block[1] << 8)));
+    const __m128i codes = _mm_maskz_loadu_epi8(mask, block + 2 + offset % 32);
+    return _mm512_maskz_mul_ps(mask, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes)), scale);
   } else {
     const __m256i half = _mm256_maskz_loadu_epi16(mask, static_cast<const std::uint16_t*>(base) + offset);
     if constexpr (type == AttentionCache::f16) return _mm512_cvtph_ps(half);

@@ -488,6 +488,9 @@ void attention_prompt_amx(const AttentionArguments& arguments, std::int64_t unit
     case AttentionCache::bf16:
       run_units<AttentionCache::bf16>(arguments, unit_begin, unit_end, scratch);
       break;
+    case AttentionCache::q8_0:
+      run_units<AttentionCache::q8_0>(arguments, unit_begin, unit_end, scratch);
+      break;
   }
   __asm__ volatile("tilerelease");
 }

@@ -31,6 +31,10 @@ struct ScalarLanes {
   static Register load(const Bf16* from) {
     return each([=](int i) { return bf16_to_f32(from[i].bits); });
   }
+  static Register load(Q8Lanes from) {
+    const float scale = f16_to_f32(scale_bits(from));
+    return each([=](int i) { return scale * static_cast<float>(static_cast<std::int8_t>(from.codes[i])); });
+  }
   static void store(float* to, const Register& a) {
     for (int i = 0; i < lanes; ++i) to[i] = a.lane[i];
   }
@@ -80,8 +84,8 @@ struct ScalarLanes {
     return a.lane[0];
   }
 
-  template <int queries, class Element>
-  static void dots(const float* const* q, const Element* const* keys, std::int64_t width, float* const* scores) {
+  template <int queries, class Elements>
+  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores) {
     static_assert(queries == 1);
     Register sum = broadcast(0.0f);
     for (std::int64_t column = 0; column < width; column += lanes) {

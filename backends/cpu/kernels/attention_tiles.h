@@ -27,6 +27,38 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
+// 16 elements of a q8_0 block (graph/dtype.def): its scale, an f16, and their codes. Their product is exact in f32.
+struct Q8Lanes {
+  const std::uint8_t* scale;
+  const std::uint8_t* codes;
+};
+constexpr int q8_elements = 32, q8_bytes = 34, q8_codes = 2;  // of a block; where its codes begin
+
+inline std::uint16_t scale_bits(Q8Lanes from) { return static_cast<std::uint16_t>(from.scale[0] | from.scale[1] << 8); }
+
+// Stands for a pointer to elements of q8_0 blocks, the first of which begins a block; columns are multiples of 16.
+struct Q8Elements {
+  const std::uint8_t* blocks;
+};
+inline Q8Lanes operator+(Q8Elements from, std::int64_t column) {
+  const std::uint8_t* block = from.blocks + column / q8_elements * q8_bytes;
+  return {block, block + q8_codes + column % q8_elements};
+}
+
+// How many vectors from a column on are read together, where the column is a multiple of so many: those of a block have
+// one scale, which is converted once.
+template <class Elements>
+constexpr int vectors_together = 1;
+template <>
+constexpr int vectors_together<Q8Elements> = q8_elements / lanes;
+
+// Vector `number` of those from a column on.
+template <class Element>
+const Element* vector_of(const Element* from, int number) {
+  return from + number * lanes;
+}
+inline Q8Lanes vector_of(Q8Lanes from, int number) { return {from.scale, from.codes + number * lanes}; }
+
 struct Query {
   std::int64_t row;
   std::int64_t head;
@@ -74,36 +106,58 @@ void in_runs(int index, int count, Body body) {
   if constexpr (Size > 1) in_runs<Size / 2>(index, count, body);
 }
 
-// `count` elements to f32, zeros up to whole vectors.
+// `count` elements to f32.
+template <class V, class Elements>
+void widen_vectors(Elements from, std::int64_t count, float* to) {
+  for (std::int64_t column = 0; column < count; column += lanes) V::store(to + column, V::load(from + column));
+}
+
+// The same for any count, with zeros up to whole vectors.
 template <class V, class Element>
 void widen(const Element* from, std::int64_t count, float* to) {
-  std::int64_t column = 0;
-  for (; column + lanes <= count; column += lanes) V::store(to + column, V::load(from + column));
+  const std::int64_t column = count / lanes * lanes;
+  widen_vectors<V>(from, column, to);
   if (column == count) return;
   Element tail[lanes] = {};
   for (std::int64_t i = column; i < count; ++i) tail[i - column] = from[i];
   V::store(to + column, V::load(tail));
 }
 
+// The elements of a cache from `offset` on, where a block begins.
+template <class Elements>
+Elements elements_at(const void* cache, std::int64_t offset) {
+  return static_cast<Elements>(cache) + offset;
+}
+template <>
+inline Q8Elements elements_at<Q8Elements>(const void* cache, std::int64_t offset) {
+  return {static_cast<const std::uint8_t*>(cache) + offset / q8_elements * q8_bytes};
+}
+
 template <class V>
 void widen(AttentionCache type, const void* from, std::int64_t offset, std::int64_t count, float* to) {
   switch (type) {
     case AttentionCache::f32:
-      return widen<V>(static_cast<const float*>(from) + offset, count, to);
+      return widen<V>(elements_at<const float*>(from, offset), count, to);
     case AttentionCache::f16:
-      return widen<V>(static_cast<const F16*>(from) + offset, count, to);
+      return widen<V>(elements_at<const F16*>(from, offset), count, to);
     case AttentionCache::bf16:
-      return widen<V>(static_cast<const Bf16*>(from) + offset, count, to);
+      return widen<V>(elements_at<const Bf16*>(from, offset), count, to);
+    case AttentionCache::q8_0:
+      return widen_vectors<V>(elements_at<Q8Elements>(from, offset), count, to);
   }
 }
 
-inline std::int64_t element_bytes(AttentionCache type) { return type == AttentionCache::f32 ? 4 : 2; }
+// Of whole blocks.
+inline std::int64_t bytes_of(AttentionCache type, std::int64_t elements) {
+  if (type == AttentionCache::q8_0) return elements / q8_elements * q8_bytes;
+  return elements * (type == AttentionCache::f32 ? 4 : 2);
+}
 
 // A head's rows lie apart in the cache, and the hardware sees no stream in them: without this, a decode step over 8192
 // positions takes 1.2 to 1.6 times as long (Xeon, f16).
 inline void prefetch(AttentionCache type, const void* from, std::int64_t offset, std::int64_t count) {
-  const char* address = static_cast<const char*>(from) + offset * element_bytes(type);
-  for (std::int64_t byte = 0; byte < count * element_bytes(type); byte += 64) __builtin_prefetch(address + byte, 0, 2);
+  const char* address = static_cast<const char*>(from) + bytes_of(type, offset);
+  for (std::int64_t byte = 0; byte < bytes_of(type, count); byte += 64) __builtin_prefetch(address + byte, 0, 2);
 }
 
 inline std::int64_t cache_row(const Tile& tile, int key) {
@@ -113,8 +167,8 @@ inline std::int64_t cache_row(const Tile& tile, int key) {
 }
 
 // Queries x 16 keys from the tile's key `group` on, whose padded heads lie at `keys`.
-template <class V, class Element>
-void score_keys(Tile& tile, int group, const Element* const* keys) {
+template <class V, class Elements>
+void score_keys(Tile& tile, int group, const Elements* keys) {
   in_runs<V::query_block>(0, tile.count, [&]<int queries>(int index) {
     const float* values[queries];
     for (int i = 0; i < queries; ++i) values[i] = tile.queries[index + i]->values;
@@ -148,16 +202,16 @@ void score_converted(Tile& tile, int group) {
 }
 
 // Reads the keys of a group where they lie; in the place of one that nobody sees stands another.
-template <class V, class Element>
+template <class V, class Elements>
 void score_in_place(Tile& tile, int group) {
   const AttentionArguments& arguments = *tile.arguments;
-  const Element* keys[group_keys];
+  Elements keys[group_keys];
   for (int key = 0; key < group_keys; ++key) {
     const auto seen = static_cast<int>(smaller(larger(group + key, tile.first), tile.end - 1));
     const std::int64_t row = cache_row(tile, seen), ahead = cache_row(tile, seen + tile_keys);
     prefetch(arguments.cache, arguments.v, row * arguments.v_stride + tile.column, arguments.width);
     prefetch(arguments.cache, arguments.k, ahead * arguments.k_stride + tile.column, arguments.width);
-    keys[key] = static_cast<const Element*>(arguments.k) + row * arguments.k_stride + tile.column;
+    keys[key] = elements_at<Elements>(arguments.k, row * arguments.k_stride + tile.column);
   }
   score_keys<V>(tile, group, keys);
 }
@@ -190,8 +244,8 @@ void soften(Query& query, float scale) {
 
 // sums = sums * rescale + probabilities x values, for `queries` queries and 16 * `registers` columns from `column` on;
 // a key's values of these columns lie at values[key] + offset.
-template <class V, int queries, int registers, class Element>
-void accumulate(Query* const* query, const Element* const* values, std::int64_t offset, std::int64_t column) {
+template <class V, int queries, int registers, class Elements>
+void accumulate(Query* const* query, const Elements* values, std::int64_t offset, std::int64_t column) {
   using Register = typename V::Register;
   Register sums[queries][registers];
   const float* probabilities[queries];
@@ -209,11 +263,13 @@ void accumulate(Query* const* query, const Element* const* values, std::int64_t 
     common_first = query[i]->tile_first > common_first ? query[i]->tile_first : common_first;
     common_end = query[i]->tile_end < common_end ? query[i]->tile_end : common_end;
   }
+  constexpr int together = registers < vectors_together<Elements> ? registers : vectors_together<Elements>;
   const auto add_key = [&](int i, int key) __attribute__((always_inline)) {
     const Register probability = V::broadcast(probabilities[i][key]);
 #pragma GCC unroll 4
     for (int c = 0; c < registers; ++c) {
-      sums[i][c] = V::multiply_add(probability, V::load(values[key] + offset + c * lanes), sums[i][c]);
+      const auto from = values[key] + (offset + c / together * together * lanes);
+      sums[i][c] = V::multiply_add(probability, V::load(vector_of(from, c % together)), sums[i][c]);
     }
   };
   const auto add_where_seen = [&](int from, int to) __attribute__((always_inline)) {
@@ -239,8 +295,8 @@ void accumulate(Query* const* query, const Element* const* values, std::int64_t 
 }
 
 // The columns [column, column + columns) of the values, which lie at values[key].
-template <class V, class Element>
-void weigh_values(Tile& tile, const Element* const* values, std::int64_t column, std::int64_t columns) {
+template <class V, class Elements>
+void weigh_values(Tile& tile, const Elements* values, std::int64_t column, std::int64_t columns) {
   in_runs<4>(0, tile.count, [&]<int queries>(int index) {
     constexpr int wide = V::value_registers;
     std::int64_t done = 0;
@@ -265,12 +321,12 @@ void weigh_converted(Tile& tile, std::int64_t column, std::int64_t columns) {
   weigh_values<V>(tile, values, column, columns);
 }
 
-template <class V, class Element>
+template <class V, class Elements>
 void weigh_in_place(Tile& tile) {
   const AttentionArguments& arguments = *tile.arguments;
-  const Element* values[tile_keys];
+  Elements values[tile_keys];
   for (int key = tile.first; key < tile.end; ++key) {
-    values[key] = static_cast<const Element*>(arguments.v) + cache_row(tile, key) * arguments.v_stride + tile.column;
+    values[key] = elements_at<Elements>(arguments.v, cache_row(tile, key) * arguments.v_stride + tile.column);
   }
   weigh_values<V>(tile, values, 0, tile.width);
 }
@@ -315,13 +371,13 @@ void run_tile_converted(Tile& tile) {
 }
 
 // Few queries convert them in registers: the same operations on the same values.
-template <class V, class Element>
+template <class V, class Elements>
 void run_tile_in_place(Tile& tile) {
   for (int group = tile.first / group_keys * group_keys; group < tile.end; group += group_keys) {
-    score_in_place<V, Element>(tile, group);
+    score_in_place<V, Elements>(tile, group);
   }
   soften_all<V>(tile);
-  weigh_in_place<V, Element>(tile);
+  weigh_in_place<V, Elements>(tile);
 }
 
 template <class V>
@@ -330,11 +386,13 @@ void run_tile(Tile& tile) {
   if (tile.count > 2 * V::query_block || tile.width != tile.arguments->width) return run_tile_converted<V>(tile);
   switch (tile.arguments->cache) {
     case AttentionCache::f32:
-      return run_tile_in_place<V, float>(tile);
+      return run_tile_in_place<V, const float*>(tile);
     case AttentionCache::f16:
-      return run_tile_in_place<V, F16>(tile);
+      return run_tile_in_place<V, const F16*>(tile);
     case AttentionCache::bf16:
-      return run_tile_in_place<V, Bf16>(tile);
+      return run_tile_in_place<V, const Bf16*>(tile);
+    case AttentionCache::q8_0:
+      return run_tile_in_place<V, Q8Elements>(tile);
   }
 }
 

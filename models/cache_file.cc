@@ -81,6 +81,23 @@ const Array& tensor(const std::string& path, const std::map<std::string, Array>&
   return found->second;
 }
 
+// How rows of a cache stand in the file, whose format has no blocks: a quantised head as its bytes.
+Type stored_type(Type type) {
+  if (!is_quantised(type.dtype)) return type;
+  type.shape.back() = byte_size(type.dtype, type.shape.back());
+  type.dtype = DType::u8;
+  return type;
+}
+
+// The reverse, for a file whose caches are of `dtype`; rows that do not fit are left to `restore`, which names them.
+Array rows_as(const Array& stored, DType dtype) {
+  const DTypeInfo& block = info(dtype);
+  if (!is_quantised(dtype) || stored.dtype() != DType::u8 || stored.size(-1) % block.block_bytes != 0) return stored;
+  Shape shape = stored.shape();
+  shape.back() = shape.back() / block.block_bytes * block.block_elements;
+  return Array::from(stored.node()->results[0].buffer, {dtype, std::move(shape)});
+}
+
 // Rows of the positions [first, length), which lie in a ring in at most two pieces.
 void write_rows(OutputFile& file, const Runner::CacheView& view, std::int64_t length) {
   const std::int64_t capacity = view.rows.size(0), row_bytes = view.rows.type().bytes() / capacity;
@@ -106,7 +123,7 @@ void write_cache(OutputFile& file, const Runner& runner, const CachedText& text)
   for (std::size_t i = 0; i < views.size(); ++i) {
     Type type = views[i].rows.type();
     type.shape[0] = length - views[i].first;
-    entries.push_back({cache_name(i), std::move(type)});
+    entries.push_back({cache_name(i), stored_type(std::move(type))});
   }
   // Last: ids of odd number would leave later tensors misaligned.
   entries.push_back({ids_name, {DType::i32, {static_cast<std::int64_t>(text.ids.size())}}});
@@ -132,7 +149,7 @@ CachedText read_cache(const std::string& path, Runner& runner) {
   const std::int64_t length = number(path, metadata, length_key, ids.size(0));
   std::vector<Runner::CacheView> views;
   for (std::size_t i = 0; i < 2 * runner.model().caches().size(); ++i) {
-    const Array& rows = tensor(path, tensors, cache_name(i), 3);
+    const Array rows = rows_as(tensor(path, tensors, cache_name(i), 3), runner.kv_dtype());
     views.push_back({rows, length - rows.size(0)});
   }
   try {

@@ -66,8 +66,8 @@ struct SelfAttention {
     const Array k = lazuli::rope(kv.key_norm(split_heads(kv.key(x), kv_heads)), step.positions, rope);
     const Array v = rms_norm(split_heads(kv.value(x), kv_heads), kv.key_norm.epsilon);
     const bool ring = attrs.window > 0;
-    k_cache = slice_update(k_cache, cast(k, k_cache.dtype()), step.start, 0, ring);
-    v_cache = slice_update(v_cache, cast(v, v_cache.dtype()), step.start, 0, ring);
+    k_cache = write_cache_rows(k_cache, k, step.start, ring);
+    v_cache = write_cache_rows(v_cache, v, step.start, ring);
   }
 };
 

@@ -33,8 +33,8 @@ struct SelfAttention {
     const Array values = value.weight.defined() ? split_heads(value(x), kv_heads) : keys;
     const Array k = lazuli::rope(key_norm(keys), step.positions, rope), v = rms_norm(values, norm_epsilon);
     const bool ring = attrs.window > 0;
-    k_cache = slice_update(k_cache, cast(k, k_cache.dtype()), step.start, 0, ring);
-    v_cache = slice_update(v_cache, cast(v, v_cache.dtype()), step.start, 0, ring);
+    k_cache = write_cache_rows(k_cache, k, step.start, ring);
+    v_cache = write_cache_rows(v_cache, v, step.start, ring);
   }
 };
 

@@ -81,6 +81,11 @@ struct PerLayerUpdate {
   }
 };
 
+// A key or value cache with this step's rows, f32 [T, kv_heads, d], written from `start` on; `ring` where there is a window.
+inline Array write_cache_rows(const Array& cache, const Array& rows, const Array& start, bool ring) {
+  return slice_update(cache, is_quantised(cache.dtype()) ? rows : cast(rows, cache.dtype()), start, 0, ring);
+}
+
 // [T, heads · d] seen as [T, heads, d], and back.
 inline Array split_heads(const Array& x, std::int64_t heads) { return reshape(x, {x.size(0), heads, -1}); }
 inline Array merge_heads(const Array& x) { return reshape(x, {x.size(0), -1}); }

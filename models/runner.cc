@@ -20,6 +20,22 @@ std::int64_t next_power_of_two(std::int64_t value) {
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+// Rows that no position has reached must be finite numbers.
+BufferRef empty_cache(const Type& type) {
+  BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
+  std::memset(buffer->data(), 0, buffer->size());
+  return buffer;
+}
+
+void check_kv_dtype(DType dtype, const std::vector<KvCacheShape>& shapes) {
+  if (!is_real(dtype) && dtype != DType::q8_0) fail("kv: {} given, expected f16, bf16, f32 or q8_0", to_string(dtype));
+  const int block = info(dtype).block_elements;
+  for (std::size_t i = 0; i < shapes.size(); ++i)
+    if (shapes[i].head_dim % block != 0)
+      fail("kv: heads of cache {} have {} values, expected a multiple of {}'s block of {}", i, shapes[i].head_dim,
+           to_string(dtype), block);
+}
+
 Array scalar_input(std::int64_t value) { return Array::from({static_cast<std::int32_t>(value)}, {}); }
 
 // f32 [vocab], minus infinity for the tokens a model never generates and 0 for the others; undefined where there are
@@ -50,7 +66,7 @@ Runner::Runner(const LanguageModel& model, const RunnerOptions& options)
   context_ = options.context == 0 ? trained : options.context;
   if (context_ < 1) fail("context: {} given, expected at least 1", options.context);
   if (chunk_ != RunnerOptions::whole_prompt && chunk_ < 1) fail("chunk: {} given, expected at least 1", options.chunk);
-  if (!is_real(kv_dtype_)) fail("kv: {} given, expected f16, bf16 or f32", to_string(kv_dtype_));
+  check_kv_dtype(kv_dtype_, model.caches());
   prefill_ = make_function(Phase::prefill, Want::caches);
   prefill_last_ = make_function(Phase::prefill, Want::last_logits);
   prefill_all_ = make_function(Phase::prefill, Want::all_logits);
@@ -136,7 +152,8 @@ void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
     const std::int64_t capacity = capacity_for(shape, length_ + rows, padded_end, bucket_);
     Array& cache = caches_[i];
     if (cache.defined() && cache.size(0) >= capacity) continue;
-    Array fresh = zeros({capacity, shape.kv_heads, shape.head_dim}, kv_dtype_);
+    const Type type{kv_dtype_, {capacity, shape.kv_heads, shape.head_dim}};
+    Array fresh = Array::from(empty_cache(type), type);
     if (cache.defined()) {
       // Position p moves from row p mod old to row p mod capacity, for the positions still in the old ring.
       const std::int64_t old = cache.size(0), kept = std::min(old, length_), first = length_ - kept;
@@ -274,8 +291,7 @@ void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
     const Type type{kv_dtype_, {capacity_for(shape, length, length, bucket), shape.kv_heads, shape.head_dim}};
     const std::int64_t capacity = type.shape[0], first = std::max(given, length - capacity);
     const auto row_bytes = static_cast<std::size_t>(type.bytes() / capacity);
-    BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
-    std::memset(buffer->data(), 0, buffer->size());  // rows that no position has reached must be finite numbers
+    BufferRef buffer = empty_cache(type);
     const std::byte* source = rows.bytes();
     for (std::int64_t p = first; p < length; ++p)
       std::memcpy(buffer->data() + static_cast<std::size_t>(p % capacity) * row_bytes,

@@ -17,7 +17,7 @@ namespace lazuli {
 struct RunnerOptions {
   std::int64_t chunk = 0;    // rows of a prompt step; 0: the model's choice, whole_prompt: all rows at once
   std::int64_t context = 0;  // most positions kept; 0: the model's context length
-  DType kv_dtype = DType::f16;  // f16, bf16 or f32
+  DType kv_dtype = DType::f16;  // f16, bf16, f32, or q8_0 where heads are multiples of its block of 32
   static constexpr std::int64_t whole_prompt = -1;
 };
 

@@ -131,7 +131,7 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   expect_error({"info", "--fusion", "all,-no_such_rule"}, 2, "no_such_rule");
   expect_error({"info", "--backend", "gpu"}, 2, "gpu");
   expect_error({"info", "--precision", "f64"}, 2, "f64");
-  expect_error({"info", "--kv", "q8"}, 2, "q8");
+  expect_error({"info", "--kv", "q4"}, 2, "q4");
   expect_error({"bench", "-m", none, "--sweep", "rows=1"}, 2, "cannot be swept");
   expect_error({"bench", "-m", none, "--sweep", "chunk=0"}, 2, "--chunk");
   expect_error({"bench", "-m", none, "--compare", "fused,,none"}, 2, "--compare");
@@ -399,6 +399,7 @@ TEST_F(ToolTest, ASavedCacheIsContinued) {
   EXPECT_EQ(ids, whole["ids"]);
   EXPECT_EQ(generate({"--load-cache", path("c"), "--ids", "5,6"})["loaded"], 98 + 15);
   expect_error({"generate", "-m", golden, "--load-cache", path("c"), "--kv", "f32"}, 1, "kv is f16, expected f32");
+  expect_error({"generate", "-m", golden, "--load-cache", path("c"), "--kv", "q8"}, 1, "kv is f16, expected q8_0");
   expect_error({"generate", "-m", golden, "--load-cache", path("missing")}, 1, "missing");
   write_whole(path("text"), "not a cache at all");
   expect_error({"generate", "-m", golden, "--load-cache", path("text")}, 1, path("text"));

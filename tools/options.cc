@@ -2,10 +2,12 @@
 #include <lazuli/tools/options.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 namespace lazuli::tool {
 namespace {
@@ -30,6 +32,14 @@ std::string quoted(std::string_view text) {
   return '"' + shown + (text.size() > longest ? "...\"" : "\"");
 }
 
+// Names of --kv; q8 is short for the blocks that hold it.
+constexpr std::pair<std::string_view, DType> kv_types[] = {
+    {"f16", DType::f16}, {"bf16", DType::bf16}, {"f32", DType::f32}, {"q8", DType::q8_0}};
+
+DType kv_type(std::string_view name) {
+  return std::ranges::find(kv_types, name, &std::pair<std::string_view, DType>::first)->second;
+}
+
 }  // namespace
 
 SessionOptions CommonOptions::session() const {
@@ -45,7 +55,7 @@ RunnerOptions CommonOptions::runner() const {
   RunnerOptions options;
   options.chunk = parse_chunk(chunk);
   options.context = context;
-  options.kv_dtype = *parse_dtype(!kv.empty() ? kv : precision == "f32" ? "f32" : "f16");
+  options.kv_dtype = kv_type(!kv.empty() ? kv : precision == "f32" ? "f32" : "f16");
   return options;
 }
 
@@ -76,8 +86,8 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
   add("--altup", options.altup, "how Gemma 3n's planes are written: stacked or split", "FORM")
       ->capture_default_str()
       ->check(CLI::IsMember({"stacked", "split"}));
-  add("--kv", options.kv, "type of the key/value cache: f16, bf16 or f32 (default: f16; f32 with --precision f32)", "TYPE")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}));
+  add("--kv", options.kv, "type of the key/value cache: f16, bf16, f32 or q8 (default: f16; f32 with --precision f32)", "TYPE")
+      ->check(CLI::IsMember({"f16", "bf16", "f32", "q8"}));
 }
 
 std::int64_t parse_chunk(std::string_view text) {

@@ -64,7 +64,7 @@ TEST(Choices, LaterSourcesWin) {
                               record_of({tuned_choice("chunk", "128", "512", TrialOutcome::faster, {1.25, 1.2, 1.3})})};
   const Choices measured(built_in, {shipped, tuned}, {});
   EXPECT_EQ(measured.value("chunk"), "128");
-  EXPECT_EQ(origin_text(*measured.find("chunk")), "tuned: 1.25x, 1.20 to 1.30");
+  EXPECT_EQ(origin_text(*measured.find("chunk")), "tuned: 1.25x, 1.20 to 1.30 over 512");
   EXPECT_EQ(origin_text(*measured.find("softcap")), "measured on such a CPU: 1.20x, 1.10 to 1.30");
   EXPECT_EQ(to_string(measured.fusion()), "all,-softcap");
 

@@ -16,6 +16,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -111,8 +112,8 @@ TEST_F(ToolTest, VersionAndHelpGoToStandardOutput) {
   EXPECT_EQ(version.err, "");
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "synth",
-                              "info"})
+  for (const char* command : {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "tune",
+                              "synth", "info"})
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
 }
 
@@ -120,6 +121,7 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   const std::string none = "/nonexistent.gguf";
   expect_error({}, 2, "no command given");
   expect_error({"frobnicate"}, 2, "frobnicate");
+  expect_error({"explian"}, 2, "near it: explain");
   expect_error({"generate"}, 2, "--model");
   expect_error({"generate", "-m", none}, 2, "no prompt");
   expect_error({"generate", "-m", none, "-p", "x", "--ids", "2"}, 2, "more than one prompt");
@@ -129,6 +131,8 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   for (const char* threads : {"0", "-1", "abc", ""}) expect_error({"info", "--threads", threads}, 2, "--threads");
   expect_error({"info", "--fusion", "sometimes"}, 2, "sometimes");
   expect_error({"info", "--fusion", "all,-no_such_rule"}, 2, "no_such_rule");
+  expect_error({"info", "--fusion", "all,-gelu_mull"}, 2, "near it: gelu_mul");
+  expect_error({"explain", "-m", none, "--phase", "decod"}, 2, "near it: decode");
   expect_error({"info", "--backend", "gpu"}, 2, "gpu");
   expect_error({"info", "--precision", "f64"}, 2, "f64");
   expect_error({"info", "--kv", "q4"}, 2, "q4");
@@ -240,7 +244,69 @@ TEST_F(ToolTest, InfoNamesTheHost) {
   const Json info = Json::parse(outcome.out);
   expect_keys(info, {"version", "cpu", "isa", "isa_levels", "threads", "fusion", "fusions", "blas"});
   EXPECT_EQ(info["threads"], 1);
-  for (const Json& fusion : info["fusions"]) EXPECT_EQ(fusion["on"].get<bool>(), fusion["name"] != "softcap") << fusion;
+  for (const Json& fusion : info["fusions"]) {
+    EXPECT_EQ(fusion["on"].get<bool>(), fusion["name"] != "softcap") << fusion;
+    EXPECT_EQ(fusion["because"], "--fusion") << fusion;
+  }
+  for (const Json& choice : info["choices"])
+    EXPECT_EQ(choice["because"] == "--threads", choice["name"] == "threads") << choice;
+}
+
+// Sets an environment variable for the life of the object.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    const char* before = std::getenv(name);
+    if (before) before_ = before;
+    setenv(name, value.c_str(), 1);
+  }
+  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST_F(ToolTest, ChoicesComeFromTheEnvironmentToo) {
+  const Variable chunk("LAZULI_CHUNK", "96"), fusion("LAZULI_FUSION", "-softcap");
+  const Json info = Json::parse(run({"info", "--json", "--fusion", "-tanh_mul"}).out);
+  EXPECT_EQ(info["fusion"], "all,-softcap,-tanh_mul");
+  for (const Json& choice : info["choices"])
+    if (choice["name"] == "chunk") {
+      EXPECT_EQ(choice["value"], "96");
+      EXPECT_EQ(choice["because"], "LAZULI_CHUNK");
+    }
+  const Variable threads("LAZULI_THREADS", "many");
+  expect_error({"info"}, 2, "LAZULI_THREADS: \"many\" given, expected a number from 1 to 4096");
+}
+
+TEST_F(ToolTest, TuneKeepsWhatItMeasured) {
+  const Variable caches("XDG_CACHE_HOME", path("caches")), cache("LAZULI_CACHE", "");
+  const std::string model = test::test_data_path("goldens/gemma3-dense");
+  expect_error({"tune", "-m", model, "--only", "chnk"}, 2, "near it: chunk");
+  const Arguments tune{"tune", "-m", model, "--only", "chunk,row_chain", "-p", "128", "--budget", "2", "--json"};
+  const Outcome outcome = run(tune);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const Json record = Json::parse(outcome.out);
+  expect_keys(record, {"cpu", "model", "version", "date", "choices", "path"});
+  ASSERT_EQ(record["choices"].size(), 2u);
+  for (const Json& choice : record["choices"]) {
+    expect_keys(choice, {"name", "value", "trials"});
+    for (const Json& trial : choice["trials"]) EXPECT_NE(trial["outcome"], "unmeasured") << trial;
+  }
+  const std::string file = record["path"];
+  EXPECT_EQ(file.rfind(path("caches") + "/lazuli/tuning/", 0), 0u);
+  // Another tuning of the same model adds to it.
+  ASSERT_EQ(run({"tune", "-m", model, "--only", "gelu_mul", "-p", "64", "--budget", "0"}).status, 0);
+  EXPECT_EQ(Json::parse(read_whole(file))["choices"].size(), 3u);
+  EXPECT_EQ(run({"info", "-m", model}).err, "");
+  write_whole(file, "{");
+  const Outcome damaged = run({"info", "-m", model});
+  EXPECT_EQ(damaged.status, 0);
+  EXPECT_NE(damaged.err.find("note: " + file + " is not used: "), std::string::npos) << damaged.err;
 }
 
 // A GGUF file and a folder of one model: what they hold, and what a token costs.
@@ -643,10 +709,14 @@ TEST_F(ToolTest, ExplainSaysWhatFiredAndWhatRuns) {
     gated = gated || (fusion["rule"] == "gelu_mul" && fusion["fired"] && fusion["from"].size() >= 2);
   }
   EXPECT_TRUE(gated);
-  for (const Json& kernel : mlp["kernels"]) EXPECT_EQ(kernel["scope"], "layers.3.mlp");
+  for (const Json& kernel : mlp["kernels"]) {
+    expect_keys(kernel, {"op", "kernel", "instructions", "type"});
+    EXPECT_EQ(kernel["scope"], "layers.3.mlp");
+  }
 
   const Json off = run_json({"explain", "--scope", "layers.3.mlp", "--fusion", "all,-gelu_mul"});
-  for (const Json& fusion : off["fusions"]) EXPECT_NE(fusion["rule"], "gelu_mul");
+  for (const Json& fusion : off["fusions"])
+    if (fusion["rule"] == "gelu_mul") EXPECT_EQ(fusion["reason"], "switched off by --fusion");
   EXPECT_GT(run_json({"explain"})["kernels"].size(), mlp["kernels"].size());
   expect_error({"explain", "-m", test_model_path(), "--scope", "layers.3.mpl"}, 2, "near it: layers.3.mlp");
 }

@@ -22,6 +22,7 @@ Command add_bench(CLI::App& tool);
 Command add_graph(CLI::App& tool);
 Command add_profile(CLI::App& tool);
 Command add_explain(CLI::App& tool);
+Command add_tune(CLI::App& tool);
 Command add_synth(CLI::App& tool);
 Command add_info(CLI::App& tool);
 

@@ -1,3 +1,4 @@
+#include <lazuli/backends/cpu/isa.h>
 #include <lazuli/backends/cpu/process_memory.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/engine.h>
@@ -11,6 +12,13 @@ namespace {
 // The least there has to be beside weights. Caches grow with the text.
 constexpr std::int64_t smallest_rest = 100 << 20;
 
+// LAZULI_ISA is part of the command line, as it were.
+void check_isa() try {
+  selected_isa();
+} catch (const Error& error) {
+  throw UsageError(error.what());
+}
+
 }  // namespace
 
 std::unique_ptr<Session> make_session(SessionOptions options) {
@@ -23,15 +31,20 @@ std::unique_ptr<Session> make_session(SessionOptions options) {
   }
 }
 
-Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict, EngineUse use) {
-  SessionOptions session = options.session();
+Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict, EngineUse use)
+    : options_(take_choices(options, nullptr)) {
+  check_isa();
+  model_ = load_model(options.model, options_.model_options());
+  const std::string form = options_.altup;
+  options_ = take_choices(options, &model_->info());
+  if (options_.altup != form) model_ = load_model(options.model, options_.model_options());
+  SessionOptions session = options_.session();
   session.on_verdict = std::move(on_verdict);
   session.on_weight = [this](const std::string&, std::int64_t bytes) {
     packed_ += bytes;
     if (packing_) packing_->advance_to(packed_);
   };
   session_ = make_session(std::move(session));
-  model_ = load_model(options.model, options.model_options());
   // Allowed, as in llama.cpp: what a model says beyond the positions it was trained on is up to the model.
   if (options.context > model_->info().context_length)
     log(fmt::format("note: --ctx {} exceeds the {} positions the model was trained for", options.context,

@@ -26,7 +26,7 @@ enum class EngineUse {
 
 class Engine {
  public:
-  // The session comes first: what is wrong with the options shows before a model is read.
+  // What is wrong with the options shows before a model is read.
   // `on_verdict` is told what the rules of the passes did, and why they did not.
   // Throws an Error where the model is not fit for `use`.
   explicit Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict = {},
@@ -36,6 +36,8 @@ class Engine {
 
   Session& session() { return *session_; }
   const LanguageModel& model() const { return *model_; }
+  // As they are in force here, for this model.
+  const CommonOptions& options() const { return options_; }
 
   // The ids of a prompt: taken as they are, or the encoded text, with the begin-of-text token where the model wants
   // one unless `options` say otherwise. Throws UsageError where the text is empty, and where the model has no
@@ -49,6 +51,7 @@ class Engine {
   void end_progress();
 
  private:
+  CommonOptions options_;
   std::int64_t packed_ = 0;
   std::optional<Progress> packing_, prompt_;
   std::unique_ptr<Session> session_;

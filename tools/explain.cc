@@ -1,8 +1,10 @@
-// lazuli explain: which rules fired, why others did not, and which kernels run what is left.
+// lazuli explain: which fusions fired, why others did not, and which kernels run what is left.
+#include <lazuli/backends/cpu/isa.h>
 #include <lazuli/graph/near_matches.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/one_of.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/step_profile.h>
 
@@ -58,23 +60,45 @@ std::vector<Site> sites_of(const std::vector<Verdict>& verdicts, std::string_vie
   for (const Verdict& verdict : verdicts) {
     Site site{verdict.rule, text_of(verdict.scope), verdict.reason, verdict.fired, verdict.from};
     const bool is_new = seen.insert({site.rule, site.fired, site.scope, site.reason, sources_text(site.from)}).second;
-    if (is_new && holds(scope, site.scope)) sites.push_back(std::move(site));
+    if (is_new && (holds(scope, site.scope) || verdict.node < 0)) sites.push_back(std::move(site));
   }
   return sites;
 }
 
 struct Launch {
-  std::string op, scope, kernel, built_from;
+  std::string op, scope, kernel, instructions, built_from;
   Type type;
 };
 
-std::vector<Launch> launches_of(const Program& program, std::string_view scope) {
+// Written kernels end in the level they were compiled for, generated loops in four digits, and use what the session's
+// level has of AVX; all others are plain C++.
+std::string instructions_of(std::string_view kernel, Isa session) {
+  const std::string_view ending = kernel.substr(kernel.rfind('_') + 1);
+  if (const std::optional<Isa> level = parse_isa(ending)) return std::string(to_string(*level));
+  const bool generated = ending.size() == 4 && ending.find_first_not_of("0123456789abcdef") == ending.npos;
+  return std::string(to_string(generated ? std::min(session, Isa::avx512) : Isa::scalar));
+}
+
+// "avx512" or "amx+avx512": of a launch of several kernels, each level once.
+std::string instructions_of_all(std::string_view kernels, Isa session) {
+  std::vector<std::string> levels;
+  while (!kernels.empty()) {
+    const std::size_t end = std::min(kernels.find('+'), kernels.size());
+    std::string level = instructions_of(kernels.substr(0, end), session);
+    if (std::find(levels.begin(), levels.end(), level) == levels.end()) levels.push_back(std::move(level));
+    kernels.remove_prefix(std::min(end + 1, kernels.size()));
+  }
+  return fmt::format("{}", fmt::join(levels, "+"));
+}
+
+std::vector<Launch> launches_of(const Program& program, std::string_view scope, Isa isa) {
   std::vector<Launch> launches;
   for (const ProgramStep& step : program.steps()) {
     const GraphNode& node = program.scheduled().nodes[static_cast<std::size_t>(step.node)];
     if (holds(scope, text_of(node.scope)))
       launches.push_back(
-          {std::string(node.name()), text_of(node.scope), step.kernel, sources_text(node.from), node.type()});
+          {std::string(node.name()), text_of(node.scope), step.kernel,
+           instructions_of_all(step.kernel, isa), sources_text(node.from), node.type()});
   }
   return launches;
 }
@@ -82,9 +106,9 @@ std::vector<Launch> launches_of(const Program& program, std::string_view scope) 
 std::string site_lines(const std::vector<Site>& sites) {
   std::string text;
   for (const Site& site : sites)
-    text += fmt::format("  {:<16} {:<10} {:<24} {}\n", site.rule, site.fired ? "fired" : "not fired", site.scope,
-                        site.fired ? sources_text(site.from) : site.reason + "; at " + sources_text(site.from));
-  return text.empty() ? "  no rule found anything like its pattern here\n" : text;
+    text += fmt::format("  {:<16} {:<10} {:<24} {}{}\n", site.rule, site.fired ? "fired" : "not fired", site.scope,
+                        site.fired || site.from.empty() ? site.reason : site.reason + "; at ", sources_text(site.from));
+  return text.empty() ? "  no fusion found anything like its pattern here\n" : text;
 }
 
 // The whole model: the same verdict once, with how often it was given.
@@ -96,22 +120,25 @@ std::string site_summary(const std::vector<Site>& sites) {
     const auto& [rule, declined, reason] = key;
     text += fmt::format("  {:<16} {:<10} {:>5}  {}\n", rule, declined ? "not fired" : "fired", count, reason);
   }
-  return text.empty() ? "  no rule found anything like its pattern\n" : text;
+  return text.empty() ? "  no fusion found anything like its pattern\n" : text;
 }
 
 std::string launch_lines(const std::vector<Launch>& launches) {
   std::string text;
   for (const Launch& launch : launches)
-    text += fmt::format("  {:<24} {:<34} {:<20} {:<24} {}\n", launch.op, launch.kernel, to_string(launch.type),
-                        launch.scope, launch.built_from);
+    text += fmt::format("  {:<24} {:<34} {:<8} {:<20} {:<24} {}\n", launch.op, launch.kernel, launch.instructions,
+                        to_string(launch.type), launch.scope, launch.built_from);
   return text.empty() ? "  nothing: its values are views, folded or read elsewhere\n" : text;
 }
 
 std::string launch_summary(const std::vector<Launch>& launches) {
-  std::map<std::pair<std::string, std::string>, int> counts;
-  for (const Launch& launch : launches) ++counts[{launch.op, launch.kernel}];
+  std::map<std::tuple<std::string, std::string, std::string>, int> counts;
+  for (const Launch& launch : launches) ++counts[{launch.op, launch.kernel, launch.instructions}];
   std::string text;
-  for (const auto& [key, count] : counts) text += fmt::format("  {:<24} {:<34} {:>5}\n", key.first, key.second, count);
+  for (const auto& [key, count] : counts) {
+    const auto& [op, kernel, instructions] = key;
+    text += fmt::format("  {:<24} {:<34} {:<8} {:>5}\n", op, kernel, instructions, count);
+  }
   return text;
 }
 
@@ -130,28 +157,32 @@ Json to_json(const std::vector<Site>& sites, const std::vector<Launch>& launches
                        {"from", sources(site.from)}});
   for (const Launch& launch : launches)
     kernels.push_back(
-        {{"op", launch.op}, {"kernel", launch.kernel}, {"type", to_string(launch.type)}, {"scope", launch.scope}});
+        {{"op", launch.op},
+         {"kernel", launch.kernel},
+         {"instructions", launch.instructions},
+         {"type", to_string(launch.type)},
+         {"scope", launch.scope}});
   return {{"phase", options.phase}, {"scope", options.scope}, {"fusions", fusions}, {"kernels", kernels}};
 }
 
 int run(const Options& options) {
   std::vector<Verdict> verdicts;
   Engine engine(options.common, [&](Verdict verdict) { verdicts.push_back(std::move(verdict)); });
-  Runner runner(engine.model(), options.common.runner());
+  Runner runner(engine.model(), engine.options().runner());
   const std::shared_ptr<const CompiledGraph> compiled = compile_step(engine, runner, parse_phase(options.phase));
   const std::vector<std::string> scopes = scopes_of(compiled->built);
   if (!options.scope.empty() && !std::binary_search(scopes.begin(), scopes.end(), options.scope))
     fail_usage("--scope: the graph has no scope \"{}\"{}", options.scope, near_matches_text(options.scope, scopes));
 
   const std::vector<Site> sites = sites_of(verdicts, options.scope);
-  const std::vector<Launch> launches = launches_of(*compiled->program, options.scope);
+  const std::vector<Launch> launches = launches_of(*compiled->program, options.scope, selected_isa());
   if (options.common.json) {
     print_json(to_json(sites, launches, options));
     return success;
   }
   const bool whole = options.scope.empty();
-  print(fmt::format("{} step{}, --fusion {}\n\nrules\n{}\nwhat runs, in this order\n{}", options.phase,
-                    whole ? "" : ", " + options.scope, options.common.fusion,
+  print(fmt::format("{} step{}, --fusion {}\n\nfusions\n{}\nwhat runs, in this order\n{}", options.phase,
+                    whole ? "" : ", " + options.scope, engine.options().fusion,
                     whole ? site_summary(sites) : site_lines(sites),
                     whole ? launch_summary(launches) : launch_lines(launches)));
   return success;
@@ -165,7 +196,7 @@ Command add_explain(CLI::App& tool) {
   add_common_options(*command, options->common, ModelOption::required);
   command->add_option("--phase", options->phase, "decode or prefill")
       ->capture_default_str()
-      ->check(CLI::IsMember({"prefill", "decode"}));
+      ->check(one_of({"prefill", "decode"}));
   command->add_option("--scope", options->scope, "a part of the model, like layers.3.mlp (default: all of it)")
       ->type_name("SCOPE");
   return {command, [options] { return run(*options); }};

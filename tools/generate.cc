@@ -92,7 +92,7 @@ std::string summary(const Report& report) {
 Report run_model(Engine& engine, const Options& options, OutputFile* save) {
   const std::shared_ptr<const Tokenizer> tokenizer = engine.model().tokenizer();
   PreparationTimer timer(engine.session());
-  Conversation conversation(engine.model(), options.common.runner());
+  Conversation conversation(engine.model(), engine.options().runner());
   GenerateOptions generation = options.generate;
   double prepared_before_first = 0;
   bool first = true;

@@ -128,7 +128,7 @@ std::unique_ptr<Stages> compiled_stages(std::shared_ptr<const CompiledGraph> com
 // Without the scheduled stage, which takes laying all weights out.
 std::unique_ptr<Stages> early_stages(Engine& engine, const CommonOptions& options, Phase phase) {
   auto stages = std::make_unique<Stages>();
-  Runner runner(engine.model(), options.runner());
+  Runner runner(engine.model(), engine.options().runner());
   stages->built = built_step(runner, phase);
   stages->fused = engine.session().optimised(stages->built);
   engine.end_progress();
@@ -170,7 +170,7 @@ int run(const Options& options) {
   std::unique_ptr<Stages> stages;
   Annotate annotate;
   if (options.profile) {
-    const StepProfile profile = profile_step(engine, options.common.runner(), phase, rows, depth);
+    const StepProfile profile = profile_step(engine, engine.options().runner(), phase, rows, depth);
     stages = compiled_stages(profile.compiled);
     annotate = annotate_with(stage == "scheduled" ? scheduled_costs(profile)
                                                   : costs_through_sources(profile, stages->at(stage), stage == "built"),
@@ -178,7 +178,7 @@ int run(const Options& options) {
   } else if (early) {
     stages = early_stages(engine, options.common, phase);
   } else {
-    Runner runner(engine.model(), options.common.runner());
+    Runner runner(engine.model(), engine.options().runner());
     stages = compiled_stages(compile_step(engine, runner, phase));
   }
 

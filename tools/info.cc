@@ -35,18 +35,25 @@ Json blas_json() {
   }
 }
 
-Json fusions_json(const FusionChoice& choice) {
+Json fusions_json(const Choices& choices) {
   Json fusions = Json::array();
   for (const std::string_view name : fusion_names()) {
-    const bool forced = choice.overrides.find(name) != choice.overrides.end();
-    fusions.push_back(
-        {{"name", name}, {"on", choice.enabled(name)}, {"because", forced ? "--fusion name" : "--fusion level"}});
+    const ChoiceInForce& choice = *choices.find(name);
+    fusions.push_back({{"name", name}, {"on", choice.value == "on"}, {"because", origin_text(choice)}});
   }
   return fusions;
 }
 
+Json other_choices_json(const Choices& choices) {
+  Json others = Json::array();
+  for (std::size_t i = fusion_names().size(); i < choices.list().size(); ++i) {
+    const ChoiceInForce& choice = choices.list()[i];
+    others.push_back({{"name", choice.name}, {"value", choice.value}, {"because", origin_text(choice)}});
+  }
+  return others;
+}
+
 Json host_json(const Session& session, const CommonOptions& options) {
-  const FusionChoice choice = FusionChoice::parse(options.fusion);
   return {{"version", version()},
           {"commit", commit()},
           {"llvm", llvm_version()},
@@ -57,8 +64,9 @@ Json host_json(const Session& session, const CommonOptions& options) {
           {"blas", blas_json()},
           {"backend", options.backend},
           {"precision", options.precision},
-          {"fusion", to_string(choice)},
-          {"fusions", fusions_json(choice)}};
+          {"fusion", options.fusion},
+          {"fusions", fusions_json(*options.choices)},
+          {"choices", other_choices_json(*options.choices)}};
 }
 
 Json tensors_json(const ModelInfo& info) {
@@ -88,11 +96,10 @@ Json kv_json(const std::vector<KvCacheShape>& caches, DType dtype, std::int64_t 
           {"bytes_at_context", all}};
 }
 
-Json model_json(const CommonOptions& options) {
-  const std::unique_ptr<LanguageModel> model = load_model(options.model, options.model_options());
-  const ModelInfo& info = model->info();
+Json model_json(const LanguageModel& model, const CommonOptions& options) {
+  const ModelInfo& info = model.info();
   const RunnerOptions runner = options.runner();
-  Json kv = kv_json(model->caches(), runner.kv_dtype, runner.context == 0 ? info.context_length : runner.context);
+  Json kv = kv_json(model.caches(), runner.kv_dtype, runner.context == 0 ? info.context_length : runner.context);
   const std::int64_t weights = weight_memory(info, *parse_precision(options.precision));
   const std::int64_t planned = weights + kv["bytes_at_context"].get<std::int64_t>();
   std::int64_t tensors = 0;
@@ -110,7 +117,7 @@ Json model_json(const CommonOptions& options) {
           {"bytes_per_token", info.bytes_per_token},
           {"kv", std::move(kv)},
           {"planned_bytes", planned},
-          {"tokenizer", model->tokenizer() != nullptr},
+          {"tokenizer", model.tokenizer() != nullptr},
           {"tensors", tensors_json(info)}};
 }
 
@@ -138,8 +145,12 @@ std::string host_text(const Json& info) {
   text += line("precision", text_of(info["precision"]));
   text += line("fusion", text_of(info["fusion"]));
   for (const Json& fusion : info["fusions"])
-    text += fmt::format("  {:<22} {}, by {}\n", text_of(fusion["name"]), fusion["on"].get<bool>() ? "on " : "off",
+    text += fmt::format("  {:<22} {} ({})\n", text_of(fusion["name"]), fusion["on"].get<bool>() ? "on" : "off",
                         text_of(fusion["because"]));
+  text += "choices\n";
+  for (const Json& choice : info["choices"])
+    text += fmt::format("  {:<22} {} ({})\n", text_of(choice["name"]), text_of(choice["value"]),
+                        text_of(choice["because"]));
   return text;
 }
 
@@ -169,10 +180,16 @@ std::string model_text(const Json& model) {
 }
 
 int run(const Options& options) {
-  const std::unique_ptr<Session> session = make_session(options.common.session());
-  Json info = host_json(*session, options.common);
-  if (!options.common.model.empty()) info["model"] = model_json(options.common);
-  if (options.common.json) {
+  CommonOptions common = take_choices(options.common, nullptr);
+  std::unique_ptr<LanguageModel> model;
+  if (!common.model.empty()) {
+    model = load_model(common.model, common.model_options());
+    common = take_choices(options.common, &model->info());
+  }
+  const std::unique_ptr<Session> session = make_session(common.session());
+  Json info = host_json(*session, common);
+  if (model) info["model"] = model_json(*model, common);
+  if (common.json) {
     print_json(info);
     return success;
   }

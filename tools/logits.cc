@@ -29,7 +29,7 @@ int run(const Options& options) {
 
   const SafetensorsEntry entry{"logits", {DType::f32, {tokens, vocabulary}}};
   file.write(safetensors_header({&entry, 1}));
-  Runner runner(engine.model(), options.common.runner());
+  Runner runner(engine.model(), engine.options().runner());
   runner.prefill_logits(ids, [&](std::int64_t first_row, const Array& logits, std::int64_t rows) {
     check_interrupt();
     file.write(logits.bytes(), static_cast<std::size_t>(rows * vocabulary * 4));

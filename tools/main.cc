@@ -1,4 +1,5 @@
 // lazuli: the command line. Status 0, 1 for failures, 2 for a bad command line, 130 when interrupted.
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/interrupt.h>
@@ -8,6 +9,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <new>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace lazuli::tool {
 namespace {
@@ -24,18 +28,26 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// What the first argument may have meant, where it is no command.
+std::string near_commands(int argc, char** argv, std::span<const Command> commands) {
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.parser->get_name());
+  const bool known = argc < 2 || argv[1][0] == '-' || std::find(names.begin(), names.end(), argv[1]) != names.end();
+  return known ? std::string() : near_matches_text(argv[1], names);
+}
+
 int parse_and_run(int argc, char** argv) {
   CLI::App tool("A graph compiler and runtime for language models on CPUs", "lazuli");
   tool.require_subcommand(0, 1);
   tool.set_version_flag("--version", version_text());
   const Command commands[] = {add_generate(tool), add_logits(tool), add_perplexity(tool), add_tokenize(tool),
                               add_bench(tool),    add_graph(tool),  add_profile(tool),    add_explain(tool),
-                              add_synth(tool),    add_info(tool)};
+                              add_tune(tool),     add_synth(tool),  add_info(tool)};
   try {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return tool.exit(error);  // --help, --version
-    return report(usage, one_line(error.what()));
+    return report(usage, one_line(error.what()) + near_commands(argc, argv, commands));
   }
   const auto asked = std::find_if(std::begin(commands), std::end(commands),
                                   [](const Command& command) { return command.parser->parsed(); });

@@ -1,4 +1,5 @@
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/one_of.h>
 #include <lazuli/tools/options.h>
 
 #include <CLI/CLI.hpp>
@@ -48,6 +49,8 @@ SessionOptions CommonOptions::session() const {
   options.fusion = fusion;
   options.backend = backend;
   options.precision = *parse_precision(precision);
+  options.split_bytes = split_bytes;
+  if (choices) options.why_off = [choices = choices](std::string_view fusion) { return choices->why_off(fusion); };
   return options;
 }
 
@@ -72,22 +75,35 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
     return command.add_option(name, value, help)->type_name(type)->group("Execution");
   };
   command.add_flag("--json", options.json, "print the result as JSON");
-  add("--threads", options.threads, "threads (default: the usable cores)", "N")->check(CLI::Range(1, 4096));
-  add("--fusion", options.fusion, "all, none or primitive, then ,+name or ,-name", "CHOICE")->capture_default_str();
+  const auto noted = [&](std::string_view name) {
+    return [&options, name](const std::string& text) { options.stated.insert_or_assign(std::string(name), text); };
+  };
+  add("--threads", options.threads, "threads (default: the usable cores)", "N")
+      ->check(CLI::Range(1, 4096))
+      ->each(noted("threads"));
+  add("--fusion", options.fusion, "all, none or primitive, then ,+name or ,-name; these alone change what is in force",
+      "CHOICE")
+      ->capture_default_str()
+      ->each(noted(fusion_setting));
   add("--backend", options.backend, "cpu or reference", "NAME")
       ->capture_default_str()
-      ->check(CLI::IsMember({"cpu", "reference"}));
+      ->check(one_of({"cpu", "reference"}));
   add("--precision", options.precision, "fast (int8 matmuls) or f32", "NAME")
       ->capture_default_str()
-      ->check(CLI::IsMember({"fast", "f32"}));
-  add("--chunk", options.chunk, "prompt rows a step, or all (default: the model's)", "C");
+      ->check(one_of({"fast", "f32"}));
+  add("--chunk", options.chunk, "prompt rows a step, or all (default: the model's)", "C")->each(noted("chunk"));
   add("--ctx", options.context, "most positions kept (default: the model's)", "N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
   add("--altup", options.altup, "how Gemma 3n's planes are written: stacked or split", "FORM")
       ->capture_default_str()
-      ->check(CLI::IsMember({"stacked", "split"}));
+      ->check(one_of({"stacked", "split"}))
+      ->each(noted("altup"));
+  add("--split-bytes", options.split_bytes, "kernel launches that touch fewer bytes run on one thread", "N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str()
+      ->each(noted("split_bytes"));
   add("--kv", options.kv, "type of the key/value cache: f16, bf16, f32 or q8 (default: f16; f32 with --precision f32)", "TYPE")
-      ->check(CLI::IsMember({"f16", "bf16", "f32", "q8"}));
+      ->check(one_of({"f16", "bf16", "f32", "q8"}));
 }
 
 std::int64_t parse_chunk(std::string_view text) {

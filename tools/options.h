@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/session.h>
+#include <lazuli/backends/tuning/choices.h>
 #include <lazuli/models/model_options.h>
 #include <lazuli/models/runner.h>
 
@@ -12,6 +13,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace lazuli {
+struct ModelInfo;
+}
 
 namespace CLI {
 class App;
@@ -30,11 +35,22 @@ struct CommonOptions {
   std::int64_t context = 0;
   std::string kv;     // empty: f16, or f32 in that precision
   std::string altup = "stacked";
+  std::int64_t split_bytes = 0;
+
+  Settings stated;  // of these, what the command line names
+  std::shared_ptr<const Choices> choices;  // what filled in the rest; null before take_choices
 
   SessionOptions session() const;
   RunnerOptions runner() const;
   ModelOptions model_options() const;
 };
+
+// The same with the values in force on this host for this model (null: for any): what was tuned or set in the environment
+// takes the place of defaults. Logs why a tuning file is not used. Throws UsageError for values nobody can have.
+CommonOptions take_choices(CommonOptions options, const ModelInfo* model);
+
+// "gemma3 18x640 q4_k": what measurements are kept by. The last is the type that most of the weights have.
+std::string model_shape(const ModelInfo& info);
 
 void add_common_options(CLI::App& command, CommonOptions& options, ModelOption model);
 

@@ -41,7 +41,7 @@ int run(const Options& options) {
   const auto vocabulary = static_cast<std::size_t>(engine.model().info().vocab_size);
 
   double total = 0;
-  Runner runner(engine.model(), options.common.runner());
+  Runner runner(engine.model(), engine.options().runner());
   runner.prefill_logits(ids, [&](std::int64_t first_row, const Array& logits, std::int64_t rows) {
     const std::span<const float> values = logits.data<float>();
     for (std::int64_t row = 0; row < rows && first_row + row + 1 < tokens; ++row) {

@@ -152,7 +152,7 @@ int run(const Options& options) {
   if (!options.trace.empty()) trace.emplace(options.trace);
   Engine engine(options.common);
   const StepProfile profile =
-      profile_step(engine, options.common.runner(), parse_phase(options.phase), options.rows, options.depth);
+      profile_step(engine, engine.options().runner(), parse_phase(options.phase), options.rows, options.depth);
   Floor floor;
   floor.read_gbps = measure_read_gbps(profile.threads);
   floor.us = static_cast<double>(engine.model().info().bytes_per_token) / floor.read_gbps * 1e-3;

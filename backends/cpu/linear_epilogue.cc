@@ -93,7 +93,9 @@ Lowering::Epilogue Lowering::find_epilogue(std::int32_t id, const UseCounts& use
   std::string why;
   for (ValueId input : reader.inputs) {
     if (graph_.node(input).op != Op::linear) continue;
-    const std::string reason = why_not_in_epilogue(input, id, uses);
+    const std::string reason =
+        is_chain_end(id) ? why_not_in_epilogue(input, id, uses)
+                         : fmt::format("the {} that reads it is not elementwise over its columns", reader.name());
     (reason.empty() ? epilogue.products : left_out).push_back(input.node);
     if (!reason.empty()) why = reason;
   }
@@ -102,9 +104,7 @@ Lowering::Epilogue Lowering::find_epilogue(std::int32_t id, const UseCounts& use
   site.push_back(id);
   if (!epilogue.products.empty()) {
     why.clear();
-    if (!is_chain_end(id))
-      why = fmt::format("the {} that reads the linear is not elementwise over its columns", reader.name());
-    else if (belongs_to_merged_step(epilogue))
+    if (belongs_to_merged_step(epilogue))
       why = "for one row, running beside the other matmuls of its operand is worth more";
     else if (!tools_.fusion.enabled("linear_epilogue"))
       why = tools_.verdicts.reason_off("linear_epilogue");

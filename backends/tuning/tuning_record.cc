@@ -71,15 +71,17 @@ TunedChoice read_choice(const Json& object) {
 
 Ratio inverse(const Ratio& ratio) { return {1 / ratio.value, 1 / ratio.high, 1 / ratio.low}; }
 
-// "1.04x, 1.02 to 1.06", of the value that was taken.
+// "1.04x, 1.02 to 1.06", of the value that came out of it, with the name of the other where that is not plain.
 std::string parts_text(const Trial& trial, bool taken) {
+  const std::string& other = taken ? trial.against : trial.value;
+  const bool plain = other == "on" || other == "off";
   std::vector<std::string> texts;
   for (const PartTrial& part : trial.parts) {
     const Ratio speed = taken ? part.comparison.speed : inverse(part.comparison.speed);
     texts.push_back(fmt::format("{}{:.2f}x, {:.2f} to {:.2f}", trial.parts.size() > 1 ? part.part + " " : "",
                                 speed.value, speed.low, speed.high));
   }
-  return fmt::format("{}", fmt::join(texts, "; "));
+  return fmt::format("{}{}", fmt::join(texts, "; "), plain ? "" : " over " + other);
 }
 
 double best_speed(const Trial& trial) {

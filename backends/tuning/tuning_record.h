@@ -33,8 +33,8 @@ std::string to_json(const TuningRecord& record);
 TuningRecord parse_tuning_record(std::string_view json);
 
 // Figures of the value a choice came to, in terms of the one it was measured against: "1.04x, 1.02 to 1.06", with the
-// name of the part where there is more than one. Where a measurement decided nothing it says so: "tie, 1.00x, 0.99 to
-// 1.01". Several values rejected: those of the nearest rival.
+// name of the part where there is more than one, and "over 256" where it is not just on or off. Where a measurement
+// decided nothing it says so: "tie, 1.00x, 0.99 to 1.01". Several values rejected: those of the nearest rival.
 std::string figures_text(const TunedChoice& choice);
 // How much slower the rejected value `value` was: "0.94x"; "" where it was not measured as slower.
 std::string loss_text(const TunedChoice& choice, std::string_view value);

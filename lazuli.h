@@ -1,6 +1,7 @@
 // Everything a program that embeds lazuli needs.
 #pragma once
 
+#include <lazuli/backends/profile.h>
 #include <lazuli/backends/session.h>
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/evaluator.h>

@@ -1,12 +1,11 @@
 // What a backend is: it compiles a finished graph into a program, and the program runs on memory handed to it.
 #pragma once
 
+#include <lazuli/backends/run_observer.h>
 #include <lazuli/graph/graph.h>
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,25 +19,10 @@ struct OutputPlacement {
   int donated_input = -1;  // the result takes over this input's memory
 };
 
-// When the parts of one run took place. Nanoseconds since `start`; `step` indexes Program::steps.
-struct Profile {
-  static constexpr int waiting = -1;  // as a step: a worker stood at a barrier
-  struct Entry {
-    int step;
-    int worker;
-    std::int64_t begin_ns, end_ns;
-  };
-  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-  std::vector<Entry> entries;
-
-  void append(const std::vector<Entry>& more) {  // called by every worker
-    const std::lock_guard lock(mutex_);
-    entries.insert(entries.end(), more.begin(), more.end());
-  }
-
- private:
-  std::mutex mutex_;
-};
+// What a launch is there for; of several fused into one, the first of these that is among them.
+enum class StepKind : std::uint8_t { matmul, attention, other };
+// The arithmetic of a launch's matmuls; what the host can do at most differs.
+enum class Arithmetic : std::uint8_t { f32, bf16, int8 };
 
 // One kernel launch of a program.
 struct ProgramStep {
@@ -48,6 +32,10 @@ struct ProgramStep {
   bool split = false;     // over all workers, or on worker 0 alone
   bool barrier = false;   // workers meet before it
   std::int64_t arena_bytes = 0;  // of intermediate values alive while it runs
+  std::int64_t weight_bytes = 0;  // of constants, among `bytes`: as their types say, however they are packed
+  std::int64_t operations = 0;    // as count_operations
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
 };
 
 class Program {
@@ -59,9 +47,10 @@ class Program {
   virtual std::span<const int> written_inputs() const { return {}; }
   // Runs to the end on the calling thread (and the threads of the executor the backend was given). Buffers are complete
   // and stay alive during the call. `outputs[i]` is the input's own buffer where the placement says so. Throws an
-  // ExecutionError that names the node. One run of one program at a time. With a `profile`, every step is timed into it.
+  // ExecutionError that names the node. One run of one program at a time. With an `observer`, every step is timed and told
+  // to it; without, each costs a branch.
   virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                       Profile* profile = nullptr) = 0;
+                       RunObserver* observer = nullptr) = 0;
   // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures.
   virtual const Graph& scheduled() const = 0;
   virtual std::span<const ProgramStep> steps() const = 0;

@@ -104,6 +104,7 @@ std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const
 struct Session::Run {
   std::shared_ptr<CompiledGraph> compiled;
   std::vector<Operand> operands;
+  std::shared_ptr<RunObserver> observer;
   std::vector<BufferRef> inputs, outputs;
   // Donated memory that was not ours to take is copied before the program writes to it.
   std::vector<std::pair<BufferRef, BufferRef>> copies;
@@ -112,13 +113,13 @@ struct Session::Run {
   std::vector<Event> readers;
   Event done;
 
-  void execute(Profile* profile) {
+  void execute() {
     try {
       for (const Operand& operand : operands)
         if (operand.value.ready) operand.value.ready->wait();
       for (const Event& reader : readers) await(reader);
       for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
-      compiled->program->execute(inputs, outputs, profile);
+      compiled->program->execute(inputs, outputs, observer.get());
       done.signal();
     } catch (...) {
       done.fail(std::current_exception());
@@ -147,6 +148,10 @@ Session::Run Session::make_run(const std::shared_ptr<Executable>& executable, st
   Run run;
   run.compiled = std::static_pointer_cast<CompiledGraph>(executable);
   run.operands = std::move(operands);
+  {
+    const std::lock_guard lock(mutex_);
+    run.observer = run.compiled->observer;
+  }
   for (const Operand& operand : run.operands) run.inputs.push_back(operand.value.buffer);
   for (int written : run.compiled->program->written_inputs()) {
     BufferRef& input = run.inputs[static_cast<std::size_t>(written)];
@@ -171,27 +176,21 @@ std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, 
   std::vector<Result> results;
   for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
   TaskQueue& tasks = queue(stream);
-  if (!wait || !tasks.run_inline_if_idle([&] { run->execute(nullptr); })) {
+  if (!wait || !tasks.run_inline_if_idle([&] { run->execute(); })) {
     {
       const std::lock_guard lock(mutex_);
       std::erase_if(in_flight_, [](const std::weak_ptr<Run>& entry) { return entry.expired(); });
       in_flight_.push_back(run);
     }
-    tasks.submit([run = std::move(run)] { run->execute(nullptr); });
+    tasks.submit([run = std::move(run)] { run->execute(); });
   }
   return results;
 }
 
-std::vector<Result> Session::run_profiled(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
-                                          Profile& profile) {
-  synchronize();
-  Run run = make_run(executable, std::move(operands));
-  profile.start = std::chrono::steady_clock::now();
-  run.execute(&profile);
-  run.done.wait();
-  std::vector<Result> results;
-  for (const BufferRef& output : run.outputs) results.push_back({output, run.done});
-  return results;
+std::shared_ptr<RunObserver> Session::observe(const std::shared_ptr<Executable>& executable,
+                                              std::shared_ptr<RunObserver> observer) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(std::static_pointer_cast<CompiledGraph>(executable)->observer, std::move(observer));
 }
 
 TaskQueue& Session::queue(int stream) {

@@ -41,6 +41,7 @@ struct SessionOptions {
 struct CompiledGraph final : Executable {
   Graph built, fused;
   std::unique_ptr<Program> program;
+  std::shared_ptr<RunObserver> observer;  // Session::observe
 };
 
 struct SessionStatistics {
@@ -80,8 +81,9 @@ class Session final : public Evaluator {
   std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
                           bool wait) override;
 
-  // Runs once, timing every step. Waits for the result.
-  std::vector<Result> run_profiled(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, Profile& profile);
+  // Runs of this program that are submitted from now on are told to `observer`, until another one or null is given.
+  // Returns the one it had. Programs without one pay a branch for each launch. profile() (profile.h) is made of it.
+  std::shared_ptr<RunObserver> observe(const std::shared_ptr<Executable>& executable, std::shared_ptr<RunObserver> observer);
 
  private:
   struct Run;

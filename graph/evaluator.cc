@@ -153,8 +153,9 @@ struct CompiledFunction::State {
   }
 
   Signature& prepare(const std::vector<Array>& arguments) {
-    Signature& signature = trace(arguments);
     Evaluator& evaluator = current_evaluator();
+    evaluator.begin_lookup();
+    Signature& signature = trace(arguments);
     if (signature.prepared_by != evaluator.id()) {
       std::unique_ptr<bool[]> donated(new bool[arguments.size()]);
       for (std::size_t i = 0; i < arguments.size(); ++i) donated[i] = donates(i);

@@ -36,6 +36,8 @@ class Evaluator {
 
   // Passes and backend; returns the same executable for the same structure.
   virtual std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) = 0;
+  // A compiled function is about to look its program up. For evaluators that time the parts of a step.
+  virtual void begin_lookup() {}
   // Runs on `stream`. Results are allocated at once, so that they can be operands of the next call before they are
   // computed. With `wait` the call returns when they hold their values; otherwise their events say so.
   virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,

@@ -405,13 +405,15 @@ TEST(Reference, StepsAndProfileCoverEveryComputedNode) {
   EXPECT_EQ(program->steps()[0].kernel, "reference_take");
   EXPECT_EQ(program->arena_bytes(), 24 + 4 + 24);
   const BufferRef input = buffer_of({DType::i32, {3}}, {0, 1, 2}), output = Buffer::allocate(24);
-  Profile profile;
-  program->execute(std::span(&input, 1), std::span(&output, 1), &profile);
-  ASSERT_EQ(profile.entries.size(), 3u);
+  RunRecorder recorder;
+  program->execute(std::span(&input, 1), std::span(&output, 1), &recorder);
+  ASSERT_EQ(recorder.record().workers.size(), 1u);
+  const std::vector<RunSpan>& spans = recorder.record().workers[0];
+  ASSERT_EQ(spans.size(), 3u);
   for (int step = 0; step < 3; ++step) {
-    const Profile::Entry& entry = profile.entries[static_cast<std::size_t>(step)];
-    EXPECT_EQ(entry.step, step);
-    EXPECT_LE(entry.begin_ns, entry.end_ns);
+    const RunSpan& span = spans[static_cast<std::size_t>(step)];
+    EXPECT_EQ(span.step, step);
+    EXPECT_LE(span.begin_ns, span.end_ns);
   }
 }
 

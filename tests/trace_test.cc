@@ -1,13 +1,13 @@
-// The Chrome trace of a run: slices, waits, arrows and the memory counter, with times made up by hand.
+// The Chrome trace of a step: slices, waits, scopes, arrows and the memory counter, with times made up by hand.
 #include <gtest/gtest.h>
-#include <lazuli/backends/session.h>
 #include <lazuli/backends/trace.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/tests/simulated_run.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
+#include <map>
 #include <nlohmann/json.hpp>
 
 namespace lazuli {
@@ -15,83 +15,69 @@ namespace {
 
 using Json = nlohmann::json;
 
-// A program of several launches that read what those before them wrote.
-std::shared_ptr<CompiledGraph> several_steps(Session& session) {
-  const Scope scope("layers", 3);
-  const CompiledFunction function = compile([](const std::vector<Array>& in) {
-    return std::vector<Array>{sum(in[0], {0}, true) + rms_norm(in[0], in[1], 1e-6)};
-  });
-  const std::vector<Array> arguments{Array::from(std::vector<float>(32, 1.0f), {2, 16}),
-                                     Array::from(std::vector<float>(16, 1.0f), {16})};
-  auto compiled = std::static_pointer_cast<CompiledGraph>(function.executable(arguments));
-  EXPECT_GE(compiled->program->steps().size(), 2u);
-  session.synchronize();
-  return compiled;
-}
-
-// Worker 0 runs every step for 10 us; worker 1 waits, then shares the last.
-std::unique_ptr<Profile> made_up_run(const Program& program) {
-  auto made_up = std::make_unique<Profile>();
-  Profile& profile = *made_up;
-  const int steps = static_cast<int>(program.steps().size());
-  for (int step = 0; step < steps; ++step) profile.append({{step, 0, step * 10'000, step * 10'000 + 9'500}});
-  profile.append(
-      {{Profile::waiting, 1, 0, (steps - 1) * 10'000}, {steps - 1, 1, (steps - 1) * 10'000, steps * 10'000}});
-  return made_up;
-}
-
-std::vector<Json> events_of(const Json& trace, const std::string& phase) {
+std::vector<Json> events_of(const Json& trace, const std::string& phase, const std::string& category = "") {
   std::vector<Json> found;
   for (const Json& event : trace["traceEvents"])
-    if (event["ph"] == phase) found.push_back(event);
+    if (event["ph"] == phase && (category.empty() || event["cat"] == category)) found.push_back(event);
   return found;
 }
 
 class TraceTest : public testing::Test {
  protected:
-  TraceTest() : session_(unfused()), program_(several_steps(session_)) {}
-  static SessionOptions unfused() {
-    SessionOptions options;
-    options.fusion = "none";
-    return options;
-  }
-  const Program& program() const { return *program_->program; }
+  TraceTest()
+      : session_(test::two_threads()),
+        profile_(make_profile(model_.compiled(),
+                              test::simulated_run(*model_.compiled()->program, 2, [](int step, int worker) {
+                                return 10'000 + 1000 * step + 500 * worker;
+                              }))) {}
+
+  Json trace() const { return Json::parse(chrome_trace(profile_, "test")); }
 
   Session session_;
-  std::shared_ptr<CompiledGraph> program_;
+  test::SmallModel model_;
+  Profile profile_;
 };
 
-TEST_F(TraceTest, EveryStepIsASliceOfItsWorker) {
-  const std::unique_ptr<Profile> profile = made_up_run(program());
-  const Json trace = Json::parse(chrome_trace(program(), *profile, "test"));
-  const std::vector<Json> slices = events_of(trace, "X");
-  ASSERT_EQ(slices.size(), profile->entries.size());
-  int waits = 0;
-  for (const Json& slice : slices) {
+TEST_F(TraceTest, EveryStepIsASliceOfItsThread) {
+  const Json trace = this->trace();
+  const std::vector<Json> steps = events_of(trace, "X", "step"), waits = events_of(trace, "X", "wait");
+  EXPECT_EQ(steps.size() + waits.size(), profile_.spans.size());
+  EXPECT_GE(waits.size(), 2u);
+  for (const Json& slice : steps) {
     EXPECT_GE(slice["dur"], 0.0);
-    if (slice["name"] == "wait") {
-      ++waits;
-      EXPECT_EQ(slice["tid"], 1);
-      continue;
-    }
-    for (const char* key : {"node", "scope", "kernel", "type", "bytes"})
+    EXPECT_LT(slice["tid"], 2);
+    for (const char* key : {"node", "scope", "kernel", "type", "bytes", "operations"})
       EXPECT_TRUE(slice["args"].contains(key)) << key;
-    EXPECT_EQ(slice["args"]["scope"], "layers.3");
+    EXPECT_EQ(slice["args"]["scope"], "layers.3.mlp");
   }
-  EXPECT_EQ(waits, 1);
-  EXPECT_EQ(events_of(trace, "C").size(), program().steps().size());
-  EXPECT_EQ(events_of(trace, "M").size(), 3u);  // the process and two threads
+  EXPECT_EQ(events_of(trace, "C").size(), profile_.nodes.size());
+  EXPECT_EQ(events_of(trace, "M").size(), 4u);  // the process, two threads, the scopes
+}
+
+// Slices of one track lie beside or inside each other.
+TEST_F(TraceTest, ScopesNest) {
+  const std::vector<Json> scopes = events_of(trace(), "X", "scope");
+  ASSERT_EQ(scopes.size(), 3u);  // innermost first
+  const char* names[] = {"mlp", "3", "layers"};
+  for (std::size_t i = 0; i < scopes.size(); ++i) {
+    EXPECT_EQ(scopes[i]["name"], names[i]);
+    EXPECT_EQ(scopes[i]["tid"], 2);
+    EXPECT_LE(scopes[i]["ts"], scopes[i == 0 ? 0 : i - 1]["ts"]);
+  }
 }
 
 // What reads a value begins no earlier than its arrow, and every arrow has both ends.
 TEST_F(TraceTest, ArrowsLeadFromProducersToReaders) {
-  const Json trace = Json::parse(chrome_trace(program(), *made_up_run(program()), "test"));
-  const std::vector<Json> begins = events_of(trace, "s"), ends = events_of(trace, "f");
-  ASSERT_GE(begins.size(), 1u);
-  ASSERT_EQ(begins.size(), ends.size());
-  for (std::size_t i = 0; i < begins.size(); ++i) {
-    EXPECT_EQ(begins[i]["id"], ends[i]["id"]);
-    EXPECT_LE(begins[i]["ts"], ends[i]["ts"]);
+  for (const char* kind : {"value", "barrier"}) {
+    const Json trace = this->trace();
+    const std::vector<Json> begins = events_of(trace, "s", kind), ends = events_of(trace, "f", kind);
+    ASSERT_GE(begins.size(), 1u) << kind;
+    ASSERT_EQ(begins.size(), ends.size());
+    for (std::size_t i = 0; i < begins.size(); ++i) {
+      EXPECT_EQ(begins[i]["id"], ends[i]["id"]);
+      EXPECT_LE(begins[i]["ts"], ends[i]["ts"]);
+      EXPECT_TRUE(kind == std::string("value") || begins[i]["tid"] != ends[i]["tid"]);
+    }
   }
 }
 
@@ -99,7 +85,7 @@ TEST_F(TraceTest, ArrowsLeadFromProducersToReaders) {
 TEST_F(TraceTest, AForeignParserReadsIt) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / fmt::format("lazuli_trace_{}.json", getpid());
-  std::ofstream(file) << chrome_trace(program(), *made_up_run(program()), "quotes \" and \\ and \n");
+  std::ofstream(file) << chrome_trace(profile_, "quotes \" and \\ and \n");
   const std::string command =
       fmt::format("'{}' -D TRACE='{}' -P '{}/trace_test.cmake'", LAZULI_CMAKE, file.string(), LAZULI_TEST_BUILD);
   EXPECT_EQ(std::system(command.c_str()), 0) << command;

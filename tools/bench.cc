@@ -1,13 +1,15 @@
 // lazuli bench: tokens per second of prompts and generation, variants side by side, and how close they come to what the
 // host can do.
 #include <lazuli/backends/cpu/isa.h>
+#include <lazuli/backends/host_limits.h>
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/tools/bench_formats.h>
 #include <lazuli/tools/bench_plot.h>
 #include <lazuli/tools/bench_runs.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/interrupt.h>
-#include <lazuli/graph/near_matches.h>
+#include <lazuli/tools/output.h>
 #include <lazuli/tools/progress.h>
 
 #include <CLI/CLI.hpp>

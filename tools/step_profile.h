@@ -1,14 +1,13 @@
-// One step of a model, compiled, and what its nodes cost when it ran.
+// One step of a model: its graph, compiled, and what it costs.
 #pragma once
 
-#include <lazuli/backends/session.h>
+#include <lazuli/backends/profile.h>
 #include <lazuli/models/runner.h>
 #include <lazuli/tools/engine.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace lazuli::tool {
 
@@ -20,37 +19,11 @@ Graph built_step(Runner& runner, Phase phase);
 // The same, compiled, which packs the weights it reads.
 std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner, Phase phase);
 
-// Part of a run: a step on one worker, or its wait at a barrier.
-struct ProfiledPart {
-  static constexpr std::int32_t waiting = -1;
-  std::int32_t node = waiting;  // in the scheduled graph
-  int step = Profile::waiting;
-  int worker = 0;
-  double begin_us = 0, us = 0;
-  double bytes = 0;  // the step's, divided evenly among the workers that ran it
-};
+using StepProfile = Profile;
 
-struct StepProfile {
-  Phase phase = Phase::any;
-  std::int64_t rows = 1;
-  int threads = 0;
-  std::shared_ptr<const CompiledGraph> compiled;
-  std::vector<ProfiledPart> parts;  // by begin
-  std::shared_ptr<const Profile> run;  // as it was taken
-  double wall_us = 0;               // of the whole run
-  double build_us = 0;              // making the operands of the step
-  double lookup_us = 0;             // finding its program
-
-  const Graph& scheduled() const { return compiled->program->scheduled(); }
-  // Over all workers, indexed by scheduled node.
-  std::vector<double> node_us() const;
-  std::vector<double> node_bytes() const;
-  double waiting_us(int worker) const;
-};
-
-// Runs the model until everything is compiled and the caches are warm, then one step that is timed: a prompt chunk of
-// `rows` tokens, or one token after `depth` others. Only the cpu backend times its steps.
-StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows,
-                         std::int64_t depth);
+// A prompt chunk of `rows` tokens, or one token, after `depth` others: the same step again and again. Only the cpu backend
+// times its steps.
+StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows, std::int64_t depth,
+                         ProfileOptions profile = {});
 
 }  // namespace lazuli::tool

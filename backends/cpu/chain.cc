@@ -33,6 +33,12 @@ void join_operands(const std::vector<ChainMember>& members, const std::vector<in
   };
   for (const auto& [step, division] : members) {
     chain.bytes += step.bytes;
+    chain.weight_bytes += step.weight_bytes;
+    chain.operations += step.operations;
+    if (step.kind < chain.kind) {
+      chain.kind = step.kind;
+      chain.arithmetic = step.arithmetic;
+    }
     for (int buffer : step.reads) {
       if (!contains(chain.writes, buffer) && !contains(scratch, buffer)) add_once(chain.reads, buffer);
       count(buffer);
@@ -56,6 +62,22 @@ std::string joined_kernels(const std::vector<ChainMember>& members) {
     kernels += (kernels.empty() ? "" : "+") + step.kernel;
   }
   return kernels;
+}
+
+std::function<Spared(const Memory& memory)> joined_spared(const std::vector<ChainMember>& members) {
+  std::vector<std::function<Spared(const Memory& memory)>> parts;
+  for (const auto& [step, division] : members)
+    if (step.spared) parts.push_back(step.spared);
+  if (parts.empty()) return {};
+  return [parts = std::move(parts)](const Memory& memory) {
+    Spared total;
+    for (const auto& part : parts) {
+      const Spared spared = part(memory);
+      total.bytes += spared.bytes;
+      total.operations += spared.operations;
+    }
+    return total;
+  };
 }
 
 // Runs the members on one piece after the other.
@@ -115,6 +137,7 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   chain.kernel = joined_kernels(members);
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
+  chain.spared = joined_spared(members);
   std::vector<Run> runs;
   for (ChainMember& member : members) runs.push_back(std::move(member.division.run));
   chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.piece, granule));

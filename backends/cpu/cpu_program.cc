@@ -1,36 +1,26 @@
 #include <lazuli/backends/cpu/cache_size.h>
 #include <lazuli/backends/cpu/cpu_program.h>
 
-#include <chrono>
-
 namespace lazuli::cpu {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// Times the steps of one worker; without a profile it costs a branch.
+// Tells an observer of the steps of one worker; without one it costs a branch.
 class Stopwatch {
  public:
-  Stopwatch(int worker, bool on, Clock::time_point start) : worker_(worker), on_(on), start_(start), last_(now()) {}
+  Stopwatch(int worker, RunObserver* observer)
+      : worker_(worker), observer_(observer), last_(observer ? observer->now_ns(worker) : 0) {}
 
   void lap(int step) {
-    if (!on_) return;
-    const std::int64_t end = now();
-    entries_.push_back({step, worker_, last_, end});
-    last_ = end;
+    if (!observer_) return;
+    const std::int64_t now = observer_->now_ns(worker_);
+    observer_->on_span(worker_, {step, last_, now});
+    last_ = now;
   }
-  const std::vector<Profile::Entry>& entries() const { return entries_; }
 
  private:
-  std::int64_t now() const {
-    return on_ ? std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count() : 0;
-  }
-
   int worker_;
-  bool on_;
-  Clock::time_point start_;
+  RunObserver* observer_;
   std::int64_t last_;
-  std::vector<Profile::Entry> entries_;
 };
 
 // Brings the weights a worker will read next into its second-level cache while it waits, so that memory is not idle when
@@ -72,7 +62,8 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
     for (const std::vector<int>* list : {&step.reads, &step.writes})
       for (int buffer : *list) used_[static_cast<std::size_t>(buffer)] = true;
   for (const Step& step : lowered_.steps) {
-    described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier});
+    described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier, 0, step.weight_bytes,
+                          step.operations, step.kind, step.arithmetic});
     parallel_ = parallel_ || step.split;
   }
   for (const Interval& life : arena_.intervals)
@@ -87,7 +78,8 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
 
 std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }
 
-void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, Profile* profile) {
+void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
+                         RunObserver* observer) {
   const std::lock_guard lock(runtime_->busy);
   if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
     runtime_->arena.reset();
@@ -108,16 +100,26 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
     }
   }
   Memory memory(std::move(bases));
-  if (!parallel_) return run_worker(0, memory, profile);
+  const ObservedRun observed(observer, parallel_ ? runtime_->executor.size() : 1);
+  if (observer) tell_spared(memory, *observer);
+  if (!parallel_) return run_worker(0, memory, observer);
   runtime_->executor.run_on_all([&](int worker) {
     Memory own = memory;
-    run_worker(worker, own, profile);
+    run_worker(worker, own, observer);
   });
 }
 
-void CpuProgram::run_worker(int worker, Memory& memory, Profile* profile) {
+void CpuProgram::tell_spared(const Memory& memory, RunObserver& observer) const {
+  for (std::size_t i = 0; i < lowered_.steps.size(); ++i) {
+    if (!lowered_.steps[i].spared) continue;
+    const Spared spared = lowered_.steps[i].spared(memory);
+    observer.on_spared(static_cast<int>(i), spared.bytes, spared.operations);
+  }
+}
+
+void CpuProgram::run_worker(int worker, Memory& memory, RunObserver* observer) {
   const int workers = parallel_ ? runtime_->executor.size() : 1;
-  Stopwatch watch(worker, profile != nullptr, profile ? profile->start : Clock::time_point());
+  Stopwatch watch(worker, observer);
   Prefetcher prefetcher;
   const auto share_of = [&](const Step& step) { return share(step.units, worker, workers); };
   int current = 0;
@@ -130,7 +132,7 @@ void CpuProgram::run_worker(int worker, Memory& memory, Profile* profile) {
           prefetcher.aim_at(lowered_.steps[matmul].first_weights(begin, end));
         }
         runtime_->executor.barrier().wait([&] { return prefetcher.fetch_some(); });
-        watch.lap(Profile::waiting);
+        watch.lap(RunSpan::waiting);
       }
       if (step.split && workers > 1) {
         const auto [begin, end] = share_of(step);
@@ -148,7 +150,6 @@ void CpuProgram::run_worker(int worker, Memory& memory, Profile* profile) {
     const GraphNode& node = lowered_.scheduled.nodes[static_cast<std::size_t>(lowered_.steps[static_cast<std::size_t>(current)].node)];
     throw ExecutionError(fmt::format("{}: {}{}", node.name(), error.what(), Scope::where(node.scope)));
   }
-  if (profile) profile->append(watch.entries());
 }
 
 }  // namespace lazuli::cpu

@@ -23,14 +23,15 @@ class CpuProgram final : public Program {
 
   std::span<const OutputPlacement> outputs() const override { return lowered_.outputs; }
   std::span<const int> written_inputs() const override { return lowered_.written_inputs; }
-  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, Profile* profile) override;
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) override;
   const Graph& scheduled() const override { return lowered_.scheduled; }
   std::span<const ProgramStep> steps() const override { return described_; }
   std::int64_t arena_bytes() const override { return static_cast<std::int64_t>(arena_.plan.peak); }
   std::string memory_plan() const override;
 
  private:
-  void run_worker(int worker, Memory& memory, Profile* profile);
+  void run_worker(int worker, Memory& memory, RunObserver* observer);
+  void tell_spared(const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;
   Arena arena_;

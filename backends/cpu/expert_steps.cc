@@ -160,7 +160,10 @@ void Lowering::choose_expert_kernel(std::int32_t id, ExpertCall& call) {
 Step& Lowering::add_expert_step(std::int32_t id, const ExpertCall& call, std::vector<int> reads, int target) {
   Step& step = add_step(id, node(id).name(), call.kernel, std::move(reads), {target});
   const std::int64_t stack_bytes = result_.buffers[static_cast<std::size_t>(call.weight)].bytes;
-  step.bytes -= stack_bytes - stack_bytes / call.experts * std::min(call.pairs(), call.experts);
+  const std::int64_t unread_bytes = stack_bytes - stack_bytes / call.experts * std::min(call.pairs(), call.experts);
+  step.bytes -= unread_bytes;
+  if (step.weight_bytes > 0) step.weight_bytes -= unread_bytes;
+  step.arithmetic = call.is_quantised() ? Arithmetic::int8 : Arithmetic::f32;
   return step;
 }
 

@@ -1,14 +1,20 @@
 #include <lazuli/backends/cpu/chain.h>
 #include <lazuli/backends/cpu/lowering.h>
 #include <lazuli/backends/cpu/scheduled_graph.h>
+#include <lazuli/graph/operations.h>
+#include <lazuli/graph/scalar_value.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/graph_edit.h>
-#include <lazuli/graph/scalar_value.h>
 
 #include <algorithm>
 #include <limits>
 
 namespace lazuli::cpu {
+namespace {
+
+bool is_matmul(Op op) { return op == Op::linear || op == Op::matmul || op == Op::expert_linear; }
+
+}  // namespace
 
 Lowering::Lowering(const Graph& graph, std::span<const bool> donated, const Tools& tools)
     : graph_(graph), donated_(donated), tools_(tools) {}
@@ -199,6 +205,13 @@ Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string ker
   step.described.body = same_op ? source.body : nullptr;
   for (const std::vector<int>* list : {&reads, &writes})
     for (int buffer : *list) step.bytes += result_.buffers[static_cast<std::size_t>(buffer)].bytes;
+  for (int buffer : reads) {
+    const BufferInfo& read = result_.buffers[static_cast<std::size_t>(buffer)];
+    if (read.kind == BufferKind::constant) step.weight_bytes += read.bytes;
+  }
+  if (same_op) step.operations = count_operations(graph_, source);
+  if (source.op == Op::attention) step.kind = StepKind::attention;
+  if (same_op && is_matmul(source.op)) step.kind = StepKind::matmul;
   step.kernel = std::move(kernel);
   step.results = writes.size();
   step.reads = std::move(reads);

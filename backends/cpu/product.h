@@ -11,6 +11,7 @@ struct Product {
 
   std::int32_t id = -1;              // the linear node
   std::string kernel;
+  Arithmetic arithmetic = Arithmetic::f32;
   std::vector<int> reads, writes;    // operand and weight; the result, then scratch
   std::int64_t rows = 0, outputs = 0;
   std::int64_t groups = 0;           // of 16 outputs

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/kernels.h>
 #include <lazuli/backends/cpu/lowering.h>
 #include <lazuli/backends/cpu/product.h>
+#include <lazuli/graph/operations.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/graph_edit.h>
 
@@ -165,6 +166,7 @@ Product Lowering::make_product(std::int32_t id, const View& y) {
   int operand = x.buffer;
   if (const PanelKernel* panel = panel_of(id)) {
     product.kernel = panel->name;
+    product.arithmetic = Arithmetic::bf16;
     product.groups_at_once = 2;  // pairs share a panel
     operand = tiled_rows_of(id, x);
     const std::int64_t scratch_bytes =
@@ -183,6 +185,7 @@ Product Lowering::make_product(std::int32_t id, const View& y) {
     product.any_rows = true;
     if (kernel->multiply) {
       operand = quantised_rows_of(id, x);
+      product.arithmetic = Arithmetic::int8;
       product.multiply = [=, multiply = kernel->multiply](Memory& memory, std::int64_t begin, std::int64_t end,
                                                           std::int64_t row_begin, std::int64_t row_end, int) {
         multiply(packed, quantised_rows(memory.base(operand), rows, cols), begin, end, row_begin, row_end,
@@ -255,7 +258,9 @@ Step& Lowering::add_products(std::vector<Product> products) {
   std::string kernel;
   Scope::Ref scope = node(products[0].id).scope;
   std::vector<Source> from;
+  std::int64_t operations = 0;
   for (const Product& product : products) {
+    operations += count_operations(graph_, node(product.id));
     for (int buffer : product.reads)
       if (std::find(reads.begin(), reads.end(), buffer) == reads.end()) reads.push_back(buffer);
     writes.push_back(product.writes[0]);
@@ -268,6 +273,9 @@ Step& Lowering::add_products(std::vector<Product> products) {
                         std::move(reads), std::move(writes));
   step.described.scope = std::move(scope);
   step.described.from = std::move(from);
+  step.operations = operations;
+  step.kind = StepKind::matmul;
+  step.arithmetic = products[0].arithmetic;
   step.writes.insert(step.writes.end(), scratch.begin(), scratch.end());
   const auto list = std::make_shared<const ProductList>(std::move(products));
   step.units = list->units();

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/kernels/attention.h>
 #include <lazuli/backends/cpu/kernels/rope.h>
 #include <lazuli/backends/cpu/lowering.h>
+#include <lazuli/graph/operations.h>
 #include <lazuli/graph/scalar_value.h>
 
 #include <algorithm>
@@ -120,12 +121,25 @@ void Lowering::lower_attention(std::int32_t id) {
     call.length = *memory.as<const std::int32_t>(length);
     return call;
   };
+  // Keys that no query of this run sees.
+  const bool known_length = result_.buffers[static_cast<std::size_t>(length.buffer)].kind == BufferKind::input;
+  const auto spared_of = [=, bytes = byte_size(k.dtype, k.elements() + v.elements()), operations = count_operations(graph_, current),
+                          capacity = arguments.capacity, window = attrs.window,
+                          rows = arguments.rows](const Memory& memory) -> Spared {
+    if (!known_length) return {};
+    const std::int64_t longest = window > 0 ? std::min(capacity, window + rows - 1) : capacity;
+    const std::int64_t unseen = capacity - std::clamp<std::int64_t>(*memory.as<const std::int32_t>(length), 0, longest);
+    return {bytes / capacity * unseen, operations / capacity * unseen};
+  };
   const std::vector<int> reads{q.buffer, k.buffer, v.buffer, positions.buffer, length.buffer};
   const auto scratch_of = [=](const Memory& memory, int worker) {
     return reinterpret_cast<float*>(memory.base(scratch)) + worker * scratch_floats;
   };
   if (graph_.phase != Phase::decode) {
     Step& step = add_step(id, current.name(), kernel->name, reads, {target.buffer, scratch});
+    step.arithmetic = kernel->use == AttentionUse::prompt ? Arithmetic::bf16 : Arithmetic::f32;
+    step.spared = spared_of;
+    step.bytes -= result_.buffers[static_cast<std::size_t>(scratch)].bytes;  // it stays in the cache
     step.units = attention_units(*kernel, arguments);
     step.split = step.units > 1;
     step.run = [=, run = kernel->run](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
@@ -135,6 +149,8 @@ void Lowering::lower_attention(std::int32_t id) {
   }
   const int partials = add_scratch(attention_partial_floats(arguments) * 4, fmt::format("%{} parts", id));
   Step& parts = add_step(id, current.name(), kernel->name, reads, {partials, scratch});
+  parts.spared = spared_of;
+  parts.bytes -= result_.buffers[static_cast<std::size_t>(scratch)].bytes;
   parts.units = attention_part_units(arguments);
   parts.split = true;
   parts.run = [=, run = kernel->run_parts](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {

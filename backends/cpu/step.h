@@ -1,6 +1,7 @@
 // A step is one kernel launch of a program: what it reads and writes, how its work divides, and the call itself.
 #pragma once
 
+#include <lazuli/backends/backend.h>
 #include <lazuli/backends/cpu/view.h>
 #include <lazuli/graph/graph.h>
 
@@ -53,6 +54,10 @@ struct Division {
   Run run;                   // computes the positions [begin, end)
 };
 
+struct Spared {
+  std::int64_t bytes = 0, operations = 0;
+};
+
 struct Step {
   std::int32_t node = 0;  // in the scheduled graph
   GraphNode described;    // that node, without inputs and types, which follow from reads and writes
@@ -60,6 +65,11 @@ struct Step {
   std::vector<int> reads, writes;  // buffers
   std::size_t results = 0;         // so many of `writes` hold arrays; scratch memory follows
   std::int64_t bytes = 0;
+  std::int64_t weight_bytes = 0, operations = 0;  // as ProgramStep says
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
+  // Bytes and operations that the lengths of one run leave out; empty: none.
+  std::function<Spared(const Memory& memory)> spared;
   std::int64_t units = 1;          // divided statically: worker w of n gets [units w / n, units (w + 1) / n)
   bool split = false;              // false: worker 0 computes all units
   bool barrier = false;            // set by the scheduler

@@ -5,7 +5,6 @@
 #include <lazuli/graph/graph.h>
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -59,8 +58,8 @@ struct Call {
 // Inputs and constants have their memory before the program runs; every other node is a step of the program.
 inline bool is_bound(Op op) { return op == Op::input || op == Op::constant; }
 
-// Is told, in order, when each step began and ended. May be empty.
-using StepObserver = std::function<void(std::chrono::steady_clock::time_point, std::chrono::steady_clock::time_point)>;
+// Called at the end of each step. May be empty.
+using StepObserver = std::function<void()>;
 
 // Runs the nodes of `graph` in order. Inputs go by their index attribute; outputs receive copies. Throws an
 // ExecutionError that names the node.

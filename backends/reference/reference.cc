@@ -30,7 +30,8 @@ class ReferenceProgram final : public Program {
   const Graph& scheduled() const override { return graph_; }
   std::span<const ProgramStep> steps() const override { return steps_; }
 
-  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, Profile* profile) override {
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
+               RunObserver* observer) override {
     const std::vector<ValueId> parameters = graph_.inputs();
     check_count("inputs", inputs.size(), parameters.size());
     check_count("outputs", outputs.size(), graph_.outputs.size());
@@ -39,15 +40,15 @@ class ReferenceProgram final : public Program {
       arguments.push_back(bind(graph_.type(parameters[i]), inputs[i], "input", i));
     for (std::size_t i = 0; i < outputs.size(); ++i)
       results.push_back(bind(graph_.type(graph_.outputs[i]), outputs[i], "output", i));
-    if (!profile) return interpret(graph_, arguments, results, {});
-    std::vector<Profile::Entry> entries;
-    const auto since_start = [&](std::chrono::steady_clock::time_point time) -> std::int64_t {
-      return std::chrono::duration_cast<std::chrono::nanoseconds>(time - profile->start).count();
-    };
-    interpret(graph_, arguments, results, [&](auto begin, auto end) {
-      entries.push_back({static_cast<int>(entries.size()), /*worker=*/0, since_start(begin), since_start(end)});
+    if (!observer) return interpret(graph_, arguments, results, {});
+    const ObservedRun observed(observer, /*workers=*/1);
+    std::int64_t last = observer->now_ns(0);
+    int step = 0;
+    interpret(graph_, arguments, results, [&] {
+      const std::int64_t now = observer->now_ns(0);
+      observer->on_span(0, {step++, last, now});
+      last = now;
     });
-    profile->append(entries);
   }
 
   // Every intermediate value has memory of its own.

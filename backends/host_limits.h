@@ -3,7 +3,7 @@
 
 #include <optional>
 
-namespace lazuli::tool {
+namespace lazuli {
 
 struct HostLimits {
   double read_gbps = 0;               // 10^9 bytes/s, all threads summing up a buffer far larger than the caches
@@ -16,6 +16,7 @@ struct HostLimits {
 
 // About a second. Each figure is the best of several short runs.
 HostLimits measure_limits(int threads);
-double measure_read_gbps(int threads);
+// The higher of each: of a host that others use as well, one moment says little.
+HostLimits higher_of(const HostLimits& a, const HostLimits& b);
 
-}  // namespace lazuli::tool
+}  // namespace lazuli

@@ -1,6 +1,7 @@
 #include <lazuli/backends/cpu/peaks.h>
 #include <lazuli/backends/cpu/threads.h>
-#include <lazuli/tools/limits.h>
+#include <lazuli/backends/host_limits.h>
+#include <lazuli/graph/error.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 #include <memory>
 #include <new>
 
-namespace lazuli::tool {
+namespace lazuli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -84,9 +85,9 @@ HostLimits measure_limits(int threads) {
   return limits;
 }
 
-double measure_read_gbps(int threads) {
-  ThreadPool pool(threads);
-  return read_gbps(pool);
+HostLimits higher_of(const HostLimits& a, const HostLimits& b) {
+  return {std::max(a.read_gbps, b.read_gbps), std::max(a.f32_gflops, b.f32_gflops),
+          std::max(a.bf16_gflops, b.bf16_gflops), std::max(a.int8_gops, b.int8_gops)};
 }
 
-}  // namespace lazuli::tool
+}  // namespace lazuli

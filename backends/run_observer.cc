@@ -1,0 +1,40 @@
+#include <lazuli/backends/run_observer.h>
+
+#include <chrono>
+
+namespace lazuli {
+
+std::int64_t steady_clock_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void RunObserver::on_spared(int, std::int64_t, std::int64_t) {}
+std::int64_t RunObserver::now_ns(int) { return steady_clock_ns(); }
+
+RunRecorder::RunRecorder(Clock clock) : clock_(std::move(clock)) {}
+
+std::int64_t RunRecorder::now_ns(int worker) { return clock_ ? clock_(worker) : steady_clock_ns(); }
+
+// Memory of the run before is kept, so that only the first run allocates while it is timed.
+void RunRecorder::begin(int workers) {
+  tracks_.resize(static_cast<std::size_t>(workers));
+  for (Track& track : tracks_) track.spans.clear();
+  record_ = {};
+  record_.begin_ns = now_ns(0);
+}
+
+void RunRecorder::on_span(int worker, const RunSpan& span) {
+  tracks_[static_cast<std::size_t>(worker)].spans.push_back(span);
+}
+
+void RunRecorder::on_spared(int step, std::int64_t bytes, std::int64_t operations) {
+  record_.spared.push_back({step, bytes, operations});
+}
+
+void RunRecorder::end() {
+  record_.end_ns = now_ns(0);
+  for (const Track& track : tracks_) record_.workers.push_back(track.spans);
+  ++runs_;
+}
+
+}  // namespace lazuli

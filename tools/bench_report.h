@@ -1,9 +1,9 @@
 // The results of `lazuli bench`, apart from how they are measured and printed.
 #pragma once
 
-#include <lazuli/tools/bench_plan.h>
-#include <lazuli/tools/limits.h>
+#include <lazuli/backends/host_limits.h>
 #include <lazuli/backends/statistics.h>
+#include <lazuli/tools/bench_plan.h>
 
 #include <cstdint>
 #include <optional>

@@ -1,5 +1,6 @@
 // Folders as Hugging Face and MLX publish them: config.json, the tokenizer's files, safetensors.
 #include <lazuli/graph/error.h>
+#include <lazuli/models/safetensors.h>
 #include <lazuli/models/synth/checkpoint_plan.h>
 #include <lazuli/models/synth/vocabulary.h>
 
@@ -199,19 +200,16 @@ DType folder_dtype(const Tensor& tensor, Quantisation quantisation) {
 
 // An array of a safetensors file.
 struct StoredArray {
-  std::string name;
-  const char* dtype;
-  Shape shape;
-  std::uint64_t bytes;
+  SafetensorsEntry entry;
   std::uint64_t* offset;  // of the tensor it is, or is part of
+
+  std::uint64_t bytes() const { return static_cast<std::uint64_t>(entry.type.bytes()); }
 };
 
 // One array for a plain tensor; codes, scales and biases for a quantised one.
 std::vector<StoredArray> arrays_of(PlacedTensor& placed) {
   const Shape& shape = placed.tensor.shape;
-  const auto elements = static_cast<std::uint64_t>(element_count(shape));
-  if (!is_quantised(placed.dtype))
-    return {{placed.tensor.name, "BF16", shape, elements * 2, &placed.offset}};
+  if (!is_quantised(placed.dtype)) return {{{placed.tensor.name, {DType::bf16, shape}}, &placed.offset}};
   const std::string module = without_leaf(placed.tensor.name);
   const auto with_columns = [&](std::int64_t columns) {
     Shape result = shape;
@@ -220,43 +218,32 @@ std::vector<StoredArray> arrays_of(PlacedTensor& placed) {
   };
   const bool nvfp4 = placed.dtype == DType::nvfp4;
   const std::int64_t bits = placed.dtype == DType::affine8_64 ? 8 : 4, group = nvfp4 ? 16 : 64;
-  std::vector<StoredArray> arrays = {{placed.tensor.name, "U32", with_columns(shape.back() * bits / 32),
-                                      elements * static_cast<std::uint64_t>(bits) / 8, &placed.offset}};
   const Shape groups = with_columns(shape.back() / group);
-  const std::uint64_t count = elements / static_cast<std::uint64_t>(group);
-  arrays.push_back(
-      {module + ".scales", nvfp4 ? "U8" : "BF16", groups, nvfp4 ? count : 2 * count, &placed.scales_offset});
-  if (!nvfp4) arrays.push_back({module + ".biases", "BF16", groups, 2 * count, &placed.biases_offset});
+  std::vector<StoredArray> arrays = {
+      {{placed.tensor.name, {DType::u32, with_columns(shape.back() * bits / 32)}}, &placed.offset},
+      {{module + ".scales", {nvfp4 ? DType::u8 : DType::bf16, groups}}, &placed.scales_offset}};
+  if (!nvfp4) arrays.push_back({{module + ".biases", {DType::bf16, groups}}, &placed.biases_offset});
   return arrays;
 }
 
 std::uint64_t stored_bytes(PlacedTensor& placed) {
   std::uint64_t total = 0;
-  for (const StoredArray& array : arrays_of(placed)) total += array.bytes;
+  for (const StoredArray& array : arrays_of(placed)) total += array.bytes();
   return total;
 }
 
 // Fills in header and offsets.
 void lay_out(PlannedFile& file) {
-  Json header = {{"__metadata__", {{"format", "pt"}}}};
-  std::uint64_t at = 0;
-  for (PlacedTensor& placed : file.tensors)
-    for (const StoredArray& array : arrays_of(placed)) {
-      header[array.name] = {
-          {"dtype", array.dtype}, {"shape", array.shape}, {"data_offsets", {at, at + array.bytes}}};
-      at += array.bytes;
-    }
-  std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');  // the data begins at a multiple of 8
-  std::uint64_t length = text.size();
-  for (int i = 0; i < 8; ++i, length >>= 8) file.header += static_cast<char>(length & 255);
-  file.header += text;
+  std::vector<StoredArray> arrays;
+  for (PlacedTensor& placed : file.tensors) std::ranges::move(arrays_of(placed), std::back_inserter(arrays));
+  std::vector<SafetensorsEntry> entries;
+  for (const StoredArray& array : arrays) entries.push_back(array.entry);
+  file.header = safetensors_header(entries, {{"format", "pt"}});
   file.bytes = file.header.size();
-  for (PlacedTensor& placed : file.tensors)
-    for (const StoredArray& array : arrays_of(placed)) {
-      *array.offset = file.bytes;
-      file.bytes += array.bytes;
-    }
+  for (const StoredArray& array : arrays) {
+    *array.offset = file.bytes;
+    file.bytes += array.bytes();
+  }
 }
 
 // Tensors in order; a shard ends where the next tensor would exceed `shard_bytes`.
@@ -286,7 +273,7 @@ Json index_of(std::vector<PlannedFile>& shards) {
   for (PlannedFile& shard : shards) {
     total += shard.bytes - shard.header.size();
     for (PlacedTensor& placed : shard.tensors)
-      for (const StoredArray& array : arrays_of(placed)) map[array.name] = shard.name;
+      for (const StoredArray& array : arrays_of(placed)) map[array.entry.name] = shard.name;
   }
   return {{"metadata", {{"total_size", total}}}, {"weight_map", std::move(map)}};
 }

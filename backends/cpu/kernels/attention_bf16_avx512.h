@@ -1,17 +1,11 @@
-// Vector pieces of attention in bf16 tiles: loads, rounding, transposition, powers of two. Private to units that have
+// Vector pieces of attention in bf16 tiles: loads, transposition, powers of two. Private to units that have
 // AVX-512 with BF16; everything here has internal linkage.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/attention_arguments.h>
+#include <lazuli/backends/cpu/kernels/bf16_pairs_avx512.h>
 
 #include <cstdint>
-
-// GCC 12's header initialises "undefined" registers with themselves and warns of it wherever they are inlined.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
 
 namespace lazuli {
 namespace {
@@ -36,16 +30,6 @@ __m512 load16(const void* base, std::int64_t offset, __mmask16 mask) {
     if constexpr (type == AttentionCache::f16) return _mm512_cvtph_ps(half);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
   }
-}
-
-// 32 values to bf16, in order.
-inline __m512i to_bf16(__m512 low, __m512 high) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)); }
-
-// 16 pairs of bf16: `even` in the lower halves, `odd` in the upper ones.
-inline __m512i pair_bf16(__m512 even, __m512 odd) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
-                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(interleave, to_bf16(even, odd));
 }
 
 // The transpose of 16 x 16 elements of 32 bits.

@@ -16,6 +16,7 @@
 #include <lazuli/backends/cpu/kernels/attention_bf16_avx512.h>
 #include <lazuli/backends/cpu/kernels/attention_plan.h>
 #include <lazuli/backends/cpu/kernels/attention_prompt_plan.h>
+#include <lazuli/backends/cpu/kernels/tile_configuration_amx.h>
 
 namespace lazuli {
 namespace {
@@ -25,15 +26,6 @@ constexpr float infinity = __builtin_inff();
 // steps. Probabilities reach 2^8 then, which floats do not mind.
 constexpr float origin_slack = 8.0f;
 constexpr float log2_e = 0x1.715476p+0f;
-
-// Eight tiles of 16 rows of 64 bytes. A static constant: compilers have taken stores to a configuration on the stack
-// for dead.
-struct alignas(64) TileConfiguration {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-constexpr TileConfiguration tile_configuration;
 
 struct Unit {
   std::int64_t place;  // of its first query among those of the kv head

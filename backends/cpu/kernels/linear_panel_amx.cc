@@ -6,8 +6,10 @@
 // do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
 // far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where its columns
 // are cut, which their number decides: any split of rows and groups gives the same bits.
+#include <lazuli/backends/cpu/kernels/bf16_pairs_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/packed_quads_avx512.h>
+#include <lazuli/backends/cpu/kernels/tile_configuration_amx.h>
 
 namespace lazuli {
 namespace {
@@ -25,26 +27,6 @@ constexpr int pass_sums = pass_rows * panel_outputs;
 constexpr std::int64_t block_rows = 512;
 constexpr int batch_panels = 8;
 constexpr int batch_groups = 2 * batch_panels;
-
-// Eight tiles of 16 rows of 64 bytes. A static constant: compilers have taken stores to a configuration on the stack
-// for dead.
-struct alignas(64) TileConfiguration {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-constexpr TileConfiguration tile_configuration;
-
-// The bf16 of columns k (lower half) and k + 1 of 16 outputs to one row of a tile: a pair for each output.
-LAZULI_INLINE __m512i interleave(__m512i halves) {
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
-                                         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16(order, halves);
-}
-
-LAZULI_INLINE __m512i pair_bf16(__m512 even, __m512 odd) {
-  return interleave(reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even)));
-}
 
 template <int column>
 LAZULI_INLINE __m512 column_of(__m512i quad) {

@@ -143,7 +143,7 @@ TEST_F(ToolTest, BadCommandLinesEndWithStatus2) {
   expect_error({"bench", "-m", none, "-p", "0", "-n", "0"}, 2, "nothing to measure");
   expect_error({"bench", "-m", none, "-n", "0", "--sweep", "depth=8,16"}, 2, "nothing to measure");
   expect_error({"bench", "-m", none, "--preset", "publish"}, 2, "near it: published");
-  expect_error({"bench", "-m", none, "--format", "markup"}, 2, "near it: markdown");
+  expect_error({"bench", "-m", none, "--format", "markdwn"}, 2, "near it: markdown");
   expect_error({"bench", "-m", none, "--format", "csv", "--json"}, 2, "--json");
   expect_error({"bench", "-m", none, "--plot", path("plot.svg")}, 2, "nothing is swept");
   expect_error({"graph"}, 2, "-m MODEL");

@@ -67,7 +67,7 @@ void set(BenchCase& bench_case, const BenchLabel& label) {
   try {
     parser.parse({"--" + label.key + "=" + (label.key == fusion_key ? fusion_option(label.value) : label.value)});
   } catch (const CLI::ParseError& error) {
-    fail_usage("{}", error.what());
+    fail_usage("--sweep {}={}: {}", label.key, label.value, error.what());
   }
   bench_case.options.runner();  // checks the chunk
 }

@@ -17,6 +17,7 @@ namespace {
 
 using Arrays = std::vector<Array>;
 using Function = std::function<Arrays(const Arrays&)>;
+using test::ForcedIsa;
 
 Array input(Shape shape, std::uint32_t seed) {
   const Type type{DType::f32, std::move(shape)};

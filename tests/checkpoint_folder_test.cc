@@ -8,6 +8,7 @@
 #include <lazuli/models/tensor_names.h>
 #include <lazuli/models/tokenizer_json.h>
 #include <lazuli/models/weights.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/safetensors_writer.h>
 
 #include <algorithm>
@@ -18,18 +19,9 @@ namespace lazuli {
 namespace {
 
 using nlohmann::json;
+using test::error_of;
 using test::SafetensorsWriter;
 using test::TemporaryFolder;
-
-template <class Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 void expect_contains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << text;

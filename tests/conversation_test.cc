@@ -2,16 +2,17 @@
 #include <lazuli/models/conversation.h>
 #include <lazuli/models/output_file.h>
 #include <lazuli/tests/checkpoint_copy.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/golden_model.h>
 
 #include <filesystem>
 #include <fstream>
-#include <functional>
 
 namespace lazuli {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using test::error_of;
 
 constexpr const char* golden_folders[] = {"gemma3-dense", "gemma3n", "gemma4-e-gguf-q4_0", "gemma4-moe"};
 
@@ -37,15 +38,6 @@ Ids some_ids(std::int64_t count, int seed = 0) {
   for (std::size_t i = 0; i < ids.size(); ++i)
     ids[i] = static_cast<std::int32_t>((i * i + 7 * i + 3 + 31 * static_cast<std::size_t>(seed)) % 320);
   return ids;
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 Ids ids_of(const Conversation& conversation) { return {conversation.ids().begin(), conversation.ids().end()}; }

@@ -3,6 +3,7 @@
 #include <lazuli/backends/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/run_reference.h>
 #include <lazuli/tests/weight_blocks.h>
 
@@ -10,6 +11,8 @@
 
 namespace lazuli {
 namespace {
+
+using test::error_of;
 
 Array random_array(Type type, std::uint32_t seed) { return Array::from(test::random_buffer(type, seed), type); }
 
@@ -130,15 +133,6 @@ TEST(ExpertLinear, NothingToDo) {
   const Stack stack(DType::q8_0, 2, 16, 32);
   EXPECT_EQ(expert_linear(zeros({0, 1, 32}), stack.all, zeros({0, 2}, DType::i32)).data<float>().size(), 0u);
   EXPECT_EQ(expert_linear(zeros({3, 1, 32}), stack.all, zeros({3, 0}, DType::i32)).data<float>().size(), 0u);
-}
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(ExpertLinear, ChecksShapesWhereItIsCalled) {

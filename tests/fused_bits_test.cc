@@ -16,6 +16,7 @@ namespace {
 
 using Arrays = std::vector<Array>;
 using Build = std::function<Arrays()>;
+using test::ForcedIsa;
 
 // f32 in another order: softmax, norms and GELU are spelled out in `primitive`, and values stay around 1.
 constexpr double respelled = 2e-5;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/models/altup.h>
 #include <lazuli/models/gemma3n.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/golden_model.h>
 
 #include <algorithm>
@@ -71,6 +72,8 @@ std::vector<std::int64_t> matmul_rows(const Graph& graph, const std::string& sco
   return rows;
 }
 
+std::string form_name(AltupForm form) { return form == AltupForm::stacked ? "stacked" : "split"; }
+
 class Gemma3nRows : public testing::TestWithParam<AltupForm> {};
 
 TEST_P(Gemma3nRows, OnlyTheLastRowRunsSharedLayersAndHead) {
@@ -119,7 +122,7 @@ TEST_P(Gemma3nRows, CachesAloneRunNoSharedLayer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, Gemma3nRows, testing::Values(AltupForm::stacked, AltupForm::split),
-                         [](const auto& info) { return info.param == AltupForm::stacked ? "stacked" : "split"; });
+                         [](const auto& info) { return form_name(info.param); });
 
 std::int64_t count_fused(const Graph& graph, std::string_view name, const std::string& scope) {
   return std::ranges::count_if(graph.nodes, [&](const GraphNode& node) {
@@ -244,7 +247,10 @@ TEST_P(AltupByHand, PredictsAndCorrects) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, AltupByHand,
                          testing::Combine(testing::Values(AltupForm::stacked, AltupForm::split),
-                                          testing::Values(0, 2)));
+                                          testing::Values(0, 2)),
+                         [](const auto& info) {
+                           return fmt::format("{}_active_{}", form_name(std::get<0>(info.param)), std::get<1>(info.param));
+                         });
 
 TEST(AltupEmbedding, ZerosStayFinite) {
   Session session;
@@ -313,14 +319,7 @@ TEST(Gemma3nConfig, SparsityIsReadPerLayer) {
 }
 
 TEST(Gemma3nConfig, ErrorsNameTheKey) {
-  auto error_of = [](const json& config) -> std::string {
-    try {
-      Gemma3nConfig::from_json(config);
-      return "no error";
-    } catch (const Error& error) {
-      return error.what();
-    }
-  };
+  auto error_of = [](const json& config) { return test::error_of([&] { Gemma3nConfig::from_json(config); }); };
   EXPECT_NE(error_of({{"altup_active_idx", 4}}).find("AltUp plane 4 of 4"), std::string::npos);
   EXPECT_NE(error_of({{"intermediate_size", {1, 2}}}).find("intermediate_size has 2 elements"), std::string::npos);
   EXPECT_NE(error_of({{"activation_sparsity_pattern", {0.5}}}).find("activation_sparsity_pattern is a list of 1"),

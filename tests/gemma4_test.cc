@@ -5,6 +5,7 @@
 #include <lazuli/models/checkpoint_folder.h>
 #include <lazuli/models/gemma4.h>
 #include <lazuli/models/gguf.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/golden_model.h>
 
 #include <nlohmann/json.hpp>
@@ -174,15 +175,10 @@ TEST(Gemma4Config, GgufAndJsonAgree) {
 }
 
 TEST(Gemma4Config, SaysWhatDoesNotFit) {
-  auto error = [](const char* key, const nlohmann::json& value) -> std::string {
+  auto error = [](const char* key, const nlohmann::json& value) {
     nlohmann::json json = minimal();
     json[key] = value;
-    try {
-      Gemma4Config::from_json(json);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
+    return test::error_of([&] { Gemma4Config::from_json(json); });
   };
   EXPECT_EQ(error("num_key_value_heads", 3),
             "config.json: layer 0 has 8 attention heads for 3 key/value heads; expected a multiple");

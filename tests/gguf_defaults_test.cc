@@ -3,6 +3,7 @@
 #include <lazuli/models/gemma3.h>
 #include <lazuli/models/gemma3n.h>
 #include <lazuli/models/gemma4.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/gguf_writer.h>
 
 #include <cmath>
@@ -33,13 +34,8 @@ Config read(const GgufWriter& writer) {
 }
 
 template <class Config>
-std::string error_of(const GgufWriter& writer) {
-  try {
-    read<Config>(writer);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+std::string read_error(const GgufWriter& writer) {
+  return test::error_of([&] { read<Config>(writer); });
 }
 
 TEST(GgufDefaults, Gemma3) {
@@ -156,21 +152,21 @@ TEST(GgufDefaults, ValuesNoModelHasAreRefused) {
   auto with = [](const char* architecture, const char* key, auto value) {
     return with_required_keys(architecture, 12).add(std::string(architecture) + '.' + key, value);
   };
-  EXPECT_EQ(error_of<Gemma3Config>(with("gemma3", "attention.sliding_window_pattern", 0u)),
+  EXPECT_EQ(read_error<Gemma3Config>(with("gemma3", "attention.sliding_window_pattern", 0u)),
             "model.gguf: key gemma3.attention.sliding_window_pattern is 0, expected 1 to 1073741824");
-  EXPECT_EQ(error_of<Gemma3nConfig>(with("gemma3n", "attention.sliding_window", 0u)),
+  EXPECT_EQ(read_error<Gemma3nConfig>(with("gemma3n", "attention.sliding_window", 0u)),
             "model.gguf: key gemma3n.attention.sliding_window is 0, expected 1 to 1073741824");
-  EXPECT_EQ(error_of<Gemma4Config>(with("gemma4", "rope.freq_base", std::numeric_limits<float>::infinity())),
+  EXPECT_EQ(read_error<Gemma4Config>(with("gemma4", "rope.freq_base", std::numeric_limits<float>::infinity())),
             "model.gguf: key gemma4.rope.freq_base is inf, expected a finite number");
-  EXPECT_EQ(error_of<Gemma3Config>(with("gemma3", "attention.key_length", 33u)),
+  EXPECT_EQ(read_error<Gemma3Config>(with("gemma3", "attention.key_length", 33u)),
             "model.gguf: the head size is 33; expected an even number");
-  EXPECT_EQ(error_of<Gemma3Config>(with("gemma3", "rope.scaling.type", "yarn")),
+  EXPECT_EQ(read_error<Gemma3Config>(with("gemma3", "rope.scaling.type", "yarn")),
             "model.gguf: key gemma3.rope.scaling.type is \"yarn\", expected none or linear");
-  for (const auto& error : {error_of<Gemma3Config>(with_required_keys("gemma3", 5000)),
-                            error_of<Gemma3nConfig>(with_required_keys("gemma3n", 5000)),
-                            error_of<Gemma4Config>(with_required_keys("gemma4", 5000))})
+  for (const auto& error : {read_error<Gemma3Config>(with_required_keys("gemma3", 5000)),
+                            read_error<Gemma3nConfig>(with_required_keys("gemma3n", 5000)),
+                            read_error<Gemma4Config>(with_required_keys("gemma4", 5000))})
     EXPECT_NE(error.find("block_count is 5000, expected 1 to 4096"), std::string::npos) << error;
-  EXPECT_EQ(error_of<Gemma4Config>(GgufWriter()),
+  EXPECT_EQ(read_error<Gemma4Config>(GgufWriter()),
             "model.gguf: key gemma4.block_count: not in the file, expected an integer that fits i64");
 }
 

@@ -1,27 +1,19 @@
 // Models split over several GGUF files, as llama-gguf-split writes them.
 #include <gtest/gtest.h>
 #include <lazuli/models/gguf.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/gguf_writer.h>
 #include <lazuli/tests/safetensors_writer.h>
 
 #include <filesystem>
-#include <functional>
 
 namespace lazuli {
 namespace {
 
+using test::error_of;
 using test::GgufWriter;
 using test::parse_gguf;
 using test::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // Part `number` of `count`, with the tensors named; each holds its part's number.
 GgufWriter part(int number, int count, const std::vector<std::string>& tensors, int all_tensors) {

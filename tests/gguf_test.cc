@@ -1,27 +1,19 @@
 #include <gtest/gtest.h>
 #include <lazuli/models/gguf.h>
 #include <lazuli/models/mapped_file.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/gguf_writer.h>
 #include <lazuli/tests/test_model.h>
 
 #include <chrono>
-#include <functional>
 #include <limits>
 
 namespace lazuli {
 namespace {
 
+using test::error_of;
 using test::GgufWriter;
 using test::parse_gguf;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string parse_error(const GgufWriter& writer) {
   return error_of([&] { parse_gguf(writer.bytes()); });

@@ -1,5 +1,6 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/graph/text.h>
+#include <lazuli/tests/error_of.h>
 
 #include <gtest/gtest.h>
 
@@ -41,12 +42,7 @@ void expect_round_trip(const Graph& graph) {
 }
 
 std::string parse_error(std::string_view text) {
-  try {
-    parse_graph(text);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::error_of([&] { parse_graph(text); });
 }
 
 constexpr const char* operands = R"(

@@ -6,6 +6,7 @@
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/passes/rules.h>
+#include <lazuli/tests/error_of.h>
 
 #include <algorithm>
 #include <chrono>
@@ -14,6 +15,8 @@
 
 namespace lazuli {
 namespace {
+
+using test::error_of;
 
 constexpr const char* mlp = R"(
   %0 = input : f32[4,8]
@@ -102,23 +105,14 @@ TEST(FusionChoice, ReadsAndPrints) {
   EXPECT_FALSE(FusionChoice::parse("primitive").enabled("composites"));
 }
 
-std::string message(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(FusionChoice, ListsWhatThereIs) {
-  const std::string unknown = message([] { FusionChoice::parse("all,-geluu"); });
+  const std::string unknown = error_of([] { FusionChoice::parse("all,-geluu"); });
   EXPECT_TRUE(unknown.starts_with("fusion: there is no \"geluu\"; near it: gelu_mul, gelu_tanh; expected one of fold_views, ")) << unknown;
   EXPECT_NE(unknown.find("gelu_mul"), std::string::npos);
-  EXPECT_EQ(message([] { FusionChoice::parse("everything"); }),
+  EXPECT_EQ(error_of([] { FusionChoice::parse("everything"); }),
             "fusion: \"everything\" is not none, primitive, all, +name or -name");
-  EXPECT_EQ(message([] { FusionChoice::parse("all,none"); }), "fusion: \"none\" is not +name or -name");
-  EXPECT_EQ(message([] { FusionChoice::parse(""); }), "fusion: \"\" is not none, primitive, all, +name or -name");
+  EXPECT_EQ(error_of([] { FusionChoice::parse("all,none"); }), "fusion: \"none\" is not +name or -name");
+  EXPECT_EQ(error_of([] { FusionChoice::parse(""); }), "fusion: \"\" is not none, primitive, all, +name or -name");
   const std::string_view more[] = {"epilogue"};
   EXPECT_FALSE(FusionChoice::parse("all,-epilogue", more).enabled("epilogue"));
 }
@@ -155,11 +149,11 @@ TEST(Pipeline, FailuresNameThePass) {
   const Graph graph = parse_graph("%0 = input : f32[4]\n%1 = exp %0\nreturn %1");
   const Pass broken[] = {{"drop_inputs", drop_inputs}};
   EXPECT_THROW(run_pipeline(graph, broken, context, {.verify = true, .after_pass = {}}), CompileError);
-  const std::string text = message([&] { run_pipeline(graph, broken, context, {.verify = true, .after_pass = {}}); });
+  const std::string text = error_of([&] { run_pipeline(graph, broken, context, {.verify = true, .after_pass = {}}); });
   EXPECT_NE(text.find("drop_inputs"), std::string::npos) << text;
   EXPECT_NE(text.find("exp"), std::string::npos) << text;
   const Pass failing[] = {{"give_up", give_up}};
-  EXPECT_EQ(message([&] { run_pipeline(graph, failing, context); }), "give_up: cannot go on");
+  EXPECT_EQ(error_of([&] { run_pipeline(graph, failing, context); }), "give_up: cannot go on");
 }
 
 TEST(Pipeline, DecomposesWhatTheBackendLacks) {

@@ -2,6 +2,7 @@
 #include <lazuli/graph/error.h>
 #include <lazuli/graph/half.h>
 #include <lazuli/graph/quantised.h>
+#include <lazuli/tests/error_of.h>
 
 #include <cmath>
 #include <cstring>
@@ -373,27 +374,24 @@ TEST(Quantise, AffineKeepsTheLargerEndAndZero) {
   }
 }
 
-std::string error_of(DType dtype, std::int64_t elements, bool quantising) {
+std::string conversion_error(DType dtype, std::int64_t elements, bool quantising) {
   std::vector<std::byte> blocks(1024);
   std::vector<float> values(1024);
-  try {
+  return test::error_of([&] {
     if (quantising)
       quantise(dtype, values.data(), elements, blocks.data());
     else
       dequantise(dtype, blocks.data(), elements, values.data());
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  });
 }
 
 TEST(Quantise, RefusesPartialBlocksAndOtherTypes) {
-  EXPECT_EQ(error_of(q4_k, 128, false), "dequantise: 128 elements, expected a multiple of q4_k's block of 256");
-  EXPECT_EQ(error_of(q8_0, -32, false), "dequantise: -32 elements, expected a multiple of q8_0's block of 32");
-  EXPECT_EQ(error_of(i32, 4, false), "dequantise: found i32, expected a real or quantised type");
-  EXPECT_EQ(error_of(bool_, 4, true), "quantise: found bool, expected a real or quantised type");
-  EXPECT_EQ(error_of(mxfp4, 32, true), "quantise: there is no quantiser for mxfp4");
-  EXPECT_EQ(error_of(mxfp8, 32, true), "quantise: there is no quantiser for mxfp8");
+  EXPECT_EQ(conversion_error(q4_k, 128, false), "dequantise: 128 elements, expected a multiple of q4_k's block of 256");
+  EXPECT_EQ(conversion_error(q8_0, -32, false), "dequantise: -32 elements, expected a multiple of q8_0's block of 32");
+  EXPECT_EQ(conversion_error(i32, 4, false), "dequantise: found i32, expected a real or quantised type");
+  EXPECT_EQ(conversion_error(bool_, 4, true), "quantise: found bool, expected a real or quantised type");
+  EXPECT_EQ(conversion_error(mxfp4, 32, true), "quantise: there is no quantiser for mxfp4");
+  EXPECT_EQ(conversion_error(mxfp8, 32, true), "quantise: there is no quantiser for mxfp8");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Every op on cases worked out by hand.
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/philox.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/run_reference.h>
 
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@ namespace {
 
 using Numbers = std::vector<double>;
 using test::buffer_of;
+using test::error_of;
 using test::random_buffer;
 using test::values_of;
 
@@ -46,16 +48,6 @@ void expect_near(const Array& output, const Numbers& expected, double tolerance 
   const Numbers actual = run(output);
   ASSERT_EQ(actual.size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(actual[i], expected[i], tolerance) << "element " << i;
-}
-
-template <class Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const ExecutionError& error) {
-    return error.what();
-  }
-  return "no ExecutionError";
 }
 
 TEST(Philox, KnownAnswers) {  // of the authors' library Random123
@@ -371,12 +363,13 @@ Graph take_graph() {
 
 TEST(Reference, ErrorsNameTheNode) {
   const BufferRef bad = buffer_of({DType::i32, {3}}, {0, 1, 300});
-  EXPECT_EQ(error_of([&] { test::run_reference(take_graph(), {bad}); }),
+  EXPECT_EQ(error_of<ExecutionError>([&] { test::run_reference(take_graph(), {bad}); }),
             "take: index 300 at position 2 is outside [0, 256) (node %2 in embed)");
-  EXPECT_EQ(error_of([] { run(slice_update(vector({1, 2}), vector({3}), number(-1), 0)); }),
+  EXPECT_EQ(error_of<ExecutionError>([] { run(slice_update(vector({1, 2}), vector({3}), number(-1), 0)); }),
             "slice_update: start is -1, expected 0 or more (node %3)");
-  EXPECT_EQ(error_of([] { test::run_reference(take_graph(), {}); }), "0 inputs given, the program has 1");
-  EXPECT_EQ(error_of([] { test::run_reference(take_graph(), {Buffer::allocate(8)}); }),
+  EXPECT_EQ(error_of<ExecutionError>([] { test::run_reference(take_graph(), {}); }),
+            "0 inputs given, the program has 1");
+  EXPECT_EQ(error_of<ExecutionError>([] { test::run_reference(take_graph(), {Buffer::allocate(8)}); }),
             "input 0: 8 bytes given for i32[3], expected 12");
 }
 

@@ -1,13 +1,13 @@
 // Runner on tiny checkpoints with windows of 8: what its caches keep, how far they can be cut back, and long contexts.
 #include <lazuli/tests/checkpoint_copy.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/golden_model.h>
-
-#include <functional>
 
 namespace lazuli {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using test::error_of;
 
 constexpr std::int64_t window = 8;
 
@@ -33,15 +33,6 @@ Runner runner_of(const LanguageModel& model, std::int64_t chunk, std::int64_t co
   options.chunk = chunk;
   options.context = context;
   return Runner(model, options);
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // The last logits of a prompt that ends in the given chunks are those of the whole prompt at once.

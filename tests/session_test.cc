@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/threads.h>
 #include <lazuli/backends/session.h>
 #include <lazuli/graph/ops.h>
+#include <lazuli/tests/error_of.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,6 +14,7 @@ namespace lazuli {
 namespace {
 
 using Floats = std::vector<float>;
+using test::error_of;
 
 SessionOptions with_threads(int threads) {
   SessionOptions options;
@@ -35,16 +37,6 @@ Array weight(float value, Shape shape, std::string label = "w") {
   BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
   std::fill_n(buffer->as<float>(), type.elements(), value);
   return Array::constant(std::move(buffer), type, std::move(label));
-}
-
-template <class Exception = Error, class Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Exception& error) {
-    return error.what();
-  }
-  return "nothing of the expected type was thrown";
 }
 
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }

@@ -3,12 +3,12 @@
 #include <lazuli/models/chat_template.h>
 #include <lazuli/models/gguf.h>
 #include <lazuli/models/tokenizer.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/gguf_writer.h>
 #include <lazuli/tests/test_model.h>
 
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -16,19 +16,11 @@ namespace lazuli {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using test::error_of;
 using test::GgufWriter;
 
 constexpr EncodeOptions plain = {.add_bos = false, .parse_special = false};
 constexpr EncodeOptions special = {.add_bos = false, .parse_special = true};
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // ---- a vocabulary small enough to follow by hand ----
 

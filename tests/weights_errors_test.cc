@@ -8,6 +8,7 @@
 #include <lazuli/models/load.h>
 #include <lazuli/models/tokenizer.h>
 #include <lazuli/models/weights.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/gguf_writer.h>
 #include <lazuli/tests/safetensors_writer.h>
 #include <lazuli/tests/test_model.h>
@@ -22,17 +23,9 @@ namespace lazuli {
 namespace {
 
 using nlohmann::json;
+using test::error_of;
 using test::GgufWriter;
 using test::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;

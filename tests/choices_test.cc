@@ -107,7 +107,7 @@ TEST(Choices, MeasurementsThatDecidedNothingLeaveDefaults) {
                  tuned_choice("tanh_mul", "off", "on", TrialOutcome::tie, {1, 0.995, 1.005}),
                  tuned_choice("gelu_mul", "off", "on", TrialOutcome::slower, {0.8, 0.78, 0.82})})};
   const Choices choices(built_in, {tuned}, {});
-  EXPECT_EQ(origin_text(*choices.find("softcap")), "default; tuned: noisy, 1.02x, 0.83 to 1.25");
+  EXPECT_EQ(origin_text(*choices.find("softcap")), "default; tuned: noisy after 12 pairs, 1.02x, 0.83 to 1.25");
   EXPECT_EQ(origin_text(*choices.find("tanh_mul")), "tuned: tie, 1.00x, 1.00 to 1.01");
   EXPECT_EQ(origin_text(*choices.find("gelu_mul")), "tuned: 1.25x, 1.22 to 1.28");
   EXPECT_EQ(choices.value("gelu_mul"), "on");

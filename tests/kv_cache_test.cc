@@ -2,6 +2,7 @@
 #include <lazuli/models/conversation.h>
 #include <lazuli/models/output_file.h>
 #include <lazuli/tests/checkpoint_copy.h>
+#include <lazuli/tests/error_of.h>
 #include <lazuli/tests/forced_isa.h>
 #include <lazuli/tests/golden_model.h>
 
@@ -11,6 +12,7 @@
 namespace lazuli {
 namespace {
 
+using test::error_of;
 using test::ForcedIsa;
 using Ids = std::vector<std::int32_t>;
 
@@ -39,15 +41,6 @@ Ids some_ids(std::int64_t count) {
 }
 
 std::vector<float> values_of(const Array& logits) { return {logits.data<float>().begin(), logits.data<float>().end()}; }
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 // The root of the mean square of what is wrong with the golden logits, as a share of theirs.
 double error_of_logits(const std::string& folder, const SessionOptions& settings, DType kv_dtype) {

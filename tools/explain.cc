@@ -126,7 +126,7 @@ std::string site_summary(const std::vector<Site>& sites) {
 std::string launch_lines(const std::vector<Launch>& launches) {
   std::string text;
   for (const Launch& launch : launches)
-    text += fmt::format("  {:<24} {:<34} {:<8} {:<20} {:<24} {}\n", launch.op, launch.kernel, launch.instructions,
+    text += fmt::format("  {:<24} {:<34} {:<14} {:<20} {:<24} {}\n", launch.op, launch.kernel, launch.instructions,
                         to_string(launch.type), launch.scope, launch.built_from);
   return text.empty() ? "  nothing: its values are views, folded or read elsewhere\n" : text;
 }
@@ -137,7 +137,7 @@ std::string launch_summary(const std::vector<Launch>& launches) {
   std::string text;
   for (const auto& [key, count] : counts) {
     const auto& [op, kernel, instructions] = key;
-    text += fmt::format("  {:<24} {:<34} {:<8} {:>5}\n", op, kernel, instructions, count);
+    text += fmt::format("  {:>5}  {:<36} {:<14} {}\n", count, op, instructions, kernel);
   }
   return text;
 }

@@ -44,7 +44,7 @@ class ModelContender {
                                    session_->threads());
     decode_identity_ = identity_of(decode_.decode_step(), session_->threads());
     token_ = argmax(decode_.prefill(std::span(ids_).first(static_cast<std::size_t>(work.depth))));
-    wait(token_);
+    token_.item<std::int32_t>();
   }
   // Runs in flight use the evaluator of whoever waits for them.
   ~ModelContender() {

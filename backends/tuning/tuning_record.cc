@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace lazuli {
 namespace {
@@ -84,6 +85,12 @@ std::string parts_text(const Trial& trial, bool taken) {
   return fmt::format("{}{}", fmt::join(texts, "; "), plain ? "" : " over " + other);
 }
 
+int fewest_pairs(const Trial& trial) {
+  int fewest = std::numeric_limits<int>::max();
+  for (const PartTrial& part : trial.parts) fewest = std::min(fewest, part.comparison.pairs);
+  return fewest;
+}
+
 double best_speed(const Trial& trial) {
   double best = 0;
   for (const PartTrial& part : trial.parts) best = std::max(best, part.comparison.speed.value);
@@ -133,6 +140,8 @@ std::string figures_text(const TunedChoice& choice) {
     case TrialOutcome::slower: return parts_text(*shown, shown->outcome == TrialOutcome::faster);
     case TrialOutcome::same: return "it makes no difference to what runs";
     case TrialOutcome::unmeasured: return "not measured: the time was spent";
+    case TrialOutcome::noisy:
+      return fmt::format("noisy after {} pairs, {}", fewest_pairs(*shown), parts_text(*shown, false));
     default: return fmt::format("{}, {}", to_string(shown->outcome), parts_text(*shown, false));
   }
 }

@@ -1,20 +1,12 @@
 // Peak loops, AMX: six tiles of sums, two of operands. Operands are not zero: what the unit does then costs less power,
 // and a clock nobody sees in work.
 #include <lazuli/backends/cpu/kernels/peak_loops.h>
+#include <lazuli/backends/cpu/kernels/tile_configuration_amx.h>
 
 #include <immintrin.h>
 
 namespace lazuli {
 namespace {
-
-// Eight tiles of 16 rows of 64 bytes. A static constant: compilers have taken stores to a configuration on the stack
-// for dead.
-struct alignas(64) TileConfiguration {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-constexpr TileConfiguration tile_configuration;
 
 void start(std::uint32_t word) {
   __asm__ volatile("ldtilecfg %0" ::"m"(tile_configuration));

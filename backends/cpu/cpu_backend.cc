@@ -25,7 +25,7 @@ std::optional<Precision> parse_precision(std::string_view name) {
 
 CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
     : options_(std::move(options)),
-      runtime_(std::shared_ptr<cpu::Runtime>(new cpu::Runtime{executor, {}, nullptr})),
+      runtime_(std::make_shared<cpu::Runtime>(executor)),
       loops_(loop_features(options_.isa), options_.cache_folder),
       weights_(options_.cache_folder) {
   weights_.on_progress(options_.on_weight);

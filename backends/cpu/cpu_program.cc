@@ -52,6 +52,15 @@ class Prefetcher {
   std::size_t fetched_ = 0;          // before it
 };
 
+std::int64_t pieces(const Step& step) { return (step.units + step.piece - 1) / step.piece; }
+
+// The share a worker begins with.
+Range first_units(const Step& step, int worker, int workers) {
+  if (step.piece == 0) return share(step.units, worker, workers);
+  const Range own = share(pieces(step), worker, workers);
+  return {own.begin * step.piece, std::min(own.end * step.piece, step.units)};
+}
+
 }  // namespace
 
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
@@ -102,10 +111,11 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
   Memory memory(std::move(bases));
   const ObservedRun observed(observer, parallel_ ? runtime_->executor.size() : 1);
   if (observer) tell_spared(memory, *observer);
-  if (!parallel_) return run_worker(0, memory, observer);
+  const std::uint32_t run = runtime_->work.begin_run(lowered_.steps.size());
+  if (!parallel_) return run_worker(0, run, memory, observer);
   runtime_->executor.run_on_all([&](int worker) {
     Memory own = memory;
-    run_worker(worker, own, observer);
+    run_worker(worker, run, own, observer);
   });
 }
 
@@ -117,26 +127,37 @@ void CpuProgram::tell_spared(const Memory& memory, RunObserver& observer) const 
   }
 }
 
-void CpuProgram::run_worker(int worker, Memory& memory, RunObserver* observer) {
+// Computes this worker's part of a step that is split; `number` is the step's in this run.
+void CpuProgram::run_split(const Step& step, std::uint32_t number, int worker, int workers, Memory& memory) {
+  if (step.piece == 0) {
+    const auto [begin, end] = share(step.units, worker, workers);
+    if (begin < end) step.run(memory, begin, end, worker);
+    return;
+  }
+  SharedWork& work = runtime_->work;
+  work.open(worker, number, pieces(step));
+  while (const std::optional<Range> taken = work.take(worker, number))
+    step.run(memory, taken->begin * step.piece, std::min(taken->end * step.piece, step.units), worker);
+}
+
+void CpuProgram::run_worker(int worker, std::uint32_t run, Memory& memory, RunObserver* observer) {
   const int workers = parallel_ ? runtime_->executor.size() : 1;
   Stopwatch watch(worker, observer);
   Prefetcher prefetcher;
-  const auto share_of = [&](const Step& step) { return share(step.units, worker, workers); };
   int current = 0;
   try {
     for (const Step& step : lowered_.steps) {
       if (step.barrier && workers > 1) {
         const std::size_t matmul = next_matmul_[static_cast<std::size_t>(current)];
         if (matmul < lowered_.steps.size()) {
-          const auto [begin, end] = share_of(lowered_.steps[matmul]);
+          const auto [begin, end] = first_units(lowered_.steps[matmul], worker, workers);
           prefetcher.aim_at(lowered_.steps[matmul].first_weights(begin, end));
         }
         runtime_->executor.barrier().wait([&] { return prefetcher.fetch_some(); });
         watch.lap(RunSpan::waiting);
       }
       if (step.split && workers > 1) {
-        const auto [begin, end] = share_of(step);
-        if (begin < end) step.run(memory, begin, end, worker);
+        run_split(step, run + static_cast<std::uint32_t>(current), worker, workers, memory);
         watch.lap(current);
       } else if (worker == 0) {
         step.run(memory, 0, step.units, 0);

@@ -3,6 +3,7 @@
 
 #include <lazuli/backends/backend.h>
 #include <lazuli/backends/cpu/schedule.h>
+#include <lazuli/backends/cpu/shared_work.h>
 
 #include <memory>
 #include <mutex>
@@ -12,7 +13,10 @@ namespace lazuli::cpu {
 // What all programs of one backend share while they run. One program runs at a time; intermediate values of all programs
 // lie in one arena, as large as the largest needs.
 struct Runtime {
+  explicit Runtime(Executor& on) : executor(on), work(on.size()) {}
+
   Executor& executor;
+  SharedWork work;
   std::mutex busy;
   BufferRef arena;
 };
@@ -30,7 +34,8 @@ class CpuProgram final : public Program {
   std::string memory_plan() const override;
 
  private:
-  void run_worker(int worker, Memory& memory, RunObserver* observer);
+  void run_split(const Step& step, std::uint32_t number, int worker, int workers, Memory& memory);
+  void run_worker(int worker, std::uint32_t run, Memory& memory, RunObserver* observer);
   void tell_spared(const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;

@@ -7,6 +7,7 @@
 #include <lazuli/backends/cpu/kernels/argmax.h>
 #include <lazuli/backends/cpu/lowering.h>
 #include <lazuli/backends/cpu/product.h>
+#include <lazuli/backends/cpu/shared_work.h>
 #include <lazuli/passes/fusion_choice.h>
 
 #include <algorithm>
@@ -16,7 +17,7 @@ namespace lazuli::cpu {
 namespace {
 
 // A maximum is kept for each so many columns, which are also the least a worker takes.
-constexpr std::int64_t argmax_columns = 1024;
+constexpr std::int64_t argmax_columns = 256;
 // A block of the panel kernels. Narrower pieces read the activations more often.
 constexpr std::int64_t panel_columns = 256;
 constexpr std::int64_t most_columns = 4096;
@@ -192,6 +193,9 @@ void Lowering::lower_epilogue(std::int32_t id) {
 
   const std::size_t first_step = result_.steps.size();
   const Product first = products[0];
+  const bool few = has_few_rows(products);
+  std::int64_t bytes = 0;
+  for (const Product& product : products) bytes += product.groups * product.group_bytes;
   std::string name = "linear";
   std::vector<Division> divisions;
   for (Product& product : products) {
@@ -217,6 +221,7 @@ void Lowering::lower_epilogue(std::int32_t id) {
     members.push_back({std::move(result_.steps[first_step + i]), std::move(divisions[i])});
   result_.steps.resize(first_step);
   Step& step = result_.steps.emplace_back(make_chain(std::move(members), std::move(chain), result_.buffers, std::move(name)));
+  if (step.split && few) step.piece = piece_of(step.units, bytes);
   step.first_weights = [first, groups = granule / packed_group_rows](std::int64_t begin, std::int64_t end) {
     return first.weights_of(std::min(first.groups, begin * groups), std::min(first.groups, end * groups));
   };

@@ -3,6 +3,8 @@
 
 #include <lazuli/backends/cpu/step.h>
 
+#include <algorithm>
+
 namespace lazuli::cpu {
 
 struct Product {
@@ -27,5 +29,11 @@ struct Product {
     return {weights + group_begin * group_bytes, static_cast<std::size_t>((group_end - group_begin) * group_bytes)};
   }
 };
+
+// Whether all products read their weights once, as streams, and cost nothing to begin.
+inline bool has_few_rows(const std::vector<Product>& products) {
+  return std::all_of(products.begin(), products.end(),
+                     [](const Product& product) { return product.any_rows && product.rows <= 2; });
+}
 
 }  // namespace lazuli::cpu

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/kernels.h>
 #include <lazuli/backends/cpu/lowering.h>
 #include <lazuli/backends/cpu/product.h>
+#include <lazuli/backends/cpu/shared_work.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/graph_edit.h>
@@ -35,6 +36,7 @@ class ProductList {
   }
 
   std::int64_t units() const { return units_; }
+  std::int64_t bytes() const { return total_; }
 
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
     for_each_part(begin, end, [&](const Product& product, std::int64_t group_begin, std::int64_t group_end) {
@@ -277,9 +279,11 @@ Step& Lowering::add_products(std::vector<Product> products) {
   step.kind = StepKind::matmul;
   step.arithmetic = products[0].arithmetic;
   step.writes.insert(step.writes.end(), scratch.begin(), scratch.end());
+  const bool few = has_few_rows(products);
   const auto list = std::make_shared<const ProductList>(std::move(products));
   step.units = list->units();
   step.split = step.units > 1;
+  if (step.split && few) step.piece = piece_of(step.units, list->bytes());
   step.run = [list](Memory& memory, std::int64_t begin, std::int64_t end, int worker) { (*list)(memory, begin, end, worker); };
   step.first_weights = [list](std::int64_t begin, std::int64_t end) { return list->first_weights(begin, end); };
   return step;

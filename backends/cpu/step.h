@@ -70,8 +70,9 @@ struct Step {
   Arithmetic arithmetic = Arithmetic::f32;
   // Bytes and operations that the lengths of one run leave out; empty: none.
   std::function<Spared(const Memory& memory)> spared;
-  std::int64_t units = 1;          // divided statically: worker w of n gets [units w / n, units (w + 1) / n)
+  std::int64_t units = 1;          // worker w of n gets [units w / n, units (w + 1) / n), or what shared_work.h gives it
   bool split = false;              // false: worker 0 computes all units
+  std::int64_t piece = 0;          // units that one worker may take over from another; 0: shares stay as they are
   bool barrier = false;            // set by the scheduler
   Run run;
   // The step divided into `extent` equal parts by rows, where it can be.

@@ -1,8 +1,9 @@
-// Matmul with f32, f16, bf16 and mxfp8 weights and f32 activations, AVX2. A tile is one side (8 outputs) of a group.
+// Matmul with f32, f16, bf16 and mxfp8 weights and f32 activations, AVX2. A tile is a group: two sides of 8 outputs.
 //
-// An output has four sums, one for each column index modulo 4, added as (0 + 1) + (2 + 3) at the end. Products and
-// sums are separate operations: the other levels round in the same places.
+// An output has four sums, one for each column index modulo 4, made by FMA in ascending column order and added as
+// (0 + 1) + (2 + 3) at the end: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
+#include <lazuli/backends/cpu/kernels/linear_real_tiles.h>
 #include <lazuli/backends/cpu/kernels/packed_planes.h>
 
 #include <immintrin.h>
@@ -63,57 +64,65 @@ struct Mxfp8 {
   }
 };
 
-// sum[side][r] += the column's weights times the rows' values.
-template <class Type, int rows, int sides>
-LAZULI_INLINE void add_column(const std::uint8_t* column, const __m256* scale, const float* values, std::int64_t stride,
-                              __m256 (*sum)[rows]) {
+// sum[side] += the column's weights times the value.
+template <class Type>
+LAZULI_INLINE void add_column(const std::uint8_t* column, const __m256* scale, float value, __m256* sum) {
   LAZULI_UNROLL
-  for (int side = 0; side < sides; ++side) {
+  for (int side = 0; side < 2; ++side) {
     const __m256 weights = Type::load(column + side * side_rows * Type::bytes, scale[side]);
-    LAZULI_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      const __m256 value = _mm256_set1_ps(values[r * stride]);
-      sum[side][r] = _mm256_add_ps(sum[side][r], _mm256_mul_ps(weights, value));
-    }
+    sum[side] = _mm256_fmadd_ps(weights, _mm256_set1_ps(value), sum[side]);
   }
 }
 
-// `sides` sides of a group; `first` is the first column's first weight among them, `scales` their first scales, `out`
-// their place in row 0 of a tile result of [rows][16].
-template <class Type, int rows, int sides>
-LAZULI_INLINE void multiply_sides(const std::uint8_t* first, const std::uint8_t* scales, std::int64_t cols,
-                                  const float* values, std::int64_t stride, float* out) {
+// One row; weights are read in the order they lie in memory.
+template <class Type>
+LAZULI_INLINE void multiply_row(const std::uint8_t* group, const std::uint8_t* scales, std::int64_t cols,
+                                const float* values, float* out) {
   constexpr int column_bytes = packed_group_rows * Type::bytes;
-  __m256 sum[4][sides][rows];
+  __m256 sum[4][2];
   LAZULI_UNROLL
-  for (int index = 0; index < 4 * sides * rows; ++index) {
-    sum[index / (sides * rows)][index / rows % sides][index % rows] = _mm256_setzero_ps();
-  }
-  __m256 scale[sides] = {};
+  for (int i = 0; i < 8; ++i) sum[i / 2][i % 2] = _mm256_setzero_ps();
+  __m256 scale[2] = {};
   std::int64_t column = 0;
   for (; column + 4 <= cols; column += 4) {
-    if constexpr (rows == 1) prefetch(first + column * column_bytes + prefetch_distance, 4 * column_bytes);
+    prefetch(group + column * column_bytes + prefetch_distance, 4 * column_bytes);
     LAZULI_UNROLL
-    for (int side = 0; side < sides; ++side) scale[side] = Type::scale(scales + side * side_rows, column);
+    for (int side = 0; side < 2; ++side) scale[side] = Type::scale(scales + side * side_rows, column);
     LAZULI_UNROLL
     for (int part = 0; part < 4; ++part) {
-      add_column<Type, rows, sides>(first + (column + part) * column_bytes, scale, values + column + part, stride,
-                                    sum[part]);
+      add_column<Type>(group + (column + part) * column_bytes, scale, values[column + part], sum[part]);
     }
   }
   // Types with scales have whole blocks and end here.
   LAZULI_UNROLL
   for (int part = 0; part < 3; ++part) {
     if (column + part >= cols) break;
-    add_column<Type, rows, sides>(first + (column + part) * column_bytes, scale, values + column + part, stride,
-                                  sum[part]);
+    add_column<Type>(group + (column + part) * column_bytes, scale, values[column + part], sum[part]);
   }
   LAZULI_UNROLL
-  for (int index = 0; index < sides * rows; ++index) {
-    const int side = index / rows, r = index % rows;
+  for (int side = 0; side < 2; ++side) {
     const __m256 total =
-        _mm256_add_ps(_mm256_add_ps(sum[0][side][r], sum[1][side][r]), _mm256_add_ps(sum[2][side][r], sum[3][side][r]));
-    _mm256_storeu_ps(out + r * packed_group_rows + side * side_rows, total);
+        _mm256_add_ps(_mm256_add_ps(sum[0][side], sum[1][side]), _mm256_add_ps(sum[2][side], sum[3][side]));
+    _mm256_storeu_ps(out + side * side_rows, total);
+  }
+}
+
+struct Avx2 {
+  using Register = __m256;
+  static constexpr int vectors = 2;  // sides
+  static LAZULI_INLINE __m256 broadcast(float value) { return _mm256_set1_ps(value); }
+  static LAZULI_INLINE __m256 add(__m256 a, __m256 b) { return _mm256_add_ps(a, b); }
+  static LAZULI_INLINE __m256 multiply_add(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+};
+
+template <class Type, int rows>
+LAZULI_INLINE void multiply_both_sides(const std::uint8_t* first, const std::uint8_t* scales, std::int64_t cols,
+                                       const float* values, std::int64_t stride, float* out) {
+  const TileWeights<2> tile{{first, first + side_rows * Type::bytes}, {scales, scales + side_rows}};
+  __m256 total[rows][2];
+  multiply_real_tile<Avx2, Type, rows>(tile, cols, values, stride, total);
+  for (int r = 0; r < rows; ++r) {
+    for (int side = 0; side < 2; ++side) _mm256_storeu_ps(out + r * packed_group_rows + side * side_rows, total[r][side]);
   }
 }
 
@@ -125,11 +134,9 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
   const float* values = x.values + row * x.stride;
   float out[rows * packed_group_rows];
   if constexpr (rows == 1) {
-    multiply_sides<Type, rows, 2>(group, scales, weight.cols, values, x.stride, out);
+    multiply_row<Type>(group, scales, weight.cols, values, out);
   } else {
-    multiply_sides<Type, rows, 1>(group, scales, weight.cols, values, x.stride, out);
-    multiply_sides<Type, rows, 1>(group + side_rows * Type::bytes, scales + side_rows, weight.cols, values, x.stride,
-                                  out + side_rows);
+    multiply_both_sides<Type, rows>(group, scales, weight.cols, values, x.stride, out);
   }
   const std::int64_t output = index * packed_group_rows;
   const std::int64_t left = weight.rows - output;
@@ -146,6 +153,7 @@ LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& 
                             std::int64_t y_stride) {
   for (std::int64_t index = group_begin; index < group_end; ++index) {
     std::int64_t row = row_begin;
+    for (; row + 6 <= row_end; row += 6) multiply_tile<Type, 6>(weight, index, x, row, y, y_stride);
     for (; row + 3 <= row_end; row += 3) multiply_tile<Type, 3>(weight, index, x, row, y, y_stride);
     for (; row < row_end; ++row) multiply_tile<Type, 1>(weight, index, x, row, y, y_stride);
   }

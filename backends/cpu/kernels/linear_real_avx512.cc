@@ -1,8 +1,9 @@
 // Matmul with f32, f16, bf16 and mxfp8 weights and f32 activations, AVX-512.
 //
-// An output has four sums, one for each column index modulo 4, added as (0 + 1) + (2 + 3) at the end. Products and
-// sums are separate operations: the other levels round in the same places.
+// An output has four sums, one for each column index modulo 4, made by FMA in ascending column order and added as
+// (0 + 1) + (2 + 3) at the end: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
+#include <lazuli/backends/cpu/kernels/linear_real_tiles.h>
 #include <lazuli/backends/cpu/kernels/packed_quads_avx512.h>
 
 namespace lazuli {
@@ -44,6 +45,35 @@ struct Mxfp8 {
   }
 };
 
+LAZULI_INLINE __mmask16 mask_of(std::int64_t outputs) {
+  return static_cast<__mmask16>(outputs >= packed_group_rows ? 0xffff : outputs <= 0 ? 0 : (1 << outputs) - 1);
+}
+
+struct Avx512 {
+  using Register = __m512;
+  static constexpr int vectors = 2;  // groups
+  static LAZULI_INLINE __m512 broadcast(float value) { return _mm512_set1_ps(value); }
+  static LAZULI_INLINE __m512 add(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
+  static LAZULI_INLINE __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+};
+
+// Two groups, or one, which is multiplied twice and written once.
+template <class Type, int rows>
+void multiply_wide_tile(const PackedWeightView& weight, std::int64_t index, std::int64_t groups, const RealRowsView& x,
+                        std::int64_t row, float* y, std::int64_t y_stride) {
+  const std::uint8_t* first = weight.data + index * weight.group_bytes;
+  const std::uint8_t* second = groups == 2 ? first + weight.group_bytes : first;
+  const TileWeights<2> tile{{first, second}, {first + weight.scales_offset, second + weight.scales_offset}};
+  __m512 total[rows][2];
+  multiply_real_tile<Avx512, Type, rows>(tile, weight.cols, x.values + row * x.stride, x.stride, total);
+  const std::int64_t output = index * packed_group_rows, left = weight.rows - output;
+  const __mmask16 mask[2] = {mask_of(left), mask_of(groups == 2 ? left - packed_group_rows : 0)};
+  for (int r = 0; r < rows; ++r) {
+    for (int g = 0; g < 2; ++g)
+      _mm512_mask_storeu_ps(y + (row + r) * y_stride + output + g * packed_group_rows, mask[g], total[r][g]);
+  }
+}
+
 template <class Type, int rows>
 void multiply_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
                    float* y, std::int64_t y_stride) {
@@ -66,7 +96,7 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
       LAZULI_UNROLL
       for (int r = 0; r < rows; ++r) {
         const __m512 value = _mm512_set1_ps(values[r * x.stride + column + part]);
-        sum[part][r] = _mm512_add_ps(sum[part][r], _mm512_mul_ps(weights, value));
+        sum[part][r] = _mm512_fmadd_ps(weights, value, sum[part][r]);
       }
     }
   }
@@ -78,12 +108,11 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
     LAZULI_UNROLL
     for (int r = 0; r < rows; ++r) {
       const __m512 value = _mm512_set1_ps(values[r * x.stride + column + part]);
-      sum[part][r] = _mm512_add_ps(sum[part][r], _mm512_mul_ps(weights, value));
+      sum[part][r] = _mm512_fmadd_ps(weights, value, sum[part][r]);
     }
   }
   const std::int64_t output = index * packed_group_rows;
-  const std::int64_t left = weight.rows - output;
-  const auto mask = static_cast<__mmask16>(left < packed_group_rows ? (1 << left) - 1 : 0xffff);
+  const __mmask16 mask = mask_of(weight.rows - output);
   LAZULI_UNROLL
   for (int r = 0; r < rows; ++r) {
     const __m512 total = _mm512_add_ps(_mm512_add_ps(sum[0][r], sum[1][r]), _mm512_add_ps(sum[2][r], sum[3][r]));
@@ -95,11 +124,16 @@ template <class Type>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride) {
-  for (std::int64_t index = group_begin; index < group_end; ++index) {
+  for (std::int64_t index = group_begin; index < group_end; index += 2) {
+    const std::int64_t groups = group_end - index < 2 ? 1 : 2;
     std::int64_t row = row_begin;
-    for (; row + 6 <= row_end; row += 6) multiply_tile<Type, 6>(weight, index, x, row, y, y_stride);
-    for (; row + 2 <= row_end; row += 2) multiply_tile<Type, 2>(weight, index, x, row, y, y_stride);
-    if (row < row_end) multiply_tile<Type, 1>(weight, index, x, row, y, y_stride);
+    for (; row + 12 <= row_end; row += 12) multiply_wide_tile<Type, 12>(weight, index, groups, x, row, y, y_stride);
+    for (; row + 4 <= row_end; row += 4) multiply_wide_tile<Type, 4>(weight, index, groups, x, row, y, y_stride);
+    for (std::int64_t group = index; group < index + groups; ++group) {
+      std::int64_t last = row;
+      if (last + 2 <= row_end) multiply_tile<Type, 2>(weight, group, x, last, y, y_stride), last += 2;
+      if (last < row_end) multiply_tile<Type, 1>(weight, group, x, last, y, y_stride);
+    }
   }
 }
 

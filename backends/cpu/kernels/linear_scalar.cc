@@ -123,7 +123,7 @@ void multiply_real(const PackedWeightView& weight, const RealRowsView& x, std::i
         const float value = x.values[row * x.stride + column];
         float* sum = sums[column % 4];
         for (int lane = 0; lane < packed_group_rows; ++lane) {
-          sum[lane] = sum[lane] + Type::load(weight, group, column, lane) * value;
+          sum[lane] = std::fma(Type::load(weight, group, column, lane), value, sum[lane]);
         }
       }
       for (std::int64_t lane = 0; lane < outputs; ++lane) {

@@ -198,10 +198,10 @@ TEST(Session, AWeightThatCannotBeReadMayBeReadLater) {
 TEST(Session, CompileErrorLeavesTheArrayUnevaluated) {
   Session session;
   const Type type{DType::q4_0, {2, 32}};
-  const Array table = Array::from(Buffer::allocate(static_cast<std::size_t>(type.bytes())), type);
-  const Array rows = take_rows(table, indices({0}));
-  EXPECT_TRUE(contains(error_of<CompileError>([&] { eval({rows}); }), "must be a constant"));
-  EXPECT_FALSE(rows.evaluated());
+  const Array weight = Array::from(Buffer::allocate(static_cast<std::size_t>(type.bytes())), type);
+  const Array product = linear(full({1, 32}, 1), weight);
+  EXPECT_TRUE(contains(error_of<CompileError>([&] { eval({product}); }), "must be a constant"));
+  EXPECT_FALSE(product.evaluated());
 }
 
 TEST(Session, PlaceholderHasNoData) {

@@ -1,6 +1,6 @@
 // Matmul of many rows, AMX bf16.
 //
-// A panel of weights, 32 outputs by up to 640 columns, is dequantised to bf16 and stays in L1 while the rows of
+// A panel of weights, 32 outputs by 512 columns or so, is dequantised to bf16 and stays in L1 while the rows of
 // activations pass by it from L2, 32 at a time: two by two tiles of 16 rows and 16 outputs, summed in f32 over ascending
 // columns. The next panel is dequantised between the tile products of this one: the vector units have nothing else to
 // do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
@@ -19,7 +19,8 @@ constexpr int tile_bytes = 1024;
 constexpr int step_columns = 32;  // of one tile product
 constexpr int pass_rows = 2 * tile_rows;
 constexpr int panel_outputs = 2 * packed_group_rows;
-constexpr int panel_steps = 20;  // 40 KB; sums that leave the tile registers more often cost more than what L1 misses
+constexpr int panel_steps = 20;  // 40 KB at most: worth what L1 misses where sums then never leave the tile registers
+constexpr int block_steps = 16;  // of panels where they leave them anyway: 32 KB leave L1 room for what passes by
 constexpr int panel_bytes = panel_steps * 2 * tile_bytes;
 constexpr int units_per_tile = 8;
 constexpr int pass_sums = pass_rows * panel_outputs;
@@ -104,8 +105,8 @@ struct Turn {
 class Turns {
  public:
   Turns(std::int64_t rows, std::int64_t steps, std::int64_t group_begin, std::int64_t group_end)
-      : rows_(rows), steps_(steps), blocks_((steps + panel_steps - 1) / panel_steps), group_begin_(group_begin),
-        group_end_(group_end) {}
+      : rows_(rows), steps_(steps), blocks_(steps <= panel_steps ? 1 : (steps + block_steps - 1) / block_steps),
+        group_begin_(group_begin), group_end_(group_end) {}
 
   Turn first() const {
     Turn turn;

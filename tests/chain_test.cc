@@ -45,10 +45,12 @@ struct Setting {
   int threads = 2;
   Phase phase = Phase::decode;
   Precision precision = Precision::fast;
+  std::int64_t split_bytes = 0;
 };
 
 struct Outcome {
   std::vector<std::string> names;  // of what runs
+  std::int64_t split = 0;          // launches that are divided over threads
   std::vector<std::vector<std::byte>> results;
 };
 
@@ -57,6 +59,7 @@ Outcome run(const Function& function, const std::vector<Shape>& shapes, const Se
   options.fusion = setting.fusion;
   options.threads = setting.threads;
   options.precision = setting.precision;
+  options.split_bytes = setting.split_bytes;
   Session session(options);
   Arrays arguments;
   for (std::size_t i = 0; i < shapes.size(); ++i) arguments.push_back(input(shapes[i], static_cast<std::uint32_t>(i + 1)));
@@ -69,6 +72,7 @@ Outcome run(const Function& function, const std::vector<Shape>& shapes, const Se
   for (const GraphNode& node : scheduled.nodes)
     if (!is_leaf(node.op)) outcome.names.emplace_back(node.name());
   EXPECT_EQ(outcome.names.size(), executable.program->steps().size()) << "a node for each launch";
+  for (const ProgramStep& step : executable.program->steps()) outcome.split += step.split ? 1 : 0;
   for (const Array& result : compiled(arguments)) {
     wait(result);
     const Buffer& buffer = *result.node()->results[static_cast<std::size_t>(result.output())].buffer;
@@ -227,6 +231,17 @@ TEST(LinearEpilogue, ArgmaxTakesTheFirstOfEquals) {
         const bool chained = has(outcome.names, "linear_argmax") || has(outcome.names, "linear_softcap_argmax");
         EXPECT_EQ(chained, std::string(fusion) == "all");
       }
+}
+
+TEST(SplitBytes, SmallLaunchesStayOnOneThreadAndChangeNoBit) {
+  const Function layer = feed_forward(DType::q4_0, 64, 160);
+  for (Phase phase : {Phase::decode, Phase::prefill}) {
+    const Outcome split = run(layer, {{64, 64}}, {"all", 3, phase, Precision::fast, 0});
+    const Outcome alone = run(layer, {{64, 64}}, {"all", 3, phase, Precision::fast, std::int64_t{1} << 40});
+    EXPECT_GT(split.split, 0);
+    EXPECT_LT(alone.split, split.split);
+    EXPECT_TRUE(alone.results == split.results);
+  }
 }
 
 TEST(RowChain, NormsAndWhatFollowsThem) {

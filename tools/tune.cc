@@ -73,7 +73,7 @@ std::string choice_line(const TunedChoice& choice) {
   const bool changed = std::any_of(choice.trials.begin(), choice.trials.end(),
                                    [](const Trial& trial) { return trial.outcome == TrialOutcome::faster; });
   return fmt::format("  {:<16} {:<8} {:<7} {}\n", choice.name, choice.value, changed ? "taken" : "stays",
-                     figures_text(choice));
+                     choice.trials.empty() ? "there is no other value to try" : figures_text(choice));
 }
 
 struct Tuned {

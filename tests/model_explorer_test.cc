@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -22,7 +23,7 @@ constexpr const char* small_graph = R"(%x = input "x" f32[8]
 %w = constant "blk.0.router.weight" : f32[8]
 %a = mul %x, %w @layers.0.router
 %v, %i = top_k %a {k=2} @layers.0.router
-%y = take %a, %i @a/b
+%y = take %a, %i @head
 return %v "scores", %y)";
 
 TEST(ModelExplorer, NodesHaveIdsNamespacesAndEdges) {
@@ -40,10 +41,16 @@ TEST(ModelExplorer, NodesHaveIdsNamespacesAndEdges) {
     "outputsMetadata": [{"id": "0", "attrs": [{"key": "tensor_shape", "value": "f32[2]"}]},
                         {"id": "1", "attrs": [{"key": "tensor_shape", "value": "i32[2]"}]}]})"));
   EXPECT_EQ(nodes[4]["incomingEdges"][1]["sourceNodeOutputId"], "1");
-  EXPECT_EQ(nodes[4]["namespace"], "a_b");
+  EXPECT_EQ(nodes[4]["namespace"], "head");
   EXPECT_EQ(nodes[5]["label"], "scores");
   EXPECT_EQ(nodes[6]["label"], "output 1");
   EXPECT_EQ(nodes[6]["incomingEdges"][0]["sourceNodeId"], "4");
+}
+
+TEST(ModelExplorer, SlashesOfNamesAreNoLevels) {
+  Graph graph = parse_graph(small_graph);
+  graph.nodes[4].scope = std::make_shared<const std::string>("a/b.c");
+  EXPECT_EQ(Json::parse(to_model_explorer(graph, "g"))["graphs"][0]["nodes"][4]["namespace"], "a_b/c");
 }
 
 TEST(ModelExplorer, LevelsSayWhatIsAlike) {

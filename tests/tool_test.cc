@@ -376,6 +376,106 @@ TEST_F(ToolTest, GraphDiffCountsWhatChanged) {
   expect_error({"graph", "--diff", path("a.json")}, 2, "--diff");
 }
 
+// A cast in the attention of every layer but one, and a copy.
+TEST_F(ToolTest, GraphDiffFindsCastsAndCopies) {
+  const auto graph = [](bool with_casts) {
+    std::string nodes = R"({"id": 0, "op": "input", "scope": "", "label": "x"})";
+    for (int layer = 0; layer < 5; ++layer) {
+      const auto add = [&](const char* op, const char* dtype) {
+        nodes += fmt::format(R"(, {{"op": "{}", "scope": "layers.{}.attention", "dtype": "{}", "shape": [1, 8]}})", op,
+                             layer, dtype);
+      };
+      add("linear", "f32");
+      if (with_casts && layer != 3) add("cast", "f16");
+      nodes += fmt::format(R"(, {{"op": "rope", "scope": "layers.{}", "attrs": {{"base": {}}}}})", layer,
+                           with_casts ? 10000 : 500);
+    }
+    if (with_casts) nodes += R"(, {"op": "copy", "scope": "head"})";
+    return R"({"stage": "fused", "phase": "decode", "nodes": [)" + nodes + "]}";
+  };
+  write_whole(path("a.json"), graph(false));
+  write_whole(path("b.json"), graph(true));
+  const Outcome outcome = run({"graph", "--diff", path("a.json"), path("b.json"), "--json"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json difference = Json::parse(outcome.out);
+  EXPECT_EQ(difference["casts"], Json({{"a", 0}, {"b", 4}}));
+  EXPECT_EQ(difference["cast_places"],
+            Json::parse(R"([{"scope": "layers.*.attention", "each": 1, "layers": "0-2, 4"}])"));
+  EXPECT_EQ(difference["copies"], Json({{"a", 0}, {"b", 1}}));
+  EXPECT_EQ(difference["copy_places"], Json::parse(R"([{"scope": "head", "each": 1}])"));
+  EXPECT_EQ(difference["only_a"], Json::array());
+  EXPECT_EQ(difference["only_b"], Json::parse(R"([
+    {"scope": "layers.*.attention", "op": "cast", "type": "f16[1,8]", "count": 4, "layers": "0-2, 4"},
+    {"scope": "head", "op": "copy", "count": 1}])"));
+  EXPECT_EQ(difference["changed"], Json::parse(R"([{"scope": "layers.*", "op": "rope",
+    "what": [["base", "500", "10000"]], "count": 5, "layers": "0-4"}])"));
+  const Outcome table = run({"graph", "--diff", path("a.json"), path("b.json")});
+  for (const char* line : {"+1 in layers.*.attention of each of layers 0-2, 4\n", "+1 in head\n",
+                           "~ rope                     layers.*  base: 500 -> 10000  x5  layers 0-4\n"})
+    EXPECT_NE(table.out.find(line), std::string::npos) << line << table.out;
+  const Outcome same = run({"graph", "--diff", path("a.json"), path("a.json")});
+  EXPECT_NE(same.out.find("the same ops"), std::string::npos) << same.out;
+}
+
+TEST_F(ToolTest, GraphDiffNamesWhatIsWrongWithAFile) {
+  write_whole(path("good.json"), R"({"nodes": []})");
+  const std::pair<const char*, const char*> cases[] = {
+      {R"([1, 2])", "is array"},
+      {R"({"graphs": []})", "no \"nodes\""},
+      {R"({"nodes": {}})", "\"nodes\" has object; expected a list"},
+      {R"({"nodes": [{"op": "neg"}, {"id": 1}]})", "node 1 has no \"op\""},
+      {R"({"nodes": [3]})", "node 0 is number"},
+      {R"({"nodes": [{"op": "neg", "scope": 7}]})", "node 0: \"scope\" has number; expected text"},
+      {R"({"nodes": [{"op": "neg", "dtype": "f32", "shape": ["a"]}]})", "\"shape\" has string"},
+      {R"({"nodes": [{"op": "neg", "body": [1]}]})", "\"body\" has number"},
+      {R"({"nodes": [{"op": "neg"})", "no JSON at byte"},
+      {"", "no JSON at byte"}};
+  for (const auto& [text, part] : cases) {
+    write_whole(path("bad.json"), text);
+    expect_error({"graph", "--diff", path("good.json"), path("bad.json")}, 1, part);
+    expect_error({"graph", "--diff", path("bad.json"), path("good.json")}, 1, "bad.json");
+  }
+  expect_error({"graph", "--diff", path("good.json"), path("none.json")}, 1, "none.json");
+}
+
+TEST_F(ToolTest, GraphNamesWhatIsNear) {
+  const std::string model = test::test_data_path("goldens/gemma3n");
+  expect_error({"graph", "-m", model, "--stage", "fusd"}, 2, "near it: fused");
+  expect_error({"graph", "-m", model, "--phase", "decod"}, 2, "near it: decode");
+  expect_error({"graph", "-m", model, "-o", path("g"), "--format", "explorer"}, 2, "near it: model-explorer");
+  expect_error({"graph", "-m", model, "--stage", "fused", "-o", path("g.dot"), "--expand", "layer.1"}, 2,
+               "near it: layers.1");
+  expect_error({"graph", "-m", model, "--stage", "fused", "-o", path("g.json"), "--collapse"}, 2, "--collapse");
+}
+
+TEST_F(ToolTest, GraphDrawsAlikeLayersOnce) {
+  const std::string model = test::test_data_path("goldens/gemma3n");
+  const auto draw = [&](Arguments more) {
+    more.insert(more.begin(), {"graph", "-m", model, "--stage", "built", "-o", path("g.dot")});
+    const Outcome outcome = run(more);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return read_whole(path("g.dot"));
+  };
+  const std::string whole = draw({}), collapsed = draw({"--collapse"});
+  EXPECT_EQ(whole.find("alike"), std::string::npos);
+  EXPECT_NE(collapsed.find("alike)"), std::string::npos);
+  EXPECT_LT(collapsed.size(), whole.size());
+  const std::string expanded = draw({"--expand", "layers.1"});
+  EXPECT_NE(expanded.find("label=\"layers.1\""), std::string::npos);
+  EXPECT_LT(collapsed.size(), expanded.size());
+  EXPECT_EQ(draw({"--expand", "all"}), whole);
+}
+
+TEST_F(ToolTest, GraphWritesModelExplorerFiles) {
+  const std::string model = test::test_data_path("goldens/gemma3n");
+  const Outcome outcome =
+      run({"graph", "-m", model, "--stage", "fused", "-o", path("g.json"), "--format", "model-explorer"});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const Json document = Json::parse(read_whole(path("g.json")));
+  EXPECT_EQ(document["label"], "decode fused");
+  EXPECT_GT(document["graphs"][0]["nodes"].size(), 100u);
+}
+
 TEST_F(ToolTest, TokenizeAgreesWithTheGoldens) {
   LAZULI_NEEDS_TEST_MODEL();
   const Json france = run_json({"tokenize", "-p", "The capital of France is"});

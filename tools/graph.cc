@@ -1,11 +1,14 @@
 // lazuli graph: the graph of a step, as built, after the passes, or as it runs.
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/graph/text.h>
 #include <lazuli/graph/views.h>
 #include <lazuli/models/output_file.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/graph_costs.h>
 #include <lazuli/tools/graph_diff.h>
+#include <lazuli/tools/one_of.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/step_profile.h>
 
@@ -20,19 +23,34 @@ namespace {
 struct Options {
   CommonOptions common;
   std::string phase = "decode", stage, output;  // no stage: fused is drawn, all are counted
-  bool profile = false;
-  std::vector<std::string> diff;
+  std::string format;                           // none: by the ending of the file
+  bool profile = false, collapse = false;
+  std::vector<std::string> expand, diff;
 };
 
-enum class Format { none, dot, svg, json, text };
+const std::vector<std::string> stage_names = {"built", "fused", "scheduled"}, phase_names = {"prefill", "decode"},
+                               format_names = {"dot", "svg", "json", "txt", "model-explorer"};
 
-Format format_of(const std::string& path) {
-  if (path.empty()) return Format::none;
-  constexpr std::pair<std::string_view, Format> endings[] = {
-      {".dot", Format::dot}, {".svg", Format::svg}, {".json", Format::json}, {".txt", Format::text}};
-  for (const auto& [ending, format] : endings)
-    if (path.size() > ending.size() && path.ends_with(ending)) return format;
-  fail_usage("-o: {} ends in none of .dot, .svg, .json and .txt", path);
+// SVGs of more nodes than this, leaves and views aside, show layers that are alike once.
+constexpr int large_picture = 60;
+constexpr std::string_view all_layers = "all";
+
+enum class Format { none, dot, svg, json, text, model_explorer };
+
+bool is_picture(Format format) { return format == Format::dot || format == Format::svg; }
+
+Format format_of(const Options& options) {
+  if (options.output.empty()) return Format::none;
+  constexpr std::pair<std::string_view, Format> endings[] = {{"dot", Format::dot},
+                                                             {"svg", Format::svg},
+                                                             {"json", Format::json},
+                                                             {"txt", Format::text},
+                                                             {"model-explorer", Format::model_explorer}};
+  const std::string& path = options.output;
+  const std::string ending = options.format.empty() ? path.substr(path.rfind('.') + 1) : options.format;
+  for (const auto& [name, format] : endings)
+    if (ending == name && (!options.format.empty() || path.size() > name.size() + 1)) return format;
+  fail_usage("-o: {} ends in none of .dot, .svg, .json and .txt; expected that, or --format", path);
 }
 
 // The stages of a step that were made; a later stage may be missing.
@@ -54,67 +72,41 @@ Json count_nodes(const Graph& graph) {
   return {{"nodes", nodes}, {"leaves", leaves}, {"views", views}, {"computing", nodes - leaves - views}};
 }
 
-// What a scheduled node cost, attributed to the nodes of another stage that it stands for.
-struct Cost {
-  double us = 0, bytes = 0;
-  int shared_by = 1;  // nodes of this stage that one kernel computes
-};
-
-std::vector<Cost> scheduled_costs(const StepProfile& profile) {
-  const std::vector<double> us = profile.node_us(), bytes = profile.node_bytes();
-  std::vector<Cost> costs(us.size());
-  for (std::size_t i = 0; i < us.size(); ++i) costs[i] = {us[i], bytes[i]};
-  return costs;
+// Whether layers that are alike are drawn once.
+bool collapses(const Options& options, Format format, const Graph& graph) {
+  const bool all = std::find(options.expand.begin(), options.expand.end(), all_layers) != options.expand.end();
+  if (all || !is_picture(format)) return false;
+  if (options.collapse || !options.expand.empty()) return true;
+  return format == Format::svg && count_nodes(graph)["computing"].get<int>() > large_picture;
 }
 
-// The sources of a node; a node of the built stage is its own.
-std::vector<Source> sources(const Graph& graph, std::int32_t id, bool built) {
-  const GraphNode& node = graph.nodes[static_cast<std::size_t>(id)];
-  return built ? std::vector<Source>{{id, node.op}} : node.from;
+void check_expanded(const Options& options, const Graph& graph) {
+  if (options.expand.empty()) return;
+  std::vector<std::string> names = CollapsedGraph::names(graph);
+  names.emplace_back(all_layers);
+  for (const std::string& scope : options.expand)
+    if (std::find(names.begin(), names.end(), scope) == names.end())
+      fail_usage("--expand: the graph has no layer \"{}\"{}", scope, near_matches_text(scope, names));
 }
 
-std::vector<Cost> costs_through_sources(const StepProfile& profile, const Graph& graph, bool built) {
-  std::vector<std::vector<std::size_t>> readers(profile.compiled->built.nodes.size());  // of a source: nodes of `graph`
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
-    for (const Source& source : sources(graph, static_cast<std::int32_t>(i), built))
-      readers[static_cast<std::size_t>(source.node)].push_back(i);
-  const std::vector<Cost> scheduled = scheduled_costs(profile);
-  std::vector<Cost> costs(graph.nodes.size());
-  for (std::size_t i = 0; i < scheduled.size(); ++i) {
-    std::vector<std::size_t> owners;
-    for (const Source& source : profile.scheduled().nodes[i].from)
-      for (const std::size_t owner : readers[static_cast<std::size_t>(source.node)])
-        if (!is_leaf(graph.nodes[owner].op) && !is_view(graph.nodes[owner].op)) owners.push_back(owner);
-    std::sort(owners.begin(), owners.end());
-    owners.erase(std::unique(owners.begin(), owners.end()), owners.end());
-    for (const std::size_t owner : owners) {
-      costs[owner].us += scheduled[i].us;
-      costs[owner].bytes += scheduled[i].bytes;
-      costs[owner].shared_by = std::max(costs[owner].shared_by, static_cast<int>(owners.size()));
-    }
-  }
-  return costs;
-}
-
-Annotate annotate_with(std::vector<Cost> costs, int threads) {
-  double hottest = 0;
-  for (const Cost& cost : costs) hottest = std::max(hottest, cost.us);
-  return [costs = std::move(costs), hottest, threads](std::int32_t id) {
-    const Cost& cost = costs[static_cast<std::size_t>(id)];
-    if (cost.us <= 0) return NodeNote{};
-    NodeNote note{fmt::format("{:.1f} us, {:.1f} GB/s", cost.us, cost.bytes / cost.us * threads * 1e-3),
-                  cost.us / hottest};
-    if (cost.shared_by > 1) note.text += fmt::format(", one kernel of {} nodes", cost.shared_by);
-    return note;
-  };
-}
-
-std::string render(const Graph& graph, Format format, const std::string& stage, const Annotate& annotate) {
+std::string render(const Graph& graph, Format format, const std::string& stage, const Annotate& annotate,
+                   const CollapsedGraph* collapsed) {
   DotOptions dot;
   dot.annotate = annotate;
-  if (format == Format::dot) return to_dot(graph, dot);
-  if (format == Format::svg) return to_svg(graph, dot);
-  return format == Format::json ? to_json(graph, stage, annotate) : to_text(graph);
+  dot.collapsed = collapsed;
+  dot.views = !collapsed;
+  switch (format) {
+    case Format::dot:
+      return to_dot(graph, dot);
+    case Format::svg:
+      return to_svg(graph, dot);
+    case Format::json:
+      return to_json(graph, stage, annotate);
+    case Format::model_explorer:
+      return to_model_explorer(graph, fmt::format("{} {}", to_string(graph.phase), stage), annotate);
+    default:
+      return to_text(graph);
+  }
 }
 
 std::unique_ptr<Stages> compiled_stages(std::shared_ptr<const CompiledGraph> compiled) {
@@ -145,7 +137,7 @@ std::string count_table(const Json& counts) {
 }
 
 int run_diff(const Options& options) {
-  const Json difference = diff_graphs(read_graph_file(options.diff[0]), read_graph_file(options.diff[1]));
+  const Json difference = diff_graphs(read_saved_graph(options.diff[0]), read_saved_graph(options.diff[1]));
   if (options.common.json)
     print_json(difference);
   else
@@ -156,7 +148,10 @@ int run_diff(const Options& options) {
 int run(const Options& options) {
   if (!options.diff.empty()) return run_diff(options);
   if (options.common.model.empty()) fail_usage("graph: no model given; expected -m MODEL, or --diff A.json B.json");
-  const Format format = format_of(options.output);
+  const Format format = format_of(options);
+  if ((options.collapse || !options.expand.empty()) && !is_picture(format))
+    fail_usage("{}: only pictures show layers once; expected -o FILE.svg or FILE.dot",
+               options.collapse ? "--collapse" : "--expand");
   if (options.profile && format == Format::text)
     fail_usage("--profile: the text form holds no times; expected .dot, .svg or .json");
   std::optional<OutputFile> file;
@@ -168,13 +163,10 @@ int run(const Options& options) {
   const Phase phase = parse_phase(options.phase);
   const std::string stage = options.stage.empty() ? "fused" : options.stage;
   std::unique_ptr<Stages> stages;
-  Annotate annotate;
+  std::optional<StepProfile> profile;
   if (options.profile) {
-    const StepProfile profile = profile_step(engine, engine.options().runner(), phase, rows, depth);
-    stages = compiled_stages(profile.compiled);
-    annotate = annotate_with(stage == "scheduled" ? scheduled_costs(profile)
-                                                  : costs_through_sources(profile, stages->at(stage), stage == "built"),
-                             profile.threads);
+    profile = profile_step(engine, engine.options().runner(), phase, rows, depth);
+    stages = compiled_stages(profile->compiled);
   } else if (early) {
     stages = early_stages(engine, options.common, phase);
   } else {
@@ -183,15 +175,22 @@ int run(const Options& options) {
   }
 
   const Graph& graph = stages->at(stage);
+  check_expanded(options, graph);
+  std::optional<CollapsedGraph> collapsed;
+  if (collapses(options, format, graph)) collapsed.emplace(graph, options.expand);
+  const CollapsedGraph* drawn_once = collapsed ? &*collapsed : nullptr;
+  const auto annotate = [&](const CollapsedGraph* shown) {
+    return profile ? annotate_with(node_costs(*profile, graph, stage), profile->threads, shown) : Annotate();
+  };
   if (file) {
-    file->write(render(graph, format, stage, annotate));
+    file->write(render(graph, format, stage, annotate(drawn_once), drawn_once));
     file->commit();
   }
   Json counts;
   for (const char* name : {"built", "fused", "scheduled"})
     if (stages->graphs.contains(name)) counts[name] = count_nodes(stages->at(name));
   if (options.common.json) {
-    Json document = Json::parse(to_json(graph, stage, annotate));
+    Json document = Json::parse(to_json(graph, stage, annotate(nullptr)));
     document["counts"] = counts;
     if (file) document["path"] = options.output;
     print_json(document);
@@ -210,14 +209,26 @@ Command add_graph(CLI::App& tool) {
   add_common_options(*command, options->common, ModelOption::optional);
   command->add_option("--phase", options->phase, "decode or prefill")
       ->capture_default_str()
-      ->check(CLI::IsMember({"prefill", "decode"}));
+      ->check(one_of(phase_names));
   command
       ->add_option(
           "--stage", options->stage,
           "built, fused (after the passes; shown unless said otherwise) or scheduled (what runs). built and fused "
           "leave the weights where they are and count no scheduled nodes")
-      ->check(CLI::IsMember({"built", "fused", "scheduled"}));
+      ->check(one_of(stage_names));
   command->add_option("-o,--output", options->output, "file to write: .dot, .svg, .json or .txt")->type_name("FILE");
+  command
+      ->add_option("--format", options->format,
+                   "of the file, whatever its ending: dot, svg, json, txt, or model-explorer (JSON for that viewer)")
+      ->check(one_of(format_names));
+  command->add_flag("--collapse", options->collapse,
+                    fmt::format("draw layers that are alike once, without views; done anyway in an .svg of more than "
+                                "{} nodes that compute",
+                                large_picture));
+  command
+      ->add_option("--expand", options->expand,
+                   "layers to draw by themselves in such a picture: layers.3, layers, or all")
+      ->type_name("SCOPE");
   command->add_flag("--profile", options->profile, "attach the times of a warm step");
   command->add_option("--diff", options->diff, "compare two saved graphs")->type_name("A.json B.json")->expected(2);
   return {command, [options] { return run(*options); }};

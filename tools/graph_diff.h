@@ -2,18 +2,22 @@
 #pragma once
 
 #include <lazuli/tools/output.h>
+#include <lazuli/tools/saved_graph.h>
 
 #include <string>
 
 namespace lazuli::tool {
 
-// Reads a graph that to_json wrote. Throws an Error that names the file and what is wrong with it.
-Json read_graph_file(const std::string& path);
-
-// {"nodes": {"a", "b"}, "casts": {"a", "b"}, "ops": [{"op", "a", "b"}], "only_a": [{"scope", "op", "count"}], "only_b"}
-// Nodes correspond when scope and op are the same: ids change with every pass. `casts` count those inside fused bodies
-// too. `ops` lists the ops whose number differs.
-Json diff_graphs(const Json& a, const Json& b);
+// {"stage": {"a", "b"}, "phase", "nodes", "casts", "copies",
+//  "ops": [{"op", "a", "b"}], "only_a": [{"scope", "op", "count"}], "only_b", "changed",
+//  "cast_places": [{"scope", "each"}], "copy_places"}
+// Ids change with every pass. Nodes correspond when scope, op, type, attributes, body and label are the same; of the
+// rest, those of one scope and op are "changed", in order, and have "what": [[name, before, after]]. "casts" and
+// "copies" count those inside fused bodies too; places are those with more or fewer, "each" says how many; "ops" those
+// whose number differs. Layers that differ in the same way are one entry: "scope" has "*" for the number and "layers"
+// says which ("0-4, 6"). Leaves stand where their names say ("blk.*.attn_q.weight"). Entries have "type" where it is
+// known.
+Json diff_graphs(const SavedGraph& a, const SavedGraph& b);
 std::string diff_table(const Json& difference);
 
 }  // namespace lazuli::tool

@@ -1,6 +1,5 @@
-#include <lazuli/backends/cpu/shared_work.h>
-
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/shared_work.h>
 
 #include <atomic>
 #include <vector>
@@ -55,7 +54,8 @@ TEST(SharedWork, EveryPieceIsGivenOutOnceWhateverTheOrder) {
       if (step % 3 == 0) pool.barrier().wait();
       work.open(worker, run + step, static_cast<std::int64_t>(counts[step].size()));
       while (const std::optional<Range> taken = work.take(worker, run + step))
-        for (std::int64_t piece = taken->begin; piece < taken->end; ++piece) ++counts[step][static_cast<std::size_t>(piece)];
+        for (std::int64_t piece = taken->begin; piece < taken->end; ++piece)
+          ++counts[step][static_cast<std::size_t>(piece)];
     }
   });
   for (const auto& step : counts)

@@ -9,7 +9,8 @@ namespace {
 constexpr std::int64_t most_at_once = 8;
 
 constexpr std::uint64_t encode(std::uint32_t step, Range left) {
-  return std::uint64_t{step} << 32 | static_cast<std::uint64_t>(left.begin) << 16 | static_cast<std::uint64_t>(left.end);
+  return std::uint64_t{step} << 32 | static_cast<std::uint64_t>(left.begin) << 16 |
+         static_cast<std::uint64_t>(left.end);
 }
 constexpr std::uint32_t step_of(std::uint64_t code) { return static_cast<std::uint32_t>(code >> 32); }
 constexpr Range range_of(std::uint64_t code) {
@@ -17,7 +18,9 @@ constexpr Range range_of(std::uint64_t code) {
 }
 
 // Ever fewer towards the end, so that all finish at about the same time.
-constexpr std::int64_t portion(Range left) { return std::clamp<std::int64_t>((left.end - left.begin) / 4, 1, most_at_once); }
+constexpr std::int64_t portion(Range left) {
+  return std::clamp<std::int64_t>((left.end - left.begin) / 4, 1, most_at_once);
+}
 
 constexpr std::int64_t most_pieces = 65535;
 constexpr std::int64_t piece_bytes = 32 * 1024;  // two microseconds at the memory's speed

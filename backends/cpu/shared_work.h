@@ -1,6 +1,6 @@
-// Work that may change hands: every worker begins with its static share of a step's pieces, and who is done with his takes
-// over what another has not begun. A core that also had the serial steps to run, or was taken away by the system for a
-// while, then holds nobody up for longer than a piece takes.
+// Work that may change hands: every worker begins with its static share of a step's pieces, and who is done with his
+// takes over what another has not begun. A core that also had the serial steps to run, or was taken away by the system
+// for a while, then holds nobody up for longer than a piece takes.
 #pragma once
 
 #include <lazuli/backends/cpu/threads.h>
@@ -22,8 +22,8 @@ class SharedWork {
     return std::exchange(next_step_, next_step_ + static_cast<std::uint32_t>(steps));
   }
 
-  // Puts the worker's own share of `pieces` (at most 65535) up for step number `step`, which all workers give alike. The
-  // worker has finished the step before.
+  // Puts the worker's own share of `pieces` (at most 65535) up for step number `step`, which all workers give alike.
+  // The worker has finished the step before.
   void open(int worker, std::uint32_t step, std::int64_t pieces);
 
   // The next pieces for this worker: the first ones left of its own share, else the last ones of another's who has come
@@ -40,8 +40,8 @@ class SharedWork {
   std::uint32_t next_step_ = 0;
 };
 
-// Units of a piece of a step of `units` that reads `bytes` of weights once: enough to be worth an atomic operation and the
-// start of a stream, few enough to be done with soon.
+// Units of a piece of a step of `units` that reads `bytes` of weights once: enough to be worth an atomic operation and
+// the start of a stream, few enough to be done with soon.
 std::int64_t piece_of(std::int64_t units, std::int64_t bytes);
 
 }  // namespace lazuli::cpu

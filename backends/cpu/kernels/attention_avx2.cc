@@ -90,8 +90,9 @@ struct Avx2Lanes {
   }
 
   // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys of `width` elements.
-  template <int queries, class Elements>
-  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores) {
+  // fetch(j, column) is called before each vector of a key is read.
+  template <int queries, class Elements, class Fetch>
+  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores, Fetch fetch) {
     constexpr int count = dot_block / queries;
     Register sums[dot_block];
 #pragma GCC unroll 4
@@ -104,6 +105,7 @@ struct Avx2Lanes {
         for (int i = 0; i < queries; ++i) query[i] = load(q[i] + column + vector * lanes);
 #pragma GCC unroll 4
         for (int j = 0; j < count; ++j) {
+          fetch(j, column + vector * lanes);
           const Register key = load(vector_of(keys[j] + column, vector));
 #pragma GCC unroll 2
           for (int i = 0; i < queries; ++i) sums[i * count + j] = multiply_add(query[i], key, sums[i * count + j]);

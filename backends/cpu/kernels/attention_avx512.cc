@@ -96,8 +96,9 @@ struct Avx512Lanes {
   }
 
   // scores[i][j] = q[i] · keys[j] for `queries` queries and dot_block / queries keys of `width` elements.
-  template <int queries, class Elements>
-  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores) {
+  // fetch(j, column) is called before each vector of a key is read.
+  template <int queries, class Elements, class Fetch>
+  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores, Fetch fetch) {
     constexpr int count = dot_block / queries;
     Register sums[dot_block];
 #pragma GCC unroll 16
@@ -110,6 +111,7 @@ struct Avx512Lanes {
         for (int i = 0; i < queries; ++i) query[i] = load(q[i] + column + vector * lanes);
 #pragma GCC unroll 16
         for (int j = 0; j < count; ++j) {
+          fetch(j, column + vector * lanes);
           const Register key = load(vector_of(keys[j] + column, vector));
 #pragma GCC unroll 4
           for (int i = 0; i < queries; ++i) sums[i * count + j] = _mm512_fmadd_ps(query[i], key, sums[i * count + j]);

@@ -39,14 +39,15 @@ void add_part(Block& block, std::int64_t kv_head, std::int64_t begin, Keep keep)
   }
 }
 
-// Units [unit_begin, unit_end) of part_units are that share of the parts there are, one kv head's after another's. Where
-// a share has several kv heads, they go through the positions together: their rows lie next to each other.
+// Units [unit_begin, unit_end) of part_units are that share of the parts there are, one kv head's after another's; rounded,
+// so that half of the units are half of the parts. Where a share has several kv heads, they go through the positions
+// together: their rows lie next to each other.
 template <class V>
 void run_parts(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, float* partials,
                float* scratch) {
   const Positions parts = live_parts(arguments);
   const std::int64_t live = parts.end - parts.first, all = live * arguments.kv_heads, units = part_units(arguments);
-  const std::int64_t begin = all * unit_begin / units, end = all * unit_end / units;
+  const std::int64_t begin = (all * unit_begin + units / 2) / units, end = (all * unit_end + units / 2) / units;
   Block block = empty_block(arguments, scratch);
   for (std::int64_t part = 0; part < live && begin < end; ++part) {
     const auto keep = [&](const Query& query) {

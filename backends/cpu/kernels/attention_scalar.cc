@@ -84,11 +84,12 @@ struct ScalarLanes {
     return a.lane[0];
   }
 
-  template <int queries, class Elements>
-  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores) {
+  template <int queries, class Elements, class Fetch>
+  static void dots(const float* const* q, const Elements* keys, std::int64_t width, float* const* scores, Fetch fetch) {
     static_assert(queries == 1);
     Register sum = broadcast(0.0f);
     for (std::int64_t column = 0; column < width; column += lanes) {
+      fetch(0, column);
       sum = multiply_add(load(q[0] + column), load(keys[0] + column), sum);
     }
     scores[0][0] = fold_add(sum);

@@ -47,8 +47,8 @@ class Program {
   virtual std::span<const int> written_inputs() const { return {}; }
   // Runs to the end on the calling thread (and the threads of the executor the backend was given). Buffers are complete
   // and stay alive during the call. `outputs[i]` is the input's own buffer where the placement says so. Throws an
-  // ExecutionError that names the node. One run of one program at a time. With an `observer`, every step is timed and told
-  // to it; without, each costs a branch.
+  // ExecutionError that names the node. One run of one program at a time. With an `observer`, every step is timed and
+  // told to it; without, each costs a branch.
   virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
                        RunObserver* observer = nullptr) = 0;
   // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures.

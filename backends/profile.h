@@ -3,8 +3,8 @@
 //   lazuli::Profile p = lazuli::profile(session, [&] { wait(function(arguments)[0]); });
 //   std::cout << to_text(p);
 //
-// A step is whatever its caller does for it, such as making arguments, calling a compiled function, and reading a token.
-// Times are in microseconds, rates in 10^9 a second.
+// A step is whatever its caller does for it, such as making arguments, calling a compiled function, and reading a
+// token. Times are in microseconds, rates in 10^9 a second.
 #pragma once
 
 #include <lazuli/backends/host_limits.h>
@@ -35,16 +35,16 @@ struct StepPipeline {
 
 // One kernel launch.
 struct ProfiledNode {
-  int step = 0;           // in Program::steps
-  std::int32_t id = 0;    // in Program::scheduled
+  int step = 0;         // in Program::steps
+  std::int32_t id = 0;  // in Program::scheduled
   std::string op, scope;
   std::string kernel, isa;  // "linear_q8_0_avx512", "avx512"
   StepKind kind = StepKind::other;
   Arithmetic arithmetic = Arithmetic::f32;
-  bool split = false;     // over all threads; otherwise thread 0 alone
-  double us = 0;          // over all threads
-  double wall_us = 0;     // of the slowest thread
-  double bytes = 0;       // read and written in this run; caches as far as they are filled
+  bool split = false;  // over all threads; otherwise thread 0 alone
+  double us = 0;       // over all threads
+  double wall_us = 0;  // of the slowest thread
+  double bytes = 0;    // read and written in this run; caches as far as they are filled
   double weight_bytes = 0;
   double operations = 0;  // count_operations, as far as lengths go
 
@@ -82,6 +82,8 @@ struct Profile {
   std::vector<ProfiledSpan> spans;   // by begin
   std::optional<HostLimits> limits;  // as ProfileOptions
   std::optional<ProfileOverhead> overhead;
+  // So often the system took a core away from a thread of this process during the step: it then shows up as waiting.
+  std::int64_t preemptions = 0;
   std::vector<std::pair<std::string, std::string>> labels;
 
   const Graph& scheduled() const { return compiled->program->scheduled(); }
@@ -103,16 +105,18 @@ struct Profile {
 };
 
 struct ProfileOptions {
-  int warmup = 3;               // steps before the one that is kept
-  double overhead_seconds = 0;  // run steps with and without observer by turns for so long, to tell what observing costs
+  int warmup = 3;  // steps before the one that is kept
+  // Steps with and without observer run by turns for so long, to tell what observing costs; 0: not at all.
+  double overhead_seconds = 0;
   std::optional<HostLimits> limits;  // measure_limits(session.threads()): what the figures are compared with
   std::vector<std::pair<std::string, std::string>> labels;  // shown above them: {"model", "gemma-3-270m"}
-  RunRecorder::Clock clock;     // empty: the steady clock
+  RunRecorder::Clock clock;                                 // empty: the steady clock
 };
 
-// Calls `step` to warm up, and then keeps one call of it: of several that were timed, the median. Every call does the
-// same work on this thread, evaluates through the current session alone, and runs one program; it should wait for the
-// result. Programs keep the observers they had. Throws an Error when a step runs no program or several.
+// Calls `step` to warm up, and then keeps one call of it: of several that were timed, the fastest, since what else the
+// host does only slows steps down. Every call does the same work on this thread, evaluates through the current session
+// alone, and runs one program; it should wait for the result. Programs keep the observers they had. Throws an Error when
+// a step runs no program or several.
 Profile profile(Session& session, const std::function<void()>& step, const ProfileOptions& options = {});
 
 // What a record says of a program; the pipeline holds run_us and wait_us alone. For those who attach a RunRecorder of
@@ -151,8 +155,8 @@ std::vector<OpCount> op_histogram(const CompiledGraph& compiled);
 // For people, at most 120 columns; `most` hot nodes.
 std::string to_text(const Profile& profile, std::size_t most = 15);
 // {"phase", "wall_us", "threads", "nodes": [{"id", "op", "scope", "kernel", "thread", "us", "bytes"}], "pipeline":
-// {"build_us", "lookup_us", "run_us", "sample_us", "wait_us"}, "floor_us", ...}. A node that runs on several threads has
-// one entry each; waiting is an entry with op "wait" and id -1. The entries of one thread fill wall_us.
+// {"build_us", "lookup_us", "run_us", "sample_us", "wait_us"}, "floor_us", ...}. A node that runs on several threads
+// has one entry each; waiting is an entry with op "wait" and id -1. The entries of one thread fill wall_us.
 std::string to_json(const Profile& profile);
 // One page that needs nothing else: plots, a timeline of the threads, tables.
 std::string to_html(const Profile& profile);

@@ -17,10 +17,10 @@ struct StepFigures {
   double memory_us = 0;   // moving what matmuls and attention read and write at the memory's rate; 0: unknown
   double compute_us = 0;  // their arithmetic at the host's rate
   double streamed_bytes = 0, operations = 0;  // of matmuls and attention
-  int other_launches = 0;       // neither matmul nor attention
-  double other_wall_us = 0;     // they take so long one after the other
+  int other_launches = 0;                     // neither matmul nor attention
+  double other_wall_us = 0;                   // they take so long one after the other
   double other_bytes = 0;
-  double other_memory_us = 0;   // moving these bytes at the memory's rate
+  double other_memory_us = 0;  // moving these bytes at the memory's rate
 };
 
 enum class StepBound : std::uint8_t { memory, compute, waiting, other_kernels, host };

@@ -5,7 +5,8 @@
 namespace lazuli {
 
 std::int64_t steady_clock_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 void RunObserver::on_spared(int, std::int64_t, std::int64_t) {}

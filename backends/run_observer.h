@@ -20,14 +20,14 @@ class RunObserver {
  public:
   virtual ~RunObserver() = default;
 
-  // Before the first and after the last worker, on the thread that runs the program. end() follows begin() also when the
-  // run fails. Runs of one program never overlap.
+  // Before the first and after the last worker, on the thread that runs the program. end() follows begin() also when
+  // the run fails. Runs of one program never overlap.
   virtual void begin(int workers) = 0;
   virtual void end() = 0;
   // On the worker's own thread, all workers at once.
   virtual void on_span(int worker, const RunSpan& span) = 0;
-  // Lengths are data: of what ProgramStep says of a step, so much was left out in this run. Between begin() and end(), on
-  // the thread that runs the program.
+  // Lengths are data: of what ProgramStep says of a step, so much was left out in this run. Between begin() and end(),
+  // on the thread that runs the program.
   virtual void on_spared(int step, std::int64_t bytes, std::int64_t operations);
   // The clock that spans are measured by; the steady clock unless overridden. On the worker's own thread.
   virtual std::int64_t now_ns(int worker);

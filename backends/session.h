@@ -83,7 +83,8 @@ class Session final : public Evaluator {
 
   // Runs of this program that are submitted from now on are told to `observer`, until another one or null is given.
   // Returns the one it had. Programs without one pay a branch for each launch. profile() (profile.h) is made of it.
-  std::shared_ptr<RunObserver> observe(const std::shared_ptr<Executable>& executable, std::shared_ptr<RunObserver> observer);
+  std::shared_ptr<RunObserver> observe(const std::shared_ptr<Executable>& executable,
+                                       std::shared_ptr<RunObserver> observer);
 
  private:
   struct Run;

@@ -35,7 +35,9 @@ class Trace {
   }
 
  private:
-  const ProfiledNode& node(const ProfiledSpan& span) const { return profile_.nodes[static_cast<std::size_t>(span.node)]; }
+  const ProfiledNode& node(const ProfiledSpan& span) const {
+    return profile_.nodes[static_cast<std::size_t>(span.node)];
+  }
   const ProgramStep& step(const ProfiledSpan& span) const {
     return profile_.compiled->program->steps()[static_cast<std::size_t>(node(span).step)];
   }
@@ -52,14 +54,16 @@ class Trace {
       events_.push_back(std::move(named));
     };
     name("process_name", 0, std::string(title));
-    for (int thread = 0; thread < profile_.threads; ++thread) name("thread_name", thread, fmt::format("thread {}", thread));
+    for (int thread = 0; thread < profile_.threads; ++thread)
+      name("thread_name", thread, fmt::format("thread {}", thread));
     name("thread_name", profile_.threads, "scopes");
   }
 
   void add_slice(const ProfiledSpan& span) {
     constexpr std::string_view waits[] = {"", "launch", "wait", "idle"};
     const bool computes = span.state == ThreadState::computes;
-    Json slice = event("X", computes ? node(span).op : waits[static_cast<std::size_t>(span.state)], span.thread, span.begin_us);
+    Json slice =
+        event("X", computes ? node(span).op : waits[static_cast<std::size_t>(span.state)], span.thread, span.begin_us);
     slice["cat"] = computes ? "step" : "wait";
     slice["dur"] = span.us;
     if (computes) {
@@ -115,14 +119,16 @@ class Trace {
   // From the slice that finished a value last to the first that reads it.
   void add_arrows_to(std::int32_t reader, const ProfiledSpan& first) {
     std::set<std::int32_t> producers;
-    for (const ValueId input : profile_.scheduled().nodes[static_cast<std::size_t>(reader)].inputs) producers.insert(input.node);
+    for (const ValueId input : profile_.scheduled().nodes[static_cast<std::size_t>(reader)].inputs)
+      producers.insert(input.node);
     for (const std::int32_t producer : producers) {
       const auto found = of_node_.find(producer);
       if (found == of_node_.end()) continue;  // a leaf
-      add_arrow("value",
-                **std::max_element(found->second.begin(), found->second.end(),
-                                   [](const ProfiledSpan* a, const ProfiledSpan* b) { return end_of(*a) < end_of(*b); }),
-                first);
+      add_arrow(
+          "value",
+          **std::max_element(found->second.begin(), found->second.end(),
+                             [](const ProfiledSpan* a, const ProfiledSpan* b) { return end_of(*a) < end_of(*b); }),
+          first);
     }
   }
 
@@ -147,7 +153,8 @@ class Trace {
         if (before && (!last || end_of(*before) > end_of(*last))) last = before;
       }
       for (const ProfiledSpan* span : behind)
-        if (last && span->thread != last->thread && span->begin_us >= last->begin_us) add_arrow("barrier", *last, *span);
+        if (last && span->thread != last->thread && span->begin_us >= last->begin_us)
+          add_arrow("barrier", *last, *span);
     }
   }
 

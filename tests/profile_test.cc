@@ -16,8 +16,8 @@ namespace lazuli {
 namespace {
 
 using Json = nlohmann::json;
-using test::SmallModel;
 using test::simulated_run;
+using test::SmallModel;
 
 class ProfileTest : public testing::Test {
  protected:
@@ -127,8 +127,7 @@ TEST_F(ProfileTest, IdleTimeIsToldFromBarriers) {
   EXPECT_LT(profile.thread_us(ThreadState::barrier), 2.0);
 
   const int shared = find_step(/*split=*/true);
-  const Profile uneven =
-      simulated([&](int step, int worker) { return step == shared && worker == 0 ? 40'000 : 1000; });
+  const Profile uneven = simulated([&](int step, int worker) { return step == shared && worker == 0 ? 40'000 : 1000; });
   EXPECT_GE(uneven.thread_us(ThreadState::barrier) + uneven.thread_us(ThreadState::idle), 39.0);
   EXPECT_LT(uneven.thread_us(ThreadState::computes), 60.0);
 }
@@ -174,33 +173,41 @@ TEST_F(ProfileTest, OneWarmStepIsCaptured) {
   session_.observe(compiled_, observer);
   ProfileOptions options;
   options.warmup = 2;
-  const Profile captured = profile(session_, [&] {
-    ++calls;
-    model_.run();
-  }, options);
+  const Profile captured = profile(
+      session_,
+      [&] {
+        ++calls;
+        model_.run();
+      },
+      options);
   EXPECT_EQ(calls, 3);
   EXPECT_EQ(captured.nodes.size(), program().steps().size());
   EXPECT_FALSE(captured.overhead);
-  for (const int thread : {0, 1}) EXPECT_NEAR(us_of_thread(captured, thread), captured.wall_us, 0.03 * captured.wall_us);
+  for (const int thread : {0, 1})
+    EXPECT_NEAR(us_of_thread(captured, thread), captured.wall_us, 0.03 * captured.wall_us);
   EXPECT_EQ(observer->runs_, 0) << "the program's own observer stood back";
   session_.synchronize();
   EXPECT_EQ(session_.observe(compiled_, nullptr), observer);
 }
 
-// Every reading of the clock is 1 us after the last: the parts of the pipeline are what lies between, and nothing is lost.
+// Every reading of the clock is 1 us after the last: the parts of the pipeline are what lies between, and nothing is
+// lost.
 TEST_F(ProfileTest, ThePipelineAddsUpToTheStep) {
   std::atomic<std::int64_t> ticks{0};
   std::int64_t begin = 0, end = 0;
   ProfileOptions options;
   options.clock = [&](int) { return ++ticks * 1000; };
-  const Profile captured = profile(session_, [&] {
-    begin = ticks;
-    ticks += 20;  // arguments are made
-    const Array result = model_.function(model_.arguments)[0];
-    wait(result);
-    ticks += 50;  // a token is chosen
-    end = ticks;
-  }, options);
+  const Profile captured = profile(
+      session_,
+      [&] {
+        begin = ticks;
+        ticks += 20;  // arguments are made
+        const Array result = model_.function(model_.arguments)[0];
+        wait(result);
+        ticks += 50;  // a token is chosen
+        end = ticks;
+      },
+      options);
   EXPECT_GE(captured.pipeline.build_us, 20);
   EXPECT_GE(captured.pipeline.sample_us, 50);
   EXPECT_EQ(captured.pipeline.lookup_us, 1);
@@ -214,11 +221,14 @@ TEST_F(ProfileTest, ObservedAndUnobservedStepsTakeTurns) {
   options.overhead_seconds = 1e-9;
   std::atomic<std::int64_t> ticks{0};
   options.clock = [&](int) { return ++ticks * 1000; };  // reading the clock is all that takes time: observing costs
-  const Profile captured = profile(session_, [&] {
-    ++calls;
-    ticks += 1000;
-    model_.run();
-  }, options);
+  const Profile captured = profile(
+      session_,
+      [&] {
+        ++calls;
+        ticks += 1000;
+        model_.run();
+      },
+      options);
   ASSERT_TRUE(captured.overhead);
   EXPECT_EQ(captured.overhead->pairs, 6);
   EXPECT_EQ(calls, 1 + 1 + 2 * 6);
@@ -267,7 +277,7 @@ TEST_F(ProfileTest, TheNearerLimitCounts) {
   Profile profile = simulated([](int, int) { return 10'000; });
   profile.limits = HostLimits{1.0, 100.0, std::nullopt, std::nullopt};
   ProfiledNode& node = profile.nodes[0];
-  node.bytes = 5000;      // 5 us at 1 GB/s
+  node.bytes = 5000;  // 5 us at 1 GB/s
   node.operations = 0;
   EXPECT_NEAR(profile.limit_share(node), 0.5, 1e-9);
   node.operations = 9e5;  // 9 us at 100 GFLOP/s
@@ -287,20 +297,23 @@ TEST_F(ProfileTest, TextFitsTheScreen) {
   const std::string text = to_text(with_everything(simulated([](int step, int) { return 100'000 * (step + 1); })));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 120u) << line;
-  for (const char* part : {"verdict", "fusion", "floor", "pipeline", "thread", "linear", "layers.3.mlp", "built", "costs 0.40 %"})
+  for (const char* part :
+       {"verdict", "fusion", "floor", "pipeline", "thread", "linear", "layers.3.mlp", "built", "costs 0.40 %"})
     EXPECT_NE(text.find(part), std::string::npos) << part;
 }
 
 TEST_F(ProfileTest, JsonKeepsItsKeysAndAddsUp) {
   const Profile profile = with_everything(simulated([](int step, int) { return 1000 * (step + 1); }));
   const Json json = Json::parse(to_json(profile));
-  for (const char* key : {"phase", "wall_us", "threads", "nodes", "pipeline", "floor_us", "verdict", "overhead", "limits"})
+  for (const char* key :
+       {"phase", "wall_us", "threads", "nodes", "pipeline", "floor_us", "verdict", "overhead", "limits"})
     EXPECT_TRUE(json.contains(key)) << key;
   for (const char* key : {"build_us", "lookup_us", "run_us", "sample_us", "wait_us"})
     EXPECT_TRUE(json["pipeline"].contains(key)) << key;
   double us = 0, bytes = 0;
   for (const Json& node : json["nodes"]) {
-    for (const char* key : {"id", "op", "scope", "kernel", "thread", "us", "bytes"}) EXPECT_TRUE(node.contains(key)) << key;
+    for (const char* key : {"id", "op", "scope", "kernel", "thread", "us", "bytes"})
+      EXPECT_TRUE(node.contains(key)) << key;
     us += node["us"].get<double>();
     bytes += node["bytes"].get<double>();
   }
@@ -322,7 +335,8 @@ TEST_F(ProfileTest, ThePageNeedsNothingElse) {
     return found;
   };
   for (const char* tag : {"svg", "table", "div", "p", "tr", "text", "title", "h2"})
-    EXPECT_EQ(count(fmt::format("<{} ", tag)) + count(fmt::format("<{}>", tag)), count(fmt::format("</{}>", tag))) << tag;
+    EXPECT_EQ(count(fmt::format("<{} ", tag)) + count(fmt::format("<{}>", tag)), count(fmt::format("</{}>", tag)))
+        << tag;
   EXPECT_EQ(page.find("nan"), std::string::npos);
 }
 

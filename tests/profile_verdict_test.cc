@@ -30,7 +30,8 @@ TEST(ProfileVerdict, MemoryBound) {
   const StepVerdict verdict = judge(decode_step());
   EXPECT_EQ(verdict.bound, StepBound::memory);
   EXPECT_EQ(verdict.text,
-            "memory bound: matmuls and attention take 80.0 % of the step; at the memory's rate their 20 MB would take 70.0 %");
+            "memory bound: matmuls and attention take 80.0 % of the step; at the memory's rate their 20 MB would take "
+            "70.0 %");
 }
 
 TEST(ProfileVerdict, ComputeBound) {
@@ -63,9 +64,10 @@ TEST(ProfileVerdict, NoFurtherFusion) {
   const StepVerdict verdict = judge(decode_step());
   EXPECT_FALSE(verdict.fusion_pays);
   EXPECT_NEAR(verdict.fusion_share, 0.031, 1e-9);
-  EXPECT_EQ(verdict.fusion_text,
-            "no further fusion is justified here: everything that is neither matmul nor attention takes 3.1 % of the step "
-            "(31.0 us in 40 launches that move 300 KB)");
+  EXPECT_EQ(
+      verdict.fusion_text,
+      "no further fusion is justified here: everything that is neither matmul nor attention takes 3.1 % of the step "
+      "(31.0 us in 40 launches that move 300 KB)");
 }
 
 TEST(ProfileVerdict, FusionWouldPay) {
@@ -79,7 +81,8 @@ TEST(ProfileVerdict, FusionWouldPay) {
   EXPECT_EQ(verdict.bound, StepBound::other_kernels);
   EXPECT_TRUE(verdict.fusion_pays);
   EXPECT_EQ(verdict.fusion_text,
-            "further fusion could win at most 47.0 % of the step: 470.0 us in 40 launches that move 6.0 MB, 230.0 us of it at "
+            "further fusion could win at most 47.0 % of the step: 470.0 us in 40 launches that move 6.0 MB, 230.0 us "
+            "of it at "
             "the memory's rate");
 }
 

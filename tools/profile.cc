@@ -39,8 +39,8 @@ int run(const Options& options) {
   ProfileOptions choice;
   choice.limits = measure_limits(threads);
   choice.overhead_seconds = options.seconds;
-  choice.labels = {{"cpu", fmt::format("{}, {} thread{}, instruction set {}", cpu_name(), threads, threads == 1 ? "" : "s",
-                                       to_string(selected_isa()))}};
+  choice.labels = {{"cpu", fmt::format("{}, {} thread{}, instruction set {}", cpu_name(), threads,
+                                       threads == 1 ? "" : "s", to_string(selected_isa()))}};
   const std::int64_t depth = options.depth > 0 || phase == Phase::prefill ? options.depth : decode_depth;
   Profile profile = profile_step(engine, engine.options().runner(), phase, options.rows, depth, choice);
   profile.limits = higher_of(*profile.limits, measure_limits(threads));

@@ -21,9 +21,9 @@ std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner
 
 using StepProfile = Profile;
 
-// A prompt chunk of `rows` tokens, or one token, after `depth` others: the same step again and again. Only the cpu backend
-// times its steps.
-StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows, std::int64_t depth,
-                         ProfileOptions profile = {});
+// A prompt chunk of `rows` tokens, or one token, after `depth` others: the same step again and again. Only the cpu
+// backend times its steps.
+StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows,
+                         std::int64_t depth, ProfileOptions profile = {});
 
 }  // namespace lazuli::tool

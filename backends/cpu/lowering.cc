@@ -12,7 +12,10 @@
 namespace lazuli::cpu {
 namespace {
 
-bool is_matmul(Op op) { return op == Op::linear || op == Op::matmul || op == Op::expert_linear; }
+StepKind kind_of(Op op) {
+  if (op == Op::linear || op == Op::matmul || op == Op::expert_linear) return StepKind::matmul;
+  return op == Op::attention ? StepKind::attention : StepKind::other;
+}
 
 }  // namespace
 
@@ -209,9 +212,10 @@ Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string ker
     const BufferInfo& read = result_.buffers[static_cast<std::size_t>(buffer)];
     if (read.kind == BufferKind::constant) step.weight_bytes += read.bytes;
   }
-  if (same_op) step.operations = count_operations(graph_, source);
-  if (source.op == Op::attention) step.kind = StepKind::attention;
-  if (same_op && is_matmul(source.op)) step.kind = StepKind::matmul;
+  if (same_op) {
+    step.operations = count_operations(graph_, source);
+    step.kind = kind_of(source.op);
+  }
   step.kernel = std::move(kernel);
   step.results = writes.size();
   step.reads = std::move(reads);

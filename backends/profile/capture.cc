@@ -1,5 +1,6 @@
 // Runs a step, with and without an observer, and keeps one call of it.
 #include <lazuli/backends/profile.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,10 +10,18 @@ namespace {
 
 using Clock = RunRecorder::Clock;
 
+// Of all threads of this process.
+std::int64_t involuntary_switches() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
 // One call of the step: moments in nanoseconds of the clock.
 struct Call {
   std::int64_t begin = 0, lookup = 0, launch = 0, end = 0;
   int programs = 0;
+  std::int64_t preemptions = 0;
   std::shared_ptr<Executable> executable;
   RunRecord record;  // where it was observed
 
@@ -28,10 +37,12 @@ class StepCapture final : public Evaluator {
   Call call(const std::function<void()>& step, bool observed) {
     call_ = {};
     observed_ = observed;
+    const std::int64_t preempted_before = involuntary_switches();
     call_.begin = now();
     step();
     call_.end = now();
     session_.synchronize();
+    call_.preemptions = involuntary_switches() - preempted_before;
     if (call_.programs != 1)
       fail("profile: the step ran {} programs, expected one; compile it as one function", call_.programs);
     if (observed) {
@@ -93,8 +104,8 @@ void fill_pipeline(const Call& call, const Profile& profile, StepPipeline& pipel
   pipeline.sample_us = between(call.record.end_ns, call.end);
 }
 
-// The median of the ratios of pairs. Its confidence interval are two of the ratios: as many of n lie below the true median
-// as heads fall in n throws (Thompson 1936), in the normal approximation.
+// The median of the ratios of pairs. Its confidence interval are two of the ratios: as many of n lie below the true
+// median as heads fall in n throws (Thompson 1936), in the normal approximation.
 ProfileOverhead overhead_of(std::vector<double> ratios) {
   std::sort(ratios.begin(), ratios.end());
   const auto count = static_cast<double>(ratios.size());
@@ -138,10 +149,11 @@ Profile profile(Session& session, const std::function<void()>& step, const Profi
   calls.push_back(capture.call(step, /*observed=*/true));
   const std::optional<ProfileOverhead> overhead = measure_overhead(capture, step, options.overhead_seconds, calls);
 
-  const auto middle = calls.begin() + static_cast<std::ptrdiff_t>(calls.size() / 2);
-  std::nth_element(calls.begin(), middle, calls.end(), [](const Call& a, const Call& b) { return a.us() < b.us(); });
-  Profile result = make_profile(std::static_pointer_cast<const CompiledGraph>(middle->executable), middle->record);
-  fill_pipeline(*middle, result, result.pipeline);
+  const Call& fastest =
+      *std::min_element(calls.begin(), calls.end(), [](const Call& a, const Call& b) { return a.us() < b.us(); });
+  Profile result = make_profile(std::static_pointer_cast<const CompiledGraph>(fastest.executable), fastest.record);
+  fill_pipeline(fastest, result, result.pipeline);
+  result.preemptions = fastest.preemptions;
   result.limits = options.limits;
   result.overhead = overhead;
   result.labels = options.labels;

@@ -1,6 +1,5 @@
-#include <lazuli/backends/profile/charts.h>
-
 #include <fmt/format.h>
+#include <lazuli/backends/profile/charts.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,8 +10,9 @@ namespace {
 constexpr double chart_width = 1120;
 
 std::string bar(double x, double y, double width, double height, std::string_view colour, const std::string& tip) {
-  return fmt::format("<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"{:.1f}\" class=\"{}\"><title>{}</title></rect>",
-                     x, y, std::max(width, 0.0), height, colour, escaped(tip));
+  return fmt::format(
+      "<rect x=\"{:.2f}\" y=\"{:.1f}\" width=\"{:.2f}\" height=\"{:.1f}\" class=\"{}\"><title>{}</title></rect>", x, y,
+      std::max(width, 0.0), height, colour, escaped(tip));
 }
 
 std::string text_at(double x, double y, std::string_view anchor, const std::string& text) {
@@ -38,8 +38,9 @@ double nice_step(double most, double marks) {
 std::string legend(std::span<const Part> parts, double total) {
   std::string text = "<p class=\"legend\">";
   for (const Part& part : parts)
-    text += fmt::format("<span><i class=\"{}\"></i>{}{}</span>", part.colour, escaped(part.label),
-                        total > 0 ? fmt::format(" <b>{:.1f}</b> µs, {:.2f} %", part.us, 100 * part.us / total) : std::string());
+    text += fmt::format(
+        "<span><i class=\"{}\"></i>{}{}</span>", part.colour, escaped(part.label),
+        total > 0 ? fmt::format(" <b>{}</b>, {:.2f} %", duration(part.us), 100 * part.us / total) : std::string());
   return text + "</p>\n";
 }
 
@@ -49,14 +50,27 @@ std::string escaped(std::string_view text) {
   std::string safe;
   for (const char c : text) {
     switch (c) {
-      case '&': safe += "&amp;"; break;
-      case '<': safe += "&lt;"; break;
-      case '>': safe += "&gt;"; break;
-      case '"': safe += "&quot;"; break;
-      default: safe += c;
+      case '&':
+        safe += "&amp;";
+        break;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      default:
+        safe += c;
     }
   }
   return safe;
+}
+
+std::string duration(double us) {
+  return us < 10'000 ? fmt::format("{:.1f} µs", us) : fmt::format("{:.1f} ms", us * 1e-3);
 }
 
 std::string_view colour_of(StepKind kind) {
@@ -70,7 +84,7 @@ std::string stacked_bar(std::span<const Part> parts) {
   double x = 0;
   for (const Part& part : parts) {
     const double width = total > 0 ? part.us / total * chart_width : 0;
-    inside += bar(x, 0, width, 34, part.colour, fmt::format("{}: {:.1f} µs", part.label, part.us));
+    inside += bar(x, 0, width, 34, part.colour, fmt::format("{}: {}", part.label, duration(part.us)));
     x += width;
   }
   return svg(34, inside) + legend(parts, total);
@@ -100,8 +114,9 @@ std::string layer_columns(std::span<const LayerTime> layers) {
   const double step = nice_step(most, 4);
   for (double mark = 0; mark <= most; mark += step) {
     const double y = height - mark / most * (height - 10);
-    inside += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>", left, chart_width, y, y);
-    inside += text_at(left - 8, y + 4, "end", fmt::format("{:g}", mark));
+    inside +=
+        fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>", left, chart_width, y, y);
+    inside += text_at(left - 8, y + 4, "end", fmt::format("{:.6g}", mark));
   }
   const double slot = (chart_width - left) / static_cast<double>(std::max<std::size_t>(layers.size(), 1));
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -112,7 +127,8 @@ std::string layer_columns(std::span<const LayerTime> layers) {
                                      std::pair(layer.other_us, "other")}) {
       const double part = us / most * (height - 10);
       y -= part;
-      inside += bar(middle - width / 2, y, width, part, colour, fmt::format("{}, {}: {:.1f} µs", layer.layer, colour, us));
+      inside +=
+          bar(middle - width / 2, y, width, part, colour, fmt::format("{}, {}: {}", layer.layer, colour, duration(us)));
     }
     inside += text_at(middle, height + 16, "middle", layer.layer.substr(layer.layer.rfind('.') + 1));
   }
@@ -128,21 +144,23 @@ std::string thread_lanes(const Profile& profile) {
   std::string text = fmt::format("<svg class=\"lanes\" height=\"{:.0f}\">", height);
   const double step = nice_step(wall, 10);
   for (double mark = 0; mark < wall; mark += step)
-    text += fmt::format("<line x1=\"{0:.3f}%\" x2=\"{0:.3f}%\" y1=\"0\" y2=\"{1:.0f}\" class=\"grid\"/>"
-                        "<text x=\"{0:.3f}%\" dx=\"3\" y=\"13\">{2:g}</text>",
-                        100 * mark / wall, height, mark);
+    text += fmt::format(
+        "<line x1=\"{0:.3f}%\" x2=\"{0:.3f}%\" y1=\"0\" y2=\"{1:.0f}\" class=\"grid\"/>"
+        "<text x=\"{0:.3f}%\" dx=\"3\" y=\"13\">{2}</text>",
+        100 * mark / wall, height, duration(mark));
   for (const ProfiledSpan& span : profile.spans) {
     const bool computes = span.state == ThreadState::computes;
     std::string_view colour = states[static_cast<std::size_t>(span.state)];
-    std::string tip = fmt::format("{:.1f} µs {}", span.us, colour);
+    std::string tip = fmt::format("{} {}", duration(span.us), colour);
     if (computes) {
       const ProfiledNode& node = profile.nodes[static_cast<std::size_t>(span.node)];
       colour = colour_of(node.kind);
-      tip = fmt::format("{:.1f} µs {}, {}, {}", span.us, node.op, node.kernel, node.scope);
+      tip = fmt::format("{} {}, {}, {}", duration(span.us), node.op, node.kernel, node.scope);
     }
-    text += fmt::format("<rect x=\"{:.4f}%\" width=\"{:.4f}%\" y=\"{:.0f}\" height=\"{:.0f}\" class=\"{}\"><title>{}</title></rect>",
-                        100 * span.begin_us / wall, 100 * span.us / wall, axis + lane * span.thread + 2, lane - 4, colour,
-                        escaped(tip));
+    text += fmt::format(
+        "<rect x=\"{:.4f}%\" width=\"{:.4f}%\" y=\"{:.0f}\" height=\"{:.0f}\" class=\"{}\"><title>{}</title></rect>",
+        100 * span.begin_us / wall, 100 * span.us / wall, axis + lane * span.thread + 2, lane - 4, colour,
+        escaped(tip));
   }
   return text + "</svg>\n";
 }

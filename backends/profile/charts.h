@@ -11,6 +11,7 @@
 namespace lazuli::page {
 
 std::string escaped(std::string_view text);
+std::string duration(double us);  // "12.3 µs", "45.6 ms"
 // "matmul", "attention" or "other": the class of its colour.
 std::string_view colour_of(StepKind kind);
 

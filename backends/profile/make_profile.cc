@@ -20,7 +20,8 @@ bool is_generated(std::string_view kernel) {
 Isa isa_of_one(std::string_view kernel) {
   if (is_generated(kernel)) return std::min(selected_isa(), Isa::avx512);
   const std::size_t underscore = kernel.rfind('_');
-  return underscore == std::string_view::npos ? Isa::scalar : parse_isa(kernel.substr(underscore + 1)).value_or(Isa::scalar);
+  return underscore == std::string_view::npos ? Isa::scalar
+                                              : parse_isa(kernel.substr(underscore + 1)).value_or(Isa::scalar);
 }
 
 // Of several kernels in one launch, "a+b", the widest.
@@ -105,7 +106,7 @@ class Builder {
     std::int64_t at = wait.begin_ns;
     if (thread != 0)
       for (auto serial = std::lower_bound(serial_.begin(), serial_.end(), at,
-                                          [](const RunSpan& span, std::int64_t time) { return span.end_ns <= time; });
+                                          [](const RunSpan&span, std::int64_t time) { return span.end_ns <= time; });
            serial != serial_.end() && serial->begin_ns < wait.end_ns; ++serial) {
         const std::int64_t begin = std::max(at, serial->begin_ns), end = std::min(wait.end_ns, serial->end_ns);
         add(ThreadState::barrier, -1, thread, at, begin);

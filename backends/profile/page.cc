@@ -1,14 +1,14 @@
 // A profile as one HTML page. It loads nothing: style, plots and the few lines that sort tables are inside.
+#include <fmt/format.h>
 #include <lazuli/backends/profile/charts.h>
 #include <lazuli/backends/profile_verdict.h>
-
-#include <fmt/format.h>
 
 #include <algorithm>
 
 namespace lazuli {
 namespace {
 
+using page::duration;
 using page::escaped;
 
 constexpr std::string_view style = R"(
@@ -69,13 +69,14 @@ std::string header(const Profile& profile) {
     text += fmt::format("<div><b>{}</b>{}</div>", value, name);
   };
   text += "<div class=\"tiles\">";
-  tile(fmt::format("{:.1f} µs", total), "one step");
+  tile(duration(total), "one step");
   tile(fmt::format("{:.1f}", total > 0 ? 1e6 / total : 0), "steps a second");
   tile(fmt::format("{}", profile.nodes.size()), "launches");
   tile(fmt::format("{}", profile.barriers()), "barriers");
   const double spent = profile.wall_us * profile.threads;
   tile(fmt::format("{:.1f} %", share(profile.thread_us(ThreadState::barrier), spent)), "at barriers");
   tile(fmt::format("{:.1f} %", share(profile.thread_us(ThreadState::idle), spent)), "idle threads");
+  if (profile.preemptions > 0) tile(fmt::format("{}", profile.preemptions), "times a core was taken away");
   if (profile.overhead)
     tile(fmt::format("{:.2f} %", 100 * profile.overhead->share),
          fmt::format("for profiling ({:.2f} to {:.2f} %)", 100 * profile.overhead->low, 100 * profile.overhead->high));
@@ -83,7 +84,7 @@ std::string header(const Profile& profile) {
 }
 
 std::string pipeline(const StepPipeline& times) {
-  const page::Part parts[] = {{"build", times.build_us, "other"},   {"lookup", times.lookup_us, "attention"},
+  const page::Part parts[] = {{"build", times.build_us, "other"},    {"lookup", times.lookup_us, "attention"},
                               {"launch", times.launch_us, "launch"}, {"run", times.run_us, "matmul"},
                               {"wait", times.wait_us, "barrier"},    {"sample", times.sample_us, "idle"}};
   return section("Pipeline", "what thread 0 does in one step", page::stacked_bar(parts));
@@ -93,7 +94,7 @@ std::string floors(const Profile& profile) {
   const double total = profile.pipeline.total_us();
   std::vector<page::BarRow> rows;
   const auto add = [&](std::string label, double us, std::string_view colour) {
-    rows.push_back({std::move(label), us, colour, fmt::format("{:.1f} µs, {:.1f} %", us, share(us, total))});
+    rows.push_back({std::move(label), us, colour, fmt::format("{}, {:.1f} %", duration(us), share(us, total))});
   };
   if (profile.limits)
     add(fmt::format("{:.1f} MB of weights at {:.1f} GB/s", profile.weight_bytes() * 1e-6, profile.limits->read_gbps),
@@ -109,12 +110,13 @@ std::string by_op(const Profile& profile) {
   const double total = profile.wall_us * profile.threads;
   std::vector<page::BarRow> rows;
   const auto add = [&](const std::string& label, double us, std::string_view colour, const std::string& more) {
-    rows.push_back({label, us, colour, fmt::format("{:.1f} µs, {:.1f} %{}", us, share(us, total), more)});
+    rows.push_back({label, us, colour, fmt::format("{}, {:.1f} %{}", duration(us), share(us, total), more)});
   };
   double rest = 0;
   for (const OpTime& op : times_by_op(profile)) {
     if (rows.size() < most)
-      add(op.op, op.us, page::colour_of(op.kind), fmt::format(", {} launch{}", op.launches, op.launches == 1 ? "" : "es"));
+      add(op.op, op.us, page::colour_of(op.kind),
+          fmt::format(", {} launch{}", op.launches, op.launches == 1 ? "" : "es"));
     else
       rest += op.us;
   }
@@ -127,9 +129,8 @@ std::string by_op(const Profile& profile) {
 // What lies outside of the layers may take many times as long as one: it would flatten them.
 std::string by_layer(const Profile& profile) {
   std::vector<LayerTime> layers = times_by_layer(profile);
-  const auto outside = std::stable_partition(layers.begin(), layers.end(), [](const LayerTime& layer) {
-    return layer.layer.find('.') != std::string::npos;
-  });
+  const auto outside = std::stable_partition(
+      layers.begin(), layers.end(), [](const LayerTime& layer) { return layer.layer.find('.') != std::string::npos; });
   std::vector<page::BarRow> rows;
   for (auto layer = outside; layer != layers.end(); ++layer) {
     const page::BarRow parts[] = {{"matmul", layer->matmul_us, "matmul", ""},
@@ -138,7 +139,7 @@ std::string by_layer(const Profile& profile) {
     for (const page::BarRow& part : parts)
       if (part.value > 0)
         rows.push_back({fmt::format("{}: {}", layer->layer.empty() ? "no scope" : layer->layer, part.label), part.value,
-                        part.colour, fmt::format("{:.1f} µs", part.value)});
+                        part.colour, duration(part.value)});
   }
   layers.erase(outside, layers.end());
   return section("Time by layer", "µs, sums over threads", layers.empty() ? "" : page::layer_columns(layers)) +
@@ -149,9 +150,10 @@ std::string timeline(const Profile& profile) {
   const page::Part names[] = {{"matmul", 0, "matmul"},   {"attention", 0, "attention"}, {"other kernels", 0, "other"},
                               {"barrier", 0, "barrier"}, {"idle", 0, "idle"},           {"launch", 0, "launch"}};
   std::string legend = "<p class=\"legend\">";
-  for (const page::Part& name : names) legend += fmt::format("<span><i class=\"{}\"></i>{}</span>", name.colour, name.label);
+  for (const page::Part& name : names)
+    legend += fmt::format("<span><i class=\"{}\"></i>{}</span>", name.colour, name.label);
   legend += "<label>zoom <input id=\"zoom\" type=\"range\" min=\"0\" max=\"6\" step=\"0.1\" value=\"0\"></label></p>\n";
-  return section("Threads", "µs from the begin of the run; a lane a thread",
+  return section("Threads", "from the begin of the run; a lane a thread",
                  "<div class=\"scroll\">" + page::thread_lanes(profile) + "</div>" + legend);
 }
 
@@ -175,9 +177,9 @@ std::string table(std::span<const Column> columns, const std::vector<std::vector
 
 std::string hot_table(const Profile& profile) {
   constexpr std::size_t most = 40;
-  constexpr Column columns[] = {{"node", "n"},    {"µs", "n"},       {"share", "n"}, {"MB", "n"},        {"GB/s", "n"},
-                                {"GFLOP/s", "n"}, {"of limit", "n"}, {"op", ""},     {"kernel", "wide"}, {"isa", ""},
-                                {"scope", ""}};
+  constexpr Column columns[] = {{"node", "n"},      {"µs", "n"},      {"share", "n"},    {"MB", "n"},
+                                {"GB/s", "n"},      {"GFLOP/s", "n"}, {"of limit", "n"}, {"op", ""},
+                                {"kernel", "wide"}, {"isa", ""},      {"scope", ""}};
   std::vector<const ProfiledNode*> nodes;
   for (const ProfiledNode& node : profile.nodes) nodes.push_back(&node);
   std::stable_sort(nodes.begin(), nodes.end(), [](const auto* a, const auto* b) { return a->us > b->us; });
@@ -190,9 +192,10 @@ std::string hot_table(const Profile& profile) {
                     fmt::format("{:.1f}", node->gflops()),
                     profile.limits ? fmt::format("{:.0f} %", 100 * profile.limit_share(*node)) : "", node->op,
                     node->kernel, node->isa, node->scope});
-  return section("Hot nodes",
-                 "µs summed over threads, rates of the launch; a limit above 100 % means operands in a cache; click to sort",
-                 table(columns, rows));
+  return section(
+      "Hot nodes",
+      "µs summed over threads, rates of the launch; a limit above 100 % means operands in a cache; click to sort",
+      table(columns, rows));
 }
 
 std::string histogram(const CompiledGraph& compiled) {
@@ -200,15 +203,18 @@ std::string histogram(const CompiledGraph& compiled) {
   std::vector<std::vector<std::string>> rows;
   OpCount sum;
   for (const OpCount& count : op_histogram(compiled)) {
-    rows.push_back({count.op, fmt::format("{}", count.built), fmt::format("{}", count.fused), fmt::format("{}", count.scheduled)});
+    rows.push_back(
+        {count.op, fmt::format("{}", count.built), fmt::format("{}", count.fused), fmt::format("{}", count.scheduled)});
     sum.built += count.built;
     sum.fused += count.fused;
     sum.scheduled += count.scheduled;
   }
-  const page::BarRow bars[] = {{"built", static_cast<double>(sum.built), "idle", fmt::format("{} nodes", sum.built)},
-                               {"after the passes", static_cast<double>(sum.fused), "other", fmt::format("{} nodes", sum.fused)},
-                               {"runs", static_cast<double>(sum.scheduled), "matmul", fmt::format("{} launches", sum.scheduled)}};
-  return section("Ops", "how often each stands in the graph; leaves left out", page::bar_rows(bars) + table(columns, rows));
+  const page::BarRow bars[] = {
+      {"built", static_cast<double>(sum.built), "idle", fmt::format("{} nodes", sum.built)},
+      {"after the passes", static_cast<double>(sum.fused), "other", fmt::format("{} nodes", sum.fused)},
+      {"runs", static_cast<double>(sum.scheduled), "matmul", fmt::format("{} launches", sum.scheduled)}};
+  return section("Ops", "how often each stands in the graph; leaves left out",
+                 page::bar_rows(bars) + table(columns, rows));
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ int run(const Options& options) {
   const Phase phase = parse_phase(options.phase);
   const std::string stage = options.stage.empty() ? "fused" : options.stage;
   std::unique_ptr<Stages> stages;
-  std::optional<StepProfile> profile;
+  std::optional<Profile> profile;
   if (options.profile) {
     profile = profile_step(engine, engine.options().runner(), phase, rows, depth);
     stages = compiled_stages(profile->compiled);

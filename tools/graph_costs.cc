@@ -5,7 +5,7 @@
 namespace lazuli::tool {
 namespace {
 
-std::vector<Cost> scheduled_costs(const StepProfile& profile) {
+std::vector<Cost> scheduled_costs(const Profile& profile) {
   const std::vector<double> us = profile.node_us(), bytes = profile.node_bytes();
   std::vector<Cost> costs(us.size());
   for (std::size_t i = 0; i < us.size(); ++i) costs[i] = {us[i], bytes[i]};
@@ -18,7 +18,7 @@ std::vector<Source> sources(const Graph& graph, std::int32_t id, bool built) {
   return built ? std::vector<Source>{{id, node.op}} : node.from;
 }
 
-std::vector<Cost> costs_through_sources(const StepProfile& profile, const Graph& graph, bool built) {
+std::vector<Cost> costs_through_sources(const Profile& profile, const Graph& graph, bool built) {
   std::vector<std::vector<std::size_t>> readers(profile.compiled->built.nodes.size());  // of a source: nodes of `graph`
   for (std::size_t i = 0; i < graph.nodes.size(); ++i)
     for (const Source& source : sources(graph, static_cast<std::int32_t>(i), built))
@@ -43,7 +43,7 @@ std::vector<Cost> costs_through_sources(const StepProfile& profile, const Graph&
 
 }  // namespace
 
-std::vector<Cost> node_costs(const StepProfile& profile, const Graph& graph, const std::string& stage) {
+std::vector<Cost> node_costs(const Profile& profile, const Graph& graph, const std::string& stage) {
   return stage == "scheduled" ? scheduled_costs(profile) : costs_through_sources(profile, graph, stage == "built");
 }
 

@@ -16,7 +16,7 @@ struct Cost {
 
 // By node of one stage of the profiled step: "built", "fused" or "scheduled", the graph of which is `graph`. Kernels
 // count for all nodes that they stand for.
-std::vector<Cost> node_costs(const StepProfile& profile, const Graph& graph, const std::string& stage);
+std::vector<Cost> node_costs(const Profile& profile, const Graph& graph, const std::string& stage);
 
 // Time, rate and heat. Of nodes that stand for those of alike layers, the sum, and what one takes on average.
 // `collapsed` may be null, and must outlive the result.

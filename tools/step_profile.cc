@@ -30,7 +30,7 @@ std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner
   return compiled;
 }
 
-StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows,
+Profile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows,
                          std::int64_t depth, ProfileOptions profile) {
   Session& session = engine.session();
   if (session.options().backend != "cpu")

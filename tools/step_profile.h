@@ -19,11 +19,9 @@ Graph built_step(Runner& runner, Phase phase);
 // The same, compiled, which packs the weights it reads.
 std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner, Phase phase);
 
-using StepProfile = Profile;
-
 // A prompt chunk of `rows` tokens, or one token, after `depth` others: the same step again and again. Only the cpu
 // backend times its steps.
-StepProfile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows,
-                         std::int64_t depth, ProfileOptions profile = {});
+Profile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows, std::int64_t depth,
+                     ProfileOptions profile = {});
 
 }  // namespace lazuli::tool

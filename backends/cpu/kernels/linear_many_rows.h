@@ -21,7 +21,7 @@ namespace {
 
 constexpr int many_rows = 8;         // from here on unpacking pays
 constexpr int unpacked_groups = 16;  // of a batch: they share the preparation of activations
-constexpr int unpacked_blocks = 16;  // of a chunk, at most
+constexpr int unpacked_blocks = 20;  // of a chunk, at most
 
 // What a block adds to a sum.
 enum class Terms : std::uint8_t {

@@ -33,7 +33,11 @@ struct Activations {
   };
 };
 
-// Reads scales and half sums up to the end of their last vector: rows are padded for that.
+// The first lanes, `count` of them or all.
+LAZULI_INLINE __mmask16 mask_of(std::int64_t count) {
+  return static_cast<__mmask16>(count >= packed_group_rows ? 0xffff : count <= 0 ? 0 : (1 << count) - 1);
+}
+
 template <Terms terms, int rows, int blocks>
 LAZULI_INLINE void prepare_activations(const QuantisedRowsView& x, std::int64_t row, std::int64_t first_block, int count,
                                        int offset, Activations<rows, blocks>& out) {
@@ -45,8 +49,9 @@ LAZULI_INLINE void prepare_activations(const QuantisedRowsView& x, std::int64_t 
       __builtin_memcpy(out.values[block][r], values + block * packed_block_columns, packed_block_columns);
     }
     for (int block = 0; block < count; block += 16) {
-      const __m512 scale = _mm512_loadu_ps(scales + block);
-      const __m512i halves = _mm512_loadu_si512(half_sums + 2 * block);
+      const __mmask32 inside = count - block < 16 ? (1u << 2 * (count - block)) - 1 : 0xffffffffu;
+      const __m512 scale = _mm512_maskz_loadu_ps(mask_of(count - block), scales + block);
+      const __m512i halves = _mm512_maskz_loadu_epi16(inside, half_sums + 2 * block);
       _mm512_store_ps(out.scale[r] + block, scale);
       if constexpr (terms == Terms::minimum) {
         const __m512i sums = _mm512_madd_epi16(halves, _mm512_set1_epi16(1));
@@ -135,14 +140,10 @@ LAZULI_INLINE void add_block(const Source (&weights)[groups], const Activations<
   }
 }
 
-LAZULI_INLINE __mmask16 mask_of(std::int64_t outputs) {
-  return static_cast<__mmask16>(outputs >= packed_group_rows ? 0xffff : outputs <= 0 ? 0 : (1 << outputs) - 1);
-}
-
 struct Avx512 {
   static constexpr int tile_rows = 6, tile_groups = 2;  // 12 dot products and 12 sums in registers
   template <int rows>
-  using Prepared = Activations<rows, unpacked_blocks>;
+  using Prepared = Activations<rows, (unpacked_blocks + 15) / 16 * 16>;
   template <class Format>
   static constexpr Kind kind{terms_of(Format::planes), 0};
   template <class Format>

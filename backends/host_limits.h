@@ -12,6 +12,12 @@ struct HostLimits {
   std::optional<double> f32_gflops;
   std::optional<double> bf16_gflops;  // AMX tiles
   std::optional<double> int8_gops;    // AMX tiles, VNNI or AVX2
+
+  // Of the arithmetic in which prompts multiply: bf16 tiles where there are any, int8 otherwise; f32 for plain weights.
+  std::optional<double> prompt_peak(bool quantised) const {
+    if (!quantised) return f32_gflops;
+    return bf16_gflops ? bf16_gflops : int8_gops;
+  }
 };
 
 // About a second. Each figure is the best of several short runs.

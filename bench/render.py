@@ -70,7 +70,7 @@ def model_part(report):
         rows.append([run_title(report, ratio["name"]), spread(first), spread(second), bounds])
     shares = []
     if report["prompt_peak_share"] is not None:
-        shares.append(f"prompt at {100 * report['prompt_peak_share']:.0f} % of the peak")
+        shares.append(f"prompt at {100 * report['prompt_peak_share']:.0f} % of the arithmetic's peak")
     if report["decode_floor_share"] is not None:
         shares.append(f"decode at {100 * report['decode_floor_share']:.0f} % of the memory's read rate")
     note = (

@@ -87,13 +87,9 @@ std::optional<double> share(const BenchRun* run, std::int64_t cost_per_token, st
 
 void add_shares(BenchReport& report, const ModelInfo& model, bool quantised) {
   const HostLimits& limits = report.limits;
-  // Against the peak of this host in the arithmetic that prompts use: bf16 tiles where there are any, int8 otherwise. The
-  // head runs on the last row alone, so its multiplications are no cost of a prompt's token.
+  // The head runs on the last row alone, so its multiplications are no cost of a prompt's token.
   const std::int64_t weights = model.parameters - model.vocab_size * model.hidden_size;
-  report.prompt_peak_share = share(first_run(report, BenchPart::prompt), 2 * weights,
-                                   !quantised           ? limits.f32_gflops
-                                   : limits.bf16_gflops ? limits.bf16_gflops
-                                                        : limits.int8_gops);
+  report.prompt_peak_share = share(first_run(report, BenchPart::prompt), 2 * weights, limits.prompt_peak(quantised));
   report.decode_floor_share = share(first_run(report, BenchPart::decode), model.bytes_per_token, limits.read_gbps);
 }
 

@@ -87,15 +87,13 @@ class Kernels:
     def __init__(self, report):
         self.context = report["context"]
         samples = {}
-        for run in report["benchmarks"]:
+        # Random interleaving shuffles the runs of a report; families are numbered as they were registered.
+        for run in sorted(report["benchmarks"], key=lambda run: run["family_index"]):
             if run.get("run_type") == "iteration" and not run.get("error_occurred"):
                 name = run["run_name"].removesuffix("/real_time")
                 samples.setdefault(name, []).append(run)
         self.samples = samples
-        # Random interleaving shuffles the runs of a report; the families keep the order in which they were registered.
-        order = {run["run_name"]: run["family_index"] for run in report["benchmarks"]}
-        limits = sorted((name for name in order if name.startswith("limits/")), key=order.get)
-        self.limits = [name.removesuffix("/real_time").removeprefix("limits/") for name in limits]
+        self.limits = [name.removeprefix("limits/") for name in samples if name.startswith("limits/")]
 
     def median(self, name, field):
         values = [run[field] for run in self.samples.get(name, []) if field in run]
@@ -169,7 +167,7 @@ def matmul_rows(kernels):
     """GFLOP/s and the share of oneDNN's bf16 matmul of the same sizes; last, the share of the peak."""
     peaks = {"f32": peak(kernels, "f32")}
     prompts = peak(kernels, "bf16") or peak(kernels, "int8")
-    for case in sorted(name for name in kernels.cases() if name.startswith(MATMULS)):
+    for case in (name for name in kernels.cases() if name.startswith(MATMULS)):
         dtype, sizes = case.split("_", 1)[1].rsplit("_", 1)
         level = "" if case.startswith(ONEDNN) else "/fused"
         rates = {rows: kernels.median(f"{case}/rows:{rows}{level}", "FLOP/s") for rows in MATMUL_ROWS}

@@ -70,8 +70,8 @@ struct Launch {
   Type type;
 };
 
-// Written kernels end in the level they were compiled for; generated loops end in four digits, and use what the session's
-// level has of AVX; OpenBLAS chooses for itself; all others are plain C++.
+// Written kernels end in the level they were compiled for; generated loops end in four digits, and use what the
+// session's level has of AVX; OpenBLAS chooses for itself; all others are plain C++.
 std::string instructions_of(std::string_view kernel, Isa session) {
   if (kernel.starts_with("openblas")) return "OpenBLAS";
   const std::string_view ending = kernel.substr(kernel.rfind('_') + 1);

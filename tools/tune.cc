@@ -1,11 +1,13 @@
 // lazuli tune: measures what may be chosen on this host, one choice after the other, and keeps what pays.
 #include <lazuli/backends/cpu/cpu_identity.h>
 #include <lazuli/backends/cpu/disk_cache.h>
+#include <lazuli/backends/cpu/process_memory.h>
 #include <lazuli/backends/cpu/usable_cores.h>
 #include <lazuli/graph/near_matches.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/interrupt.h>
+#include <lazuli/tools/memory.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/progress.h>
 #include <lazuli/tools/synthetic_model.h>
@@ -85,8 +87,13 @@ struct Tuned {
 Tuned tune_model(const Options& options, CommonOptions common, bool general) {
   TuneWork work = options.work;
   work.disk_cache = !general;
+  const std::string path = common.model;
   TuneWorkload workload(std::move(common), work);
   const std::string shape = general ? "" : model_shape(workload.info());
+  // Two settings at a time: they share the weights that are mapped from the cache on disk.
+  const bool shared = work.disk_cache && !cpu::default_cache_folder().empty();
+  check_fits(path, (shared ? 1 : 2) * weight_memory(workload.info(), *parse_precision(options.common.precision)),
+             available_memory());
   const std::vector<TunableChoice> choices = wanted_choices(workload.choices(), options.only);
   Tuned tuned{{{to_string(cpu_identity()), shape, tuning_version()}, today(), {}}, {}};
   if (!options.common.json)

@@ -289,7 +289,7 @@ TEST_F(ToolTest, TuneKeepsWhatItMeasured) {
   const Arguments tune{"tune", "-m", model, "--only", "chunk,row_chain", "-p", "128", "--budget", "2", "--json"};
   const Outcome outcome = run(tune);
   ASSERT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(outcome.err, "");
+  EXPECT_TRUE(outcome.err.empty() || outcome.err.starts_with("note: other work runs on this host")) << outcome.err;
   const Json record = Json::parse(outcome.out);
   expect_keys(record, {"cpu", "model", "version", "date", "choices", "path"});
   ASSERT_EQ(record["choices"].size(), 2u);

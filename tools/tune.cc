@@ -15,6 +15,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 
 namespace lazuli::tool {
@@ -83,6 +84,14 @@ struct Tuned {
   std::string path;  // "" where it is not kept
 };
 
+// Figures taken beside other work are true of the host as it is now, above all those of threads.
+void note_other_load() {
+  double load = 0;
+  constexpr double idle = 0.5;
+  if (getloadavg(&load, 1) == 1 && load > idle)
+    log(fmt::format("note: other work runs on this host (load {:.1f}); measure when it is idle", load));
+}
+
 // `general`: the model is only an example, and what is measured on it holds for any.
 Tuned tune_model(const Options& options, CommonOptions common, bool general) {
   TuneWork work = options.work;
@@ -95,6 +104,7 @@ Tuned tune_model(const Options& options, CommonOptions common, bool general) {
   check_fits(path, (shared ? 1 : 2) * weight_memory(workload.info(), *parse_precision(options.common.precision)),
              available_memory());
   const std::vector<TunableChoice> choices = wanted_choices(workload.choices(), options.only);
+  note_other_load();
   Tuned tuned{{{to_string(cpu_identity()), shape, tuning_version()}, today(), {}}, {}};
   if (!options.common.json)
     print_now(fmt::format("{}\n{}, prompt of {} tokens, decode after {}, {} s\n\n", tuned.record.key.cpu,

@@ -135,7 +135,8 @@ void Choices::apply(const MeasuredChoices& measured) {
     const bool is_fusion = tuned.value == "on" || tuned.value == "off";
     *choice = {tuned.name,          tuned.value, measured.origin, {}, figures_text(tuned),
                measured.record.date, tuned.value == "off" ? loss_text(tuned, "on") : std::string()};
-    if (is_fusion) fusion_.overrides.insert_or_assign(tuned.name, tuned.value == "on");
+    const bool on = tuned.value == "on";
+    if (is_fusion && fusion_.enabled(tuned.name) != on) fusion_.overrides.insert_or_assign(tuned.name, on);
   }
 }
 

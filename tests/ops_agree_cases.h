@@ -222,6 +222,7 @@ inline Arrays linears(Operands& operands, DType dtype) {
     outputs.push_back(linear(transpose(operands(dtype, {256, 5}), {1, 0}), w));
     outputs.push_back(linear(operands(dtype, {256}), w));
     outputs.push_back(linear(operands(dtype, {0, 256}), w));
+    outputs.push_back(linear(operands(dtype, {9, 0}), operands.constant(weight.dtype, {17, 0})));
     if (weight.kind == DTypeKind::real)
       outputs.push_back(linear(operands(dtype, {5, 19}), operands(weight.dtype, {7, 19})));
   }

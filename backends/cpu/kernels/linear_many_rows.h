@@ -99,7 +99,8 @@ void multiply_many_rows(const PackedWeightView& weight, const QuantisedRowsView&
   Unpacked<kind.terms> unpacked;
   unpacked.offset = Level::template offset<Format>;
   const std::int64_t blocks = weight.cols / packed_block_columns;
-  const std::int64_t chunks = (blocks + unpacked_blocks - 1) / unpacked_blocks;
+  // One chunk at least: without columns there are zeros to write.
+  const std::int64_t chunks = blocks > unpacked_blocks ? (blocks + unpacked_blocks - 1) / unpacked_blocks : 1;
   for (std::int64_t first = group_begin; first < group_end; first += unpacked_groups) {
     unpacked.groups = static_cast<int>(group_end - first < unpacked_groups ? group_end - first : unpacked_groups);
     const std::int64_t output = first * packed_group_rows;

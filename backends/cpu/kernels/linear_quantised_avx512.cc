@@ -1,9 +1,9 @@
 // Matmul with block-quantised weights, AVX-512 VNNI.
 //
-// A tile is one group of 16 outputs, one 32-bit lane each, times a few rows of activations. Per block of 32 columns,
-// eight vpdpbusd a row make 16 dot products of unsigned weights and signed activations; the weights' offset is taken
-// back by starting the sum at -offset times the sum of the activations. Scaled dot products are added by FMA in
-// ascending block order: the other levels round in the same places.
+// A tile is one group of 16 outputs, or two where there are many rows, one 32-bit lane each, times a few rows of
+// activations. Per block of 32 columns, eight vpdpbusd a row make 16 dot products of unsigned weights and signed
+// activations; the weights' offset is taken back by starting the sum at -offset times the sum of the activations. Scaled
+// dot products are added by FMA in ascending block order: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear_many_rows.h>
 #include <lazuli/backends/cpu/kernels/packed_quads_avx512.h>
@@ -32,11 +32,6 @@ struct Activations {
     float sum[rows][blocks];
   };
 };
-
-// The first lanes, `count` of them or all.
-LAZULI_INLINE __mmask16 mask_of(std::int64_t count) {
-  return static_cast<__mmask16>(count >= packed_group_rows ? 0xffff : count <= 0 ? 0 : (1 << count) - 1);
-}
 
 template <Terms terms, int rows, int blocks>
 LAZULI_INLINE void prepare_activations(const QuantisedRowsView& x, std::int64_t row, std::int64_t first_block, int count,

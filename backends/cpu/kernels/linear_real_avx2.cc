@@ -4,23 +4,10 @@
 // (0 + 1) + (2 + 3) at the end: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear_real_tiles.h>
-#include <lazuli/backends/cpu/kernels/packed_planes.h>
-
-#include <immintrin.h>
-
-#define LAZULI_INLINE inline __attribute__((always_inline))
-#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+#include <lazuli/backends/cpu/kernels/packed_quads_avx2.h>
 
 namespace lazuli {
 namespace {
-
-constexpr int side_rows = 8;
-constexpr int prefetch_distance = 2048;  // bytes
-
-LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
-  LAZULI_UNROLL
-  for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), _MM_HINT_T0);
-}
 
 // `scale` is what the weights of columns 4n to 4n + 3 are multiplied with, where a type has such; `scales` are those of
 // the side's first row.

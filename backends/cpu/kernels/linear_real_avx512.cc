@@ -45,10 +45,6 @@ struct Mxfp8 {
   }
 };
 
-LAZULI_INLINE __mmask16 mask_of(std::int64_t outputs) {
-  return static_cast<__mmask16>(outputs >= packed_group_rows ? 0xffff : outputs <= 0 ? 0 : (1 << outputs) - 1);
-}
-
 struct Avx512 {
   using Register = __m512;
   static constexpr int vectors = 2;  // groups

@@ -38,6 +38,11 @@ LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
   for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), level);
 }
 
+// The first lanes, `count` of them or all.
+LAZULI_INLINE __mmask16 mask_of(std::int64_t count) {
+  return static_cast<__mmask16>(count >= packed_group_rows ? 0xffff : count <= 0 ? 0 : (1 << count) - 1);
+}
+
 LAZULI_INLINE __m512i load64(const std::uint8_t* bytes) { return _mm512_load_si512(bytes); }
 
 LAZULI_INLINE __m512 load_f16(const std::uint8_t* bytes) {

@@ -16,11 +16,14 @@ RunRecorder::RunRecorder(Clock clock) : clock_(std::move(clock)) {}
 
 std::int64_t RunRecorder::now_ns(int worker) { return clock_ ? clock_(worker) : steady_clock_ns(); }
 
-// Memory of the run before is kept, so that only the first run allocates while it is timed.
+// Memory of the run before is kept, so that only the first runs allocate while they are timed.
 void RunRecorder::begin(int workers) {
   tracks_.resize(static_cast<std::size_t>(workers));
+  for (std::size_t i = 0; i < tracks_.size() && i < record_.workers.size(); ++i)
+    tracks_[i].spans.swap(record_.workers[i]);
   for (Track& track : tracks_) track.spans.clear();
   record_ = {};
+  record_.workers.resize(tracks_.size());
   record_.begin_ns = now_ns(0);
 }
 
@@ -32,9 +35,9 @@ void RunRecorder::on_spared(int step, std::int64_t bytes, std::int64_t operation
   record_.spared.push_back({step, bytes, operations});
 }
 
-void RunRecorder::end() {
+void RunRecorder::end() noexcept {
   record_.end_ns = now_ns(0);
-  for (const Track& track : tracks_) record_.workers.push_back(track.spans);
+  for (std::size_t i = 0; i < tracks_.size(); ++i) record_.workers[i].swap(tracks_[i].spans);
   ++runs_;
 }
 

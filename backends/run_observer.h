@@ -21,9 +21,9 @@ class RunObserver {
   virtual ~RunObserver() = default;
 
   // Before the first and after the last worker, on the thread that runs the program. end() follows begin() also when
-  // the run fails. Runs of one program never overlap.
+  // the run fails, and so must not throw. Runs of one program never overlap.
   virtual void begin(int workers) = 0;
-  virtual void end() = 0;
+  virtual void end() noexcept = 0;
   // On the worker's own thread, all workers at once.
   virtual void on_span(int worker, const RunSpan& span) = 0;
   // Lengths are data: of what ProgramStep says of a step, so much was left out in this run. Between begin() and end(),
@@ -69,7 +69,7 @@ class RunRecorder final : public RunObserver {
   explicit RunRecorder(Clock clock = {});  // empty: the steady clock
 
   void begin(int workers) override;
-  void end() override;
+  void end() noexcept override;
   void on_span(int worker, const RunSpan& span) override;
   void on_spared(int step, std::int64_t bytes, std::int64_t operations) override;
   std::int64_t now_ns(int worker) override;

@@ -57,7 +57,7 @@ class CountingObserver final : public RunObserver {
     ++runs_;
     workers_ = workers;
   }
-  void end() override { ++ends_; }
+  void end() noexcept override { ++ends_; }
   void on_span(int worker, const RunSpan& span) override {
     const auto w = static_cast<std::size_t>(worker);
     EXPECT_LE(span.begin_ns, span.end_ns);

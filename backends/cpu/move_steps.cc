@@ -122,7 +122,7 @@ void Lowering::lower_take(std::int32_t id) {
                                                 : contiguous_input(id, 0).buffer;
     Step& step = add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
     step.bytes = count * (row_bytes + cols * 4);
-    step.weight_bytes = count * row_bytes;
+    if (table.op == Op::constant) step.weight_bytes = count * row_bytes;
     step.units = count;
     step.split = target.elements() > 64 * 1024;
     step.run = [=, dtype = type.dtype](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -139,7 +139,7 @@ void Lowering::lower_take(std::int32_t id) {
   const std::int64_t row_bytes = byte_size(source.dtype, layout.inner);
   Step& step = add_step(id, current.name(), "take", {source.buffer, indices.buffer}, {target.buffer});
   step.bytes = 2 * byte_size(target.dtype, target.elements());
-  if (table.op == Op::constant) step.weight_bytes = step.bytes / 2;
+  step.weight_bytes = std::min(step.weight_bytes, step.bytes / 2);
   step.units = layout.outer * count;
   step.split = step.bytes > 512 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {

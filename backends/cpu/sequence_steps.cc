@@ -126,7 +126,7 @@ void Lowering::lower_attention(std::int32_t id) {
   const auto spared_of = [=, bytes = byte_size(k.dtype, k.elements() + v.elements()), operations = count_operations(graph_, current),
                           capacity = arguments.capacity, window = attrs.window,
                           rows = arguments.rows](const Memory& memory) -> Spared {
-    if (!known_length) return {};
+    if (!known_length || capacity == 0) return {};
     const std::int64_t longest = window > 0 ? std::min(capacity, window + rows - 1) : capacity;
     const std::int64_t unseen = capacity - std::clamp<std::int64_t>(*memory.as<const std::int32_t>(length), 0, longest);
     return {bytes / capacity * unseen, operations / capacity * unseen};

@@ -72,13 +72,26 @@ class StepCapture final : public Evaluator {
     call_.executable = executable;
     call_.launch = now();
     if (!observed_) return session_.run(executable, std::move(operands), stream, wait);
-    const std::shared_ptr<RunObserver> previous = session_.observe(executable, recorder_);
-    std::vector<Result> results = session_.run(executable, std::move(operands), stream, wait);
-    session_.observe(executable, previous);
-    return results;
+    const Attached attached(session_, executable, recorder_);
+    return session_.run(executable, std::move(operands), stream, wait);
   }
 
  private:
+  // A run takes its observer along when it is submitted; the program gets back what it had, also when that fails.
+  class Attached {
+   public:
+    Attached(Session& session, std::shared_ptr<Executable> executable, std::shared_ptr<RunObserver> observer)
+        : session_(session), executable_(std::move(executable)), previous_(session.observe(executable_, std::move(observer))) {}
+    ~Attached() { session_.observe(executable_, std::move(previous_)); }
+    Attached(const Attached&) = delete;
+    Attached& operator=(const Attached&) = delete;
+
+   private:
+    Session& session_;
+    std::shared_ptr<Executable> executable_;
+    std::shared_ptr<RunObserver> previous_;
+  };
+
   std::int64_t now() const { return clock_ ? clock_(0) : steady_clock_ns(); }
 
   Session& session_;

@@ -25,7 +25,11 @@ struct VerdictSink {
   std::function<void(Verdict)> note;
   std::function<std::string(std::string_view)> why_off;  // why the fusion of this name is off
 
-  std::string reason_off(std::string_view name) const { return why_off ? why_off(name) : "switched off"; }
+  // Never empty: an empty reason means that a rule fired.
+  std::string reason_off(std::string_view name) const {
+    std::string reason = why_off ? why_off(name) : std::string();
+    return reason.empty() ? "switched off" : reason;
+  }
 };
 
 }  // namespace lazuli

@@ -113,6 +113,19 @@ TEST(Choices, MeasurementsThatDecidedNothingLeaveDefaults) {
   EXPECT_EQ(choices.value("gelu_mul"), "on");
 }
 
+// A file may have been edited by hand.
+TEST(Choices, MeasurementsOfWhatNobodyCanHaveAreLeftOut) {
+  const Ratio speed{1.2, 1.1, 1.3};
+  const MeasuredChoices tuned{ChoiceOrigin::tuned,
+                              record_of({tuned_choice("threads", "x", "2", TrialOutcome::faster, speed),
+                                         tuned_choice("chunk", "-1", "512", TrialOutcome::faster, speed),
+                                         tuned_choice("softcap", "banana", "on", TrialOutcome::faster, speed)})};
+  const Choices choices(built_in, {tuned}, {});
+  EXPECT_EQ(choices.value("threads"), "2");
+  EXPECT_EQ(choices.value("chunk"), "512");
+  EXPECT_EQ(choices.value("softcap"), "on");
+}
+
 TEST(Choices, RefuseWhatNobodyCanHave) {
   EXPECT_EQ(message([] { Choices(built_in, {}, {environment({{"LAZULI_CHUNK", "many"}})}); }),
             "LAZULI_CHUNK: \"many\" given, expected a number from 1 to 1048576, or all");
@@ -128,6 +141,7 @@ TEST(ShippedChoices, NameWhatThereIs) {
   for (const int model : {143, 167, 173, 207}) {
     cpu = {"GenuineIntel", 6, model, Isa::amx, 2};
     const MeasuredChoices shipped = shipped_choices(cpu, "gemma3");
+    if (model == 167) ASSERT_FALSE(shipped.record.choices.empty());
     const Settings others{{"threads", "2"}, {"chunk", "512"}, {"altup", "stacked"}, {"split_bytes", "0"}};
     const Choices choices(others, {shipped}, {});
     for (const TunedChoice& choice : shipped.record.choices) {

@@ -28,8 +28,15 @@ bool allows(const Setting& setting, std::string_view value) {
   if (std::find(setting.words.begin(), setting.words.end(), value) != setting.words.end()) return true;
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  return error == std::errc() && end == value.data() + value.size() && setting.least <= number &&
+  return error == std::errc() && end == value.data() + value.size() && setting.most > 0 && setting.least <= number &&
          number <= setting.most;
+}
+
+// Whether a choice can have this value; fusions are on or off.
+bool may_be(std::string_view name, std::string_view value) {
+  for (const Setting& setting : settings)
+    if (setting.name == name) return allows(setting, value);
+  return value == "on" || value == "off";
 }
 
 // Whether a measurement is a reason for the value it came to.
@@ -128,6 +135,7 @@ void Choices::apply(const MeasuredChoices& measured) {
   for (const TunedChoice& tuned : measured.record.choices) {
     ChoiceInForce* choice = find(tuned.name);
     if (choice == nullptr) continue;  // of a part that is not there: AltUp in a model without it
+    if (!may_be(tuned.name, tuned.value)) continue;
     if (!decides(tuned)) {
       if (choice->origin == ChoiceOrigin::built_in) choice->figures = figures_text(tuned);
       continue;

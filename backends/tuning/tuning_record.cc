@@ -51,12 +51,18 @@ double read_ratio(const Json& object, const char* key) {
   return value;
 }
 
+int read_integer(const Json& object, const char* key) {
+  const Json& value = object.at(key);
+  if (!value.is_number_integer()) fail("{} is {}, expected an integer", key, value.dump());
+  return value.get<int>();
+}
+
 PartTrial read_part(const Json& object) {
   PartTrial part;
   part.part = object.at("part").get<std::string>();
   part.comparison.outcome = read_outcome(object);
   part.comparison.speed = {read_ratio(object, "ratio"), read_ratio(object, "low"), read_ratio(object, "high")};
-  part.comparison.pairs = object.at("pairs").get<int>();
+  part.comparison.pairs = read_integer(object, "pairs");
   return part;
 }
 
@@ -115,8 +121,8 @@ std::string to_json(const TuningRecord& record) {
 
 TuningRecord parse_tuning_record(std::string_view json) try {
   const Json document = Json::parse(json);
-  if (document.at("format").get<int>() != format_number)
-    fail("format {} of tuning files is not known; expected {}", document.at("format").get<int>(), format_number);
+  if (const int format = read_integer(document, "format"); format != format_number)
+    fail("format {} of tuning files is not known; expected {}", format, format_number);
   TuningRecord record;
   record.key = {document.at("cpu").get<std::string>(), document.at("model").get<std::string>(),
                 document.at("version").get<std::string>()};

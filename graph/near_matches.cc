@@ -6,8 +6,6 @@
 #include <utility>
 
 namespace lazuli {
-namespace {
-
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);  // of the table of prefixes
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -22,8 +20,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   }
   return row.back();
 }
-
-}  // namespace
 
 std::vector<std::string> near_matches(std::string_view wanted, std::span<const std::string> names, std::size_t most) {
   const std::size_t tolerated = std::max<std::size_t>(2, wanted.size() / 3);

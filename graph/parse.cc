@@ -1,4 +1,5 @@
 #include <lazuli/graph/error.h>
+#include <lazuli/graph/near_matches.h>
 #include <lazuli/graph/text.h>
 
 #include <algorithm>
@@ -13,21 +14,6 @@ namespace {
 constexpr int max_body_depth = 8;
 constexpr std::size_t max_word_in_errors = 40;
 constexpr std::int64_t max_index = std::numeric_limits<std::int32_t>::max();
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 // The known name a typing error or a shortened name most likely means; "" when none is near.
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& known) {

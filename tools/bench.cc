@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/isa.h>
 #include <lazuli/backends/host_limits.h>
 #include <lazuli/graph/near_matches.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/tools/bench_formats.h>
 #include <lazuli/tools/bench_plot.h>
 #include <lazuli/tools/bench_runs.h>
@@ -14,6 +15,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 
 namespace lazuli::tool {
 namespace {
@@ -88,8 +90,10 @@ std::optional<double> share(const BenchRun* run, std::int64_t cost_per_token, st
 void add_shares(BenchReport& report, const ModelInfo& model, bool quantised) {
   const HostLimits& limits = report.limits;
   // The head runs on the last row alone, so its multiplications are no cost of a prompt's token.
-  const std::int64_t weights = model.parameters - model.vocab_size * model.hidden_size;
-  report.prompt_peak_share = share(first_run(report, BenchPart::prompt), 2 * weights, limits.prompt_peak(quantised));
+  const std::int64_t weights = model.laid_out_parameters - model.vocab_size * model.hidden_size;
+  const bool all_multiply = model.bytes_per_token >= model.laid_out_bytes;  // of experts, only the chosen ones
+  if (all_multiply)
+    report.prompt_peak_share = share(first_run(report, BenchPart::prompt), 2 * weights, limits.prompt_peak(quantised));
   report.decode_floor_share = share(first_run(report, BenchPart::decode), model.bytes_per_token, limits.read_gbps);
 }
 
@@ -132,9 +136,14 @@ int run(Options options, const CLI::App& command) {
   if (plan.cases.empty()) fail_usage("bench: nothing to measure: no part that is swept, or -p and -n are 0");
   if (!options.plot.empty() && plan.cases[0].labels.empty())
     fail_usage("--plot: nothing is swept; expected --sweep or --compare as well");
+  std::optional<OutputFile> plot;  // opened before anything is measured
+  if (!options.plot.empty()) plot.emplace(options.plot);
   const BenchReport report = measure(options, plan);
   print(format.write(report));
-  if (!options.plot.empty()) write_file(options.plot, bench_svg(report));
+  if (plot) {
+    plot->write(bench_svg(report));
+    plot->commit();
+  }
   return success;
 }
 

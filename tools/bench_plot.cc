@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <lazuli/backends/profile/charts.h>
 #include <lazuli/tools/bench_plot.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 
 namespace lazuli::tool {
 namespace {
+
+using page::escaped;
 
 // Pixels.
 constexpr double width = 800, plot_height = 212, left = 70, right = 290, top = 36, bottom = 52;
@@ -32,21 +35,6 @@ struct Panel {
   std::vector<Series> series;
   double most = 0;
 };
-
-std::string escaped(std::string_view text) {
-  std::string safe;
-  for (const char c : text) {
-    if (c == '&')
-      safe += "&amp;";
-    else if (c == '<')
-      safe += "&lt;";
-    else if (c == '>')
-      safe += "&gt;";
-    else
-      safe += c;
-  }
-  return safe;
-}
 
 std::string series_name(const BenchRun& run) {
   std::string name;

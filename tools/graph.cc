@@ -118,7 +118,7 @@ std::unique_ptr<Stages> compiled_stages(std::shared_ptr<const CompiledGraph> com
 }
 
 // Without the scheduled stage, which takes laying all weights out.
-std::unique_ptr<Stages> early_stages(Engine& engine, const CommonOptions& options, Phase phase) {
+std::unique_ptr<Stages> early_stages(Engine& engine, Phase phase) {
   auto stages = std::make_unique<Stages>();
   Runner runner(engine.model(), engine.options().runner());
   stages->built = built_step(runner, phase);
@@ -146,8 +146,12 @@ int run_diff(const Options& options) {
 }
 
 int run(const Options& options) {
-  if (!options.diff.empty()) return run_diff(options);
+  if (!options.diff.empty()) {
+    if (!options.format.empty()) fail_usage("--format: a comparison is text, or JSON with --json");
+    return run_diff(options);
+  }
   if (options.common.model.empty()) fail_usage("graph: no model given; expected -m MODEL, or --diff A.json B.json");
+  if (!options.format.empty() && options.output.empty()) fail_usage("--format: nothing is written; expected -o FILE");
   const Format format = format_of(options);
   if ((options.collapse || !options.expand.empty()) && !is_picture(format))
     fail_usage("{}: only pictures show layers once; expected -o FILE.svg or FILE.dot",
@@ -168,7 +172,7 @@ int run(const Options& options) {
     profile = profile_step(engine, engine.options().runner(), phase, rows, depth);
     stages = compiled_stages(profile->compiled);
   } else if (early) {
-    stages = early_stages(engine, options.common, phase);
+    stages = early_stages(engine, phase);
   } else {
     Runner runner(engine.model(), engine.options().runner());
     stages = compiled_stages(compile_step(engine, runner, phase));
@@ -180,7 +184,7 @@ int run(const Options& options) {
   if (collapses(options, format, graph)) collapsed.emplace(graph, options.expand);
   const CollapsedGraph* drawn_once = collapsed ? &*collapsed : nullptr;
   const auto annotate = [&](const CollapsedGraph* shown) {
-    return profile ? annotate_with(node_costs(*profile, graph, stage), profile->threads, shown) : Annotate();
+    return profile ? annotate_with(node_costs(*profile, graph, stage), shown) : Annotate();
   };
   if (file) {
     file->write(render(graph, format, stage, annotate(drawn_once), drawn_once));

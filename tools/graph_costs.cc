@@ -6,9 +6,13 @@ namespace lazuli::tool {
 namespace {
 
 std::vector<Cost> scheduled_costs(const Profile& profile) {
-  const std::vector<double> us = profile.node_us(), bytes = profile.node_bytes();
-  std::vector<Cost> costs(us.size());
-  for (std::size_t i = 0; i < us.size(); ++i) costs[i] = {us[i], bytes[i]};
+  std::vector<Cost> costs(profile.scheduled().nodes.size());
+  for (const ProfiledNode& node : profile.nodes) {
+    Cost& cost = costs[static_cast<std::size_t>(node.id)];
+    cost.us += node.us;
+    cost.bytes += node.bytes;
+    cost.wall_us += node.wall_us;
+  }
   return costs;
 }
 
@@ -35,6 +39,7 @@ std::vector<Cost> costs_through_sources(const Profile& profile, const Graph& gra
     for (const std::size_t owner : owners) {
       costs[owner].us += scheduled[i].us;
       costs[owner].bytes += scheduled[i].bytes;
+      costs[owner].wall_us += scheduled[i].wall_us;
       costs[owner].shared_by = std::max(costs[owner].shared_by, static_cast<int>(owners.size()));
     }
   }
@@ -47,26 +52,27 @@ std::vector<Cost> node_costs(const Profile& profile, const Graph& graph, const s
   return stage == "scheduled" ? scheduled_costs(profile) : costs_through_sources(profile, graph, stage == "built");
 }
 
-Annotate annotate_with(std::vector<Cost> costs, int threads, const CollapsedGraph* collapsed) {
+Annotate annotate_with(std::vector<Cost> costs, const CollapsedGraph* collapsed) {
   const auto total = [collapsed](const std::vector<Cost>& of, std::int32_t id) {
     if (!collapsed) return of[static_cast<std::size_t>(id)];
     Cost sum;
     for (const std::int32_t member : collapsed->members(id)) {
       const Cost& cost = of[static_cast<std::size_t>(member)];
-      sum = {sum.us + cost.us, sum.bytes + cost.bytes, std::max(sum.shared_by, cost.shared_by)};
+      sum = {sum.us + cost.us, sum.bytes + cost.bytes, sum.wall_us + cost.wall_us,
+             std::max(sum.shared_by, cost.shared_by)};
     }
     return sum;
   };
   double hottest = 0;
   for (std::size_t id = 0; id < costs.size(); ++id)
     hottest = std::max(hottest, total(costs, static_cast<std::int32_t>(id)).us);
-  return [costs = std::move(costs), total, hottest, threads, collapsed](std::int32_t id) {
+  return [costs = std::move(costs), total, hottest, collapsed](std::int32_t id) {
     const Cost cost = total(costs, id);
     if (cost.us <= 0) return NodeNote{};
     const std::size_t members = collapsed ? collapsed->members(id).size() : 1;
     NodeNote note{fmt::format("{:.1f} us", cost.us), cost.us / hottest};
     if (members > 1) note.text += fmt::format(" ({} × {:.1f})", members, cost.us / static_cast<double>(members));
-    note.text += fmt::format(", {:.1f} GB/s", cost.bytes / cost.us * threads * 1e-3);
+    if (cost.wall_us > 0) note.text += fmt::format(", {:.1f} GB/s", cost.bytes / cost.wall_us * 1e-3);
     if (cost.shared_by > 1) note.text += fmt::format(", one kernel of {} nodes", cost.shared_by);
     return note;
   };

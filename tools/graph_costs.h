@@ -11,6 +11,7 @@ namespace lazuli::tool {
 
 struct Cost {
   double us = 0, bytes = 0;  // over all workers
+  double wall_us = 0;        // of the slowest worker
   int shared_by = 1;         // nodes of the graph that one kernel computes
 };
 
@@ -20,6 +21,6 @@ std::vector<Cost> node_costs(const Profile& profile, const Graph& graph, const s
 
 // Time, rate and heat. Of nodes that stand for those of alike layers, the sum, and what one takes on average.
 // `collapsed` may be null, and must outlive the result.
-Annotate annotate_with(std::vector<Cost> costs, int threads, const CollapsedGraph* collapsed);
+Annotate annotate_with(std::vector<Cost> costs, const CollapsedGraph* collapsed);
 
 }  // namespace lazuli::tool

@@ -1,5 +1,4 @@
 #include <lazuli/graph/error.h>
-#include <lazuli/models/output_file.h>
 #include <lazuli/tools/output.h>
 
 #include <cerrno>
@@ -27,12 +26,6 @@ void print_json(const Json& document) { print(json_text(document)); }
 void log(std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fputc('\n', stderr);
-}
-
-void write_file(const std::string& path, std::string_view text) {
-  OutputFile file(path);
-  file.write(text);
-  file.commit();
 }
 
 }  // namespace lazuli::tool

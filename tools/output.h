@@ -19,6 +19,4 @@ void print_json(const Json& document);
 // Log lines, on standard error.
 void log(std::string_view line);
 
-void write_file(const std::string& path, std::string_view text);
-
 }  // namespace lazuli::tool

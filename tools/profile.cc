@@ -6,6 +6,7 @@
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/engine.h>
 #include <lazuli/tools/errors.h>
+#include <lazuli/tools/one_of.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/step_profile.h>
 
@@ -61,7 +62,7 @@ Command add_profile(CLI::App& tool) {
   add_common_options(*command, options->common, ModelOption::required);
   command->add_option("--phase", options->phase, "decode or prefill")
       ->capture_default_str()
-      ->check(CLI::IsMember({"prefill", "decode"}));
+      ->check(one_of({"prefill", "decode"}));
   const auto add = [&](const char* name, std::int64_t& value, const char* help, bool show_default) {
     CLI::Option* option = command->add_option(name, value, help)->check(CLI::Range(1, 1 << 20));
     if (show_default) option->capture_default_str();

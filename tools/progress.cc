@@ -51,8 +51,14 @@ std::string progress_line(std::string_view label, std::int64_t done, std::int64_
 Progress::Progress(std::string label, std::int64_t total)
     : label_(std::move(label)), total_(total), enabled_(total > 0 && can_draw()), colour_(!is_set("NO_COLOR")) {}
 
-Progress::~Progress() {
-  if (drawn_) std::fputs(wipe_line, stderr);
+Progress::~Progress() { wipe(); }
+
+void Progress::wipe() {
+  if (!drawn_) return;
+  std::fputs(wipe_line, stderr);
+  std::fflush(stderr);
+  drawn_ = false;
+  next_draw_ = {};
 }
 
 void Progress::advance_to(std::int64_t done) {

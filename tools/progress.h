@@ -19,6 +19,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance_to(std::int64_t done);
+  // Makes room for a line of text; the next advance_to draws again.
+  void wipe();
 
  private:
   std::string label_;

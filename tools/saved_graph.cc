@@ -86,6 +86,8 @@ SavedGraph read_saved_graph(const std::string& path) {
     document = Json::parse(read_file(path));
   } catch (const Json::parse_error& error) {
     fail("{}: no JSON at byte {}; {}", path, error.byte, expected);
+  } catch (const Json::exception&) {
+    fail("{}: a number in it is out of range; {}", path, expected);
   }
   const Fields fields(document, path);
   if (!document.contains("nodes")) fail("{}: no \"nodes\"; {}", path, expected);

@@ -5,6 +5,7 @@
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>
 #include <lazuli/tools/interrupt.h>
+#include <lazuli/tools/one_of.h>
 #include <lazuli/tools/options.h>
 #include <lazuli/tools/output.h>
 #include <lazuli/tools/output_folder.h>
@@ -119,8 +120,7 @@ Command add_synth(CLI::App& tool) {
   command->add_option("--quant", options->quantisation, "bf16, q4_0, q8_0 or q4_k_m for .gguf; bf16, mlx4, mlx8 or nvfp4 for a folder")
       ->type_name("Q")
       ->required()
-      ->check(CLI::IsMember(std::vector<std::string>(std::begin(synth::quantisation_names),
-                                                     std::end(synth::quantisation_names))));
+      ->check(one_of({std::begin(synth::quantisation_names), std::end(synth::quantisation_names)}));
   command->add_option("--layers", options->layers, "fewer layers, in the same pattern")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));

@@ -30,7 +30,9 @@ void write(const synth::PlannedFile& file, const std::string& path, int threads)
 SyntheticModel::SyntheticModel(int threads) {
   constexpr std::int64_t layers = 4;
   std::error_code error;
-  folder_ = (std::filesystem::temp_directory_path(error) / "lazuli_tune.XXXXXX").string();
+  const std::filesystem::path temporary = std::filesystem::temp_directory_path(error);
+  if (error) fail("folder for temporary files (TMPDIR): {}", error.message());
+  folder_ = (temporary / "lazuli_tune.XXXXXX").string();
   if (mkdtemp(folder_.data()) == nullptr) fail("{}: {}", folder_, std::strerror(errno));
   path_ = folder_ + "/synthetic.gguf";
   try {

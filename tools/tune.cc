@@ -81,8 +81,32 @@ std::string choice_line(const TunedChoice& choice) {
 
 struct Tuned {
   TuningRecord record;
-  std::string path;  // "" where it is not kept
+  std::string path;      // "" where it is not kept
+  std::string not_kept;  // why
 };
+
+// Why figures taken so are not for later runs; "" where they are.
+std::string reason_against_keeping(const CommonOptions& options, const std::string& folder) {
+  if (folder.empty()) return "LAZULI_CACHE is off, or there is no home folder";
+  if (tuning_version().empty()) return "this build has no identity to keep it under";
+  const CommonOptions defaults;
+  if (options.backend != defaults.backend || options.precision != defaults.precision || options.kv != defaults.kv ||
+      !options.stated.empty())
+    return "measured under other options than the defaults";
+  return {};
+}
+
+void keep(Tuned& tuned, const CommonOptions& options) {
+  const std::string folder = cpu::default_cache_folder();
+  tuned.not_kept = reason_against_keeping(options, folder);
+  if (!tuned.not_kept.empty()) return;
+  tuned.record = merged(std::move(tuned.record), find_tuning(folder, tuned.record.key));
+  try {
+    tuned.path = store_tuning(folder, tuned.record);
+  } catch (const Error& error) {  // what was measured is still shown
+    tuned.not_kept = error.what();
+  }
+}
 
 // Figures taken beside other work are true of the host as it is now, above all those of threads.
 void note_other_load() {
@@ -105,7 +129,7 @@ Tuned tune_model(const Options& options, CommonOptions common, bool general) {
              available_memory());
   const std::vector<TunableChoice> choices = wanted_choices(workload.choices(), options.only);
   note_other_load();
-  Tuned tuned{{{to_string(cpu_identity()), shape, tuning_version()}, today(), {}}, {}};
+  Tuned tuned{{{to_string(cpu_identity()), shape, tuning_version()}, today(), {}}, {}, {}};
   if (!options.common.json)
     print_now(fmt::format("{}\n{}, prompt of {} tokens, decode after {}, {} s\n\n", tuned.record.key.cpu,
                           workload.info().name, options.work.prompt, options.work.depth, options.budget));
@@ -113,14 +137,12 @@ Tuned tune_model(const Options& options, CommonOptions common, bool general) {
   tuning.seconds = options.budget;
   Progress bar("measuring", static_cast<std::int64_t>(choices.size()));
   tuning.on_choice = [&, done = 0](const TunedChoice& choice) mutable {
-    bar.advance_to(++done);
+    bar.wipe();
     if (!options.common.json) print_now(choice_line(choice));
+    bar.advance_to(++done);
   };
   tuned.record.choices = tune(choices, [&](const Settings& settings) { return workload.prepare(settings); }, tuning);
-  if (const std::string folder = cpu::default_cache_folder(); !folder.empty()) {
-    tuned.record = merged(std::move(tuned.record), find_tuning(folder, tuned.record.key));
-    tuned.path = store_tuning(folder, tuned.record);
-  }
+  keep(tuned, options.common);
   return tuned;
 }
 
@@ -141,10 +163,9 @@ int run(const Options& options) {
     Json document = Json::parse(to_json(tuned.record));
     document["path"] = tuned.path;
     print_json(document);
-  } else if (tuned.path.empty()) {
-    print("\nnot kept: LAZULI_CACHE is off, or there is no home folder\n");
   } else {
-    print(fmt::format("\nkept in {}\n", tuned.path));
+    print(tuned.path.empty() ? fmt::format("\nnot kept: {}\n", tuned.not_kept)
+                             : fmt::format("\nkept in {}\n", tuned.path));
   }
   return success;
 }

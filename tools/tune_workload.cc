@@ -114,7 +114,7 @@ std::vector<TunableChoice> TuneWorkload::choices() {
     chunks.push_back(std::to_string(rows));
   std::vector<TunableChoice> choices{
       {"threads", present_first(std::to_string(cores), threads)},
-      {"chunk", present_first(std::to_string(std::min(info().prefill_chunk, work_.prompt)), chunks)},
+      {"chunk", present_first(std::to_string(info().prefill_chunk), chunks)},
   };
   if (info().architecture == "gemma3n") choices.push_back({"altup", {"stacked", "split"}});
   if (!options_.stated.contains(fusion_setting)) {

@@ -1,4 +1,5 @@
-// Tests neither read nor write this user's caches: what an earlier build left there must not decide whether they pass.
+// Tests neither read nor write this user's caches, nor follow his choices: what an earlier build left there, or a shell
+// exports, must not decide whether they pass.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -6,11 +7,15 @@
 namespace lazuli {
 namespace {
 
-class NoUserCache : public testing::Environment {
-  void SetUp() override { setenv("LAZULI_CACHE", "off", 1); }
+class NoUserSettings : public testing::Environment {
+  void SetUp() override {
+    setenv("LAZULI_CACHE", "off", 1);
+    for (const char* name : {"LAZULI_FUSION", "LAZULI_THREADS", "LAZULI_CHUNK", "LAZULI_ALTUP", "LAZULI_SPLIT_BYTES"})
+      unsetenv(name);
+  }
 };
 
-const testing::Environment* const no_user_cache = testing::AddGlobalTestEnvironment(new NoUserCache);
+const testing::Environment* const no_user_settings = testing::AddGlobalTestEnvironment(new NoUserSettings);
 
 TEST(TestEnvironment, HasNoUserCache) { EXPECT_STREQ(std::getenv("LAZULI_CACHE"), "off"); }
 

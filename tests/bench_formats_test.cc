@@ -164,7 +164,7 @@ TEST(BenchFormats, Plot) {
       bench_svg(report),
       R"(<svg xmlns="http://www.w3.org/2000/svg" width="800" height="328" viewBox="0 0 800 328" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="white"/>
-<text x="70.0" y="20.0" text-anchor="start">Tiny &amp; small; A "CPU", new, avx2</text>
+<text x="70.0" y="20.0" text-anchor="start">Tiny &amp; small; A &quot;CPU&quot;, new, avx2</text>
 <text x="70.0" y="50.0" text-anchor="start">prompt, tokens/s</text>
 <path d="M70.0 276.0L510.0 276.0" stroke="#dddddd"/>
 <text x="62.0" y="280.0" text-anchor="end">0</text>

@@ -49,6 +49,10 @@ std::string legend(std::span<const Part> parts, double total) {
 std::string escaped(std::string_view text) {
   std::string safe;
   for (const char c : text) {
+    if (static_cast<unsigned char>(c) < ' ') {  // not allowed in XML
+      safe += ' ';
+      continue;
+    }
     switch (c) {
       case '&':
         safe += "&amp;";

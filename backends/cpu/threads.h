@@ -16,7 +16,7 @@ struct Range {
   std::int64_t begin, end;
 };
 
-// The units of one worker: work divides statically, into parts that differ by one unit at most.
+// The units that are one worker's to begin with: parts that differ by one unit at most.
 constexpr Range share(std::int64_t units, int worker, int workers) {
   return {units * worker / workers, units * (worker + 1) / workers};
 }

@@ -54,7 +54,7 @@ void pack_row(const PackedWeightView& weight, const std::uint8_t* source, std::u
   for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
     const packed::BlockTarget target{weight, group + block * Format::planes.quant_bytes,
                                      group + packed::scale_entry<Format>(weight, block),
-                                     group + weight.super_offset + block / 8 * Format::planes.super_bytes, lane};
+                                     group + packed::super_entry<Format>(weight, block), lane};
     if constexpr (Format::columns >= packed_block_columns) {
       Format::pack(source + block / parts * Format::file_bytes, static_cast<int>(block % parts), target);
     } else {

@@ -1,12 +1,6 @@
 // Attention with AVX-512. No std:: code and no shared inline code here: this unit has wider compiler flags.
 #include <lazuli/backends/cpu/kernels/attention_parts.h>
-
-// GCC 12's header initialises "undefined" registers with themselves and warns of it wherever they are inlined.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
+#include <lazuli/backends/cpu/kernels/intrinsics_avx512.h>
 
 namespace lazuli {
 namespace {

@@ -2,12 +2,7 @@
 // BF16; everything here has internal linkage.
 #pragma once
 
-// GCC 12's header initialises "undefined" registers with themselves and warns of it wherever they are inlined.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
+#include <lazuli/backends/cpu/kernels/intrinsics_avx512.h>
 
 namespace lazuli {
 namespace {

@@ -1,6 +1,7 @@
 // From a DType to its packed format, for units compiled for the baseline.
 #pragma once
 
+#include <lazuli/backends/cpu/kernels/packed_entries.h>
 #include <lazuli/backends/cpu/kernels/packed_mlx_formats.h>
 #include <lazuli/graph/dtype.h>
 
@@ -29,19 +30,11 @@ bool visit_format(DType dtype, Visitor visitor) {
   }
 }
 
-// Where in a group the scales of block `block` are.
-template <class Format>
-std::int64_t scale_entry(const PackedWeightView& weight, std::int64_t block) {
-  constexpr Planes planes = Format::planes;
-  if constexpr (!planes.wide_scales) return weight.scales_offset + block * planes.scale_bytes;
-  return weight.scales_offset + (block >> weight.scale_shift) * planes.scale_bytes * weight.scale_width;
-}
-
 // The planes of block `block` of the group that starts at `group`.
 template <class Format>
 BlockSource block_source(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block, int lane) {
   return {weight, group + block * Format::planes.quant_bytes, group + scale_entry<Format>(weight, block),
-          group + weight.super_offset + block / 8 * Format::planes.super_bytes, lane};
+          group + super_entry<Format>(weight, block), lane};
 }
 
 }  // namespace lazuli::packed

@@ -2,8 +2,7 @@
 // quad and its scales. For units compiled for AVX2 only; everything here has internal linkage.
 #pragma once
 
-#include <lazuli/backends/cpu/kernels/linear_views.h>
-#include <lazuli/backends/cpu/kernels/packed_planes.h>
+#include <lazuli/backends/cpu/kernels/packed_entries.h>
 
 #include <immintrin.h>
 
@@ -244,29 +243,15 @@ struct Affine {
   }
 };
 
-// Where a group has the scales of block `block`, and those of its super-block.
-template <class Format>
-LAZULI_INLINE const std::uint8_t* scale_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
-  constexpr Planes planes = Format::planes;
-  const std::uint8_t* scales = group + weight.scales_offset;
-  if constexpr (!planes.wide_scales) return scales + block * planes.scale_bytes;
-  return scales + (block >> weight.scale_shift) * (planes.scale_bytes * weight.scale_width);
-}
-
-template <class Format>
-LAZULI_INLINE const std::uint8_t* super_entry(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
-  return group + weight.super_offset + block / 8 * Format::planes.super_bytes;
-}
-
 // The scales of one side.
 template <class Format>
 LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
                                      int side) {
-  const std::uint8_t* entry = scale_entry<Format>(weight, group, block);
+  const std::uint8_t* entry = group + packed::scale_entry<Format>(weight, block);
   if constexpr (Format::planes.wide_scales) {
     return Format::scale(weight, entry, side);
   } else {
-    return Format::scale(entry, super_entry<Format>(weight, group, block), side);
+    return Format::scale(entry, group + packed::super_entry<Format>(weight, block), side);
   }
 }
 
@@ -285,8 +270,8 @@ LAZULI_INLINE void prefetch_block(const PackedWeightView& weight, const std::uin
   constexpr Planes planes = Format::planes;
   prefetch(group + block * planes.quant_bytes + prefetch_distance, planes.quant_bytes);
   const std::uint8_t* next = group + weight.group_bytes;
-  prefetch(scale_entry<Format>(weight, next, block), 1);
-  if constexpr (planes.super_bytes != 0) prefetch(super_entry<Format>(weight, next, block), 1);
+  prefetch(next + packed::scale_entry<Format>(weight, block), 1);
+  if constexpr (planes.super_bytes != 0) prefetch(next + packed::super_entry<Format>(weight, block), 1);
 }
 
 // The same block of the next group.
@@ -294,7 +279,7 @@ template <class Format>
 LAZULI_INLINE void prefetch_next_group(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
   const std::uint8_t* next = group + weight.group_bytes;
   prefetch(next + block * Format::planes.quant_bytes, Format::planes.quant_bytes);
-  prefetch(scale_entry<Format>(weight, next, block), 1);
+  prefetch(next + packed::scale_entry<Format>(weight, block), 1);
 }
 
 }  // namespace

@@ -1,11 +1,5 @@
+#include <lazuli/backends/cpu/kernels/intrinsics_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
-
-// GCC 12 takes the deliberately undefined operands inside its own AVX-512 intrinsics for mistakes.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
 
 namespace lazuli {
 namespace {

@@ -70,14 +70,9 @@ struct Launch {
   Type type;
 };
 
-// Written kernels end in the level they were compiled for; generated loops end in four digits, and use what the
-// session's level has of AVX; OpenBLAS chooses for itself; all others are plain C++.
+// OpenBLAS chooses for itself.
 std::string instructions_of(std::string_view kernel, Isa session) {
-  if (kernel.starts_with("openblas")) return "OpenBLAS";
-  const std::string_view ending = kernel.substr(kernel.rfind('_') + 1);
-  if (const std::optional<Isa> level = parse_isa(ending)) return std::string(to_string(*level));
-  const bool generated = ending.size() == 4 && ending.find_first_not_of("0123456789abcdef") == ending.npos;
-  return std::string(to_string(generated ? std::min(session, Isa::avx512) : Isa::scalar));
+  return kernel.starts_with("openblas") ? "OpenBLAS" : std::string(to_string(isa_of_kernel(kernel, session)));
 }
 
 // "avx512" or "amx+avx512": of a launch of several kernels, each level once.

@@ -107,6 +107,14 @@ std::optional<Isa> parse_isa(std::string_view name) {
   return std::nullopt;
 }
 
+Isa isa_of_kernel(std::string_view kernel, Isa session) {
+  const std::size_t underscore = kernel.rfind('_');
+  if (underscore == std::string_view::npos) return Isa::scalar;
+  const std::string_view ending = kernel.substr(underscore + 1);
+  const bool generated = ending.size() == 4 && ending.find_first_not_of("0123456789abcdef") == ending.npos;
+  return generated ? std::min(session, Isa::avx512) : parse_isa(ending).value_or(Isa::scalar);
+}
+
 const std::vector<IsaLevel>& isa_levels() {
   static const std::vector<IsaLevel> levels = detect();
   return levels;

@@ -26,6 +26,11 @@ struct IsaLevel {
 std::string_view to_string(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
 
+// What a kernel of this name uses where the session's level is `session`. Written kernels end in the level they were
+// compiled for; generated loops end in "_" and four hexadecimal digits, and use what the session has of AVX; all others
+// are compiled for the baseline.
+Isa isa_of_kernel(std::string_view kernel, Isa session);
+
 // One entry a level, scalar first. The first call asks the kernel for permission to use AMX tiles where the CPU has
 // them (arch_prctl), which holds for the rest of the process.
 const std::vector<IsaLevel>& isa_levels();

@@ -9,28 +9,13 @@ namespace {
 
 double microseconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-3; }
 
-// Generated kernels end in "_" and four hexadecimal digits.
-bool is_generated(std::string_view kernel) {
-  return kernel.size() > 5 && kernel[kernel.size() - 5] == '_' &&
-         kernel.substr(kernel.size() - 4).find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-// Written kernels name their instruction set; generated ones have the session's, in which nothing is wider than avx512.
-// What names none is compiled for the baseline.
-Isa isa_of_one(std::string_view kernel) {
-  if (is_generated(kernel)) return std::min(selected_isa(), Isa::avx512);
-  const std::size_t underscore = kernel.rfind('_');
-  return underscore == std::string_view::npos ? Isa::scalar
-                                              : parse_isa(kernel.substr(underscore + 1)).value_or(Isa::scalar);
-}
-
 // Of several kernels in one launch, "a+b", the widest.
 std::string isa_of(std::string_view kernels) {
   if (kernels.starts_with("openblas")) return "openblas";
   Isa widest = Isa::scalar;
   while (!kernels.empty()) {
     const std::size_t end = std::min(kernels.find('+'), kernels.size());
-    widest = std::max(widest, isa_of_one(kernels.substr(0, end)));
+    widest = std::max(widest, isa_of_kernel(kernels.substr(0, end), selected_isa()));
     kernels.remove_prefix(std::min(end + 1, kernels.size()));
   }
   return std::string(to_string(widest));

@@ -1,6 +1,5 @@
 // lazuli synth: a checkpoint of a published architecture with random weights.
 #include <lazuli/backends/cpu/usable_cores.h>
-#include <lazuli/models/output_file.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/errors.h>
@@ -71,19 +70,11 @@ void write(const std::vector<PlannedFile>& files, const Options& options) {
   if (!files[0].name.empty()) folder.emplace(options.output);
   std::int64_t done = 0;
   for (const PlannedFile& file : files) {
-    OutputFile output(folder ? folder->file(file.name) : options.output);
-    output.write_at(0, file.header.data(), file.header.size());
-    synth::write_tensors(
-        file, options.seed, threads,
-        [&](std::uint64_t offset, std::span<const std::byte> bytes) {
-          output.write_at(offset, bytes.data(), bytes.size());
-        },
-        [&](std::int64_t elements) {
-          check_interrupt();
-          progress.advance_to(done + elements);
-        });
-    output.set_size(file.bytes);
-    output.commit();
+    synth::write_file(file, folder ? folder->file(file.name) : options.output, options.seed, threads,
+                      [&](std::int64_t elements) {
+                        check_interrupt();
+                        progress.advance_to(done + elements);
+                      });
     done += synth::element_count(file);
   }
   if (folder) folder->commit();

@@ -1,5 +1,4 @@
 #include <lazuli/graph/error.h>
-#include <lazuli/models/output_file.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/tools/interrupt.h>
 #include <lazuli/tools/synthetic_model.h>
@@ -10,23 +9,6 @@
 #include <filesystem>
 
 namespace lazuli::tool {
-namespace {
-
-void write(const synth::PlannedFile& file, const std::string& path, int threads) {
-  OutputFile output(path);
-  output.write_at(0, file.header.data(), file.header.size());
-  synth::write_tensors(
-      file, /*seed=*/1, threads,
-      [&](std::uint64_t offset, std::span<const std::byte> bytes) {
-        output.write_at(offset, bytes.data(), bytes.size());
-      },
-      [](std::int64_t) { check_interrupt(); });
-  output.set_size(file.bytes);
-  output.commit();
-}
-
-}  // namespace
-
 SyntheticModel::SyntheticModel(int threads) {
   constexpr std::int64_t layers = 4;
   std::error_code error;
@@ -36,9 +18,9 @@ SyntheticModel::SyntheticModel(int threads) {
   if (mkdtemp(folder_.data()) == nullptr) fail("{}: {}", folder_, std::strerror(errno));
   path_ = folder_ + "/synthetic.gguf";
   try {
-    write(synth::plan_gguf(synth::shortened(synth::find_architecture("gemma3-270m"), layers),
-                           synth::Quantisation::q4_0),
-          path_, threads);
+    const synth::PlannedFile file = synth::plan_gguf(
+        synth::shortened(synth::find_architecture("gemma3-270m"), layers), synth::Quantisation::q4_0);
+    synth::write_file(file, path_, /*seed=*/1, threads, [](std::int64_t) { check_interrupt(); });
   } catch (...) {
     std::filesystem::remove_all(folder_, error);
     throw;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 
 namespace lazuli::synth {
 
@@ -25,5 +26,8 @@ std::int64_t element_count(const PlannedFile& file);
 // of either function stops all threads and is thrown again.
 void write_tensors(const PlannedFile& file, std::int64_t seed, int threads, const WriteAt& write_at,
                    const OnProgress& on_progress);
+// The whole file, which appears at `path` when it is complete.
+void write_file(const PlannedFile& file, const std::string& path, std::int64_t seed, int threads,
+                const OnProgress& on_progress);
 
 }  // namespace lazuli::synth

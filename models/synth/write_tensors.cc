@@ -1,5 +1,6 @@
 #include <lazuli/graph/half.h>
 #include <lazuli/graph/quantised.h>
+#include <lazuli/models/output_file.h>
 #include <lazuli/models/synth/synth.h>
 
 #include <algorithm>
@@ -148,6 +149,20 @@ void write_tensors(const PlannedFile& file, std::int64_t seed, int threads, cons
     work(true);
   }
   if (error) std::rethrow_exception(error);
+}
+
+void write_file(const PlannedFile& file, const std::string& path, std::int64_t seed, int threads,
+                const OnProgress& on_progress) {
+  OutputFile output(path);
+  output.write_at(0, file.header.data(), file.header.size());
+  write_tensors(
+      file, seed, threads,
+      [&](std::uint64_t offset, std::span<const std::byte> bytes) {
+        output.write_at(offset, bytes.data(), bytes.size());
+      },
+      on_progress);
+  output.set_size(file.bytes);
+  output.commit();
 }
 
 }  // namespace lazuli::synth

@@ -73,14 +73,6 @@ std::vector<Panel> panels_of(const BenchReport& report) {
   return panels;
 }
 
-// 1, 2 or 5 times a power of ten, so that about five of them reach `most`.
-double tick_step(double most) {
-  const double rough = most / 5, power = std::pow(10, std::floor(std::log10(rough)));
-  for (const double factor : {1, 2, 5})
-    if (factor * power >= rough) return factor * power;
-  return 10 * power;
-}
-
 bool starts_with_digit(const std::string& text) { return !text.empty() && text[0] >= '0' && text[0] <= '9'; }
 
 std::string text_at(double x, double y, std::string_view anchor, std::string_view text) {
@@ -95,7 +87,7 @@ std::string line_from(double x1, double y1, double x2, double y2, std::string_vi
 class PanelWriter {
  public:
   PanelWriter(const Panel& panel, double offset)
-      : panel_(panel), base_(offset + top + plot_height), step_(tick_step(panel.most)) {
+      : panel_(panel), base_(offset + top + plot_height), step_(page::nice_step(panel.most, 5)) {
     scale_ = plot_height / (std::ceil(panel.most / step_) * step_);
   }
 

@@ -27,14 +27,6 @@ std::string shortened(const std::string& text, std::size_t most) {
   return text.size() <= most ? text : text.substr(0, most - 1) + "…";
 }
 
-// The step of an axis' marks: 1, 2 or 5 times a power of ten, about `marks` of them up to `most`.
-double nice_step(double most, double marks) {
-  const double rough = std::max(most / marks, 1e-9), power = std::pow(10, std::floor(std::log10(rough)));
-  for (const double factor : {1.0, 2.0, 5.0})
-    if (factor * power >= rough) return factor * power;
-  return 10 * power;
-}
-
 std::string legend(std::span<const Part> parts, double total) {
   std::string text = "<p class=\"legend\">";
   for (const Part& part : parts)
@@ -45,6 +37,13 @@ std::string legend(std::span<const Part> parts, double total) {
 }
 
 }  // namespace
+
+double nice_step(double most, double marks) {
+  const double rough = std::max(most / marks, 1e-9), power = std::pow(10, std::floor(std::log10(rough)));
+  for (const double factor : {1.0, 2.0, 5.0})
+    if (factor * power >= rough) return factor * power;
+  return 10 * power;
+}
 
 std::string escaped(std::string_view text) {
   std::string safe;

@@ -11,6 +11,8 @@
 namespace lazuli::page {
 
 std::string escaped(std::string_view text);
+// The step of an axis' marks: 1, 2 or 5 times a power of ten, about `marks` of them up to `most`.
+double nice_step(double most, double marks);
 std::string duration(double us);  // "12.3 µs", "45.6 ms"
 // "matmul", "attention" or "other": the class of its colour.
 std::string_view colour_of(StepKind kind);

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <lazuli/backends/tuning/choices.h>
-#include <lazuli/graph/error.h>
+#include <lazuli/tests/error_of.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -15,14 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string message(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using test::error_of;
 
 TunedChoice tuned_choice(std::string name, std::string value, std::string against, TrialOutcome outcome, Ratio speed) {
   const bool taken = outcome == TrialOutcome::faster;
@@ -127,11 +120,11 @@ TEST(Choices, MeasurementsOfWhatNobodyCanHaveAreLeftOut) {
 }
 
 TEST(Choices, RefuseWhatNobodyCanHave) {
-  EXPECT_EQ(message([] { Choices(built_in, {}, {environment({{"LAZULI_CHUNK", "many"}})}); }),
+  EXPECT_EQ(error_of([] { Choices(built_in, {}, {environment({{"LAZULI_CHUNK", "many"}})}); }),
             "LAZULI_CHUNK: \"many\" given, expected a number from 1 to 1048576, or all");
-  EXPECT_EQ(message([] { Choices(built_in, {}, {environment({{"LAZULI_THREADS", "0"}})}); }),
+  EXPECT_EQ(error_of([] { Choices(built_in, {}, {environment({{"LAZULI_THREADS", "0"}})}); }),
             "LAZULI_THREADS: \"0\" given, expected a number from 1 to 4096");
-  const std::string fusion = message([] { Choices(built_in, {}, {environment({{"LAZULI_FUSION", "-geluu_mul"}})}); });
+  const std::string fusion = error_of([] { Choices(built_in, {}, {environment({{"LAZULI_FUSION", "-geluu_mul"}})}); });
   EXPECT_TRUE(fusion.starts_with("LAZULI_FUSION: there is no \"geluu_mul\"; near it: gelu_mul")) << fusion;
 }
 
@@ -223,12 +216,12 @@ TEST_F(TuningFile, OthersCanWriteIsNotTrusted) {
   EXPECT_FALSE(find_tuning(root(), record_.key).record);
   ASSERT_EQ(chmod(root().c_str(), 0777), 0);
   EXPECT_FALSE(find_tuning(root(), record_.key).record);
-  EXPECT_NE(message([&] { store_tuning(root(), record_); }).find("others can write to it"), std::string::npos);
+  EXPECT_NE(error_of([&] { store_tuning(root(), record_); }).find("others can write to it"), std::string::npos);
 }
 
 TEST_F(TuningFile, IsNeitherReadNorWrittenWithoutAFolder) {
   EXPECT_FALSE(find_tuning("", record_.key).record);
-  EXPECT_NE(message([&] { store_tuning("", record_); }), "no error");
+  EXPECT_NE(error_of([&] { store_tuning("", record_); }), "no error");
 }
 
 }  // namespace

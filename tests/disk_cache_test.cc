@@ -1,4 +1,5 @@
 #include <lazuli/backends/cpu/disk_cache.h>
+#include <lazuli/tests/environment_variable.h>
 
 #include <gtest/gtest.h>
 
@@ -287,36 +288,24 @@ TEST_F(DiskCacheTest, ProcessesMayWriteAtOnce) {
   EXPECT_EQ(files().size(), static_cast<std::size_t>(keys));
 }
 
-// Restores a variable of the environment.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    value ? setenv(name, value, 1) : unsetenv(name);
-  }
-  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
+using test::EnvironmentVariable;
 
 TEST(DefaultCacheFolder, FollowsTheEnvironment) {
-  const Variable home("HOME", "/home/somebody");
-  const Variable on("LAZULI_CACHE", nullptr);
+  const EnvironmentVariable home("HOME", "/home/somebody");
+  const EnvironmentVariable on("LAZULI_CACHE", nullptr);
   {
-    const Variable unset("XDG_CACHE_HOME", nullptr);
+    const EnvironmentVariable unset("XDG_CACHE_HOME", nullptr);
     EXPECT_EQ(default_cache_folder(), "/home/somebody/.cache/lazuli");
-    const Variable homeless("HOME", nullptr);
+    const EnvironmentVariable homeless("HOME", nullptr);
     EXPECT_EQ(default_cache_folder(), "");
   }
-  const Variable folder("XDG_CACHE_HOME", "/var/tmp/caches");
+  const EnvironmentVariable folder("XDG_CACHE_HOME", "/var/tmp/caches");
   EXPECT_EQ(default_cache_folder(), "/var/tmp/caches/lazuli");
   {
-    const Variable relative("XDG_CACHE_HOME", "caches");
+    const EnvironmentVariable relative("XDG_CACHE_HOME", "caches");
     EXPECT_EQ(default_cache_folder(), "/home/somebody/.cache/lazuli");
   }
-  const Variable off("LAZULI_CACHE", "off");
+  const EnvironmentVariable off("LAZULI_CACHE", "off");
   EXPECT_EQ(default_cache_folder(), "");
   EXPECT_FALSE(DiskCache(default_cache_folder(), "things", plenty).enabled());
 }

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <lazuli/backends/cpu/isa.h>
+#include <lazuli/tests/environment_variable.h>
 
-#include <cstdlib>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,21 +12,10 @@ namespace lazuli::test {
 // Sets LAZULI_ISA for its life; the variable is read when a session begins.
 class ForcedIsa {
  public:
-  explicit ForcedIsa(Isa isa) {
-    if (const char* before = std::getenv("LAZULI_ISA")) before_ = before;
-    setenv("LAZULI_ISA", std::string(to_string(isa)).c_str(), 1);
-  }
-  ~ForcedIsa() {
-    if (before_)
-      setenv("LAZULI_ISA", before_->c_str(), 1);
-    else
-      unsetenv("LAZULI_ISA");
-  }
-  ForcedIsa(const ForcedIsa&) = delete;
-  ForcedIsa& operator=(const ForcedIsa&) = delete;
+  explicit ForcedIsa(Isa isa) : variable_("LAZULI_ISA", std::string(to_string(isa)).c_str()) {}
 
  private:
-  std::optional<std::string> before_;
+  EnvironmentVariable variable_;
 };
 
 inline std::vector<Isa> usable_isas() {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/backends/tuning/compare.h>
+#include <lazuli/tests/environment_variable.h>
 #include <lazuli/tests/test_model.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -253,25 +254,8 @@ TEST_F(ToolTest, InfoNamesTheHost) {
     EXPECT_EQ(choice["because"] == "--threads", choice["name"] == "threads") << choice;
 }
 
-// Sets an environment variable for the life of the object.
-class Variable {
- public:
-  Variable(const char* name, const std::string& value) : name_(name) {
-    const char* before = std::getenv(name);
-    if (before) before_ = before;
-    setenv(name, value.c_str(), 1);
-  }
-  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
-
 TEST_F(ToolTest, ChoicesComeFromTheEnvironmentToo) {
-  const Variable chunk("LAZULI_CHUNK", "96"), fusion("LAZULI_FUSION", "-softcap");
+  const test::EnvironmentVariable chunk("LAZULI_CHUNK", "96"), fusion("LAZULI_FUSION", "-softcap");
   const Json info = Json::parse(run({"info", "--json", "--fusion", "-tanh_mul"}).out);
   EXPECT_EQ(info["fusion"], "all,-softcap,-tanh_mul");
   for (const Json& choice : info["choices"])
@@ -279,12 +263,12 @@ TEST_F(ToolTest, ChoicesComeFromTheEnvironmentToo) {
       EXPECT_EQ(choice["value"], "96");
       EXPECT_EQ(choice["because"], "LAZULI_CHUNK");
     }
-  const Variable threads("LAZULI_THREADS", "many");
+  const test::EnvironmentVariable threads("LAZULI_THREADS", "many");
   expect_error({"info"}, 2, "LAZULI_THREADS: \"many\" given, expected a number from 1 to 4096");
 }
 
 TEST_F(ToolTest, TuneKeepsWhatItMeasured) {
-  const Variable caches("XDG_CACHE_HOME", path("caches")), cache("LAZULI_CACHE", "");
+  const test::EnvironmentVariable caches("XDG_CACHE_HOME", path("caches").c_str()), cache("LAZULI_CACHE", "");
   const std::string model = test::test_data_path("goldens/gemma3-dense");
   expect_error({"tune", "-m", model, "--only", "chnk"}, 2, "near it: chunk");
   const Arguments tune{"tune", "-m", model, "--only", "chunk,row_chain", "-p", "128", "--budget", "2", "--json"};
@@ -523,10 +507,7 @@ TEST_F(ToolTest, MemoryStaysWithinTheFileAndWhatIsPlanned) {
 // A second process of the same build compiles nothing, packs nothing, and says the same.
 TEST_F(ToolTest, ASecondStartFindsItsWorkDone) {
   LAZULI_NEEDS_TEST_MODEL();
-  ASSERT_EQ(unsetenv("LAZULI_CACHE"), 0);
-  const char* const before = std::getenv("XDG_CACHE_HOME");
-  const std::string kept = before ? before : "";
-  ASSERT_EQ(setenv("XDG_CACHE_HOME", path("caches").c_str(), 1), 0);
+  const test::EnvironmentVariable cache("LAZULI_CACHE", nullptr), caches("XDG_CACHE_HOME", path("caches").c_str());
   const Json first = run_json({"generate", "-p", "The capital of France is", "-n", "8"});
   const auto files = [&](const char* kind) {
     const fs::directory_iterator folder(path("caches") + "/lazuli/" + kind);
@@ -540,8 +521,6 @@ TEST_F(ToolTest, ASecondStartFindsItsWorkDone) {
   EXPECT_EQ(files("weights"), weights);
   EXPECT_EQ(second["ids"], first["ids"]);
   EXPECT_EQ(second["text"], first["text"]);
-  before ? setenv("XDG_CACHE_HOME", kept.c_str(), 1) : unsetenv("XDG_CACHE_HOME");
-  setenv("LAZULI_CACHE", "off", 1);
 }
 
 // On a tiny checkpoint without a tokenizer, past its windows of 8.

@@ -4,6 +4,7 @@
 #include <lazuli/backends/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/quantised.h>
+#include <lazuli/tests/environment_variable.h>
 
 #include <gtest/gtest.h>
 
@@ -45,13 +46,12 @@ class WarmStart : public testing::Test {
     std::string pattern = (fs::temp_directory_path() / "lazuli_warm_start_test.XXXXXX").string();
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
-    if (const char* kept = std::getenv("XDG_CACHE_HOME")) kept_ = kept;
-    setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
-    unsetenv("LAZULI_CACHE");
+    home_.emplace("XDG_CACHE_HOME", folder_.c_str());
+    cache_.emplace("LAZULI_CACHE", nullptr);
   }
   void TearDown() override {
-    kept_ ? setenv("XDG_CACHE_HOME", kept_->c_str(), 1) : unsetenv("XDG_CACHE_HOME");
-    setenv("LAZULI_CACHE", "off", 1);
+    cache_.reset();
+    home_.reset();
     fs::remove_all(folder_);
   }
 
@@ -82,7 +82,7 @@ class WarmStart : public testing::Test {
   }
 
   fs::path folder_;
-  std::optional<std::string> kept_;
+  std::optional<test::EnvironmentVariable> home_, cache_;
 };
 
 TEST_F(WarmStart, ASecondSessionCompilesAndPacksNothing) {

@@ -8,11 +8,20 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 namespace lazuli {
 namespace {
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+std::int64_t place_in_panels(std::int64_t padded_rows, std::int64_t row, std::int64_t output) {
+  const std::int64_t block = output / 32 * 32 * padded_rows + row / 32 * 1024;
+  return block + row % 32 / 16 * 512 + output % 32 / 16 * 256 + row % 16 * 16 + output % 16;
+}
 
 struct Size {
   std::int64_t rows, outputs, cols;
@@ -20,7 +29,7 @@ struct Size {
 
 class Case {
  public:
-  Case(const PanelKernel& kernel, const Size& size) : kernel_(kernel), size_(size), packed_(allocate_packed(kernel.source, size.outputs, size.cols)) {
+  Case(const PanelKernel& kernel, const Size& size, float scale = 1) : kernel_(kernel), size_(size), packed_(allocate_packed(kernel.source, size.outputs, size.cols)) {
     std::mt19937 random(7);
     std::normal_distribution<float> normal;
     std::vector<float> weights(static_cast<std::size_t>(size.outputs * size.cols));
@@ -33,20 +42,29 @@ class Case {
       quantise(kernel.source, weights.data(), size.outputs * size.cols, blocks.data());
       set_weights(blocks);
     }
-    for (float& value : x_) value = normal(random);  // last: fewer rows are the first of more
+    for (float& value : x_) value = scale * normal(random);  // last: fewer rows are the first of more
     tiles_ = Buffer::allocate(tiled_rows_bytes(size.rows, size.cols));
     const TiledRowsView view = tiled();
     find_tile_rows_kernel(kernel.isa)->tile(x_.data(), size.cols, 0,
                                             static_cast<std::int64_t>(tiles_->size()) / (view.steps * 1024), view);
   }
 
-  std::vector<float> multiply(std::int64_t pairs_at_once) const {
-    const std::vector<float> nothing(static_cast<std::size_t>(size_.rows * size_.outputs), NAN);
-    std::vector<float> y = nothing;
+  // y[row, output], whichever way the sums take.
+  std::vector<float> multiply(std::int64_t pairs_at_once, PanelOrder order = PanelOrder::rows) const {
+    const std::int64_t padded_rows = round_up(size_.rows, panel_sums_rows);
+    const std::int64_t padded_outputs = round_up(size_.outputs, panel_sums_outputs);
+    const BufferRef memory = Buffer::allocate(static_cast<std::size_t>(4 * padded_rows * padded_outputs));
+    float* values = memory->as<float>();
+    std::fill_n(values, padded_rows * padded_outputs, NAN);
+    const PanelSumsView sums{values, order == PanelOrder::panels ? padded_rows : padded_outputs, order};
     const BufferRef scratch = Buffer::allocate(static_cast<std::size_t>(panel_scratch_weights + panel_scratch_row * panel_scratch_rows));
     for (std::int64_t group = 0; group < packed_.groups(); group += 2 * pairs_at_once)
-      kernel_.multiply(view(packed_), tiled(), group, std::min(packed_.groups(), group + 2 * pairs_at_once), y.data(), size_.outputs,
+      kernel_.multiply(view(packed_), tiled(), group, std::min(packed_.groups(), group + 2 * pairs_at_once), sums,
                        scratch->as<std::uint8_t>());
+    std::vector<float> y;
+    for (std::int64_t row = 0; row < size_.rows; ++row)
+      for (std::int64_t output = 0; output < size_.outputs; ++output)
+        y.push_back(values[order == PanelOrder::panels ? place_in_panels(padded_rows, row, output) : row * sums.stride + output]);
     return y;
   }
 
@@ -97,6 +115,7 @@ TEST(PanelKernels, AgreeWithADoubleSumForAnySplit) {
       EXPECT_LE(test_case.worst_error(y), has_quantiser(kernel.source) ? 2e-5 : 6e-5);
       EXPECT_EQ(test_case.multiply(1), y);
       EXPECT_EQ(test_case.multiply(3), y);
+      EXPECT_EQ(test_case.multiply(3, PanelOrder::panels), y);
     }
   }
 }
@@ -110,6 +129,38 @@ TEST(PanelKernels, RowsDoNotDependOnOtherRows) {
       SCOPED_TRACE(fmt::format("{} rows {}", kernel.name, rows));
       EXPECT_EQ(Case(kernel, {rows, outputs, cols}).multiply(1000), std::vector<float>(all.begin(), all.begin() + rows * outputs));
     }
+  }
+}
+
+// Rows of tiny numbers, whose products and sums pass below the smallest normal number.
+TEST(PanelKernels, OneRowTakesDenormalsForZeroAsTilesDo) {
+  for (const PanelKernel& kernel : panel_kernels()) {
+    if (!supported(kernel.isa)) continue;
+    SCOPED_TRACE(kernel.name);
+    for (const float scale : {1e-36F, 1e-38F, 3e-39F})
+      EXPECT_EQ(Case(kernel, {1, 40, 256}, scale).multiply(1000), Case(kernel, {1, 40, 256}, scale).multiply(1000, PanelOrder::panels));
+  }
+}
+
+TEST(PanelKernels, SumsInPanelsBecomeTheTilesOfTheirRows) {
+  constexpr std::int64_t rows = 70, cols = 96, padded = 96;
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
+    const TileRowsKernel* kernel = find_tile_rows_kernel(isa);
+    if (!kernel || !supported(kernel->isa)) continue;
+    std::vector<float> x;
+    for (int i = 0; i < rows * cols; ++i) x.push_back(static_cast<float>(std::sin(i)));
+    const BufferRef sums = Buffer::allocate(static_cast<std::size_t>(4 * padded * cols));
+    std::fill_n(sums->as<float>(), padded * cols, NAN);
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t col = 0; col < cols; ++col)
+        sums->as<float>()[place_in_panels(padded, row, col)] = x[static_cast<std::size_t>(row * cols + col)];
+    const std::size_t bytes = tiled_rows_bytes(rows, cols);
+    const BufferRef expected = Buffer::allocate(bytes), tiles = Buffer::allocate(bytes);
+    const TiledRowsView view = tiled_rows(expected->data(), rows, cols);
+    kernel->tile(x.data(), cols, 0, static_cast<std::int64_t>(bytes) / (view.steps * 1024), view);
+    kernel->tile_sums(sums->as<float>(), padded, 0, 1, tiled_rows(tiles->data(), rows, cols));
+    kernel->tile_sums(sums->as<float>(), padded, 1, 3, tiled_rows(tiles->data(), rows, cols));
+    EXPECT_EQ(std::memcmp(tiles->data(), expected->data(), bytes), 0);
   }
 }
 

@@ -23,7 +23,7 @@ constexpr PanelKernel panel_table[] = {
 };
 
 constexpr TileRowsKernel tile_rows_table[] = {
-#define LAZULI_TILE_ROWS(isa) {Isa::isa, "tile_rows_" #isa, tile_rows_##isa},
+#define LAZULI_TILE_ROWS(isa) {Isa::isa, "tile_rows_" #isa, tile_rows_##isa, tile_panel_sums_##isa},
 #include <lazuli/backends/cpu/kernels.def>
 };
 

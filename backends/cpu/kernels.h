@@ -35,6 +35,7 @@ struct TileRowsKernel {
   Isa isa;
   const char* name;
   TileRows tile;
+  TilePanelSums tile_sums;
 };
 
 std::span<const PanelKernel> panel_kernels();

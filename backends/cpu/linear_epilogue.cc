@@ -49,6 +49,14 @@ View tile_view(int buffer, const Shape& shape, std::int64_t width) {
   return view;
 }
 
+// The body over so many elements in any order: it knows columns and rows no more.
+Graph over_elements(Graph body, std::int64_t elements) {
+  for (GraphNode& inner : body.nodes)
+    for (Type& type : inner.types)
+      if (!type.shape.empty()) type.shape = {elements};
+  return body;
+}
+
 std::int64_t argmax_ranges(std::int64_t columns) { return (columns + argmax_columns - 1) / argmax_columns; }
 
 }  // namespace
@@ -172,6 +180,28 @@ std::int64_t Lowering::epilogue_width(const Epilogue& epilogue, std::int64_t row
   return std::min(width, (columns + granule - 1) / granule * granule);
 }
 
+// Whether the whole chain can work on sums in the order the panels leave them in: all arrays are its own, every element
+// stands for itself, and what follows takes tiles. That spares a way through memory.
+bool Lowering::stays_in_panels(std::int32_t id, const Epilogue& epilogue) const {
+  const Shape& shape = node(epilogue.products[0]).type().shape;
+  if (!epilogue.has_body || epilogue.readers.empty() || shape.back() % panel_sums_outputs != 0) return false;
+  if (element_count(shape) / shape.back() < panel_sums_rows) return false;
+  const auto leaves_panels = [&](std::int32_t product) { return operand_form(product) == OperandForm::tiles; };
+  if (!leaves_panels(epilogue.readers[0])) return false;
+  if (!std::all_of(epilogue.products.begin(), epilogue.products.end(), leaves_panels)) return false;
+  const auto is_own = [&](ValueId input) {
+    const GraphNode& operand = graph_.node(input);
+    return operand.op == Op::scalar ||
+           std::find(epilogue.products.begin(), epilogue.products.end(), input.node) != epilogue.products.end();
+  };
+  const GraphNode& current = node(id);
+  if (!std::all_of(current.inputs.begin(), current.inputs.end(), is_own)) return false;
+  return current.op != Op::fused ||
+         std::all_of(current.body->nodes.begin(), current.body->nodes.end(), [&](const GraphNode& inner) {
+           return inner.type().shape.empty() || inner.type().shape == current.type().shape;
+         });
+}
+
 void Lowering::lower_epilogue(std::int32_t id) {
   const Epilogue& epilogue = epilogues_.at(id);
   const Shape shape = node(epilogue.products[0]).type().shape;
@@ -179,16 +209,20 @@ void Lowering::lower_epilogue(std::int32_t id) {
   const std::int64_t granule = epilogue.argmax >= 0 ? argmax_columns : packed_block_columns;
   const std::int64_t width = epilogue_width(epilogue, rows, columns, granule);
 
+  const PanelOrder order = stays_in_panels(id, epilogue) ? PanelOrder::panels : PanelOrder::rows;
+  const bool panels = order == PanelOrder::panels;
+  const std::int64_t tile_rows = panels ? panel_rows(rows) : rows;
+  const std::int64_t tile_bytes = tile_rows * width * static_cast<std::int64_t>(sizeof(float));
+
   ChainShape chain{width, true, {}, {}};
   std::map<ValueId, View> tiles;
   std::vector<Product> products;
-  const std::int64_t tile_bytes = rows * width * static_cast<std::int64_t>(sizeof(float));
   for (std::int32_t product : epilogue.products) {
     const int buffer = add_scratch(tile_bytes * tools_.executor.size(), fmt::format("%{} tile", product));
-    chain.locals.push_back({buffer, tile_bytes, sizeof(float)});
-    const View y = tile_view(buffer, shape, width);
+    chain.locals.push_back({buffer, tile_bytes, panels ? tile_bytes / width : static_cast<std::int64_t>(sizeof(float))});
+    const View y = panels ? whole_buffer(buffer, {DType::f32, {tile_rows * columns}}) : tile_view(buffer, shape, width);
     tiles.emplace(ValueId{product, 0}, y);
-    products.push_back(make_product(product, y));
+    products.push_back(make_product(product, y, order));
   }
 
   const std::size_t first_step = result_.steps.size();
@@ -205,10 +239,12 @@ void Lowering::lower_epilogue(std::int32_t id) {
   const View result = tiles.at({epilogue.products[0], 0});
   if (epilogue.has_body) {
     const bool keeps_result = epilogue.argmax < 0 && epilogue.readers.empty();
-    divisions.push_back(lower_epilogue_body(id, tiles, keeps_result ? nullptr : &result));
+    divisions.push_back(panels ? lower_panel_body(id, tiles, result, columns)
+                               : lower_epilogue_body(id, tiles, keeps_result ? nullptr : &result));
     name += fmt::format("_{}", node(id).name());
   }
-  if (!epilogue.readers.empty()) divisions.push_back(add_operand_columns(epilogue.readers[0], result, rows, columns));
+  if (!epilogue.readers.empty())
+    divisions.push_back(add_operand_columns(epilogue.readers[0], result, rows, columns, order));
   View maxima;
   if (epilogue.argmax >= 0) {
     maxima = new_array({DType::u8, {rows * argmax_ranges(columns) * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax");
@@ -248,15 +284,42 @@ Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, 
   return columns;
 }
 
+// The body on sums in panels, in place. A column is worth the rows of a panel in elements.
+Division Lowering::lower_panel_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View& sums,
+                                    std::int64_t columns) {
+  const GraphNode& current = node(id);
+  std::vector<View> operands;
+  for (ValueId input : current.inputs) {
+    const auto tile = tiles.find(input);
+    operands.push_back(tile != tiles.end() ? tile->second : view(input));
+  }
+  set_view({id, 0}, whole_buffer(sums.buffer, current.type()));  // known by its buffer to those who look for its forms
+  Division elements;
+  add_loop(id, over_elements(loop_body(id), sums.elements()), operands, {&sums, 1}, &elements);
+  return {columns, panel_sums_outputs, {},
+          [run = std::move(elements.run), rows = sums.elements() / columns](Memory& memory, std::int64_t begin,
+                                                                            std::int64_t end, int worker) {
+            run(memory, begin * rows, end * rows, worker);
+          }};
+}
+
 // The operand form of the matmuls that read x, made of a tile.
-Division Lowering::add_operand_columns(std::int32_t reader, const View& x, std::int64_t rows, std::int64_t columns) {
+Division Lowering::add_operand_columns(std::int32_t reader, const View& x, std::int64_t rows, std::int64_t columns,
+                                       PanelOrder order) {
   const bool tiled = operand_form(reader) == OperandForm::tiles;
   const std::int64_t stride = x.shape.size() < 2 ? columns : x.strides[x.strides.size() - 2];
   const auto bytes = static_cast<std::int64_t>(tiled ? tiled_rows_bytes(rows, columns) : quantised_rows_bytes(rows, columns));
   const int target = add_scratch(bytes, fmt::format("%{} {}", reader, tiled ? "bf16 tiles" : "int8 rows"));
   (tiled ? tiled_ : quantised_)[{x.buffer, 0, rows, columns}] = target;
   Division division{columns, packed_block_columns, {}, {}};
-  if (tiled) {
+  if (order == PanelOrder::panels) {
+    const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
+    add_step(reader, "tile_rows", kernel.name, {x.buffer}, {target});
+    division.run = [=, tile = kernel.tile_sums](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+      tile(memory.as<const float>(x), panel_rows(rows), begin / packed_block_columns, end / packed_block_columns,
+           tiled_rows(memory.base(target), rows, columns));
+    };
+  } else if (tiled) {
     const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
     add_step(reader, "tile_rows", kernel.name, {x.buffer}, {target});
     division.run = [=, tile = kernel.tile](Memory& memory, std::int64_t begin, std::int64_t end, int) {

@@ -4,6 +4,7 @@
 
 #include <lazuli/backends/backend.h>
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
+#include <lazuli/backends/cpu/kernels/linear_views.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/backends/cpu/step.h>
 #include <lazuli/backends/cpu/weight_store.h>
@@ -108,7 +109,7 @@ class Lowering {
   bool is_packed_linear(std::int32_t id) const;
   OperandForm operand_form(std::int32_t id) const;
   const PanelKernel* panel_of(std::int32_t id) const;  // null: the program multiplies this weight in int8 or f32
-  Product make_product(std::int32_t id, const View& y);
+  Product make_product(std::int32_t id, const View& y, PanelOrder order);
   std::vector<std::int32_t> products_beside(std::int32_t id) const;
   void lower_products(std::int32_t id);
   Step& add_products(std::vector<Product> products);
@@ -132,9 +133,13 @@ class Lowering {
                  const std::vector<std::vector<std::int32_t>>& readers) const;
   bool belongs_to_merged_step(const Epilogue& epilogue) const;
   std::int64_t epilogue_width(const Epilogue& epilogue, std::int64_t rows, std::int64_t columns, std::int64_t granule) const;
+  bool stays_in_panels(std::int32_t id, const Epilogue& epilogue) const;
   void lower_epilogue(std::int32_t id);
   Division lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place);
-  Division add_operand_columns(std::int32_t reader, const View& x, std::int64_t rows, std::int64_t columns);
+  Division lower_panel_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View& sums,
+                                    std::int64_t columns);
+  Division add_operand_columns(std::int32_t reader, const View& x, std::int64_t rows, std::int64_t columns,
+                               PanelOrder order);
   Division add_argmax_columns(std::int32_t id, const View& x, const View& maxima);
 
   // expert_steps.cc

@@ -1,6 +1,7 @@
 // A matmul with one packed weight, on its way to become a step or a part of one.
 #pragma once
 
+#include <lazuli/backends/cpu/kernels/linear_views.h>
 #include <lazuli/backends/cpu/step.h>
 
 #include <algorithm>
@@ -29,6 +30,11 @@ struct Product {
     return {weights + group_begin * group_bytes, static_cast<std::size_t>((group_end - group_begin) * group_bytes)};
   }
 };
+
+// Rows as panel kernels compute them.
+inline std::int64_t panel_rows(std::int64_t rows) {
+  return (rows + panel_sums_rows - 1) / panel_sums_rows * panel_sums_rows;
+}
 
 // Whether all products read their weights once, as streams, and cost nothing to begin.
 inline bool has_few_rows(const std::vector<Product>& products) {

@@ -150,13 +150,14 @@ int Lowering::tiled_rows_of(std::int32_t id, const View& x) {
 }
 
 // Prompts: every weight is dequantised once a step, whatever the rows of the chunk, so that chunks agree bit for bit.
-Product Lowering::make_product(std::int32_t id, const View& y) {
+Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order) {
   const View x = converted_input(id, 0, DType::f32);
   const GraphNode& constant = graph_.node(node(id).inputs[1]);
   const auto stored = tools_.weights.packed(constant, tools_.executor);
   result_.weights.push_back(stored);
   const PackedWeightView packed = lazuli::view(stored->packed);
-  const std::int64_t rows = rows_of(x), cols = x.shape.back(), stride = row_stride(y);
+  const std::int64_t rows = rows_of(x), cols = x.shape.back();
+  const std::int64_t stride = order == PanelOrder::panels ? panel_rows(rows) : row_stride(y);
   Product product;
   product.id = id;
   product.rows = rows;
@@ -171,13 +172,13 @@ Product Lowering::make_product(std::int32_t id, const View& y) {
     product.arithmetic = Arithmetic::bf16;
     product.groups_at_once = 2;  // pairs share a panel
     operand = tiled_rows_of(id, x);
-    const std::int64_t scratch_bytes =
-        panel_scratch_weights + panel_scratch_row * std::min(panel_scratch_rows, (rows + 31) / 32 * 32);
+    const std::int64_t sums_bytes = panel_scratch_row * std::min(panel_scratch_rows, panel_rows(rows));
+    const std::int64_t scratch_bytes = panel_scratch_weights + (order == PanelOrder::panels ? 0 : sums_bytes);
     const int scratch = add_scratch(scratch_bytes * tools_.executor.size(), fmt::format("%{} panels", id));
     product.writes.push_back(scratch);
     product.multiply = [=, multiply = panel->multiply](Memory& memory, std::int64_t begin, std::int64_t end, std::int64_t,
                                                        std::int64_t, int worker) {
-      multiply(packed, tiled_rows(memory.base(operand), rows, cols), begin, end, memory.as<float>(y), stride,
+      multiply(packed, tiled_rows(memory.base(operand), rows, cols), begin, end, {memory.as<float>(y), stride, order},
                reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
     };
   } else {
@@ -239,7 +240,7 @@ void Lowering::lower_products(std::int32_t id) {
       y = new_array({DType::f32, y.shape}, fmt::format("%{} f32", other));
       copies.push_back({other, y, result});
     }
-    products.push_back(make_product(other, y));
+    products.push_back(make_product(other, y, PanelOrder::rows));
   }
   add_products(std::move(products));
   for (const Copy& copy : copies) lower_copy(copy.id, copy.from, copy.to);

@@ -18,10 +18,12 @@ namespace lazuli {
                            const QuantisedRowsView& out);
 #define LAZULI_LINEAR_PANEL(type, isa)                                                                                \
   void linear_panel_##type##_##isa(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin, \
-                                   std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* scratch);
+                                   std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch);
 #define LAZULI_TILE_ROWS(isa)                                                                                       \
   void tile_rows_##isa(const float* x, std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end,      \
-                       const TiledRowsView& out);
+                       const TiledRowsView& out);                                                                  \
+  void tile_panel_sums_##isa(const float* sums, std::int64_t sums_stride, std::int64_t step_begin,                 \
+                             std::int64_t step_end, const TiledRowsView& out);
 #include <lazuli/backends/cpu/kernels.def>
 
 }  // namespace lazuli

@@ -6,87 +6,25 @@
 // do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
 // far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where its columns
 // are cut, which their number decides: any split of rows and groups gives the same bits.
-#include <lazuli/backends/cpu/kernels/bf16_pairs_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
-#include <lazuli/backends/cpu/kernels/packed_quads_avx512.h>
+#include <lazuli/backends/cpu/kernels/panel_row_amx.h>
+#include <lazuli/backends/cpu/kernels/panel_weights_amx.h>
 #include <lazuli/backends/cpu/kernels/tile_configuration_amx.h>
 
 namespace lazuli {
 namespace {
 
 constexpr int tile_rows = 16;
-constexpr int tile_bytes = 1024;
-constexpr int step_columns = 32;  // of one tile product
 constexpr int pass_rows = 2 * tile_rows;
 constexpr int panel_outputs = 2 * packed_group_rows;
 constexpr int panel_steps = 20;  // 40 KB at most: worth what L1 misses where sums then never leave the tile registers
 constexpr int block_steps = 16;  // of panels where they leave them anyway: 32 KB leave L1 room for what passes by
 constexpr int panel_bytes = panel_steps * 2 * tile_bytes;
-constexpr int units_per_tile = 8;
 constexpr int pass_sums = pass_rows * panel_outputs;
 // What L2 holds at once: a block of rows times the columns of a panel, and its sums for a batch of panels.
 constexpr std::int64_t block_rows = 512;
 constexpr int batch_panels = 8;
 constexpr int batch_groups = 2 * batch_panels;
-
-template <int column>
-LAZULI_INLINE __m512 column_of(__m512i quad) {
-  const __m512i byte = _mm512_and_si512(column == 0 ? quad : _mm512_srli_epi32(quad, 8 * column), _mm512_set1_epi32(255));
-  return _mm512_cvtepi32_ps(byte);
-}
-
-// A unit is an eighth of a tile: four columns of a group's 16 outputs.
-template <class Format>
-struct Quantised {
-  template <int unit>
-  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
-                                   std::uint8_t* tile) {
-    constexpr Planes planes = Format::planes;
-    constexpr int half = unit / 4;
-    const BlockScale scale = block_scale<Format>(weight, group, step);
-    const __m512 factor = planes.halves == Halves::separate ? scale.scale[half] : scale.scale[0];
-    __m512 shift = _mm512_mul_ps(factor, _mm512_set1_ps(static_cast<float>(-planes.offset)));
-    if constexpr (planes.minimums) shift = _mm512_add_ps(shift, scale.minimum);
-    const __m512i values = Format::quad(group + step * planes.quant_bytes, unit);
-    const __m512i first = pair_bf16(_mm512_fmadd_ps(column_of<0>(values), factor, shift),
-                                    _mm512_fmadd_ps(column_of<1>(values), factor, shift));
-    const __m512i second = pair_bf16(_mm512_fmadd_ps(column_of<2>(values), factor, shift),
-                                     _mm512_fmadd_ps(column_of<3>(values), factor, shift));
-    _mm512_store_si512(tile + 128 * unit, first);
-    _mm512_store_si512(tile + 128 * unit + 64, second);
-  }
-};
-
-// bf16 weights; columns past the end are zero.
-struct Bf16 {
-  template <int unit>
-  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
-                                   std::uint8_t* tile) {
-    LAZULI_UNROLL
-    for (int pair = 2 * unit; pair < 2 * unit + 2; ++pair) {
-      const std::int64_t column = step * step_columns + 2 * pair, left = weight.cols - column;
-      const auto inside = static_cast<__mmask32>(left >= 2 ? 0xffffffff : left == 1 ? 0xffff : 0);
-      const __m512i both = _mm512_maskz_loadu_epi16(inside, group + column * packed_group_rows * 2);
-      _mm512_store_si512(tile + 64 * pair, interleave(both));
-    }
-  }
-};
-
-// mxfp8 weights, whose codes lie column after column.
-struct Mxfp8 {
-  template <int unit>
-  static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
-                                   std::uint8_t* tile) {
-    const __m512 scale = f32_exponents(group + weight.scales_offset + 16 * step);
-    const std::uint8_t* codes = group + packed::mxfp8_planes.quant_bytes * step;
-    LAZULI_UNROLL
-    for (int pair = 2 * unit; pair < 2 * unit + 2; ++pair) {
-      const __m512 even = _mm512_mul_ps(e4m3_as_f16(codes + 32 * pair), scale);
-      const __m512 odd = _mm512_mul_ps(e4m3_as_f16(codes + 32 * pair + 16), scale);
-      _mm512_store_si512(tile + 64 * pair, pair_bf16(even, odd));
-    }
-  }
-};
 
 // One panel times one block of rows. They follow each other column block after column block for a batch of panels, batch
 // after batch, row block after row block.
@@ -192,7 +130,9 @@ class Unpacker {
  private:
   template <int unit>
   LAZULI_INLINE void unpack_unit() {
-    Weights::template unpack<unit>(weight_, group_, step_, tile_);
+    const PairRows rows = Weights::template unpack<unit>(weight_, group_, step_);
+    _mm512_store_si512(tile_ + 128 * unit, rows.first);
+    _mm512_store_si512(tile_ + 128 * unit + 64, rows.second);
   }
   LAZULI_INLINE void next_tile() {
     unit_ = 0;
@@ -273,14 +213,31 @@ LAZULI_INLINE void copy_sums(const float* sums, std::int64_t rows, std::int64_t 
 struct Operands {
   const PackedWeightView& weight;
   const TiledRowsView& x;
-  float* y;
-  std::int64_t y_stride;
-  float* sums;  // [panel of a batch][pass][4] tiles
+  const PanelSumsView& y;
+  float* sums;  // [panel of a batch][pass][4] tiles, where they do not stay in y
 
   const std::uint8_t* activations(std::int64_t row, std::int64_t step) const {
     return x.tiles + (row / tile_rows * x.steps + 2 * step) * tile_bytes;
   }
+  // Where the sums of 32 rows and a panel wait for the next block of columns.
+  float* waiting(const Turn& turn, int pass) const {
+    if (y.order == PanelOrder::panels)
+      return y.values + turn.group * packed_group_rows * y.stride + (turn.row_begin + pass * pass_rows) * panel_outputs;
+    return sums + (turn.panel() * turn.passes() + pass) * pass_sums;
+  }
 };
+
+// The finished sums of a pass, in the tile registers, go to the rows of y.
+LAZULI_INLINE void store_rows(const PanelSumsView& y, std::int64_t row, std::int64_t rows, std::int64_t output,
+                              std::int64_t outputs, float* waiting) {
+  float* to = y.values + row * y.stride + output;
+  if (rows < pass_rows || outputs < panel_outputs) {
+    sums_in_scratch(waiting).store();
+    copy_sums(waiting, rows < pass_rows ? rows : pass_rows, outputs, to, y.stride);
+  } else {
+    sums_in_y(to, y.stride).store();
+  }
+}
 
 // `unpacker` prepares the next turn meanwhile.
 template <class Weights>
@@ -295,10 +252,8 @@ LAZULI_INLINE void multiply_panel(const Operands& operands, const Turns& turns, 
   const std::int64_t next_step = is_last ? 0 : turn.step + steps;
   const std::int64_t part = 2 * tile_bytes / batch_panels;
   for (int pass = 0; pass < passes; ++pass) {
-    const std::int64_t row = turn.row_begin + pass * pass_rows, rows = turn.row_end - row;
-    float* waiting = operands.sums + (turn.panel() * passes + pass) * pass_sums;
-    float* y = operands.y + row * operands.y_stride + output;
-    const bool fits = rows >= pass_rows && outputs == panel_outputs;
+    const std::int64_t row = turn.row_begin + pass * pass_rows;
+    float* waiting = operands.waiting(turn, pass);
     const std::uint8_t* ahead = operands.activations(row, next_step) + turn.panel() * steps * part;
     turn.block == 0 ? zero_sums() : sums_in_scratch(waiting).load();
     multiply_tiles(operands.activations(row, turn.step), panel, steps, [&](int step) {
@@ -307,18 +262,20 @@ LAZULI_INLINE void multiply_panel(const Operands& operands, const Turns& turns, 
       for (std::int64_t line = 0; line < part; line += 64)
         _mm_prefetch(reinterpret_cast<const char*>(ahead + step * part + line), _MM_HINT_T1);
     });
-    (is_last && fits ? sums_in_y(y, operands.y_stride) : sums_in_scratch(waiting)).store();
-    if (is_last && !fits) copy_sums(waiting, rows < pass_rows ? rows : pass_rows, outputs, y, operands.y_stride);
+    if (is_last && operands.y.order != PanelOrder::panels)
+      store_rows(operands.y, row, turn.row_end - row, output, outputs, waiting);
+    else
+      sums_in_scratch(waiting).store();
   }
 }
 
 template <class Weights>
-LAZULI_INLINE void multiply(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
-                            std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* scratch) {
-  if (x.rows <= 0 || group_begin >= group_end) return;
+__attribute__((noinline)) void multiply_tiled(const PackedWeightView& weight, const TiledRowsView& x,
+                                              std::int64_t group_begin, std::int64_t group_end, const PanelSumsView& y,
+                                              std::uint8_t* scratch) {
   __asm__ volatile("ldtilecfg %0" ::"m"(tile_configuration));
   const Turns turns(x.rows, x.steps, group_begin, group_end);
-  const Operands operands{weight, x, y, y_stride, reinterpret_cast<float*>(scratch + 2 * panel_bytes)};
+  const Operands operands{weight, x, y, reinterpret_cast<float*>(scratch + 2 * panel_bytes)};
   std::uint8_t *panel = scratch, *next_panel = scratch + panel_bytes;
   Unpacker<Weights> unpacker(weight);
   Turn turn = turns.first();
@@ -337,6 +294,22 @@ LAZULI_INLINE void multiply(const PackedWeightView& weight, const TiledRowsView&
   __asm__ volatile("tilerelease");
 }
 
+// Tile products take denormal numbers for zero. All else does too meanwhile: one row and many then agree.
+template <class Weights>
+LAZULI_INLINE void multiply(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
+                            std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {
+  if (x.rows <= 0 || group_begin >= group_end) return;
+  constexpr unsigned denormals_are_zero = 0x40, flush_to_zero = 0x8000;
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | denormals_are_zero | flush_to_zero);
+  if (x.rows == 1 && y.order != PanelOrder::panels)
+    multiply_row<Weights>(weight, x, group_begin, group_end, y.values);
+  else
+    multiply_tiled<Weights>(weight, x, group_begin, group_end, y, scratch);
+  _mm_setcsr(before);
+}
+
+static_assert(panel_sums_rows == pass_rows && panel_sums_outputs == panel_outputs);
 static_assert(panel_scratch_weights == 2 * panel_bytes);
 static_assert(panel_scratch_row == batch_panels * panel_outputs * 4);
 static_assert(panel_scratch_rows == block_rows);
@@ -363,10 +336,24 @@ void tile_rows_amx(const float* x, std::int64_t x_stride, std::int64_t tile_begi
     }
 }
 
+void tile_panel_sums_amx(const float* sums, std::int64_t sums_stride, std::int64_t step_begin, std::int64_t step_end,
+                         const TiledRowsView& out) {
+  for (std::int64_t step = step_begin; step < step_end; ++step)
+    for (std::int64_t row = 0; row < sums_stride; row += tile_rows) {
+      const float* from = sums + step * panel_outputs * sums_stride + row * panel_outputs;
+      std::uint8_t* target = out.tiles + (row / pass_rows * out.steps + step) * 2 * tile_bytes + row % pass_rows * 64;
+      for (int r = 0; r < tile_rows; ++r) {
+        const __m512 first = _mm512_load_ps(from + r * packed_group_rows);
+        const __m512 second = _mm512_load_ps(from + pass_sums / 4 + r * packed_group_rows);
+        _mm512_store_si512(target + 64 * r, row + r < out.rows ? to_bf16(first, second) : _mm512_setzero_si512());
+      }
+    }
+}
+
 #define LAZULI_DEFINE(type, Unpack)                                                                             \
   void linear_panel_##type##_amx(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin, \
-                                 std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* scratch) { \
-    multiply<Unpack>(weight, x, group_begin, group_end, y, y_stride, scratch);                                  \
+                                 std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {       \
+    multiply<Unpack>(weight, x, group_begin, group_end, y, scratch);                                            \
   }
 LAZULI_DEFINE(q4_0, Quantised<Q4_0>)
 LAZULI_DEFINE(q4_1, Quantised<Q4_1>)

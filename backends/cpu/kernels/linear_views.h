@@ -71,18 +71,38 @@ using LinearReal = void (*)(const PackedWeightView& weight, const RealRowsView& 
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride);
 
+// Where a panel kernel leaves its sums.
+enum class PanelOrder : std::uint8_t {
+  rows,    // y[row, output] at row * stride + output
+  panels,  // blocks of 32 rows by 32 outputs in the order they are computed, see below
+};
+
+// In the order `panels`, `stride` is the number of rows rounded up to 32, and the block of rows from r and outputs from o
+// begins at o * stride + r * 32: four parts of 16 rows by 16 outputs each, the outputs that follow before the rows that
+// do. What belongs to rows or outputs past the end is undefined.
+struct PanelSumsView {
+  float* values;  // 64-byte aligned for `panels`
+  std::int64_t stride;
+  PanelOrder order;
+};
+inline constexpr std::int64_t panel_sums_rows = 32;
+inline constexpr std::int64_t panel_sums_outputs = 32;
+
 // The same for all rows of x, with weights dequantised to bf16: for programs of many rows. The scratch is the caller's
-// own during the call, 64-byte aligned: panel_scratch_weights bytes, and panel_scratch_row for each row of x (rounded up
-// to 32, at most panel_scratch_rows).
+// own during the call, 64-byte aligned: panel_scratch_weights bytes, and, unless the sums stay in panels,
+// panel_scratch_row for each row of x (rounded up to 32, at most panel_scratch_rows).
 inline constexpr std::int64_t panel_scratch_weights = 80 * 1024;
 inline constexpr std::int64_t panel_scratch_row = 1024;
 inline constexpr std::int64_t panel_scratch_rows = 512;
 using LinearPanel = void (*)(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
-                             std::int64_t group_end, float* y, std::int64_t y_stride, std::uint8_t* scratch);
+                             std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch);
 
 // Tiles [tile_begin, tile_end) of 16 rows of x (row stride in elements), rounded to nearest even.
 using TileRows = void (*)(const float* x, std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end,
                           const TiledRowsView& out);
+// Columns [32 * step_begin, 32 * step_end) of sums in the order `panels` (stride as above), likewise.
+using TilePanelSums = void (*)(const float* sums, std::int64_t sums_stride, std::int64_t step_begin, std::int64_t step_end,
+                               const TiledRowsView& out);
 
 // Rows [row_begin, row_end) of x (row stride in elements) to int8. Each block of 32 has the scale d = max|x| / 127 and
 // values x * (127 / max|x|) rounded to nearest, ties to even. A block whose largest magnitude is below 2^-119 is zero;

@@ -1,5 +1,6 @@
 // p_j = x_j + sum_i c_ji x_i, in three formulations: the composite; planes permuted to the back, a matmul with the
-// coefficients, and back again; and plane by plane.
+// coefficients, and back again; and plane by plane. What a layer adds to some of the planes x right before a composite
+// comes into the island, which spares writing and reading all of them once more.
 #include <lazuli/passes/altup_island.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules.h>
@@ -16,13 +17,49 @@ struct CoefficientLayout {
   std::int64_t input_stride = 1, output_stride = 0;
 };
 
-Graph predict_body(const Type& planes, const Type& coefficients, CoefficientLayout layout, DType arithmetic,
-                   DType result) {
-  IslandBuilder build({planes, coefficients});
+// What is added to planes [P, ..., H] before they are mixed.
+struct Update {
+  ValueId planes, value;      // the value [..., H]
+  std::vector<bool> reaches;  // by plane
+};
+
+// select(mask, planes + update, planes), with a constant for each plane in the mask. In f32, where nothing is rounded
+// between the addition and the mixing.
+std::optional<Update> as_update(const Graph& graph, const UseCounts& uses, ValueId value) {
+  const GraphNode& choice = graph.node(value);
+  if (choice.op != Op::select || uses[value] != 1 || choice.type().dtype != DType::f32) return std::nullopt;
+  const GraphNode& sum = graph.node(choice.inputs[1]);
+  const ValueId planes = choice.inputs[2];
+  const Shape& shape = graph.type(planes).shape;
+  if (shape != choice.type().shape || sum.op != Op::add || uses[choice.inputs[1]] != 1) return std::nullopt;
+  if (sum.inputs[0] != planes && sum.inputs[1] != planes) return std::nullopt;
+  const ValueId added = sum.inputs[sum.inputs[0] == planes ? 1 : 0];
+  Shape per_plane(shape.size(), 1);
+  per_plane[0] = shape[0];
+  const StridedView flags = strided_view(graph, choice.inputs[0]);
+  const GraphNode& mask = graph.node(flags.base);
+  if (graph.type(choice.inputs[0]).shape != per_plane || !is_window(flags, {shape[0]}, {1})) return std::nullopt;
+  if (mask.op != Op::constant || !mask.constant || mask.type().dtype != DType::bool_) return std::nullopt;
+  const Shape plane(shape.begin() + 1, shape.end());
+  if (!std::ranges::equal(significant_sizes(graph.type(added).shape), significant_sizes(plane))) return std::nullopt;
+  Update update{planes, added, {}};
+  for (std::int64_t j = 0; j < shape[0]; ++j) update.reaches.push_back(mask.constant->as<std::uint8_t>()[j] != 0);
+  return update;
+}
+
+// The operands are the planes, the coefficients, and the value of an update.
+Graph predict_body(std::vector<Type> operands, CoefficientLayout layout, DType arithmetic, DType result,
+                   const std::vector<bool>& reaches = {}) {
+  const Type planes = operands[0];
+  IslandBuilder build(std::move(operands));
   const std::int64_t count = planes.shape[0];
   const Shape plane_shape(planes.shape.begin() + 1, planes.shape.end());
   std::vector<ValueId> x, predicted;
-  for (std::int64_t i = 0; i < count; ++i) x.push_back(build.cast(build.plane(build.operand(0), i), arithmetic));
+  for (std::int64_t i = 0; i < count; ++i) {
+    x.push_back(build.cast(build.plane(build.operand(0), i), arithmetic));
+    if (!reaches.empty() && reaches[static_cast<std::size_t>(i)])
+      x.back() = build.apply(Op::add, x.back(), build.reshaped(build.operand(2), plane_shape));
+  }
   for (std::int64_t j = 0; j < count; ++j) {
     std::optional<ValueId> mixed;
     for (std::int64_t i = 0; i < count; ++i) {
@@ -37,12 +74,21 @@ Graph predict_body(const Type& planes, const Type& coefficients, CoefficientLayo
 
 Attempt match_composite(const Graph& graph, const UseCounts& uses, std::int32_t root) {
   const GraphNode& node = graph.nodes[static_cast<std::size_t>(root)];
-  const Type &planes = graph.type(node.inputs[0]), &coefficients = graph.type(node.inputs[1]);
+  const std::optional<Update> update = as_update(graph, uses, node.inputs[0]);
   Coverage coverage;
   coverage.covers = {root};
   coverage.operands = node.inputs;
-  return replace(graph, uses, root, std::move(coverage),
-                 predict_body(planes, coefficients, {1, planes.shape[0]}, DType::f32, planes.dtype));
+  if (update) {
+    coverage.cover(node.inputs[0]);
+    coverage.cover(graph.node(node.inputs[0]).inputs[1]);
+    coverage.operands = {update->planes, node.inputs[1], update->value};
+  }
+  std::vector<Type> types;
+  for (ValueId operand : coverage.operands) types.push_back(graph.type(operand));
+  const CoefficientLayout layout{1, types[0].shape[0]};
+  Graph body = predict_body(std::move(types), layout, DType::f32, node.type().dtype,
+                            update ? update->reaches : std::vector<bool>{});
+  return replace(graph, uses, root, std::move(coverage), std::move(body));
 }
 
 // Coefficients [..., P, P] as a matmul's right operand: axis -2 runs over the planes read, axis -1 over those written.
@@ -110,7 +156,7 @@ Attempt match_stacked(const Graph& graph, const UseCounts& uses, std::int32_t ro
   const ValueId stored = before_cast(graph, planes->value);
   coverage.operands = {stored, coefficients.base};
   return replace(graph, uses, root, std::move(coverage),
-                 predict_body(graph.type(stored), graph.type(coefficients.base), *layout,
+                 predict_body({graph.type(stored), graph.type(coefficients.base)}, *layout,
                               graph.type(planes->value).dtype, result.dtype));
 }
 

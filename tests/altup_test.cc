@@ -166,6 +166,46 @@ TEST(Altup, SplitSpellingKeepsItsBits) {
   }
 }
 
+// The planes with `activated` added to all but the first.
+Array updated_planes(const Operands& x) {
+  const std::int64_t count = x.planes.size(0);
+  const Array behind_first = greater(reshape(iota(count), {count, 1, 1, 1}), 0);
+  return select(behind_first, x.planes + x.activated, x.planes);
+}
+
+TEST(Altup, AnUpdateOfThePlanesComesIntoTheIsland) {
+  for (const Sizes& sizes : all_sizes) {
+    std::vector<Array> results;
+    for (const char* fusion : {"all", "none"}) {
+      SessionOptions options;
+      options.fusion = fusion;
+      options.verify = true;
+      Session session(options);
+      const Operands x = operands_of(sizes, DType::f32);
+      const Array predicted[] = {altup_predict(updated_planes(x), x.prediction, {x.active})};
+      const Graph graph = session.optimised(predicted);
+      if (fusion == std::string("all")) {
+        EXPECT_EQ(fused_nodes(graph, "altup_predict"), 1) << to_text(graph);
+        EXPECT_EQ(fused_nodes(graph, "add_select"), 0) << to_text(graph);
+      }
+      eval(predicted);
+      results.push_back(predicted[0]);
+    }
+    EXPECT_TRUE(test::same_bits(results[0].type(), buffer_of(results[0]), buffer_of(results[1])));
+  }
+}
+
+TEST(Altup, AnUpdateThatOthersReadStaysOutside) {
+  Session session;
+  const Operands x = operands_of({4, 3, 32, 0}, DType::f32);
+  const Array planes = updated_planes(x);
+  const Array outputs[] = {altup_predict(planes, x.prediction, {0}), exp(planes)};
+  const Graph graph = session.optimised(outputs);
+  for (const GraphNode& node : graph.nodes)
+    if (node.op == Op::fused && node.name() == "altup_predict") EXPECT_EQ(node.inputs.size(), 2U) << to_text(graph);
+  eval(outputs);
+}
+
 TEST(Altup, SecondReaderOfTheProductKeepsItWhole) {
   Session session;
   const Operands x = operands_of({4, 3, 32, 0}, DType::f32);

@@ -17,7 +17,6 @@ import time
 
 import llama_cpp
 
-PROMPT = 512
 DECODE = 128
 DEPTHS = (8, 512)
 
@@ -25,10 +24,11 @@ DEPTHS = (8, 512)
 class LlamaCpp:
     name = "llama.cpp"
 
-    def __init__(self, model, threads, flash_attention):
+    def __init__(self, model, threads, flash_attention, prompts):
+        self.prompts = prompts
         self.llama = llama_cpp.Llama(
             model_path=model,
-            n_ctx=max(PROMPT, max(DEPTHS) + DECODE) + 64,
+            n_ctx=max(*prompts, max(DEPTHS) + DECODE) + 64,
             n_threads=threads,
             n_threads_batch=threads,
             logits_all=False,
@@ -36,13 +36,13 @@ class LlamaCpp:
             verbose=False,
         )
         random.seed(1)
-        self.ids = [random.randrange(self.llama.n_vocab()) for _ in range(PROMPT + DECODE)]
+        self.ids = [random.randrange(self.llama.n_vocab()) for _ in range(max(prompts) + DECODE)]
 
-    def prompt(self):
+    def prompt(self, tokens):
         self.llama.reset()
         start = time.perf_counter()
-        self.llama.eval(self.ids[:PROMPT])
-        return PROMPT / (time.perf_counter() - start)
+        self.llama.eval(self.ids[:tokens])
+        return tokens / (time.perf_counter() - start)
 
     def decode(self, depth):
         self.llama.reset()
@@ -53,8 +53,8 @@ class LlamaCpp:
         return DECODE / (time.perf_counter() - start)
 
     def sample(self):
-        self.prompt()  # warm: threads started, pages of the weights mapped
-        samples = {f"prompt {PROMPT}": self.prompt()}
+        self.prompt(self.prompts[0])  # warm: threads started, pages of the weights mapped
+        samples = {f"prompt {tokens}": self.prompt(tokens) for tokens in self.prompts}
         samples.update({f"decode {DECODE} at {depth}": self.decode(depth) for depth in DEPTHS})
         return samples
 
@@ -62,7 +62,8 @@ class LlamaCpp:
 class Lazuli:
     name = "lazuli"
 
-    def __init__(self, program, model, threads):
+    def __init__(self, program, model, threads, prompts):
+        self.prompts = prompts
         self.command = [program, "bench", "-m", model, "--json", "--reps", "1", "--warmup", "1"]
         self.command += ["--threads", str(threads)]
         self.cpu = "unknown"
@@ -75,7 +76,7 @@ class Lazuli:
         return {run["name"]: run["median"] for run in report["runs"]}
 
     def sample(self):
-        samples = {f"prompt {PROMPT}": self.bench("-p", str(PROMPT), "-n", "0")["prompt"]}
+        samples = {f"prompt {tokens}": self.bench("-p", str(tokens), "-n", "0")["prompt"] for tokens in self.prompts}
         for depth in DEPTHS:
             decoded = self.bench("-p", "0", "-n", str(DECODE), "--depth", str(depth))
             samples[f"decode {DECODE} at {depth}"] = decoded["decode"]
@@ -147,13 +148,14 @@ def main():
     parser.add_argument("--model", required=True, help="a GGUF file")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--reps", type=int, default=5)
+    parser.add_argument("--prompts", type=int, nargs="+", default=[512, 2048], help="lengths of prompts")
     parser.add_argument("--flash-attention", action="store_true", help="let llama.cpp use its fused attention")
     parser.add_argument("--out", help="file for the samples, as JSON")
     arguments = parser.parse_args()
 
     load = load_of_others()
-    lazuli = Lazuli(arguments.lazuli, arguments.model, arguments.threads)
-    peer = LlamaCpp(arguments.model, arguments.threads, arguments.flash_attention)
+    lazuli = Lazuli(arguments.lazuli, arguments.model, arguments.threads, arguments.prompts)
+    peer = LlamaCpp(arguments.model, arguments.threads, arguments.flash_attention, arguments.prompts)
     report = report_of(lazuli, peer, measure([lazuli, peer], arguments.reps), load, arguments)
     print(table(report))
     if arguments.out:

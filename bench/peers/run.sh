@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares lazuli with llama.cpp on Gemma 3 270M, by turns in one run.
-#   bench/peers/run.sh [--reps N] [--threads N] [--flash-attention] [--out FILE]
+# Compares lazuli with llama.cpp by turns in one run, on Gemma 3 270M unless told otherwise.
+#   bench/peers/run.sh [--model GGUF] [--reps N] [--threads N] [--prompts N...] [--flash-attention] [--out FILE]
 # llama.cpp comes as llama-cpp-python, built here for this CPU by clang 19 (about eight minutes on two cores; gcc 12
 # miscompiles its AMX path). PEERS_PYTHON names a Python that has it already; LAZULI another lazuli program.
 set -euo pipefail

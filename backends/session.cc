@@ -103,9 +103,10 @@ std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const
 // One run: its operands, its results, and the event that ends it. Keeps everything alive until then.
 struct Session::Run {
   std::shared_ptr<CompiledGraph> compiled;
-  std::vector<Operand> operands;
   std::shared_ptr<RunObserver> observer;
+  int stream = 0;
   std::vector<BufferRef> inputs, outputs;
+  std::vector<Event> makers;  // of the runs that compute the inputs
   // Donated memory that was not ours to take is copied before the program writes to it.
   std::vector<std::pair<BufferRef, BufferRef>> copies;
   // Runs on other streams that still read memory this one writes to. They were submitted before, so that no two runs
@@ -115,8 +116,7 @@ struct Session::Run {
 
   void execute() {
     try {
-      for (const Operand& operand : operands)
-        if (operand.value.ready) operand.value.ready->wait();
+      for (const Event& maker : makers) maker.wait();
       for (const Event& reader : readers) await(reader);
       for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
       compiled->program->execute(inputs, outputs, observer.get());
@@ -133,47 +133,69 @@ struct Session::Run {
     } catch (...) {
     }
   }
+
+  void take(std::vector<Operand> operands) {
+    inputs.reserve(operands.size());
+    for (auto& [value, donated] : operands) {
+      inputs.push_back(std::move(value.buffer));
+      // The arrays of a state come from one run and share its event.
+      if (value.ready && (makers.empty() || makers.back() != *value.ready)) makers.push_back(*std::move(value.ready));
+    }
+  }
+
+  // True: the program may write to this input. False: it was not ours to take, and a copy is in its place.
+  bool take_over(BufferRef& input) {
+    if (input->owned() && std::count(inputs.begin(), inputs.end(), input) == 1) return true;
+    const BufferRef copy = Buffer::allocate(input->size());
+    copies.emplace_back(input, copy);
+    input = copy;
+    return false;
+  }
+
+  void place_outputs() {
+    const std::span<const OutputPlacement> placements = compiled->program->outputs();
+    outputs.reserve(placements.size());
+    for (const OutputPlacement& output : placements)
+      outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes))
+                                                 : inputs[static_cast<std::size_t>(output.donated_input)]);
+  }
 };
 
-std::vector<Event> Session::readers_of(const BufferRef& buffer) {
+// Those on the stream itself are through before what is submitted now begins.
+std::vector<std::shared_ptr<Session::Run>> Session::in_flight_beside(int stream) {
   const std::lock_guard lock(mutex_);
-  std::vector<Event> readers;
+  std::vector<std::shared_ptr<Run>> runs;
   for (const std::weak_ptr<Run>& entry : in_flight_)
-    if (const std::shared_ptr<Run> run = entry.lock())
-      if (std::count(run->inputs.begin(), run->inputs.end(), buffer) > 0) readers.push_back(run->done);
-  return readers;
+    if (std::shared_ptr<Run> run = entry.lock(); run && run->stream != stream) runs.push_back(std::move(run));
+  return runs;
 }
 
-Session::Run Session::make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands) {
-  Run run;
-  run.compiled = std::static_pointer_cast<CompiledGraph>(executable);
-  run.operands = std::move(operands);
+std::shared_ptr<Session::Run> Session::make_run(const std::shared_ptr<Executable>& executable,
+                                                std::vector<Operand> operands, int stream) {
+  auto run = std::make_shared<Run>();
+  run->compiled = std::static_pointer_cast<CompiledGraph>(executable);
+  run->stream = stream;
   {
     const std::lock_guard lock(mutex_);
-    run.observer = run.compiled->observer;
+    run->observer = run->compiled->observer;
   }
-  for (const Operand& operand : run.operands) run.inputs.push_back(operand.value.buffer);
-  for (int written : run.compiled->program->written_inputs()) {
-    BufferRef& input = run.inputs[static_cast<std::size_t>(written)];
-    if (input->owned() && std::count(run.inputs.begin(), run.inputs.end(), input) == 1) {
-      const std::vector<Event> readers = readers_of(input);
-      run.readers.insert(run.readers.end(), readers.begin(), readers.end());
-      continue;
-    }
-    const BufferRef copy = Buffer::allocate(input->size());
-    run.copies.emplace_back(input, copy);
-    input = copy;
+  run->take(std::move(operands));
+  const std::vector<std::shared_ptr<Run>> beside = in_flight_beside(stream);
+  for (int written : run->compiled->program->written_inputs()) {
+    BufferRef& input = run->inputs[static_cast<std::size_t>(written)];
+    if (!run->take_over(input)) continue;
+    for (const std::shared_ptr<Run>& other : beside)
+      if (std::count(other->inputs.begin(), other->inputs.end(), input) > 0) run->readers.push_back(other->done);
   }
-  for (const OutputPlacement& output : run.compiled->program->outputs())
-    run.outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes))
-                                                   : run.inputs[static_cast<std::size_t>(output.donated_input)]);
+  run->place_outputs();
   return run;
 }
 
 std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
                                  bool wait) {
-  auto run = std::make_shared<Run>(make_run(executable, std::move(operands)));
+  std::shared_ptr<Run> run = make_run(executable, std::move(operands), stream);
   std::vector<Result> results;
+  results.reserve(run->outputs.size());
   for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
   TaskQueue& tasks = queue(stream);
   if (!wait || !tasks.run_inline_if_idle([&] { run->execute(); })) {

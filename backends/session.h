@@ -89,11 +89,10 @@ class Session final : public Evaluator {
  private:
   struct Run;
 
-  // Events of the runs in flight that read this memory.
-  std::vector<Event> readers_of(const BufferRef& buffer);
   std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const bool> donated);
   std::vector<BufferRef> evaluate_constants(const Graph& graph);
-  Run make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands);
+  std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
+  std::shared_ptr<Run> make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream);
   TaskQueue& queue(int stream);
 
   SessionOptions options_;

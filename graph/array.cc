@@ -8,11 +8,13 @@
 namespace lazuli {
 namespace {
 
-NodeRef leaf_node(Op op, Attrs attrs, Type type, std::string label) {
+TypesRef share_types(std::vector<Type> types) { return std::make_shared<const std::vector<Type>>(std::move(types)); }
+
+NodeRef leaf_node(Op op, Attrs attrs, TypesRef types, std::string label) {
   auto node = std::make_shared<Node>();
   node->op = op;
   node->attrs = std::move(attrs);
-  node->types = {std::move(type)};
+  node->types = std::move(types);
   node->label = std::move(label);
   node->scope = Scope::current();
   return node;
@@ -22,7 +24,7 @@ Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label
   if (data->size() < static_cast<std::size_t>(type.bytes()))
     fail("{}{}: {} bytes do not hold {}, expected {}", to_string(op), label.empty() ? "" : " " + label, data->size(),
          to_string(type), type.bytes());
-  NodeRef node = leaf_node(op, std::move(attrs), std::move(type), std::move(label));
+  NodeRef node = leaf_node(op, std::move(attrs), share_types({std::move(type)}), std::move(label));
   node->results = {Result{std::move(data), std::nullopt}};
   return Array(std::move(node));
 }
@@ -44,12 +46,18 @@ Array Array::constant(BufferRef data, Type type, std::string label) {
 }
 
 Array placeholder(Type type, std::string label) {
-  return Array(leaf_node(Op::input, InputAttrs{}, std::move(type), std::move(label)));
+  return Array(leaf_node(Op::input, InputAttrs{}, share_types({std::move(type)}), std::move(label)));
+}
+
+Array evaluated_input(TypesRef types, Result result) {
+  NodeRef node = leaf_node(Op::input, InputAttrs{}, std::move(types), {});
+  node->results.push_back(std::move(result));
+  return Array(std::move(node));
 }
 
 const Type& Array::type() const {
   if (!node_) fail("an empty array was used");
-  return node_->types[static_cast<std::size_t>(output_)];
+  return (*node_->types)[static_cast<std::size_t>(output_)];
 }
 
 bool Array::evaluated() const { return node_ && !node_->results.empty(); }
@@ -67,7 +75,7 @@ std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {
   auto node = std::make_shared<Node>();
   node->scope = Scope::current();
   try {
-    node->types = infer_types(op, attrs, operands);
+    node->types = share_types(infer_types(op, attrs, operands));
   } catch (const InternalError&) {
     throw;
   } catch (const Error& error) {
@@ -77,7 +85,7 @@ std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {
   node->attrs = std::move(attrs);
   node->inputs = std::move(inputs);
   std::vector<Array> outputs;
-  for (std::size_t i = 0; i < node->types.size(); ++i) outputs.emplace_back(node, static_cast<int>(i));
+  for (std::size_t i = 0; i < node->types->size(); ++i) outputs.emplace_back(node, static_cast<int>(i));
   return outputs;
 }
 

@@ -79,14 +79,17 @@ struct Result {
   std::optional<Event> ready;  // none: ready
 };
 
+// One per output of a node. Nodes that come from one place share theirs, so that equal types are seen at a glance.
+using TypesRef = std::shared_ptr<const std::vector<Type>>;
+
 // One op application. Immutable once built, but for the results, and for the operands, which are dropped as soon as
 // the node is evaluated so that a chain of states (a KV cache) does not hold its history.
 struct Node : std::enable_shared_from_this<Node> {
   Op op = Op::input;
-  Attrs attrs;
-  std::vector<Array> inputs;
-  std::vector<Type> types;
+  TypesRef types;
   std::vector<Result> results;  // empty until evaluated; constants and inputs are born with theirs
+  std::vector<Array> inputs;
+  Attrs attrs;
   Scope::Ref scope;
   std::string label;
 
@@ -98,6 +101,8 @@ std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs);
 Array make_array(Op op, Attrs attrs, std::vector<Array> inputs);
 // A placeholder: an input without data, for tracing.
 Array placeholder(Type type, std::string label = {});
+// An input that has its value, or will have it; `types` holds its one type.
+Array evaluated_input(TypesRef types, Result result);
 
 // Element type of a C++ type.
 template <class T>

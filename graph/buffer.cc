@@ -23,7 +23,7 @@ std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
   const bool large = bytes >= huge_page;
   const std::size_t alignment = large ? huge_page : buffer_alignment;
   const std::size_t padded = (bytes + buffer_alignment + alignment - 1) / alignment * alignment;
-  std::shared_ptr<Buffer> buffer(new Buffer);
+  auto buffer = std::make_shared<Buffer>(Key{});
   buffer->data_ = static_cast<std::byte*>(std::aligned_alloc(alignment, padded));
   if (buffer->data_ == nullptr) fail("out of memory: cannot allocate {} bytes", bytes);
   if (large) madvise(buffer->data_, padded, MADV_HUGEPAGE);  // a wish: where it is refused, small pages serve
@@ -34,13 +34,12 @@ std::shared_ptr<Buffer> Buffer::allocate(std::size_t bytes) {
 
 std::shared_ptr<Buffer> Buffer::view(const void* data, std::size_t bytes, std::shared_ptr<const void> owner,
                                      Release release, std::function<void()> prepare) {
-  std::shared_ptr<Buffer> buffer(new Buffer);
+  auto buffer = std::make_shared<Buffer>(Key{});
   buffer->data_ = const_cast<std::byte*>(static_cast<const std::byte*>(data));
   buffer->size_ = bytes;
   buffer->id_ = next_id();
   buffer->owner_ = owner ? std::move(owner) : std::shared_ptr<const void>(buffer->data_, [](const void*) {});
-  buffer->release_ = std::move(release);
-  buffer->prepare_ = std::move(prepare);
+  if (release || prepare) buffer->hooks_.reset(new Hooks{std::move(release), std::move(prepare)});
   return buffer;
 }
 

@@ -13,7 +13,10 @@ namespace lazuli {
 inline constexpr std::size_t buffer_alignment = 64;
 
 class Buffer {
+  struct Key {};
+
  public:
+  explicit Buffer(Key) {}  // for allocate and view
   // Uninitialised memory aligned to `buffer_alignment`, with 64 readable bytes past the end for vector tails.
   static std::shared_ptr<Buffer> allocate(std::size_t bytes);
   // Tells the owner of a view that bytes [offset, offset + count) of it will not be read again soon.
@@ -27,7 +30,7 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
 
   std::byte* data() {
-    if (prepare_) prepare_();
+    if (is_derived()) hooks_->prepare();
     return data_;
   }
   const std::byte* data() const { return const_cast<Buffer*>(this)->data(); }
@@ -40,10 +43,13 @@ class Buffer {
   std::uint64_t id() const { return id_; }
   // False for views: a program must not write into them.
   bool owned() const { return owner_ == nullptr; }
+  // Whether data() may have something to do before it can say where the bytes are.
+  bool is_derived() const { return hooks_ && hooks_->prepare; }
   // Gives memory back to the system, of these bytes or of all. Pointers into it taken before must not be read any more;
   // data() makes them valid again.
   void release_pages(std::size_t offset, std::size_t count) const {
-    if (release_ && offset < size_) release_(offset, count < size_ - offset ? count : size_ - offset);
+    if (hooks_ && hooks_->release && offset < size_)
+      hooks_->release(offset, count < size_ - offset ? count : size_ - offset);
   }
   void release_pages() const { release_pages(0, size_); }
 
@@ -52,14 +58,16 @@ class Buffer {
   void set_origin(std::string origin) { origin_ = std::move(origin); }
 
  private:
-  Buffer() = default;
+  struct Hooks {
+    Release release;
+    std::function<void()> prepare;
+  };
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
-  std::uint64_t id_ = 0;
   std::shared_ptr<const void> owner_;
-  Release release_;
-  std::function<void()> prepare_;
+  std::unique_ptr<const Hooks> hooks_;
+  std::uint64_t id_ = 0;
   std::string origin_;
 };
 

@@ -2,7 +2,6 @@
 #include <lazuli/graph/event.h>
 
 #include <atomic>
-#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -36,7 +35,7 @@ std::vector<char> unreachable_leaves(std::span<const Array> outputs, const std::
   for (const Array& leaf : leaves) {
     const auto found = references.find(leaf.node().get());
     // `leaves` itself holds one reference.
-    unreachable.push_back(leaf.node()->op != Op::constant && leaf.node()->types.size() == 1 && found != references.end() &&
+    unreachable.push_back(leaf.node()->op != Op::constant && leaf.node()->types->size() == 1 && found != references.end() &&
                           found->second == leaf.node().use_count() - 1);
   }
   return unreachable;
@@ -48,7 +47,7 @@ void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) 
   for (const Array& array : arrays) {
     if (!array.defined()) fail("eval: an empty array was given");
     if (!array.evaluated() && seen.insert(array.node().get()).second)
-      for (std::size_t output = 0; output < array.node()->types.size(); ++output)
+      for (std::size_t output = 0; output < array.node()->types->size(); ++output)
         pending.emplace_back(array.node(), static_cast<int>(output));
   }
   if (!pending.empty()) {
@@ -71,7 +70,7 @@ void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) 
     std::vector<Result> results = evaluator.run(executable, std::move(operands), stream, wait_for_results);
     for (std::size_t i = 0; i < pending.size(); ++i) {
       Node& node = *pending[i].node();
-      node.results.resize(node.types.size());
+      node.results.resize(node.types->size());
       node.results[static_cast<std::size_t>(pending[i].output())] = std::move(results[i]);
     }
     for (const Array& array : pending) {
@@ -106,102 +105,5 @@ void wait(const Array& array) {
   const Result& result = array.node()->results[static_cast<std::size_t>(array.output())];
   if (result.ready) result.ready->wait();
 }
-
-struct CompiledFunction::State {
-  struct Signature {
-    Graph graph;
-    std::shared_ptr<Executable> executable;
-    std::uint64_t prepared_by = 0;  // Evaluator::id
-  };
-
-  ArrayFunction function;
-  CompileOptions options;
-  std::map<std::string, Signature> signatures;
-
-  bool donates(std::size_t argument) const {
-    for (int index : options.donate)
-      if (static_cast<std::size_t>(index) == argument) return true;
-    return false;
-  }
-
-  static std::string signature_key(const std::vector<Array>& arguments) {
-    std::string key;
-    for (const Array& argument : arguments) key += to_string(argument.type()) + ";";
-    return key;
-  }
-
-  Signature& trace(const std::vector<Array>& arguments) {
-    const auto [entry, added] = signatures.try_emplace(signature_key(arguments));
-    if (!added) return entry->second;
-    try {
-      std::vector<Array> placeholders;
-      for (std::size_t i = 0; i < arguments.size(); ++i)
-        placeholders.push_back(
-            placeholder(arguments[i].type(), i < options.argument_names.size() ? options.argument_names[i] : ""));
-      const std::vector<Array> outputs = function(placeholders);
-      std::vector<Array> leaves = placeholders;
-      entry->second.graph = snapshot(outputs, &leaves);
-      if (leaves.size() != placeholders.size())
-        fail("compile: the function reads {}, which is neither an argument nor a constant",
-             to_string(leaves[placeholders.size()].type()));
-      entry->second.graph.phase = options.phase;
-    } catch (...) {
-      signatures.erase(entry);
-      throw;
-    }
-    return entry->second;
-  }
-
-  Signature& prepare(const std::vector<Array>& arguments) {
-    Evaluator& evaluator = current_evaluator();
-    evaluator.begin_lookup();
-    Signature& signature = trace(arguments);
-    if (signature.prepared_by != evaluator.id()) {
-      std::unique_ptr<bool[]> donated(new bool[arguments.size()]);
-      for (std::size_t i = 0; i < arguments.size(); ++i) donated[i] = donates(i);
-      signature.executable = evaluator.prepare(signature.graph, std::span<const bool>(donated.get(), arguments.size()));
-      signature.prepared_by = evaluator.id();
-    }
-    return signature;
-  }
-};
-
-CompiledFunction compile(ArrayFunction function, CompileOptions options) {
-  CompiledFunction compiled;
-  compiled.state_ = std::make_shared<CompiledFunction::State>();
-  compiled.state_->function = std::move(function);
-  compiled.state_->options = std::move(options);
-  return compiled;
-}
-
-std::vector<Array> CompiledFunction::operator()(const std::vector<Array>& arguments, Stream stream) const {
-  if (!state_) fail("an empty compiled function was called");
-  std::vector<Array> unevaluated;
-  for (const Array& argument : arguments)
-    if (!argument.evaluated()) unevaluated.push_back(argument);
-  if (!unevaluated.empty()) async_eval(unevaluated, stream);
-  State::Signature& signature = state_->prepare(arguments);
-  std::vector<Operand> operands;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const Node& node = *arguments[i].node();
-    operands.push_back({node.results[static_cast<std::size_t>(arguments[i].output())], state_->donates(i)});
-  }
-  std::vector<Result> results = current_evaluator().run(signature.executable, std::move(operands), stream.index, false);
-  std::vector<Array> outputs;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    Array output = placeholder(signature.graph.type(signature.graph.outputs[i]));
-    output.node()->results = {std::move(results[i])};
-    outputs.push_back(std::move(output));
-  }
-  return outputs;
-}
-
-const Graph& CompiledFunction::graph(const std::vector<Array>& arguments) const { return state_->trace(arguments).graph; }
-
-std::shared_ptr<Executable> CompiledFunction::executable(const std::vector<Array>& arguments) const {
-  return state_->prepare(arguments).executable;
-}
-
-int CompiledFunction::signatures() const { return state_ ? static_cast<int>(state_->signatures.size()) : 0; }
 
 }  // namespace lazuli

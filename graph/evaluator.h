@@ -90,6 +90,9 @@ class CompiledFunction {
  public:
   // Computes asynchronously; a donated argument must not be used afterwards.
   std::vector<Array> operator()(const std::vector<Array>& arguments, Stream stream = {}) const;
+  // The same, for a state that goes round, such as a KV cache: a donated argument that nobody else holds becomes the
+  // handle of a result of its type and is empty afterwards. When the call throws, the arguments are as they were.
+  std::vector<Array> operator()(std::vector<Array>&& arguments, Stream stream = {}) const;
   // The traced graph for these arguments, without running anything.
   const Graph& graph(const std::vector<Array>& arguments) const;
   std::shared_ptr<Executable> executable(const std::vector<Array>& arguments) const;

@@ -22,6 +22,8 @@ class Event {
   // `error` is not null.
   void fail(std::exception_ptr error);
 
+  bool operator==(const Event&) const = default;  // one state
+
  private:
   struct State;
   std::shared_ptr<State> state_;

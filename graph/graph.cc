@@ -74,7 +74,7 @@ class Snapshot {
     if (ids_.contains(&node)) return;
     const bool evaluated = !node.results.empty() && node.op != Op::constant;
     if (evaluated || node.op == Op::input) {
-      if (node.types.size() > 1)
+      if (node.types->size() > 1)
         add_evaluated_outputs(node);
       else
         add_input(node);
@@ -83,7 +83,7 @@ class Snapshot {
     GraphNode copy;
     copy.op = node.op;
     copy.attrs = node.attrs;
-    copy.types = node.types;
+    copy.types = *node.types;
     copy.scope = node.scope;
     copy.label = node.label;
     if (node.op == Op::constant) copy.constant = node.results[0].buffer;
@@ -97,7 +97,7 @@ class Snapshot {
     GraphNode input;
     input.op = Op::input;
     input.attrs = InputAttrs{input_count_++};
-    input.types = {node.types[0]};
+    input.types = {(*node.types)[0]};
     input.scope = node.scope;
     input.label = node.label;
     if (leaves_ && static_cast<std::size_t>(input_count_) > leaves_->size())
@@ -108,11 +108,11 @@ class Snapshot {
   // An evaluated node of several outputs becomes several inputs.
   void add_evaluated_outputs(const Node& node) {
     std::vector<ValueId> values;
-    for (std::size_t output = 0; output < node.types.size(); ++output) {
+    for (std::size_t output = 0; output < node.types->size(); ++output) {
       GraphNode input;
       input.op = Op::input;
       input.attrs = InputAttrs{input_count_++};
-      input.types = {node.types[output]};
+      input.types = {(*node.types)[output]};
       input.scope = node.scope;
       if (leaves_) leaves_->push_back(Array(const_cast<Node&>(node).shared_from_this(), static_cast<int>(output)));
       input.from = {{static_cast<std::int32_t>(graph_.nodes.size()), Op::input}};

@@ -36,6 +36,9 @@ void check_kv_dtype(DType dtype, const std::vector<KvCacheShape>& shapes) {
            to_string(dtype), block);
 }
 
+// The last length that asks for no larger cache than `positions` do.
+std::int64_t roomy_length(std::int64_t positions) { return std::max(smallest_capacity, next_power_of_two(positions)); }
+
 Array scalar_input(std::int64_t value) { return Array::from({static_cast<std::int32_t>(value)}, {}); }
 
 // f32 [vocab], minus infinity for the tokens a model never generates and 0 for the others; undefined where there are
@@ -129,8 +132,8 @@ std::int64_t Runner::first_visible(const KvCacheShape& shape, std::int64_t posit
 // drops them.
 std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t padded_end,
                                   std::int64_t bucket) const {
-  const std::int64_t doubled = std::max(smallest_capacity, next_power_of_two(positions));
-  const std::int64_t whole = std::max(bucket, std::min(doubled, round_up(context_, cache_granularity)));
+  const std::int64_t whole =
+      std::max(bucket, std::min(roomy_length(positions), round_up(context_, cache_granularity)));
   if (shape.window == 0) return whole;
   return std::min(std::max(whole, round_up(padded_end, cache_granularity)),
                   round_up(shape.window - 1 + bucket, cache_granularity));
@@ -139,12 +142,14 @@ std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positi
 // Grows what is too small. A ring that has wrapped is never grown: it is as long as it will ever be, unless a larger bucket
 // comes, for which its rows are laid out anew.
 void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
+  if (chunk == 1 && length_ + rows <= decode_room_) return;
   const std::int64_t last = (rows - 1) % chunk + 1, padded_end = length_ + rows - last + bucket_for(last, chunk);
   bucket_ = std::max(bucket_, bucket_for(rows, chunk));
   const std::vector<KvCacheShape>& shapes = model_.caches();
   if (caches_.empty()) {
     caches_.resize(2 * shapes.size());
     first_held_.resize(shapes.size());
+    capacities_.resize(shapes.size());
   }
   std::vector<Array> grown;
   for (std::size_t i = 0; i < caches_.size(); ++i) {
@@ -163,23 +168,42 @@ void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
         fresh = slice_update(fresh, take_rows(cache, Array::from(positions, {kept})), scalar_input(first), 0, true);
     }
     cache = fresh;
+    capacities_[i / 2] = capacity;
     grown.push_back(cache);
   }
   if (!grown.empty()) async_eval(grown);
+  decode_room_ = roomy_length(length_ + rows);
 }
 
+// All but the caches.
 std::vector<Array> Runner::step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const {
   std::vector<std::int32_t> positions(static_cast<std::size_t>(bucket), -1);
   for (std::int64_t row = 0; row < rows; ++row) positions[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(length_ + row);
-  std::vector<Array> arguments{std::move(tokens), Array::from(positions, {bucket}), scalar_input(length_), scalar_input(length_ + rows)};
+  std::vector<Array> arguments;
+  arguments.reserve(5 + caches_.size());
+  arguments.push_back(std::move(tokens));
+  arguments.push_back(Array::from(positions, {bucket}));
+  arguments.push_back(scalar_input(length_));
+  arguments.push_back(scalar_input(length_ + rows));
   if (last_row) arguments.push_back(Array::from({static_cast<std::int32_t>(rows - 1)}, {1}));
-  arguments.insert(arguments.end(), caches_.begin(), caches_.end());
   return arguments;
+}
+
+// The caches' last handles are given up, so that they come back as the same handles.
+std::vector<Array> Runner::run_on_caches(const CompiledFunction& function, std::vector<Array> arguments) {
+  const auto fixed = static_cast<std::ptrdiff_t>(arguments.size());
+  arguments.insert(arguments.end(), std::move_iterator(caches_.begin()), std::move_iterator(caches_.end()));
+  try {
+    return function(std::move(arguments));
+  } catch (...) {
+    std::move(arguments.begin() + fixed, arguments.end(), caches_.begin());
+    throw;
+  }
 }
 
 Array Runner::finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows) {
   const std::int64_t padded_end = length_ + arguments[0].size(0);
-  std::vector<Array> outputs = function(arguments);
+  std::vector<Array> outputs = run_on_caches(function, std::move(arguments));
   Array wanted;
   if (want != Want::caches) {
     wanted = outputs.back();
@@ -189,7 +213,7 @@ Array Runner::finish(const CompiledFunction& function, std::vector<Array> argume
   length_ += rows;
   for (std::size_t i = 0; i < first_held_.size(); ++i)
     if (model_.caches()[i].window > 0)
-      first_held_[i] = std::max(first_held_[i], padded_end - caches_[2 * i].size(0));
+      first_held_[i] = std::max(first_held_[i], padded_end - capacities_[i]);
   return wanted;
 }
 
@@ -278,7 +302,7 @@ void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
   if (views.size() != 2 * shapes.size()) fail("restore: {} caches, expected {}", views.size(), 2 * shapes.size());
   const std::int64_t chunk = chunk_for(length), bucket = bucket_for(length, chunk);
   std::vector<Array> caches;
-  std::vector<std::int64_t> held(shapes.size());
+  std::vector<std::int64_t> held(shapes.size()), capacities(shapes.size());
   for (std::size_t i = 0; i < views.size(); ++i) {
     const KvCacheShape& shape = shapes[i / 2];
     const auto& [rows, given] = views[i];
@@ -298,11 +322,19 @@ void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
                   source + static_cast<std::size_t>(p - given) * row_bytes, row_bytes);
     caches.push_back(Array::from(std::move(buffer), type));
     held[i / 2] = std::max(held[i / 2], first);
+    capacities[i / 2] = capacity;
   }
   caches_ = std::move(caches);
   first_held_ = std::move(held);
+  capacities_ = std::move(capacities);
+  decode_room_ = roomy_length(length);
   length_ = length;
   bucket_ = bucket;
+}
+
+Runner::Step Runner::listed_step(const CompiledFunction& function, std::vector<Array> arguments) const {
+  arguments.insert(arguments.end(), caches_.begin(), caches_.end());
+  return {function, std::move(arguments)};
 }
 
 Runner::Step Runner::prefill_step(std::int64_t rows) {
@@ -310,12 +342,12 @@ Runner::Step Runner::prefill_step(std::int64_t rows) {
   rows = std::min(rows, bucket);
   reserve(rows, bucket);
   const std::vector<std::int32_t> tokens(static_cast<std::size_t>(bucket), 2);
-  return {prefill_last_, step_arguments(Array::from(tokens, {bucket}), rows, bucket, true)};
+  return listed_step(prefill_last_, step_arguments(Array::from(tokens, {bucket}), rows, bucket, true));
 }
 
 Runner::Step Runner::decode_step() {
   reserve(1, 1);
-  return {decode_greedy_, step_arguments(Array::from({std::int32_t{2}}, {1}), 1, 1, false)};
+  return listed_step(decode_greedy_, step_arguments(Array::from({std::int32_t{2}}, {1}), 1, 1, false));
 }
 
 std::int64_t Runner::cache_bytes() const {

@@ -86,6 +86,8 @@ class Runner {
   // Runs ids[0, rows) in a bucket; returns the wanted output.
   Array run_chunk(const CompiledFunction& function, Want want, std::span<const std::int32_t> ids, std::int64_t bucket);
   std::vector<Array> step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const;
+  std::vector<Array> run_on_caches(const CompiledFunction& function, std::vector<Array> arguments);
+  Step listed_step(const CompiledFunction& function, std::vector<Array> arguments) const;
   Array finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows);
   void check_prompt(std::span<const std::int32_t> ids) const;
   // Room for `rows` more positions, processed `chunk` at a time.
@@ -102,6 +104,8 @@ class Runner {
   std::int64_t length_ = 0;
   std::int64_t bucket_ = 0;  // the largest so far: rings are this much longer than their windows
   std::vector<Array> caches_;
+  std::vector<std::int64_t> capacities_;  // per k and v pair: rows
+  std::int64_t decode_room_ = 0;          // the last length that decode steps reach without a larger cache
   std::vector<std::int64_t> first_held_;  // per k and v pair: no position before this one is in its ring any more
   Array suppression_;                     // f32 [vocab], added to logits; undefined where no token is suppressed
   CompiledFunction prefill_, prefill_last_, prefill_all_, decode_, decode_greedy_;

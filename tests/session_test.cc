@@ -425,6 +425,42 @@ TEST(Compile, DonatedArgumentIsUpdatedInPlace) {
   EXPECT_EQ(session.statistics().programs, 2);
 }
 
+TEST(Compile, AStateThatIsGivenUpKeepsItsHandle) {
+  Session session;
+  const CompiledFunction update = updating_first_row();
+  Array state = Array::from({1.0f, 1.0f, 1.0f, 1.0f}, {2, 2});
+  const Node* handle = state.node().get();
+  for (float value : {5.0f, 6.0f}) {
+    std::vector<Array> arguments{std::move(state), Array::from({value, value}, {1, 2})};
+    state = update(std::move(arguments))[0];
+    EXPECT_EQ(state.node().get(), handle);
+    EXPECT_FALSE(arguments[0].defined());
+    EXPECT_EQ(floats(state), Floats({value, value, 1, 1}));
+  }
+  EXPECT_EQ(update.signatures(), 1);
+}
+
+TEST(Compile, AHandleThatOthersHoldIsNotReused) {
+  Session session;
+  const CompiledFunction update = updating_first_row();
+  const Array held = Array::from({1.0f, 1.0f, 1.0f, 1.0f}, {2, 2});
+  std::vector<Array> arguments{held, Array::from({5.0f, 5.0f}, {1, 2})};
+  const Array state = update(std::move(arguments))[0];
+  EXPECT_NE(state.node(), held.node());
+  EXPECT_EQ(floats(state), Floats({5, 5, 1, 1}));
+}
+
+TEST(Compile, ArgumentsStayWhenTheCallThrows) {
+  Session session;
+  CompileOptions options;
+  options.donate = {0};
+  const CompiledFunction mismatch =
+      compile([](const std::vector<Array>& x) { return std::vector<Array>{matmul(x[0], x[0])}; }, options);
+  std::vector<Array> arguments{full({2, 3}, 1)};
+  EXPECT_THROW(mismatch(std::move(arguments)), Error);
+  EXPECT_EQ(arguments[0].shape(), Shape({2, 3}));
+}
+
 TEST(Compile, WithoutDonationTheArgumentStays) {
   Session session;
   const CompiledFunction update =

@@ -1,6 +1,8 @@
 #include <lazuli/backends/cpu/cache_size.h>
 #include <lazuli/backends/cpu/cpu_program.h>
 
+#include <algorithm>
+
 namespace lazuli::cpu {
 namespace {
 
@@ -52,7 +54,10 @@ class Prefetcher {
   std::size_t fetched_ = 0;          // before it
 };
 
-std::int64_t pieces(const Step& step) { return (step.units + step.piece - 1) / step.piece; }
+template <class Work>
+std::int64_t pieces(const Work& work) {
+  return (work.units + work.piece - 1) / work.piece;
+}
 
 // The share a worker begins with.
 Range first_units(const Step& step, int worker, int workers) {
@@ -64,25 +69,34 @@ Range first_units(const Step& step, int worker, int workers) {
 }  // namespace
 
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
-    : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)) {
+    : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)), addresses_(lowered_) {
   place_barriers(lowered_);
-  used_.resize(lowered_.buffers.size());
   for (const Step& step : lowered_.steps)
-    for (const std::vector<int>* list : {&step.reads, &step.writes})
-      for (int buffer : *list) used_[static_cast<std::size_t>(buffer)] = true;
-  for (const Step& step : lowered_.steps) {
     described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier, 0, step.weight_bytes,
                           step.operations, step.kind, step.arithmetic});
-    parallel_ = parallel_ || step.split;
-  }
   for (const Interval& life : arena_.intervals)
     for (std::int64_t step = life.first; step <= life.last; ++step)
       described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
-  next_matmul_.resize(lowered_.steps.size());
-  for (std::size_t i = lowered_.steps.size(), next = i; i-- > 0;) {
-    if (lowered_.steps[i].split && lowered_.steps[i].first_weights) next = i;
-    next_matmul_[i] = next;
+  list_launches();
+}
+
+void CpuProgram::list_launches() {
+  std::vector<Step>& steps = lowered_.steps;
+  const bool parallel = std::any_of(steps.begin(), steps.end(), [](const Step& step) { return step.split; });
+  const int workers = parallel ? runtime_->executor.size() : 1;
+  for (int worker = 0; worker < workers; ++worker) {
+    std::vector<std::span<const std::byte>> next_weights(steps.size());
+    for (std::size_t i = steps.size(); i-- > 0;) {
+      if (i + 1 < steps.size()) next_weights[i] = next_weights[i + 1];
+      if (!steps[i].split || !steps[i].first_weights) continue;
+      const auto [begin, end] = first_units(steps[i], worker, workers);
+      next_weights[i] = steps[i].first_weights(begin, end);
+    }
+    workers_.push_back({Memory({}), std::move(next_weights)});
   }
+  for (Step& step : steps)
+    launches_.push_back({std::move(step.run), step.units, step.piece, step.split && workers > 1,
+                         step.barrier && workers > 1});
 }
 
 std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }
@@ -94,29 +108,16 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
     runtime_->arena.reset();
     runtime_->arena = Buffer::allocate(arena_.plan.peak);
   }
-  std::vector<std::byte*> bases;
-  bases.reserve(lowered_.buffers.size());
-  for (const BufferInfo& buffer : lowered_.buffers) {
-    if (!used_[bases.size()]) {  // a weight that only exists packed: asking for its bytes would bring them back
-      bases.push_back(nullptr);
-      continue;
-    }
-    switch (buffer.kind) {
-      case BufferKind::input: bases.push_back(inputs[static_cast<std::size_t>(buffer.index)]->data()); break;
-      case BufferKind::output: bases.push_back(outputs[static_cast<std::size_t>(buffer.index)]->data()); break;
-      case BufferKind::constant: bases.push_back(buffer.constant->data()); break;
-      case BufferKind::arena: bases.push_back(runtime_->arena->data() + buffer.arena_offset); break;
-    }
-  }
-  Memory memory(std::move(bases));
-  const ObservedRun observed(observer, parallel_ ? runtime_->executor.size() : 1);
+  const Memory& memory = addresses_.of_run(inputs, outputs, runtime_->arena->data());
+  const ObservedRun observed(observer, static_cast<int>(workers_.size()));
   if (observer) tell_spared(memory, *observer);
-  const std::uint32_t run = runtime_->work.begin_run(lowered_.steps.size());
-  if (!parallel_) return run_worker(0, run, memory, observer);
-  runtime_->executor.run_on_all([&](int worker) {
-    Memory own = memory;
-    run_worker(worker, run, own, observer);
-  });
+  const std::uint32_t run = runtime_->work.begin_run(launches_.size());
+  const auto work = [&](int worker) {
+    workers_[static_cast<std::size_t>(worker)].memory = memory;
+    run_worker(worker, run, observer);
+  };
+  if (workers_.size() == 1) return work(0);
+  runtime_->executor.run_on_all(work);
 }
 
 void CpuProgram::tell_spared(const Memory& memory, RunObserver& observer) const {
@@ -128,39 +129,35 @@ void CpuProgram::tell_spared(const Memory& memory, RunObserver& observer) const 
 }
 
 // Computes this worker's part of a step that is split; `number` is the step's in this run.
-void CpuProgram::run_split(const Step& step, std::uint32_t number, int worker, int workers, Memory& memory) {
-  if (step.piece == 0) {
-    const auto [begin, end] = share(step.units, worker, workers);
-    if (begin < end) step.run(memory, begin, end, worker);
+void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory) {
+  if (launch.piece == 0) {
+    const auto [begin, end] = share(launch.units, worker, static_cast<int>(workers_.size()));
+    if (begin < end) launch.run(memory, begin, end, worker);
     return;
   }
   SharedWork& work = runtime_->work;
-  work.open(worker, number, pieces(step));
+  work.open(worker, number, pieces(launch));
   while (const std::optional<Range> taken = work.take(worker, number))
-    step.run(memory, taken->begin * step.piece, std::min(taken->end * step.piece, step.units), worker);
+    launch.run(memory, taken->begin * launch.piece, std::min(taken->end * launch.piece, launch.units), worker);
 }
 
-void CpuProgram::run_worker(int worker, std::uint32_t run, Memory& memory, RunObserver* observer) {
-  const int workers = parallel_ ? runtime_->executor.size() : 1;
+void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer) {
+  auto& [memory, next_weights] = workers_[static_cast<std::size_t>(worker)];
   Stopwatch watch(worker, observer);
   Prefetcher prefetcher;
   int current = 0;
   try {
-    for (const Step& step : lowered_.steps) {
-      if (step.barrier && workers > 1) {
-        const std::size_t matmul = next_matmul_[static_cast<std::size_t>(current)];
-        if (matmul < lowered_.steps.size()) {
-          const auto [begin, end] = first_units(lowered_.steps[matmul], worker, workers);
-          prefetcher.aim_at(lowered_.steps[matmul].first_weights(begin, end));
-        }
+    for (const Launch& launch : launches_) {
+      if (launch.barrier) {
+        prefetcher.aim_at(next_weights[static_cast<std::size_t>(current)]);
         runtime_->executor.barrier().wait([&] { return prefetcher.fetch_some(); });
         watch.lap(RunSpan::waiting);
       }
-      if (step.split && workers > 1) {
-        run_split(step, run + static_cast<std::uint32_t>(current), worker, workers, memory);
+      if (launch.split) {
+        run_split(launch, run + static_cast<std::uint32_t>(current), worker, memory);
         watch.lap(current);
       } else if (worker == 0) {
-        step.run(memory, 0, step.units, 0);
+        launch.run(memory, 0, launch.units, 0);
         watch.lap(current);
       }
       ++current;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/base_addresses.h>
 #include <lazuli/backends/cpu/schedule.h>
 #include <lazuli/backends/cpu/shared_work.h>
 
@@ -34,17 +35,30 @@ class CpuProgram final : public Program {
   std::string memory_plan() const override;
 
  private:
-  void run_split(const Step& step, std::uint32_t number, int worker, int workers, Memory& memory);
-  void run_worker(int worker, std::uint32_t run, Memory& memory, RunObserver* observer);
+  // What workers need of a step, without the rest: they walk the list once a run, and find it cold.
+  struct alignas(cache_line) Launch {
+    Run run;
+    std::int64_t units = 1, piece = 0;
+    bool split = false, barrier = false;
+  };
+  struct alignas(cache_line) Worker {
+    Memory memory;
+    // For each launch: what this worker reads first of the next weights, to be fetched while it waits.
+    std::vector<std::span<const std::byte>> next_weights;
+  };
+
+  void list_launches();
+  void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
+  void run_worker(int worker, std::uint32_t run, RunObserver* observer);
   void tell_spared(const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;
   Arena arena_;
   std::shared_ptr<Runtime> runtime_;
   std::vector<ProgramStep> described_;
-  std::vector<bool> used_;  // buffers that steps touch
-  std::vector<std::size_t> next_matmul_;  // of each step: the next step, itself included, that reads weights
-  bool parallel_ = false;  // some step is split
+  BaseAddresses addresses_;
+  std::vector<Launch> launches_;
+  std::vector<Worker> workers_;  // one, where no step is split
 };
 
 }  // namespace lazuli::cpu

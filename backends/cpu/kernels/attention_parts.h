@@ -24,12 +24,13 @@ void keep_partial(const ScratchPlan& plan, const Query& query, float* to) {
   to[plan.width + total_place] = query.total;
 }
 
-// Adds the queries of a kv head that see positions of [begin, begin + part_keys), and runs the block when it is full.
+// Adds those of the queries [first, last) of a kv head that see positions of [begin, begin + part_keys), and runs the
+// block when it is full.
 template <class V, class Keep>
-void add_part(Block& block, std::int64_t kv_head, std::int64_t begin, Keep keep) {
+void add_part(Block& block, std::int64_t kv_head, std::int64_t first, std::int64_t last, std::int64_t begin, Keep keep) {
   const AttentionArguments& arguments = *block.arguments;
   const std::int64_t group = arguments.heads / arguments.kv_heads;
-  for (std::int64_t place = 0; place < arguments.rows * group; ++place) {
+  for (std::int64_t place = first; place < last; ++place) {
     const std::int64_t row = place / group;
     const Positions seen = seen_by_row(arguments, row);
     const Positions here{larger(seen.first, begin), smaller(seen.end, begin + part_keys)};
@@ -39,23 +40,25 @@ void add_part(Block& block, std::int64_t kv_head, std::int64_t begin, Keep keep)
   }
 }
 
-// Units [unit_begin, unit_end) of part_units are that share of the parts there are, one kv head's after another's; rounded,
-// so that half of the units are half of the parts. Where a share has several kv heads, they go through the positions
-// together: their rows lie next to each other.
+// Units [unit_begin, unit_end) of part_units are that share of the work there is: the queries of each part, one kv head's
+// parts after another's; rounded, so that half of the units are half of it. Where a share has several kv heads, they go
+// through the positions together: their rows lie next to each other.
 template <class V>
 void run_parts(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, float* partials,
                float* scratch) {
   const Positions parts = live_parts(arguments);
-  const std::int64_t live = parts.end - parts.first, all = live * arguments.kv_heads, units = part_units(arguments);
+  const std::int64_t live = parts.end - parts.first, queries = queries_of_head(arguments);
+  const std::int64_t of_head = live * queries, all = of_head * arguments.kv_heads, units = part_units(arguments);
   const std::int64_t begin = (all * unit_begin + units / 2) / units, end = (all * unit_end + units / 2) / units;
   Block block = empty_block(arguments, scratch);
   for (std::int64_t part = 0; part < live && begin < end; ++part) {
     const auto keep = [&](const Query& query) {
       keep_partial<V>(block.plan, query, partial(arguments, block.plan, partials, part, query.row, query.head));
     };
-    for (std::int64_t kv_head = begin / live; kv_head <= (end - 1) / live; ++kv_head) {
-      const std::int64_t item = kv_head * live + part;
-      if (item >= begin && item < end) add_part<V>(block, kv_head, (parts.first + part) * part_keys, keep);
+    for (std::int64_t kv_head = begin / of_head; kv_head <= (end - 1) / of_head; ++kv_head) {
+      const std::int64_t before = kv_head * of_head + part * queries;
+      add_part<V>(block, kv_head, larger(begin - before, 0), smaller(end - before, queries),
+                  (parts.first + part) * part_keys, keep);
     }
     run_block<V>(block, keep);
   }

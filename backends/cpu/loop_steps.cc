@@ -165,11 +165,32 @@ constexpr std::size_t most_operands = 128;
 
 // One call of a generated loop, and how it divides: by rows, or by pieces of its columns where there are few rows and no
 // reduction runs along them.
+// An operand before its buffer has an address.
+struct PlacedOperand {
+  LoopOperand strides;
+  std::int64_t offset = 0;  // in bytes
+  int buffer = -1;
+  int element_bytes = 0;
+};
+
 struct LoopCall {
-  LoopFunction function;
+  LoopFunction function = nullptr;
+  std::int64_t pieces = 1;  // of the columns
+  std::int64_t inner_rows = 1;  // of one call of the function
+  std::int64_t outer_sizes[loop_outer_dims] = {1, 1, 1};
+  // What a run reads of each operand; everything else would be fetched from memory again for every layer.
+  std::vector<PlacedOperand> placed;
   std::vector<View> operands;
   LoopSpace space;
-  std::int64_t pieces = 1;  // of the columns
+
+  LoopCall(LoopFunction code, std::vector<View> views, LoopSpace iterated)
+      : function(code), operands(std::move(views)), space(std::move(iterated)) {
+    for (std::size_t axis = first_inner(); axis + 1 < space.sizes.size(); ++axis) {
+      outer_sizes[inner_place(axis)] = space.sizes[axis];
+      inner_rows *= space.sizes[axis];
+    }
+    for (std::size_t i = 0; i < operands.size(); ++i) placed.push_back(place(i));
+  }
 
   std::int64_t rows() const { return space.rows(); }
 
@@ -184,43 +205,65 @@ struct LoopCall {
     }
   }
 
-  // Axes beyond the three that a loop knows are counted here.
   void run(const Memory& memory, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
            std::int64_t column_end) const {
+    constexpr std::size_t usual_operands = 16;  // setting up room for the most would take longer than a short loop
+    if (placed.size() <= usual_operands)
+      run_in_room_for<usual_operands>(memory, row_begin, row_end, column_begin, column_end);
+    else
+      run_in_room_for<most_operands>(memory, row_begin, row_end, column_begin, column_end);
+  }
+
+ private:
+  // The outer axes that the function knows are the last ones; those before them are counted here.
+  std::size_t first_inner() const {
     const std::size_t outer = space.sizes.size() - 1;
-    const std::size_t extra = outer > loop_outer_dims ? outer - loop_outer_dims : 0;
+    return outer > loop_outer_dims ? outer - loop_outer_dims : 0;
+  }
+  std::size_t inner_place(std::size_t axis) const { return loop_outer_dims + 1 + axis - space.sizes.size(); }
+
+  PlacedOperand place(std::size_t i) const {
+    const Dims& strides = space.strides[i];
+    PlacedOperand operand;
+    operand.buffer = operands[i].buffer;
+    operand.element_bytes = info(operands[i].dtype).block_bytes;
+    operand.offset = operands[i].offset * operand.element_bytes;
+    operand.strides.column_stride = strides.back();
+    for (std::size_t axis = first_inner(); axis + 1 < strides.size(); ++axis)
+      operand.strides.outer_strides[inner_place(axis)] = strides[axis];
+    return operand;
+  }
+
+  template <std::size_t room>
+  void run_in_room_for(const Memory& memory, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                       std::int64_t column_end) const {
+    LoopOperand at[room];
     LoopArguments arguments;
     arguments.columns = column_end - column_begin;
-    std::int64_t inner_rows = 1;
-    for (std::size_t axis = extra; axis < outer; ++axis) {
-      arguments.outer_sizes[loop_outer_dims - outer + axis] = space.sizes[axis];
-      inner_rows *= space.sizes[axis];
-    }
-    LoopOperand loop_operands[most_operands];
-    arguments.operands = loop_operands;
+    std::copy(std::begin(outer_sizes), std::end(outer_sizes), arguments.outer_sizes);
+    arguments.operands = at;
     while (row_begin < row_end) {
       const std::int64_t block = row_begin / inner_rows;
       const std::int64_t stop = std::min(row_end, (block + 1) * inner_rows);
-      for (std::size_t i = 0; i < operands.size(); ++i)
-        loop_operands[i] = operand(memory, i, block, column_begin, outer, extra);
+      for (std::size_t i = 0; i < placed.size(); ++i) {
+        const PlacedOperand& operand = placed[i];
+        const std::int64_t elements = column_begin * operand.strides.column_stride + outermost_offset(i, block);
+        at[i] = operand.strides;
+        at[i].base = memory.base(operand.buffer) + operand.offset + elements * operand.element_bytes;
+      }
       function(&arguments, row_begin - block * inner_rows, stop - block * inner_rows);
       row_begin = stop;
     }
   }
 
-  LoopOperand operand(const Memory& memory, std::size_t i, std::int64_t block, std::int64_t column, std::size_t outer,
-                      std::size_t extra) const {
-    const Dims& strides = space.strides[i];
-    std::int64_t offset = operands[i].offset + column * strides.back();
-    for (std::size_t axis = extra; axis-- > 0;) {
-      offset += block % space.sizes[axis] * strides[axis];
+  // Of the axes that are counted here, in elements.
+  std::int64_t outermost_offset(std::size_t i, std::int64_t block) const {
+    std::int64_t offset = 0;
+    for (std::size_t axis = block == 0 ? 0 : first_inner(); axis-- > 0;) {
+      offset += block % space.sizes[axis] * space.strides[i][axis];
       block /= space.sizes[axis];
     }
-    LoopOperand result;
-    result.base = memory.base(operands[i].buffer) + byte_size(operands[i].dtype, offset);
-    for (std::size_t axis = extra; axis < outer; ++axis) result.outer_strides[loop_outer_dims - outer + axis] = strides[axis];
-    result.column_stride = strides.back();
-    return result;
+    return offset;
   }
 };
 
@@ -281,13 +324,11 @@ void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View
   const bool reduces = has_reduction(core.body);
   Shape shape;
   for (const GraphNode& current : core.body.nodes) shape = broadcast_shapes(shape, current.type().shape, "fused");
-  LoopCall call;
   // Sizes of 1 keep the columns of a reduction: its operands are full there or not at all.
-  call.space = make_loop_space(shape.empty() ? Shape{1} : shape, core.operands, reduces || by_columns);
-  classify(core, call.space, shape.empty() ? Shape{1} : shape, reduces);
-  const LoopKernel& kernel = tools_.loops.compile(core.body, column_access(call.space), node(id).name());
-  call.function = kernel.function;
-  call.operands = core.operands;
+  LoopSpace space = make_loop_space(shape.empty() ? Shape{1} : shape, core.operands, reduces || by_columns);
+  classify(core, space, shape.empty() ? Shape{1} : shape, reduces);
+  const LoopKernel& kernel = tools_.loops.compile(core.body, column_access(space), node(id).name());
+  LoopCall call(kernel.function, core.operands, std::move(space));
   const std::int64_t elements = element_count(call.space.sizes);
   if (!reduces && call.rows() < 64 && call.space.columns() > columns_per_unit)
     call.pieces = (call.space.columns() + columns_per_unit - 1) / columns_per_unit;

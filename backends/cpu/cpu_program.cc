@@ -25,6 +25,11 @@ class Stopwatch {
   std::int64_t last_;
 };
 
+void fetch(std::span<const std::byte> bytes) {
+  for (std::size_t offset = 0; offset < bytes.size(); offset += cache_line)
+    __builtin_prefetch(bytes.data() + offset, 0, 2);
+}
+
 // Brings the weights a worker will read next into its second-level cache while it waits, so that memory is not idle when
 // the next matmul begins. A few lines at a time: whoever waits wants to know soon that the others have come.
 class Prefetcher {
@@ -42,7 +47,7 @@ class Prefetcher {
   bool fetch_some() {
     constexpr std::size_t lines = 8;
     const std::size_t bytes = std::min(next_.size(), lines * cache_line);
-    for (std::size_t offset = 0; offset < bytes; offset += cache_line) __builtin_prefetch(next_.data() + offset, 0, 2);
+    fetch(next_.first(bytes));
     next_ = next_.subspan(bytes);
     fetched_ += bytes;
     return !next_.empty();
@@ -78,6 +83,7 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
     for (std::int64_t step = life.first; step <= life.last; ++step)
       described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
   list_launches();
+  list_constants_ahead();
 }
 
 void CpuProgram::list_launches() {
@@ -97,6 +103,28 @@ void CpuProgram::list_launches() {
   for (Step& step : steps)
     launches_.push_back({std::move(step.run), step.units, step.piece, step.split && workers > 1,
                          step.barrier && workers > 1});
+}
+
+// A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
+void CpuProgram::list_constants_ahead() {
+  constexpr std::int64_t most_bytes = 16 * 1024, most_bytes_at_once = 64 * 1024;
+  constants_ahead_.resize(launches_.size());
+  std::vector<std::span<const std::byte>>* ahead = nullptr;
+  std::int64_t fetched = 0;
+  for (std::size_t i = 0; i < launches_.size(); ++i) {
+    if (launches_[i].split) {
+      ahead = lowered_.steps[i].first_weights ? &constants_ahead_[i] : ahead;
+      fetched = 0;
+      continue;
+    }
+    for (int buffer : lowered_.steps[i].reads) {
+      const BufferInfo& info = lowered_.buffers[static_cast<std::size_t>(buffer)];
+      const bool fits = info.bytes <= std::min(most_bytes, most_bytes_at_once - fetched);
+      if (!ahead || !fits || info.kind != BufferKind::constant || info.constant->is_derived()) continue;
+      ahead->emplace_back(info.constant->data(), static_cast<std::size_t>(info.bytes));
+      fetched += info.bytes;
+    }
+  }
 }
 
 std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }
@@ -154,6 +182,8 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
         watch.lap(RunSpan::waiting);
       }
       if (launch.split) {
+        if (worker == 0)
+          for (const std::span<const std::byte> constant : constants_ahead_[static_cast<std::size_t>(current)]) fetch(constant);
         run_split(launch, run + static_cast<std::uint32_t>(current), worker, memory);
         watch.lap(current);
       } else if (worker == 0) {

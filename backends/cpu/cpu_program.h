@@ -48,6 +48,7 @@ class CpuProgram final : public Program {
   };
 
   void list_launches();
+  void list_constants_ahead();
   void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
   void run_worker(int worker, std::uint32_t run, RunObserver* observer);
   void tell_spared(const Memory& memory, RunObserver& observer) const;
@@ -59,6 +60,8 @@ class CpuProgram final : public Program {
   BaseAddresses addresses_;
   std::vector<Launch> launches_;
   std::vector<Worker> workers_;  // one, where no step is split
+  // For each launch of a matmul: small constants that worker 0 reads by itself after it, to be fetched before it begins.
+  std::vector<std::vector<std::span<const std::byte>>> constants_ahead_;
 };
 
 }  // namespace lazuli::cpu

@@ -13,8 +13,9 @@ using std::chrono::microseconds;
 
 // Long enough for the skew between equal slices of one instruction, short beside a time slice.
 constexpr microseconds barrier_spin{20};
-// Covers the host's work between two programs of a decode step.
-constexpr microseconds idle_spin{50};
+// Covers the host's work between two programs of a decode step, some 50 us: a worker that has gone to sleep by then
+// begins as much later.
+constexpr microseconds idle_spin{200};
 constexpr int max_threads = 4096;
 
 microseconds unless_oversubscribed(int threads, microseconds spin) {

@@ -3,12 +3,13 @@
 //
 // The bits of weights are put apart once for all rows: a batch of groups, a chunk of blocks at a time, becomes bytes
 // and f32 scales in the second cache level. Tiles of rows meet them one after the other, with their activations in the
-// first. Between chunks the sums of a tile lie in y. Every element adds up its blocks in ascending order, whatever the
-// batch, chunk and tile.
+// first. Between chunks the sums of a tile lie in y, which many rows push out of the cache: they take longer chunks, whose
+// unpacking takes longer in turn. Every element adds up its blocks in ascending order, whatever the batch, chunk and tile.
 //
-// Level has: tile_rows and tile_groups, the most of a tile; kind<Format>; offset<Format>, of the bytes that
-// unpack<Format>(weight, group, block, to) makes; Prepared<rows>, the activations of a tile and a chunk;
-// prepare<terms>(x, row, block, count, offset, to); and multiply<kind>(blocks, count, groups, prepared, sums), a tile.
+// Level has: tile_rows and tile_groups, the most of a tile; chunk_blocks, the most of a chunk; kind<Format>;
+// offset<Format>, of the bytes that unpack<Format>(weight, group, block, to) makes; Prepared<rows>, the activations of a
+// tile and a chunk; prepare<terms>(x, row, block, count, offset, to); and
+// multiply<kind>(blocks, count, groups, prepared, sums), a tile.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/linear_views.h>
@@ -19,9 +20,10 @@
 namespace lazuli {
 namespace {
 
-constexpr int many_rows = 8;         // from here on unpacking pays
-constexpr int unpacked_groups = 16;  // of a batch: they share the preparation of activations
-constexpr int unpacked_blocks = 20;  // of a chunk, at most
+constexpr int many_rows = 8;            // from here on unpacking pays
+constexpr int unpacked_groups = 16;     // of a batch: they share the preparation of activations
+constexpr int short_chunk_blocks = 20;  // at most
+constexpr int long_chunk_rows = 32;     // from here on chunks are as long as the level's
 
 // What a block adds to a sum.
 enum class Terms : std::uint8_t {
@@ -49,13 +51,13 @@ struct alignas(64) UnpackedBlock {
 };
 
 // A batch and a chunk.
-template <Terms terms>
+template <class Level, Terms terms>
 struct Unpacked {
   int groups;
   int blocks;
   std::int64_t first_block;
   int offset;  // of the bytes
-  UnpackedBlock<terms> block[unpacked_groups * unpacked_blocks];  // [groups][blocks]
+  UnpackedBlock<terms> block[unpacked_groups * Level::chunk_blocks];  // [groups][blocks]
 };
 
 // Where the sums of a tile go.
@@ -67,7 +69,8 @@ struct TileSums {
 };
 
 template <class Level, Kind kind, int rows>
-void multiply_tile(const Unpacked<kind.terms>& weights, const QuantisedRowsView& x, std::int64_t row, TileSums sums) {
+void multiply_tile(const Unpacked<Level, kind.terms>& weights, const QuantisedRowsView& x, std::int64_t row,
+                   TileSums sums) {
   typename Level::template Prepared<rows> prepared;
   Level::template prepare<kind.terms>(x, row, weights.first_block, weights.blocks, weights.offset, prepared);
   sums.y += row * sums.stride;
@@ -80,8 +83,9 @@ void multiply_tile(const Unpacked<kind.terms>& weights, const QuantisedRowsView&
 }
 
 template <class Level, Kind kind>
-__attribute__((noinline)) void multiply_unpacked(const Unpacked<kind.terms>& weights, const QuantisedRowsView& x,
-                                                 std::int64_t row, std::int64_t row_end, const TileSums& sums) {
+__attribute__((noinline)) void multiply_unpacked(const Unpacked<Level, kind.terms>& weights,
+                                                 const QuantisedRowsView& x, std::int64_t row, std::int64_t row_end,
+                                                 const TileSums& sums) {
   constexpr int full = Level::tile_rows;
   // Two tiles of four rather than a full one and a thin one.
   for (; row_end - row >= full && row_end - row != 8; row += full)
@@ -96,11 +100,12 @@ void multiply_many_rows(const PackedWeightView& weight, const QuantisedRowsView&
                         std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                         std::int64_t y_stride) {
   constexpr Kind kind = Level::template kind<Format>;
-  Unpacked<kind.terms> unpacked;
+  Unpacked<Level, kind.terms> unpacked;
   unpacked.offset = Level::template offset<Format>;
   const std::int64_t blocks = weight.cols / packed_block_columns;
+  const std::int64_t most = row_end - row_begin < long_chunk_rows ? short_chunk_blocks : Level::chunk_blocks;
   // One chunk at least: without columns there are zeros to write.
-  const std::int64_t chunks = blocks > unpacked_blocks ? (blocks + unpacked_blocks - 1) / unpacked_blocks : 1;
+  const std::int64_t chunks = blocks > most ? (blocks + most - 1) / most : 1;
   for (std::int64_t first = group_begin; first < group_end; first += unpacked_groups) {
     unpacked.groups = static_cast<int>(group_end - first < unpacked_groups ? group_end - first : unpacked_groups);
     const std::int64_t output = first * packed_group_rows;

@@ -54,9 +54,9 @@ struct PreparedRows {
   LAZULI_INLINE int start(int r, int block) const { return starts[block][0][r]; }
   LAZULI_INLINE int half_start(int r, int block, int half) const { return starts[block][half][r]; }
 
-  alignas(32) std::int8_t values[unpacked_blocks][rows][packed_block_columns];
-  float scales[unpacked_blocks][rows], scaled_sums[unpacked_blocks][rows];
-  std::int32_t starts[unpacked_blocks][2][rows];
+  alignas(32) std::int8_t values[short_chunk_blocks][rows][packed_block_columns];
+  float scales[short_chunk_blocks][rows], scaled_sums[short_chunk_blocks][rows];
+  std::int32_t starts[short_chunk_blocks][2][rows];
 };
 
 // One side of a block of weights as it is kept, and the same put apart.
@@ -149,6 +149,7 @@ LAZULI_INLINE void add_block(const Side& weights, const X& x, std::int64_t block
 
 struct Avx2 {
   static constexpr int tile_rows = 4, tile_groups = 1;
+  static constexpr int chunk_blocks = short_chunk_blocks;  // longer ones gain nothing: products take longer than sums
   template <int rows>
   using Prepared = PreparedRows<rows>;
   template <class Format>

@@ -11,22 +11,26 @@
 namespace lazuli {
 namespace {
 
-// Few rows walk their groups chunk by chunk: a chunk of prepared activations stays in L1, and 32 groups pay for preparing
-// it while their weights stay in L2 for the next tile of rows. One or two rows take long chunks: then weights are read
-// in the order they lie in memory.
+// Few rows walk their groups chunk by chunk: a chunk of activations stays in L1, and 32 groups pay for preparing it while
+// their weights stay in L2 for the next tile of rows. One or two rows take long chunks: then weights are read in the
+// order they lie in memory.
 template <int rows>
 constexpr int few_rows_blocks = rows <= 2 ? 256 : 32;
 constexpr int batch_groups = 32;
 
 typedef std::int32_t AliasingInt __attribute__((may_alias));
 
-// A chunk of one tile's activations. `values` go block after block, so that every address in the tile is a constant
-// away from its block's. `start` is what the dot products (of the halves, where they are not joined) start at, `sum`
-// what minimums are multiplied with.
+// A chunk of one tile's activations. `values` are read where they lie: copies would cost more than rows far apart do.
+// `start` is what the dot products (of the halves, where they are not joined) start at, `sum` what minimums are
+// multiplied with.
 template <int rows, int blocks>
 struct Activations {
-  alignas(64) std::int8_t values[blocks][rows][packed_block_columns];
-  float scale[rows][blocks];
+  LAZULI_INLINE const std::int8_t* block_values(int r, int block) const {
+    return values + r * value_stride + block * packed_block_columns;
+  }
+  const std::int8_t* values;
+  std::int64_t value_stride;
+  alignas(64) float scale[rows][blocks];
   union {
     std::int32_t start[2][rows][blocks];
     float sum[rows][blocks];
@@ -36,13 +40,11 @@ struct Activations {
 template <Terms terms, int rows, int blocks>
 LAZULI_INLINE void prepare_activations(const QuantisedRowsView& x, std::int64_t row, std::int64_t first_block, int count,
                                        int offset, Activations<rows, blocks>& out) {
+  out.values = x.values + row * x.value_stride + first_block * packed_block_columns;
+  out.value_stride = x.value_stride;
   for (int r = 0; r < rows; ++r) {
-    const std::int8_t* values = x.values + (row + r) * x.value_stride + first_block * packed_block_columns;
     const float* scales = x.scales + (row + r) * x.scale_stride + first_block;
     const std::int16_t* half_sums = x.half_sums + (row + r) * x.half_sum_stride + 2 * first_block;
-    for (int block = 0; block < count; ++block) {
-      __builtin_memcpy(out.values[block][r], values + block * packed_block_columns, packed_block_columns);
-    }
     for (int block = 0; block < count; block += 16) {
       const __mmask32 inside = count - block < 16 ? (1u << 2 * (count - block)) - 1 : 0xffffffffu;
       const __m512 scale = _mm512_maskz_loadu_ps(mask_of(count - block), scales + block);
@@ -100,7 +102,8 @@ LAZULI_INLINE void add_dots(const Source (&weights)[groups], const Activations<r
     for (int g = 0; g < groups; ++g) columns[g] = weights[g].quad(quad);
     LAZULI_UNROLL
     for (int r = 0; r < rows; ++r) {
-      const __m512i values = _mm512_set1_epi32(*reinterpret_cast<const AliasingInt*>(x.values[block][r] + 4 * quad));
+      const auto* four = reinterpret_cast<const AliasingInt*>(x.block_values(r, block) + 4 * quad);
+      const __m512i values = _mm512_set1_epi32(*four);
       LAZULI_UNROLL
       for (int g = 0; g < groups; ++g) dot[g][r] = _mm512_dpbusd_epi32(dot[g][r], columns[g], values);
     }
@@ -137,8 +140,9 @@ LAZULI_INLINE void add_block(const Source (&weights)[groups], const Activations<
 
 struct Avx512 {
   static constexpr int tile_rows = 6, tile_groups = 2;  // 12 dot products and 12 sums in registers
+  static constexpr int chunk_blocks = 64;
   template <int rows>
-  using Prepared = Activations<rows, (unpacked_blocks + 15) / 16 * 16>;
+  using Prepared = Activations<rows, chunk_blocks>;
   template <class Format>
   static constexpr Kind kind{terms_of(Format::planes), 0};
   template <class Format>

@@ -26,9 +26,13 @@ struct F16 : F32 {
 
 struct BF16 : F32 {
   static constexpr int bytes = 2;
+  // One permutation puts the words into the upper halves of lanes and zeros below.
   static LAZULI_INLINE __m512 load(const std::uint8_t* column, __m512) {
     const __m256i words = _mm256_load_si256(reinterpret_cast<const __m256i*>(column));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i upper_halves = _mm512_slli_epi32(lane, 16);
+    return _mm512_castsi512_ps(
+        _mm512_maskz_permutexvar_epi16(0xaaaaaaaa, upper_halves, _mm512_castsi256_si512(words)));
   }
 };
 
@@ -45,28 +49,29 @@ struct Mxfp8 {
   }
 };
 
+template <int groups>
 struct Avx512 {
   using Register = __m512;
-  static constexpr int vectors = 2;  // groups
+  static constexpr int vectors = groups;
   static LAZULI_INLINE __m512 broadcast(float value) { return _mm512_set1_ps(value); }
   static LAZULI_INLINE __m512 add(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
   static LAZULI_INLINE __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 };
 
-// Two groups, or one, which is multiplied twice and written once.
-template <class Type, int rows>
-void multiply_wide_tile(const PackedWeightView& weight, std::int64_t index, std::int64_t groups, const RealRowsView& x,
-                        std::int64_t row, float* y, std::int64_t y_stride) {
-  const std::uint8_t* first = weight.data + index * weight.group_bytes;
-  const std::uint8_t* second = groups == 2 ? first + weight.group_bytes : first;
-  const TileWeights<2> tile{{first, second}, {first + weight.scales_offset, second + weight.scales_offset}};
-  __m512 total[rows][2];
-  multiply_real_tile<Avx512, Type, rows>(tile, weight.cols, x.values + row * x.stride, x.stride, total);
-  const std::int64_t output = index * packed_group_rows, left = weight.rows - output;
-  const __mmask16 mask[2] = {mask_of(left), mask_of(groups == 2 ? left - packed_group_rows : 0)};
-  for (int r = 0; r < rows; ++r) {
-    for (int g = 0; g < 2; ++g)
-      _mm512_mask_storeu_ps(y + (row + r) * y_stride + output + g * packed_group_rows, mask[g], total[r][g]);
+template <class Type, int rows, int groups>
+void multiply_wide_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
+                        float* y, std::int64_t y_stride) {
+  TileWeights<groups> tile;
+  for (int g = 0; g < groups; ++g) {
+    tile.weights[g] = weight.data + (index + g) * weight.group_bytes;
+    tile.scales[g] = tile.weights[g] + weight.scales_offset;
+  }
+  __m512 total[rows][groups];
+  multiply_real_tile<Avx512<groups>, Type, rows>(tile, weight.cols, x.values + row * x.stride, x.stride, total);
+  for (int g = 0; g < groups; ++g) {
+    const std::int64_t output = (index + g) * packed_group_rows;
+    const __mmask16 mask = mask_of(weight.rows - output);
+    for (int r = 0; r < rows; ++r) _mm512_mask_storeu_ps(y + (row + r) * y_stride + output, mask, total[r][g]);
   }
 }
 
@@ -116,21 +121,29 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
   }
 }
 
+// `groups` groups times the rows [row, row_end).
+template <class Type, int groups>
+LAZULI_INLINE void multiply_groups(const PackedWeightView& weight, const RealRowsView& x, std::int64_t index,
+                                   std::int64_t row, std::int64_t row_end, float* y, std::int64_t y_stride) {
+  for (; row + 8 <= row_end; row += 8) multiply_wide_tile<Type, 8, groups>(weight, index, x, row, y, y_stride);
+  for (; row + 4 <= row_end; row += 4) multiply_wide_tile<Type, 4, groups>(weight, index, x, row, y, y_stride);
+  for (std::int64_t group = index; group < index + groups; ++group) {
+    std::int64_t last = row;
+    if (last + 2 <= row_end) multiply_tile<Type, 2>(weight, group, x, last, y, y_stride), last += 2;
+    if (last < row_end) multiply_tile<Type, 1>(weight, group, x, last, y, y_stride);
+  }
+}
+
+// Three groups and eight rows are 24 sums in registers, and their addresses fit the other registers.
 template <class Type>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride) {
-  for (std::int64_t index = group_begin; index < group_end; index += 2) {
-    const std::int64_t groups = group_end - index < 2 ? 1 : 2;
-    std::int64_t row = row_begin;
-    for (; row + 12 <= row_end; row += 12) multiply_wide_tile<Type, 12>(weight, index, groups, x, row, y, y_stride);
-    for (; row + 4 <= row_end; row += 4) multiply_wide_tile<Type, 4>(weight, index, groups, x, row, y, y_stride);
-    for (std::int64_t group = index; group < index + groups; ++group) {
-      std::int64_t last = row;
-      if (last + 2 <= row_end) multiply_tile<Type, 2>(weight, group, x, last, y, y_stride), last += 2;
-      if (last < row_end) multiply_tile<Type, 1>(weight, group, x, last, y, y_stride);
-    }
-  }
+  std::int64_t index = group_begin;
+  for (; index + 3 <= group_end; index += 3)
+    multiply_groups<Type, 3>(weight, x, index, row_begin, row_end, y, y_stride);
+  if (index + 2 == group_end) multiply_groups<Type, 2>(weight, x, index, row_begin, row_end, y, y_stride);
+  if (index + 1 == group_end) multiply_groups<Type, 1>(weight, x, index, row_begin, row_end, y, y_stride);
 }
 
 }  // namespace

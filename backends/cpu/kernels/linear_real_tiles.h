@@ -33,7 +33,7 @@ inline __attribute__((always_inline)) void add_columns(const TileWeights<V::vect
   for (int i = 0; i < rows * V::vectors; ++i) sum[i / V::vectors][i % V::vectors] = kept[i / V::vectors][i % V::vectors];
   for (std::int64_t column = first; column < end; column += 4) {
     typename V::Register weights[V::vectors];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int v = 0; v < V::vectors; ++v) {
       weights[v] = Type::load(tile.weights[v] + column * packed_group_rows * Type::bytes,
                               Type::scale(tile.scales[v], column));
@@ -41,7 +41,7 @@ inline __attribute__((always_inline)) void add_columns(const TileWeights<V::vect
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
       const typename V::Register value = V::broadcast(values[r * stride + column]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int v = 0; v < V::vectors; ++v) sum[r][v] = V::multiply_add(weights[v], value, sum[r][v]);
     }
   }

@@ -202,7 +202,9 @@ TEST(Altup, AnUpdateThatOthersReadStaysOutside) {
   const Array outputs[] = {altup_predict(planes, x.prediction, {0}), exp(planes)};
   const Graph graph = session.optimised(outputs);
   for (const GraphNode& node : graph.nodes)
-    if (node.op == Op::fused && node.name() == "altup_predict") EXPECT_EQ(node.inputs.size(), 2U) << to_text(graph);
+    if (node.op == Op::fused && node.name() == "altup_predict") {
+      EXPECT_EQ(node.inputs.size(), 2U) << to_text(graph);
+    }
   eval(outputs);
 }
 

@@ -134,7 +134,9 @@ TEST(ShippedChoices, NameWhatThereIs) {
   for (const int model : {143, 167, 173, 207}) {
     cpu = {"GenuineIntel", 6, model, Isa::amx, 2};
     const MeasuredChoices shipped = shipped_choices(cpu, "gemma3");
-    if (model == 167) ASSERT_FALSE(shipped.record.choices.empty());
+    if (model == 167) {
+      ASSERT_FALSE(shipped.record.choices.empty());
+    }
     const Settings others{{"threads", "2"}, {"chunk", "512"}, {"altup", "stacked"}, {"split_bytes", "0"}};
     const Choices choices(others, {shipped}, {});
     for (const TunedChoice& choice : shipped.record.choices) {

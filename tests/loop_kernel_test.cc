@@ -105,7 +105,7 @@ Matrix random_matrix(DType dtype, std::int64_t rows, std::int64_t columns, std::
       m.set_integer(i, engine() & 1);
     } else {
       const std::int64_t any = static_cast<std::int64_t>(engine()) << 32 | engine();
-      const std::int64_t lowest = -(std::int64_t{1} << (info(dtype).block_bytes * 8 - 1));
+      const auto lowest = static_cast<std::int64_t>(~std::uint64_t{0} << (info(dtype).block_bytes * 8 - 1));
       static constexpr std::int64_t edge[] = {0, 1, -1, 7, -7};
       m.set_integer(i, engine() % 3 ? any : engine() % 6 ? edge[engine() % 5] : lowest);
     }

@@ -51,6 +51,30 @@ TEST(Runner, PaddingNeverOverwritesRowsInUse) {
   for (const std::int64_t chunk : {100, 64, 7}) expect_same_bits(*model, some_ids(255), chunk);
 }
 
+// Which rows run together, on how many threads, and in how many launches changes no bit. Shared layers read one row here,
+// experts a few, and chunks end on, before and behind the blocks of all kernels.
+TEST(Runner, ChunksThreadsAndFusionChangeNoBit) {
+  const Ids ids = some_ids(261);
+  for (const char* folder : {"gemma3n-gguf-q8_0", "gemma4-e-gguf-q4_0", "gemma4-moe-gguf-q5_0"}) {
+    std::vector<float> expected;
+    for (const int threads : {2, 1, 3, 8})
+      for (const char* fusion : {"all", "none"}) {
+        SessionOptions options;
+        options.threads = threads;
+        options.fusion = fusion;
+        Session session(options);
+        const auto model = golden(folder);
+        const bool is_first = expected.empty();
+        if (is_first) expected = values_of(runner_of(*model, RunnerOptions::whole_prompt).prefill(ids));
+        for (const std::int64_t chunk : {1, 2, 3, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 129, 255, 256, 257}) {
+          if (!is_first && chunk % 16 == 1) continue;
+          EXPECT_EQ(values_of(runner_of(*model, chunk).prefill(ids)), expected)
+              << folder << " chunk " << chunk << ", " << threads << " threads, " << fusion;
+        }
+      }
+  }
+}
+
 TEST(Runner, CutsBackToWhatRingsStillHold) {
   Session session;
   for (const char* folder : {"gemma3-dense", "gemma3n", "gemma4-e"}) {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes measured figures into the README, each part between <!-- bench:PART --> and <!-- bench:end -->.
 
-    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [README.md]
+    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [README.md]
 
 --kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
---peers that of bench/peers/run.sh. A part that is not given stays as it is. bench/run.sh makes them all.
+--peers that of bench/peers/run.sh, --mlx that of bench/peers/run_mlx.sh. A part that is not given stays as it is. bench/run.sh makes them all.
 """
 
 import argparse
@@ -53,6 +53,17 @@ def peers_part(report):
         f"{report['llama_cpp_python']}, built by clang 19 for this CPU, flash attention {attention}:"
     )
     return note + "\n\n" + table(["", "lazuli", "llama.cpp", "lazuli / llama.cpp"], rows)
+
+
+def mlx_part(report):
+    medians = {(run["fusion"], run["rows"], run["program"]): statistics.median(run["microseconds"]) for run in report["runs"]}
+    rows = []
+    for fusion, count in dict.fromkeys((run["fusion"], run["rows"]) for run in report["runs"]):
+        ours, plain, compiled = (medians[(fusion, count, program)] for program in ("lazuli", "mlx", "mlx compiled"))
+        name = f"{fusion}, {count} row{'s' if count > 1 else ''}"
+        rows.append([name, number(ours), number(plain), number(compiled), f"{min(plain, compiled) / ours:.0f}"])
+    note = f"Single fusions in f32 beside MLX {report['mlx']} on the CPU of the same host, medians by turns; 8,192 columns, softcap 32,768:"
+    return note + "\n\n" + table(["µs", "lazuli", "MLX", "MLX compiled", "best MLX / lazuli"], rows)
 
 
 def run_title(report, name):
@@ -192,7 +203,7 @@ def kernels_part(report):
     return f"{note}\n\n{loops}\n\n{table(header, list(matmul_rows(kernels)))}"
 
 
-PARTS = {"peers": peers_part, "model": model_part, "kernels": kernels_part}
+PARTS = {"peers": peers_part, "mlx": mlx_part, "model": model_part, "kernels": kernels_part}
 
 
 def replace_part(text, part, block):
@@ -214,7 +225,7 @@ def main():
 
     given = {part: getattr(arguments, part) for part in PARTS if getattr(arguments, part)}
     if not given:
-        parser.error("nothing to render: none of --kernels, --model and --peers is given")
+        parser.error("nothing to render: none of --kernels, --model, --peers and --mlx is given")
     text = arguments.readme.read_text(encoding="utf-8")
     for part, path in given.items():
         text = replace_part(text, part, PARTS[part](json.loads(path.read_text(encoding="utf-8"))))

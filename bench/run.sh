@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README shows, on this host, and writes it there.
-#   bench/run.sh [--peers]      with --peers also against llama.cpp, which is built first (bench/peers/run.sh)
+#   bench/run.sh [--peers]      with --peers also against llama.cpp, which is built first, and MLX (bench/peers)
 # The samples stay in build/bench/*.json. Leave the machine alone meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +22,7 @@ build/release/bin/lazuli bench -m "$model" -p 512 -n 128 --reps 5 --compare fuse
 parts=(--kernels "$out/kernels.json" --model "$out/model.json")
 if [ "${1:-}" = --peers ]; then
   bench/peers/run.sh --out "$out/peers.json"
-  parts+=(--peers "$out/peers.json")
+  bench/peers/run_mlx.sh --out "$out/mlx.json"
+  parts+=(--peers "$out/peers.json" --mlx "$out/mlx.json")
 fi
 bench/render.py "${parts[@]}"

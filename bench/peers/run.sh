@@ -11,20 +11,8 @@ packages=(clang-19 libomp-19-dev python3-venv)
 venv=build/peers/venv
 lazuli=${LAZULI:-build/release/bin/lazuli}
 
-install_packages() {
-  local package missing=() as_root=()
-  for package in "${packages[@]}"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -eq 0 ] && return
-  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-  echo "installing ${missing[*]}" >&2
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >&2
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2
-}
-
 install_llama_cpp() {
-  install_packages
+  bench/peers/install-packages.sh "${packages[@]}"
   python3 -m venv "$venv" >&2
   echo "building llama-cpp-python $version; this takes some minutes" >&2
   CC=clang-19 CXX=clang++-19 CMAKE_ARGS=-DGGML_NATIVE=ON "$venv/bin/pip" install --quiet \

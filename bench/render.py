@@ -4,7 +4,8 @@
     bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [README.md]
 
 --kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
---peers that of bench/peers/run.sh, --mlx that of bench/peers/run_mlx.sh. A part that is not given stays as it is. bench/run.sh makes them all.
+--peers that of bench/peers/run.sh, --mlx that of bench/peers/run_mlx.sh. A part that is not given stays
+as it is. bench/run.sh makes them all.
 """
 
 import argparse
@@ -56,13 +57,18 @@ def peers_part(report):
 
 
 def mlx_part(report):
-    medians = {(run["fusion"], run["rows"], run["program"]): statistics.median(run["microseconds"]) for run in report["runs"]}
+    medians = {}
+    for run in report["runs"]:
+        medians[(run["fusion"], run["rows"], run["program"])] = statistics.median(run["microseconds"])
     rows = []
     for fusion, count in dict.fromkeys((run["fusion"], run["rows"]) for run in report["runs"]):
         ours, plain, compiled = (medians[(fusion, count, program)] for program in ("lazuli", "mlx", "mlx compiled"))
         name = f"{fusion}, {count} row{'s' if count > 1 else ''}"
         rows.append([name, number(ours), number(plain), number(compiled), f"{min(plain, compiled) / ours:.0f}"])
-    note = f"Single fusions in f32 beside MLX {report['mlx']} on the CPU of the same host, medians by turns; 8,192 columns, softcap 32,768:"
+    note = (
+        f"Single fusions in f32 beside MLX {report['mlx']} on the CPU of the same host, medians by turns; "
+        "8,192 columns, softcap 32,768:"
+    )
     return note + "\n\n" + table(["µs", "lazuli", "MLX", "MLX compiled", "best MLX / lazuli"], rows)
 
 

@@ -163,8 +163,6 @@ std::vector<ColumnAccess> column_access(const LoopSpace& space) {
 // Of one generated loop; the fusion passes stay far below.
 constexpr std::size_t most_operands = 128;
 
-// One call of a generated loop, and how it divides: by rows, or by pieces of its columns where there are few rows and no
-// reduction runs along them.
 // An operand before its buffer has an address.
 struct PlacedOperand {
   LoopOperand strides;
@@ -173,9 +171,11 @@ struct PlacedOperand {
   int element_bytes = 0;
 };
 
+// One call of a generated loop, and how it divides: by rows, or by pieces of its columns where there are few rows and no
+// reduction runs along them.
 struct LoopCall {
   LoopFunction function = nullptr;
-  std::int64_t pieces = 1;  // of the columns
+  std::int64_t pieces = 1;      // of the columns
   std::int64_t inner_rows = 1;  // of one call of the function
   std::int64_t outer_sizes[loop_outer_dims] = {1, 1, 1};
   // What a run reads of each operand; everything else would be fetched from memory again for every layer.

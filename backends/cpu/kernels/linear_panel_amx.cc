@@ -5,7 +5,8 @@
 // columns. The next panel is dequantised between the tile products of this one: the vector units have nothing else to
 // do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
 // far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where its columns
-// are cut, which their number decides: any split of rows and groups gives the same bits.
+// are cut, which their number decides: any split of rows and groups gives the same bits. A single row takes vectors
+// instead of tiles (panel_row_amx.h).
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/panel_row_amx.h>
 #include <lazuli/backends/cpu/kernels/panel_weights_amx.h>

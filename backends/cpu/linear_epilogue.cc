@@ -239,8 +239,7 @@ void Lowering::lower_epilogue(std::int32_t id) {
   const View result = tiles.at({epilogue.products[0], 0});
   if (epilogue.has_body) {
     const bool keeps_result = epilogue.argmax < 0 && epilogue.readers.empty();
-    divisions.push_back(panels ? lower_panel_body(id, tiles, result, columns)
-                               : lower_epilogue_body(id, tiles, keeps_result ? nullptr : &result));
+    divisions.push_back(lower_epilogue_body(id, tiles, keeps_result ? nullptr : &result, order));
     name += fmt::format("_{}", node(id).name());
   }
   if (!epilogue.readers.empty())
@@ -264,8 +263,10 @@ void Lowering::lower_epilogue(std::int32_t id) {
   if (epilogue.argmax >= 0) add_argmax_combine(epilogue.argmax, maxima, argmax_ranges(columns));
 }
 
-// The body in columns. Without a place of its own for the result it works in place, in the tile of the first product.
-Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place) {
+// The body in columns. Without a place of its own for the result it works in place, in the tile of the first product; in
+// panels always, where it takes the elements as they come and a column is worth the rows of a panel in elements.
+Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place,
+                                       PanelOrder order) {
   const GraphNode& current = node(id);
   std::vector<View> operands, results;
   for (ValueId input : current.inputs) {
@@ -279,26 +280,16 @@ Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, 
     for (std::size_t output = 0; output < current.types.size(); ++output)
       results.push_back(result_view(id, static_cast<std::int32_t>(output)));
   }
-  Division columns;
-  add_loop(id, loop_body(id), operands, results, &columns);
-  return columns;
-}
-
-// The body on sums in panels, in place. A column is worth the rows of a panel in elements.
-Division Lowering::lower_panel_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View& sums,
-                                    std::int64_t columns) {
-  const GraphNode& current = node(id);
-  std::vector<View> operands;
-  for (ValueId input : current.inputs) {
-    const auto tile = tiles.find(input);
-    operands.push_back(tile != tiles.end() ? tile->second : view(input));
+  Division division;
+  if (order == PanelOrder::rows) {
+    add_loop(id, loop_body(id), operands, results, &division);
+    return division;
   }
-  set_view({id, 0}, whole_buffer(sums.buffer, current.type()));  // known by its buffer to those who look for its forms
-  Division elements;
-  add_loop(id, over_elements(loop_body(id), sums.elements()), operands, {&sums, 1}, &elements);
+  const std::int64_t elements = results[0].elements(), columns = current.type().shape.back();
+  add_loop(id, over_elements(loop_body(id), elements), operands, results, &division);
   return {columns, panel_sums_outputs, {},
-          [run = std::move(elements.run), rows = sums.elements() / columns](Memory& memory, std::int64_t begin,
-                                                                            std::int64_t end, int worker) {
+          [run = std::move(division.run), rows = elements / columns](Memory& memory, std::int64_t begin, std::int64_t end,
+                                                                     int worker) {
             run(memory, begin * rows, end * rows, worker);
           }};
 }

@@ -135,9 +135,8 @@ class Lowering {
   std::int64_t epilogue_width(const Epilogue& epilogue, std::int64_t rows, std::int64_t columns, std::int64_t granule) const;
   bool stays_in_panels(std::int32_t id, const Epilogue& epilogue) const;
   void lower_epilogue(std::int32_t id);
-  Division lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place);
-  Division lower_panel_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View& sums,
-                                    std::int64_t columns);
+  Division lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place,
+                               PanelOrder order);
   Division add_operand_columns(std::int32_t reader, const View& x, std::int64_t rows, std::int64_t columns,
                                PanelOrder order);
   Division add_argmax_columns(std::int32_t id, const View& x, const View& maxima);

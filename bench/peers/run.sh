@@ -12,7 +12,7 @@ venv=build/peers/venv
 lazuli=${LAZULI:-build/release/bin/lazuli}
 
 install_llama_cpp() {
-  bench/peers/install-packages.sh "${packages[@]}"
+  scripts/install-packages.sh "${packages[@]}"
   python3 -m venv "$venv" >&2
   echo "building llama-cpp-python $version; this takes some minutes" >&2
   CC=clang-19 CXX=clang++-19 CMAKE_ARGS=-DGGML_NATIVE=ON "$venv/bin/pip" install --quiet \

@@ -16,7 +16,7 @@ if [ ! -x "$lazuli_bench" ]; then
 fi
 python=${PEERS_PYTHON:-$venv/bin/python}
 if [ -z "${PEERS_PYTHON:-}" ] && ! "$python" -c 'import mlx.core' 2>/dev/null; then
-  bench/peers/install-packages.sh python3-venv
+  scripts/install-packages.sh python3-venv
   python3 -m venv "$venv" >&2
   "$venv/bin/pip" install --quiet "mlx[cpu]==$version" >&2
 fi

@@ -250,10 +250,21 @@ struct LoopCall {
         const std::int64_t elements = column_begin * operand.strides.column_stride + outermost_offset(i, block);
         at[i] = operand.strides;
         at[i].base = memory.base(operand.buffer) + operand.offset + elements * operand.element_bytes;
+        at[i].prefetch_distance = prefetch_distance(operand, arguments.columns);
       }
       function(&arguments, row_begin - block * inner_rows, stop - block * inner_rows);
       row_begin = stop;
     }
+  }
+
+  // To what is next after so many bytes of work: further along the row, or in a row to come where rows are pieces of
+  // longer ones.
+  std::int64_t prefetch_distance(const PlacedOperand& operand, std::int64_t columns) const {
+    constexpr std::int64_t work_ahead = 2048;
+    const std::int64_t piece = columns * operand.element_bytes;
+    const std::int64_t row = operand.strides.outer_strides[loop_outer_dims - 1] * operand.element_bytes;
+    if (outer_sizes[loop_outer_dims - 1] == 1 || row == 0 || row == piece) return work_ahead;
+    return (work_ahead + piece - 1) / piece * row;
   }
 
   // Of the axes that are counted here, in elements.

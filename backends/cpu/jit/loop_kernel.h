@@ -31,6 +31,7 @@ struct LoopOperand {
   void* base = nullptr;
   std::int64_t outer_strides[loop_outer_dims] = {};  // in elements, outermost first
   std::int64_t column_stride = 0;                    // in elements; read for ColumnAccess::strided only
+  std::int64_t prefetch_distance = 0;  // in bytes: where, seen from what is read or written, work goes on a little later
 };
 
 // Inputs of the body in order, then its outputs. An output may lie in the memory of an input that has the same type,

@@ -55,6 +55,10 @@ void RowPointers::begin_row(llvm::BasicBlock* entry) {
     state.row = ir.CreateGEP(memory_type(ir.getContext(), state.operand.dtype), base, offset);
     if (state.operand.access == ColumnAccess::strided)
       state.column_stride = field(ir.getInt64Ty(), operands_, at + offsetof(LoopOperand, column_stride));
+    if (state.operand.access == ColumnAccess::contiguous) {
+      Value* distance = field(ir.getInt64Ty(), operands_, at + offsetof(LoopOperand, prefetch_distance));
+      state.row_ahead = ir.CreateGEP(ir.getInt8Ty(), state.row, distance);
+    }
   }
 }
 
@@ -97,8 +101,8 @@ Value* RowPointers::load(int operand, const ColumnBlock& block) {
   if (state.operand.access == ColumnAccess::strided) return from_memory(emit_, dtype, gather(state, block));
   if (block.count) return from_memory(emit_, dtype, load_tail(state, block));
   auto* type = llvm::FixedVectorType::get(memory_type(ir.getContext(), dtype), lanes);
-  Value* address = prefetched(column_address(state, block.first));
-  return from_memory(emit_, dtype, ir.CreateAlignedLoad(type, address, element_alignment(dtype)));
+  prefetch(state, block.first);
+  return from_memory(emit_, dtype, ir.CreateAlignedLoad(type, column_address(state, block.first), element_alignment(dtype)));
 }
 
 void RowPointers::store(int operand, Value* value, const ColumnBlock& block) {
@@ -112,20 +116,21 @@ void RowPointers::store(int operand, Value* value, const ColumnBlock& block) {
     block.count ? scatter_tail(state, stored, block) : scatter(state, stored, block);
   else if (block.count)
     store_tail(state, stored, block);
-  else
-    ir.CreateAlignedStore(stored, prefetched(column_address(state, block.first)), element_alignment(dtype));
+  else {
+    prefetch(state, block.first);
+    ir.CreateAlignedStore(stored, column_address(state, block.first), element_alignment(dtype));
+  }
 }
 
 // The hardware's prefetcher stops at every page, and bodies of many instructions keep the processor from running far
 // enough ahead to hide that: without this, [512,8192] gelu_mul takes twice as long.
-Value* RowPointers::prefetched(Value* address) {
+void RowPointers::prefetch(const State& state, Value* column) {
   llvm::IRBuilder<>& ir = emit_.ir;
-  constexpr int bytes_ahead = 2048;
   constexpr int for_reading = 0, into_all_caches = 3, data = 1;  // stores too: prefetchw is not in the baseline
-  Value* ahead = ir.CreateConstGEP1_64(ir.getInt8Ty(), address, bytes_ahead);  // may lie outside the operand
+  // May lie outside the operand.
+  Value* ahead = ir.CreateGEP(memory_type(ir.getContext(), state.operand.dtype), state.row_ahead, column);
   ir.CreateIntrinsic(llvm::Intrinsic::prefetch, {ahead->getType()},
                      {ahead, ir.getInt32(for_reading), ir.getInt32(into_all_caches), ir.getInt32(data)});
-  return address;
 }
 
 Value* RowPointers::buffer_for(llvm::Type* type) {

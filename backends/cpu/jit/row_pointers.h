@@ -45,6 +45,7 @@ class RowPointers {
   struct State {
     Operand operand;
     llvm::Value* row = nullptr;            // address of column 0
+    llvm::Value* row_ahead = nullptr;      // the same, one prefetch distance on; of contiguous operands
     llvm::Value* column_stride = nullptr;  // elements; of strided operands
   };
 
@@ -56,7 +57,7 @@ class RowPointers {
   void scatter(const State& state, llvm::Value* stored, const ColumnBlock& block);
   void scatter_tail(const State& state, llvm::Value* stored, const ColumnBlock& block);
   llvm::Value* stride_of(const State& state);
-  llvm::Value* prefetched(llvm::Value* address);
+  void prefetch(const State& state, llvm::Value* column);
   llvm::Value* buffer_for(llvm::Type* type);
 
   Emitter& emit_;

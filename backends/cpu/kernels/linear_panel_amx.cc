@@ -5,8 +5,8 @@
 // columns. The next panel is dequantised between the tile products of this one: the vector units have nothing else to
 // do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
 // far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where its columns
-// are cut, which their number decides: any split of rows and groups gives the same bits. A single row takes vectors
-// instead of tiles (panel_row_amx.h).
+// are cut, which their number decides: any split of rows and groups gives the same bits. A single row has a shorter way
+// (panel_row_amx.h).
 #include <lazuli/backends/cpu/kernels/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/panel_row_amx.h>
 #include <lazuli/backends/cpu/kernels/panel_weights_amx.h>
@@ -131,9 +131,7 @@ class Unpacker {
  private:
   template <int unit>
   LAZULI_INLINE void unpack_unit() {
-    const PairRows rows = Weights::template unpack<unit>(weight_, group_, step_);
-    _mm512_store_si512(tile_ + 128 * unit, rows.first);
-    _mm512_store_si512(tile_ + 128 * unit + 64, rows.second);
+    Weights::template unpack<unit, unit + 1>(weight_, group_, step_, tile_);
   }
   LAZULI_INLINE void next_tile() {
     unit_ = 0;
@@ -295,19 +293,14 @@ __attribute__((noinline)) void multiply_tiled(const PackedWeightView& weight, co
   __asm__ volatile("tilerelease");
 }
 
-// Tile products take denormal numbers for zero. All else does too meanwhile: one row and many then agree.
 template <class Weights>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {
   if (x.rows <= 0 || group_begin >= group_end) return;
-  constexpr unsigned denormals_are_zero = 0x40, flush_to_zero = 0x8000;
-  const unsigned before = _mm_getcsr();
-  _mm_setcsr(before | denormals_are_zero | flush_to_zero);
   if (x.rows == 1 && y.order != PanelOrder::panels)
     multiply_row<Weights>(weight, x, group_begin, group_end, y.values);
   else
     multiply_tiled<Weights>(weight, x, group_begin, group_end, y, scratch);
-  _mm_setcsr(before);
 }
 
 static_assert(panel_sums_rows == pass_rows && panel_sums_outputs == panel_outputs);
@@ -356,7 +349,7 @@ void tile_panel_sums_amx(const float* sums, std::int64_t sums_stride, std::int64
                                  std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {       \
     multiply<Unpack>(weight, x, group_begin, group_end, y, scratch);                                            \
   }
-LAZULI_DEFINE(q4_0, Quantised<Q4_0>)
+LAZULI_DEFINE(q4_0, Nibbles)
 LAZULI_DEFINE(q4_1, Quantised<Q4_1>)
 LAZULI_DEFINE(q5_0, Quantised<Q5_0>)
 LAZULI_DEFINE(q5_1, Quantised<Q5_1>)

@@ -5,14 +5,19 @@
 
 #include <exception>
 #include <system_error>
+#include <utility>
 
 namespace lazuli {
 namespace {
 
 using std::chrono::microseconds;
 
-// Long enough for the skew between equal slices of one instruction, short beside a time slice.
+// Long enough for the skew between equal slices of one short instruction.
 constexpr microseconds barrier_spin{20};
+// And of a long one, such as a matmul of a prompt. To sleep and be woken costs some 30 us on either side.
+constexpr microseconds barrier_yield{1000};
+// An offer of the core that takes longer was taken.
+constexpr microseconds longest_refusal{5};
 // Covers the host's work between two programs of a decode step, some 50 us: a worker that has gone to sleep by then
 // begins as much later.
 constexpr microseconds idle_spin{200};
@@ -44,6 +49,21 @@ bool spin_until(Predicate done, microseconds limit) {
   return false;
 }
 
+// Offers the core to others; true as soon as done() holds, false when `limit` has passed or somebody took the offer: who
+// goes on then keeps those from running who are waited for.
+template <class Predicate>
+bool yield_until(Predicate done, microseconds limit) {
+  auto now = std::chrono::steady_clock::now();
+  const auto end = now + limit;
+  while (now < end) {
+    std::this_thread::yield();
+    if (done()) return true;
+    const auto before = std::exchange(now, std::chrono::steady_clock::now());
+    if (now - before > longest_refusal) return false;
+  }
+  return false;
+}
+
 // Spins, then sleeps, until value differs from `old`.
 void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old, microseconds spin) {
   if (!spin_until([&] { return value.load(std::memory_order_acquire) != old; }, spin))
@@ -65,7 +85,9 @@ void Barrier::wait(FunctionRef<bool()> meanwhile) {
   }
   while (generation_.load(std::memory_order_acquire) == generation && meanwhile()) {
   }
-  wait_while_equal(generation_, generation, spin_);
+  const auto is_over = [&] { return generation_.load(std::memory_order_acquire) != generation; };
+  const bool is_awake = spin_until(is_over, spin_) || (spin_.count() > 0 && yield_until(is_over, barrier_yield));
+  if (!is_awake) generation_.wait(generation, std::memory_order_acquire);
   if (generation_.load(std::memory_order_acquire) & aborted_bit) throw Aborted{};
 }
 

@@ -260,6 +260,20 @@ TEST(RowChain, NormsAndWhatFollowsThem) {
 }
 
 // What reads other rows than those it stands on must wait for all of them.
+// As AltUp's routers are: a norm, few outputs, and few more. Where rows are many they divide instead of outputs.
+TEST(RowChain, TakesMatmulsOfManyRowsAndFewOutputs) {
+  const Function router = [](const Arrays& x) -> Arrays {
+    const Array modalities = tanh(linear(rms_norm(x[0], x[1], 1e-6), weight(DType::bf16, 4, 64, 1)));
+    return {linear(modalities, weight(DType::f32, 16, 4, 2))};
+  };
+  const auto shapes = [](std::int64_t rows) { return std::vector<Shape>{{rows, 64}, {64}}; };
+  const Outcome many = run(router, shapes(256), {"all", 2, Phase::prefill});
+  EXPECT_EQ(many.names.size(), 1U);
+  EXPECT_EQ(many.split, 1);
+  EXPECT_EQ(run(router, shapes(1), {"all", 2, Phase::prefill}).split, 0);
+  for (std::int64_t rows : {3, 127, 131, 256}) expect_one_result(router, shapes(rows), fmt::format("router of {} rows", rows));
+}
+
 TEST(RowChain, RowsOfOthersAreNoneOfItsOwn) {
   const Function function = [](const Arrays& x) -> Arrays {
     const Array y = rms_norm(x[0], norm_weight(64, 9), 1e-6);

@@ -115,6 +115,8 @@ Lowering::Epilogue Lowering::find_epilogue(std::int32_t id, const UseCounts& use
     why.clear();
     if (belongs_to_merged_step(epilogue))
       why = "for one row, running beside the other matmuls of its operand is worth more";
+    else if (epilogue.products.size() == 1 && is_narrow_linear(epilogue.products[0]))
+      why = "few outputs divide by rows";
     else if (!tools_.fusion.enabled("linear_epilogue"))
       why = tools_.verdicts.reason_off("linear_epilogue");
   }

@@ -107,11 +107,13 @@ class Lowering {
   enum class OperandForm : std::uint8_t { real, int8, tiles };
   void plan_products();
   bool is_packed_linear(std::int32_t id) const;
+  bool is_narrow_linear(std::int32_t id) const;
   OperandForm operand_form(std::int32_t id) const;
   const PanelKernel* panel_of(std::int32_t id) const;  // null: the program multiplies this weight in int8 or f32
   Product make_product(std::int32_t id, const View& y, PanelOrder order);
   std::vector<std::int32_t> products_beside(std::int32_t id) const;
   void lower_products(std::int32_t id);
+  void divide_narrow_product(Step& step, const Product& product);
   Step& add_products(std::vector<Product> products);
   static Run columns_of(const Product& product);
   int quantised_rows_of(std::int32_t id, const View& x);

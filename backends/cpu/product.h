@@ -16,10 +16,11 @@ struct Product {
   std::string kernel;
   Arithmetic arithmetic = Arithmetic::f32;
   std::vector<int> reads, writes;    // operand and weight; the result, then scratch
+  View x, y;                         // the operand before it took its form, and the result
   std::int64_t rows = 0, outputs = 0;
   std::int64_t groups = 0;           // of 16 outputs
   std::int64_t groups_at_once = 1;   // ranges of groups begin at multiples of it
-  bool any_rows = false;             // Multiply takes ranges of rows; otherwise all of them
+  std::int64_t rows_at_once = 1;     // likewise, ranges of rows
   const std::byte* weights = nullptr;
   std::int64_t group_bytes = 0;
   Multiply multiply;
@@ -39,7 +40,7 @@ inline std::int64_t panel_rows(std::int64_t rows) {
 // Whether all products read their weights once, as streams, and cost nothing to begin.
 inline bool has_few_rows(const std::vector<Product>& products) {
   return std::all_of(products.begin(), products.end(),
-                     [](const Product& product) { return product.any_rows && product.rows <= 2; });
+                     [](const Product& product) { return product.rows_at_once == 1 && product.rows <= 2; });
 }
 
 }  // namespace lazuli::cpu

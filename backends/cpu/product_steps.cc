@@ -20,15 +20,23 @@ constexpr std::int64_t most_panel_outputs = 64 * 1024;
 // All axes but the last, as one.
 std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
 
+// From a row whose tiles begin a block of theirs.
+TiledRowsView rows_of(const TiledRowsView& x, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t tile_row_bytes = 64;
+  return {x.tiles + begin * x.steps * tile_row_bytes, end - begin, x.cols, x.steps};
+}
+
 // Elements from one row to the next.
 std::int64_t row_stride(const View& y) {
   return y.shape.size() < 2 ? y.shape.back() : y.strides[y.strides.size() - 2];
 }
 
-// Several products as one sequence of units, which a range of the step's units cuts by the bytes they read.
+// Several products as one sequence of units, which a range of the step's units cuts by what they cost: for few rows the
+// bytes they read; for many, the multiplications, and those are as many for each unit, since x is the same.
 class ProductList {
  public:
-  explicit ProductList(std::vector<Product> products) : products_(std::move(products)) {
+  explicit ProductList(std::vector<Product> products)
+      : products_(std::move(products)), few_rows_(has_few_rows(products_)) {
     for (const Product& product : products_) {
       units_ += product.units();
       total_ += product.units() * cost(product);
@@ -36,7 +44,7 @@ class ProductList {
   }
 
   std::int64_t units() const { return units_; }
-  std::int64_t bytes() const { return total_; }
+  std::int64_t cost() const { return total_; }
 
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
     for_each_part(begin, end, [&](const Product& product, std::int64_t group_begin, std::int64_t group_end) {
@@ -56,8 +64,8 @@ class ProductList {
 
  private:
   // Matrices without columns still have outputs to set to zero.
-  static std::int64_t cost(const Product& product) {
-    return std::max<std::int64_t>(product.group_bytes, 1) * product.groups_at_once;
+  std::int64_t cost(const Product& product) const {
+    return (few_rows_ ? std::max<std::int64_t>(product.group_bytes, 1) : 1) * product.groups_at_once;
   }
 
   template <class Body>
@@ -71,13 +79,14 @@ class ProductList {
     }
   }
 
-  // A unit belongs to the range in which its first byte lies.
-  static std::int64_t groups_up_to(const Product& product, std::int64_t bytes) {
-    const std::int64_t units = (std::max<std::int64_t>(bytes, 0) + cost(product) - 1) / cost(product);
+  // A unit belongs to the range in which its cost begins.
+  std::int64_t groups_up_to(const Product& product, std::int64_t costs) const {
+    const std::int64_t units = (std::max<std::int64_t>(costs, 0) + cost(product) - 1) / cost(product);
     return product.groups_before(std::min(units, product.units()));
   }
 
   std::vector<Product> products_;
+  bool few_rows_;
   std::int64_t units_ = 0, total_ = 0;
 };
 
@@ -103,6 +112,13 @@ const PanelKernel* Lowering::panel_of(std::int32_t id) const {
   const Type& weight = graph_.type(node(id).inputs[1]);
   const bool many_rows = graph_.phase == Phase::prefill && weight.shape[0] <= most_panel_outputs;
   return many_rows && weight.shape[1] > 0 ? find_panel_kernel(packed_dtype(weight), tools_.isa) : nullptr;
+}
+
+// Whether outputs are too few to divide among threads, and rows are many.
+bool Lowering::is_narrow_linear(std::int32_t id) const {
+  const std::int64_t outputs = graph_.type(node(id).inputs[1]).shape[0], rows = node(id).type().elements() / outputs;
+  return panel_of(id) ? outputs <= panel_sums_outputs && rows >= 4 * panel_sums_rows
+                      : outputs <= packed_group_rows && rows >= 4;
 }
 
 Lowering::OperandForm Lowering::operand_form(std::int32_t id) const {
@@ -160,6 +176,8 @@ Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order)
   const std::int64_t stride = order == PanelOrder::panels ? panel_rows(rows) : row_stride(y);
   Product product;
   product.id = id;
+  product.x = x;
+  product.y = y;
   product.rows = rows;
   product.outputs = constant.type().shape[0];
   product.groups = stored->packed.groups();
@@ -171,21 +189,22 @@ Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order)
     product.kernel = panel->name;
     product.arithmetic = Arithmetic::bf16;
     product.groups_at_once = 2;  // pairs share a panel
+    product.rows_at_once = panel_sums_rows;
     operand = tiled_rows_of(id, x);
     const std::int64_t sums_bytes = panel_scratch_row * std::min(panel_scratch_rows, panel_rows(rows));
     const std::int64_t scratch_bytes = panel_scratch_weights + (order == PanelOrder::panels ? 0 : sums_bytes);
     const int scratch = add_scratch(scratch_bytes * tools_.executor.size(), fmt::format("%{} panels", id));
     product.writes.push_back(scratch);
-    product.multiply = [=, multiply = panel->multiply](Memory& memory, std::int64_t begin, std::int64_t end, std::int64_t,
-                                                       std::int64_t, int worker) {
-      multiply(packed, tiled_rows(memory.base(operand), rows, cols), begin, end, {memory.as<float>(y), stride, order},
+    product.multiply = [=, multiply = panel->multiply](Memory& memory, std::int64_t begin, std::int64_t end,
+                                                       std::int64_t row_begin, std::int64_t row_end, int worker) {
+      const TiledRowsView part = rows_of(tiled_rows(memory.base(operand), rows, cols), row_begin, row_end);
+      multiply(packed, part, begin, end, {memory.as<float>(y) + row_begin * stride, stride, order},
                reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
     };
   } else {
     const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
     if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
     product.kernel = kernel->name;
-    product.any_rows = true;
     if (kernel->multiply) {
       operand = quantised_rows_of(id, x);
       product.arithmetic = Arithmetic::int8;
@@ -255,6 +274,18 @@ Run Lowering::columns_of(const Product& product) {
   };
 }
 
+// By rows, all outputs at a time.
+void Lowering::divide_narrow_product(Step& step, const Product& product) {
+  const std::int64_t rows = product.rows, at_once = product.rows_at_once;
+  step.units = (rows + at_once - 1) / at_once;
+  step.split = true;
+  step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin, std::int64_t end,
+                                                                       int worker) {
+    multiply(memory, 0, groups, begin * at_once, std::min(rows, end * at_once), worker);
+  };
+  divide_by_rows(step, {product.x, product.y}, {product.reads[0]}, rows, at_once);
+}
+
 Step& Lowering::add_products(std::vector<Product> products) {
   const bool several = products.size() > 1;
   std::vector<int> reads, writes, scratch;
@@ -280,11 +311,15 @@ Step& Lowering::add_products(std::vector<Product> products) {
   step.kind = StepKind::matmul;
   step.arithmetic = products[0].arithmetic;
   step.writes.insert(step.writes.end(), scratch.begin(), scratch.end());
+  if (!several && is_narrow_linear(products[0].id)) {
+    divide_narrow_product(step, products[0]);
+    return step;
+  }
   const bool few = has_few_rows(products);
   const auto list = std::make_shared<const ProductList>(std::move(products));
   step.units = list->units();
   step.split = step.units > 1;
-  if (step.split && few) step.piece = piece_of(step.units, list->bytes());
+  if (step.split && few) step.piece = piece_of(step.units, list->cost());
   step.run = [list](Memory& memory, std::int64_t begin, std::int64_t end, int worker) { (*list)(memory, begin, end, worker); };
   step.first_weights = [list](std::int64_t begin, std::int64_t end) { return list->first_weights(begin, end); };
   return step;

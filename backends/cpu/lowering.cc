@@ -1,6 +1,7 @@
 #include <lazuli/backends/cpu/chain.h>
 #include <lazuli/backends/cpu/lowering.h>
 #include <lazuli/backends/cpu/scheduled_graph.h>
+#include <lazuli/backends/cpu/shared_work.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/graph/scalar_value.h>
 #include <lazuli/passes/fusion_choice.h>
@@ -39,8 +40,17 @@ Lowered Lowering::lower() {
     chain_rows(result_, tools_.executor.size(), tools_.verdicts);
   else if (result_.steps.size() > 1)
     note("row_chain", {}, tools_.verdicts.reason_off("row_chain"));
+  share_long_steps();
   describe_schedule(graph_, result_);
   return std::move(result_);
+}
+
+// Equal shares of what the memory bounds take unequal times, as caches happen to hold one or the other.
+void Lowering::share_long_steps() {
+  constexpr std::int64_t least_bytes = 1024 * 1024;
+  for (Step& step : result_.steps)
+    if (step.split && step.piece == 0 && step.kind == StepKind::other && step.bytes >= least_bytes)
+      step.piece = piece_of(step.units, step.bytes);
 }
 
 void Lowering::find_roots() {

@@ -57,6 +57,7 @@ class Lowering {
   void lower_leaf(std::int32_t id);
   void finish_outputs();
   std::int64_t last_reader_of_root(ValueId value) const;
+  void share_long_steps();
   void find_roots();
 
   // Memory

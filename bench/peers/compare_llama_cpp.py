@@ -34,7 +34,7 @@ class LlamaCpp:
             verbose=False,
         )
         random.seed(1)
-        self.ids = [random.randrange(self.llama.n_vocab()) for _ in range(max(prompts) + DECODE)]
+        self.ids = [random.randrange(self.llama.n_vocab()) for _ in range(max(*prompts, max(DEPTHS) + DECODE))]
 
     def prompt(self, tokens):
         self.llama.reset()

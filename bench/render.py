@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes measured figures into the README, each part between <!-- bench:PART --> and <!-- bench:end -->.
 
-    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [README.md]
+    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [--mlx-model FILE] [README.md]
 
 --kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
---peers that of bench/peers/run.sh, --mlx that of bench/peers/run_mlx.sh. A part that is not given stays
-as it is. bench/run.sh makes them all.
+--peers that of bench/peers/run.sh, --mlx and --mlx-model those of bench/peers/run_mlx.sh fusions and model. A part that
+is not given stays as it is. bench/run.sh makes them all.
 """
 
 import argparse
@@ -41,19 +41,31 @@ def host(cpu, isa, threads):
     return f"{cpu}, {threads} threads, instruction set {isa}"
 
 
-def peers_part(report):
+def turns_table(report, ratio_title):
+    """Programs side by side, of a comparison by turns."""
     by_key = {(run["program"], run["name"]): run for run in report["runs"]}
+    programs = list(dict.fromkeys(run["program"] for run in report["runs"]))
     rows = []
     for ratio in report["ratios"]:
-        ours, theirs = (by_key[ratio[key], ratio["name"]] for key in ("first", "second"))
-        rows.append([ratio["name"], spread(ours), spread(theirs), f"{ratio['median']:.2f}"])
+        cells = [spread(by_key[program, ratio["name"]]) for program in programs]
+        rows.append([ratio["name"], *cells, f"{ratio['median']:.2f}"])
+    return table(["", *programs, ratio_title], rows)
+
+
+def turns_note(report):
+    return (
+        f"tokens/s, median (min to max) of {len(report['runs'][0]['samples'])} by turns; "
+        f"{host(report['cpu'], report['isa'], report['threads'])}"
+    )
+
+
+def peers_part(report):
     attention = "on" if report["flash_attention"] else "off"
     note = (
-        f"{report['model']}, tokens/s, median (min to max) of {len(report['runs'][0]['samples'])} by turns; "
-        f"{host(report['cpu'], report['isa'], report['threads'])}; llama.cpp of llama-cpp-python "
-        f"{report['llama_cpp_python']}, built by clang 19 for this CPU, flash attention {attention}:"
+        f"{report['model']}, {turns_note(report)}; llama.cpp of llama-cpp-python {report['llama_cpp_python']}, built "
+        f"by clang 19 for this CPU, flash attention {attention}:"
     )
-    return note + "\n\n" + table(["", "lazuli", "llama.cpp", "lazuli / llama.cpp"], rows)
+    return note + "\n\n" + turns_table(report, "lazuli / llama.cpp")
 
 
 def mlx_part(report):
@@ -70,6 +82,15 @@ def mlx_part(report):
         "8,192 columns, softcap 32,768:"
     )
     return note + "\n\n" + table(["µs", "lazuli", "MLX", "MLX compiled", "best MLX / lazuli"], rows)
+
+
+def mlx_model_part(report):
+    note = (
+        f"A whole model, {report['model']} with random weights, beside mlx-lm {report['mlx_lm']} on MLX "
+        f"{report['mlx']} on the CPU, {turns_note(report)}; MLX computes from the weights as they are stored, and from "
+        "weights unpacked to f32 before, with OpenBLAS in place of its wheel's reference BLAS:"
+    )
+    return note + "\n\n" + turns_table(report, "lazuli / best MLX")
 
 
 def run_title(report, name):
@@ -209,7 +230,13 @@ def kernels_part(report):
     return f"{note}\n\n{loops}\n\n{table(header, list(matmul_rows(kernels)))}"
 
 
-PARTS = {"peers": peers_part, "mlx": mlx_part, "model": model_part, "kernels": kernels_part}
+PARTS = {
+    "peers": peers_part,
+    "mlx": mlx_part,
+    "mlx-model": mlx_model_part,
+    "model": model_part,
+    "kernels": kernels_part,
+}
 
 
 def replace_part(text, part, block):
@@ -224,14 +251,14 @@ def replace_part(text, part, block):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for part in PARTS:
-        parser.add_argument(f"--{part}", type=pathlib.Path)
+        parser.add_argument(f"--{part}", dest=part, type=pathlib.Path)
     readme = pathlib.Path(__file__).resolve().parent.parent / "README.md"
     parser.add_argument("readme", nargs="?", type=pathlib.Path, default=readme)
     arguments = parser.parse_args()
 
-    given = {part: getattr(arguments, part) for part in PARTS if getattr(arguments, part)}
+    given = {part: path for part in PARTS if (path := vars(arguments)[part])}
     if not given:
-        parser.error("nothing to render: none of --kernels, --model, --peers and --mlx is given")
+        parser.error("nothing to render: none of " + ", ".join(f"--{part}" for part in PARTS) + " is given")
     text = arguments.readme.read_text(encoding="utf-8")
     for part, path in given.items():
         text = replace_part(text, part, PARTS[part](json.loads(path.read_text(encoding="utf-8"))))

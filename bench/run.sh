@@ -22,7 +22,8 @@ build/release/bin/lazuli bench -m "$model" -p 512 -n 128 --reps 5 --compare fuse
 parts=(--kernels "$out/kernels.json" --model "$out/model.json")
 if [ "${1:-}" = --peers ]; then
   bench/peers/run.sh --out "$out/peers.json"
-  bench/peers/run_mlx.sh --out "$out/mlx.json"
-  parts+=(--peers "$out/peers.json" --mlx "$out/mlx.json")
+  bench/peers/run_mlx.sh fusions --out "$out/mlx.json"
+  bench/peers/run_mlx.sh model --out "$out/mlx_model.json"
+  parts+=(--peers "$out/peers.json" --mlx "$out/mlx.json" --mlx-model "$out/mlx_model.json")
 fi
 bench/render.py "${parts[@]}"

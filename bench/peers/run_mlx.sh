@@ -1,23 +1,40 @@
 #!/usr/bin/env bash
-# Compares fusions by themselves with MLX on the CPU, by turns in one run.
-#   bench/peers/run_mlx.sh [--reps N] [--out FILE]
-# MLX comes from PyPI into a virtual environment in build/peers. PEERS_PYTHON names a Python that has it already;
-# LAZULI_BENCH another lazuli_bench.
+# Compares lazuli with MLX on the CPU, by turns in one run: fusions by themselves, or whole models.
+#   bench/peers/run_mlx.sh fusions [--reps N] [--out FILE]
+#   bench/peers/run_mlx.sh model [--arch NAME] [--quant Q...] [--prompt N] [--tokens N] [--threads N] [--reps N]
+#                                [--out FILE]
+# MLX and mlx-lm come from PyPI into a virtual environment in build/peers, where the models are made too. PEERS_PYTHON
+# names a Python that has both already; LAZULI and LAZULI_BENCH other programs lazuli and lazuli_bench.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-version=0.32.4
-venv=build/peers/venv
-lazuli_bench=${LAZULI_BENCH:-build/release/bin/lazuli_bench}
+versions=("mlx[cpu]==0.32.4" mlx-lm==0.32.2)
+packages=(python3-venv libopenblas0-pthread)
+folder=build/peers
+venv=$folder/venv
 
-if [ ! -x "$lazuli_bench" ]; then
-  echo "peers: no program $lazuli_bench; build it by: cmake --preset release && cmake --build --preset release" >&2
+case ${1:-} in
+  fusions)
+    program=${LAZULI_BENCH:-build/release/bin/lazuli_bench}
+    compare=(compare_mlx_fusions.py --lazuli-bench "$program")
+    ;;
+  model)
+    program=${LAZULI:-build/release/bin/lazuli}
+    compare=(compare_mlx_model.py --lazuli "$program" --folders "$folder")
+    ;;
+  *)
+    sed -n '2,5s/^# //p' "$0" >&2
+    exit 2
+    ;;
+esac
+if [ ! -x "$program" ]; then
+  echo "peers: no program $program; build it by: cmake --preset release && cmake --build --preset release" >&2
   exit 1
 fi
 python=${PEERS_PYTHON:-$venv/bin/python}
-if [ -z "${PEERS_PYTHON:-}" ] && ! "$python" -c 'import mlx.core' 2>/dev/null; then
-  scripts/install-packages.sh python3-venv
+if [ -z "${PEERS_PYTHON:-}" ] && ! "$python" -c 'import mlx.core, mlx_lm' 2>/dev/null; then
+  scripts/install-packages.sh "${packages[@]}"
   python3 -m venv "$venv" >&2
-  "$venv/bin/pip" install --quiet "mlx[cpu]==$version" >&2
+  "$venv/bin/pip" install --quiet "${versions[@]}" >&2
 fi
-exec "$python" bench/peers/compare_mlx.py --lazuli-bench "$lazuli_bench" "$@"
+exec "$python" "bench/peers/${compare[0]}" "${compare[@]:1}" "${@:2}"

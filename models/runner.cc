@@ -117,9 +117,12 @@ void Runner::check_prompt(std::span<const std::int32_t> ids) const {
   if (needed > context_) fail("the prompt needs {} positions, the context holds {}", needed, context_);
 }
 
-// The rows of a step: a prompt's last rows are padded, so that few sizes need programs.
+// The rows of a step: a prompt's last rows are padded, so that few sizes need programs. Short ones take powers of two;
+// from there on each doubling has four sizes, since padding costs as much as rows do.
 std::int64_t Runner::bucket_for(std::int64_t rows, std::int64_t chunk) const {
-  return std::min(chunk, next_power_of_two(rows));
+  constexpr std::int64_t longest_short = 128;
+  const std::int64_t power = next_power_of_two(rows);
+  return std::min(chunk, power <= longest_short ? power : round_up(rows, power / 8));
 }
 
 // The first position that a query at `position` sees.

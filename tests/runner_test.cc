@@ -41,6 +41,18 @@ void expect_same_bits(const LanguageModel& model, const Ids& ids, std::int64_t c
   EXPECT_EQ(values_of(whole.prefill(ids)), values_of(chunked.prefill(ids))) << ids.size() << " by " << chunk;
 }
 
+// Padding costs as much as rows do, and every size of a step a program.
+TEST(Runner, StepsOfAPromptComeInFewSizes) {
+  Session session;
+  const auto model = golden("gemma3-dense");
+  Runner runner = runner_of(*model, 512);
+  const auto rows_of_step = [&](std::int64_t rows) { return runner.prefill_step(rows).arguments[0].size(0); };
+  const std::pair<std::int64_t, std::int64_t> sizes[] = {{1, 1},     {3, 4},     {65, 128},  {128, 128}, {129, 160},
+                                                         {160, 160}, {250, 256}, {257, 320}, {384, 384}, {449, 512}};
+  for (const auto& [rows, expected] : sizes) EXPECT_EQ(rows_of_step(rows), expected) << rows;
+  EXPECT_EQ(runner_of(*model, 300).prefill_step(290).arguments[0].size(0), 300) << "never more than a chunk";
+}
+
 // 255 rows by 100: the padding behind the last 55 reaches past the 256 rows that would do for the prompt, and must not
 // wrap around onto rows in use. The window of this model is longer than that.
 TEST(Runner, PaddingNeverOverwritesRowsInUse) {

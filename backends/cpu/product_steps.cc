@@ -197,6 +197,7 @@ Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order)
     product.writes.push_back(scratch);
     product.multiply = [=, multiply = panel->multiply](Memory& memory, std::int64_t begin, std::int64_t end,
                                                        std::int64_t row_begin, std::int64_t row_end, int worker) {
+      // Sums in panels are of all rows: only epilogues have them, which divide by columns.
       const TiledRowsView part = rows_of(tiled_rows(memory.base(operand), rows, cols), row_begin, row_end);
       multiply(packed, part, begin, end, {memory.as<float>(y) + row_begin * stride, stride, order},
                reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
@@ -278,7 +279,7 @@ Run Lowering::columns_of(const Product& product) {
 void Lowering::divide_narrow_product(Step& step, const Product& product) {
   const std::int64_t rows = product.rows, at_once = product.rows_at_once;
   step.units = (rows + at_once - 1) / at_once;
-  step.split = true;
+  step.split = rows * product.x.shape.back() >= 32 * 1024;
   step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin, std::int64_t end,
                                                                        int worker) {
     multiply(memory, 0, groups, begin * at_once, std::min(rows, end * at_once), worker);

@@ -29,6 +29,7 @@ __attribute__((noinline)) void multiply_row(const PackedWeightView& weight, cons
     for (std::int64_t step = 0; step < x.steps; ++step) {
       Weights::prefetch(weight, group, step);
       Weights::template unpack<0, units_per_tile>(weight, group, step, tiles[step % 2]);
+      __asm__ volatile("" ::: "memory");  // the compiler does not know that tile loads read memory
       if (step > 0) multiply(step - 1);
     }
     if (x.steps > 0) multiply(x.steps - 1);

@@ -39,6 +39,7 @@ def make_folder(lazuli, architecture, quantisation, parent):
     """The folder of the model, made unless it is there."""
     folder = parent / f"{architecture}-{quantisation}"
     if not folder.exists():
+        parent.mkdir(parents=True, exist_ok=True)
         command = [lazuli, "synth", "--arch", architecture, "--quant", quantisation, "-o", folder]
         subprocess.run(command, stdout=sys.stderr, check=True)
     return folder

@@ -12,14 +12,16 @@ import math
 import re
 import statistics
 import subprocess
-import sys
 import time
 
 import mlx.core as mx
 
+import turns
+
 WIDTHS = {"gelu_mul": 8192, "tanh_mul": 8192, "softcap": 32768}
 ROWS = (1, 128, 512)
 CAP = 30.0
+PROGRAMS = ("lazuli", "mlx", "mlx compiled")
 MICROSECONDS = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -38,39 +40,40 @@ def softcap(x, _):
 FORMULAS = {"gelu_mul": gelu_mul, "tanh_mul": tanh_mul, "softcap": softcap}
 
 
-def mlx_samples():
-    """Microseconds of one evaluation, by (fusion, rows) and the way it is run; the first evaluation is not counted."""
-    samples = {}
-    for fusion, formula in FORMULAS.items():
-        for rows in ROWS:
-            x, y = (mx.random.normal((rows, WIDTHS[fusion])) for _ in range(2))
-            mx.eval(x, y)
-            for way, function in (("mlx", formula), ("mlx compiled", mx.compile(formula))):
+class Mlx:
+    def __init__(self, name, prepare):
+        self.name = name
+        self.prepare = prepare  # what is run of a formula
+
+    def sample(self):
+        """Microseconds of one evaluation by (fusion, rows); the first evaluation is not counted."""
+        samples = {}
+        for fusion, formula in FORMULAS.items():
+            function = self.prepare(formula)
+            for rows in ROWS:
+                x, y = (mx.random.normal((rows, WIDTHS[fusion])) for _ in range(2))
+                mx.eval(x, y)
                 mx.eval(function(x, y))
                 start = time.perf_counter()
                 mx.eval(function(x, y))
-                samples[(fusion, rows, way)] = 1e6 * (time.perf_counter() - start)
-    return samples
+                samples[(fusion, rows)] = 1e6 * (time.perf_counter() - start)
+        return samples
 
 
-def lazuli_samples(program):
-    pattern = f"^({'|'.join(WIDTHS)})/rows:({'|'.join(map(str, ROWS))})/fused"
-    command = [program, f"--benchmark_filter={pattern}", "--benchmark_min_time=0.05", "--benchmark_format=json"]
-    report = json.loads(subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout)
-    samples = {}
-    for run in report["benchmarks"]:
-        fusion, rows = re.match(r"(\w+)/rows:(\d+)/", run["name"]).groups()
-        samples[(fusion, int(rows), "lazuli")] = run["real_time"] * MICROSECONDS[run["time_unit"]]
-    return samples
+class Lazuli:
+    name = "lazuli"
 
+    def __init__(self, program):
+        pattern = f"^({'|'.join(WIDTHS)})/rows:({'|'.join(map(str, ROWS))})/fused"
+        self.command = [program, f"--benchmark_filter={pattern}", "--benchmark_min_time=0.05", "--benchmark_format=json"]
 
-def measure(program, repetitions):
-    samples = {}
-    for repetition in range(repetitions):
-        print(f"repetition {repetition + 1} of {repetitions}", file=sys.stderr)
-        for key, value in (lazuli_samples(program) | mlx_samples()).items():
-            samples.setdefault(key, []).append(value)
-    return samples
+    def sample(self):
+        done = subprocess.run(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+        samples = {}
+        for run in json.loads(done.stdout)["benchmarks"]:
+            fusion, rows = re.match(r"(\w+)/rows:(\d+)/", run["name"]).groups()
+            samples[(fusion, int(rows))] = run["real_time"] * MICROSECONDS[run["time_unit"]]
+        return samples
 
 
 def print_table(medians):
@@ -78,7 +81,7 @@ def print_table(medians):
     print(f"{'':24}{'lazuli':>12}{'MLX':>12}{'compiled':>12}{'MLX / lazuli':>14}")
     for fusion, width in WIDTHS.items():
         for rows in ROWS:
-            ours, plain, compiled = (medians[(fusion, rows, way)] for way in ("lazuli", "mlx", "mlx compiled"))
+            ours, plain, compiled = (medians[(program, fusion, rows)] for program in PROGRAMS)
             name = f"{fusion} [{rows}, {width}]"
             print(f"{name:24}{ours:12.1f}{plain:12.1f}{compiled:12.1f}{min(plain, compiled) / ours:14.1f}")
 
@@ -90,13 +93,14 @@ def main():
     parser.add_argument("--out", help="file for the samples, as JSON")
     arguments = parser.parse_args()
     mx.set_default_device(mx.cpu)
-    samples = measure(arguments.lazuli_bench, arguments.reps)
-    print_table({key: statistics.median(values) for key, values in samples.items()})
+    programs = [Lazuli(arguments.lazuli_bench), Mlx("mlx", lambda formula: formula), Mlx("mlx compiled", mx.compile)]
+    runs = [
+        {"fusion": fusion, "rows": rows, "program": program, "microseconds": values}
+        for program, by_case in turns.measure(programs, arguments.reps).items()
+        for (fusion, rows), values in by_case.items()
+    ]
+    print_table({(r["program"], r["fusion"], r["rows"]): statistics.median(r["microseconds"]) for r in runs})
     if arguments.out:
-        runs = [
-            {"fusion": fusion, "rows": rows, "program": program, "microseconds": values}
-            for (fusion, rows, program), values in samples.items()
-        ]
         with open(arguments.out, "w", encoding="utf-8") as file:
             json.dump({"mlx": mx.__version__, "runs": runs}, file, indent=1)
 

@@ -1,4 +1,4 @@
-"""What the comparisons of whole models share: lazuli's side, the turns, the report and its table."""
+"""What the comparisons share: the turns, and of whole models lazuli's side, the report and its table."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def load_of_others():
 
 
 def measure(programs, repetitions):
-    """Tokens per second by program and by name of what is measured, as program.sample() has them."""
+    """Lists of samples by program and by what is measured, as program.sample() names it."""
     samples = {program.name: {} for program in programs}
     for repetition in range(repetitions):
         for program in programs:

@@ -16,6 +16,7 @@ using std::chrono::microseconds;
 constexpr microseconds barrier_spin{20};
 // And of a long one, such as a matmul of a prompt. To sleep and be woken costs some 30 us on either side.
 constexpr microseconds barrier_yield{1000};
+constexpr microseconds no_yield{0};
 // An offer of the core that takes longer was taken.
 constexpr microseconds longest_refusal{5};
 // Covers the host's work between two programs of a decode step, some 50 us: a worker that has gone to sleep by then
@@ -64,10 +65,10 @@ bool yield_until(Predicate done, microseconds limit) {
   return false;
 }
 
-// Spins, then sleeps, until value differs from `old`.
-void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old, microseconds spin) {
-  if (!spin_until([&] { return value.load(std::memory_order_acquire) != old; }, spin))
-    value.wait(old, std::memory_order_acquire);
+// Spins, then yields, then sleeps, until value differs from `old`.
+void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old, microseconds spin, microseconds yield) {
+  const auto differs = [&] { return value.load(std::memory_order_acquire) != old; };
+  if (!spin_until(differs, spin) && !yield_until(differs, yield)) value.wait(old, std::memory_order_acquire);
 }
 
 }  // namespace
@@ -85,9 +86,7 @@ void Barrier::wait(FunctionRef<bool()> meanwhile) {
   }
   while (generation_.load(std::memory_order_acquire) == generation && meanwhile()) {
   }
-  const auto is_over = [&] { return generation_.load(std::memory_order_acquire) != generation; };
-  const bool is_awake = spin_until(is_over, spin_) || (spin_.count() > 0 && yield_until(is_over, barrier_yield));
-  if (!is_awake) generation_.wait(generation, std::memory_order_acquire);
+  wait_while_equal(generation_, generation, spin_, spin_.count() == 0 ? spin_ : barrier_yield);
   if (generation_.load(std::memory_order_acquire) & aborted_bit) throw Aborted{};
 }
 
@@ -170,7 +169,7 @@ void ThreadPool::dispatch(FunctionRef<void(int worker)> body) {
 
 void ThreadPool::work(int worker, std::uint32_t seen_run) {
   for (;; ++seen_run) {
-    wait_while_equal(run_, seen_run, spin_);
+    wait_while_equal(run_, seen_run, spin_, no_yield);
     if (stop_.load(std::memory_order_relaxed)) return;
     (*body_)(worker);
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();

@@ -17,6 +17,9 @@ namespace {
 // row would take longer than the row. Decided by the weight, not by the rows at hand, so that chunks agree bit for bit.
 constexpr std::int64_t most_panel_outputs = 64 * 1024;
 
+// Of an operand: below, a second thread costs more than it brings.
+constexpr std::int64_t elements_worth_splitting = 32 * 1024;
+
 // All axes but the last, as one.
 std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
 
@@ -138,7 +141,7 @@ int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
   const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
   Step& step = add_step(id, "quantise_rows", kernel.name, {x.buffer}, {target});
   step.units = rows;
-  step.split = rows * cols >= 32 * 1024;
+  step.split = rows * cols >= elements_worth_splitting;
   step.run = [=, quantise = kernel.quantise](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     quantise(memory.as<const float>(x), cols, begin, end, quantised_rows(memory.base(target), rows, cols));
   };
@@ -157,7 +160,7 @@ int Lowering::tiled_rows_of(std::int32_t id, const View& x) {
   const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
   Step& step = add_step(id, "tile_rows", kernel.name, {x.buffer}, {target});
   step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * 1024);
-  step.split = rows * cols >= 32 * 1024;
+  step.split = rows * cols >= elements_worth_splitting;
   step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), rows, cols));
   };
@@ -279,7 +282,7 @@ Run Lowering::columns_of(const Product& product) {
 void Lowering::divide_narrow_product(Step& step, const Product& product) {
   const std::int64_t rows = product.rows, at_once = product.rows_at_once;
   step.units = (rows + at_once - 1) / at_once;
-  step.split = rows * product.x.shape.back() >= 32 * 1024;
+  step.split = rows * product.x.shape.back() >= elements_worth_splitting;
   step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin, std::int64_t end,
                                                                        int worker) {
     multiply(memory, 0, groups, begin * at_once, std::min(rows, end * at_once), worker);

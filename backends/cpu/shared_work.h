@@ -40,7 +40,7 @@ class SharedWork {
   std::uint32_t next_step_ = 0;
 };
 
-// Units of a piece of a step of `units` that reads `bytes` of weights once: enough to be worth an atomic operation and
+// Units of a piece of a step of `units` that moves `bytes` of memory: enough to be worth an atomic operation and
 // the start of a stream, few enough to be done with soon.
 std::int64_t piece_of(std::int64_t units, std::int64_t bytes);
 

@@ -1,4 +1,4 @@
-// One row of activations times weights: tile products of one row, which take weights no longer than to unpack. Private to
+// One row of activations times weights, by tile products of one row: little more than unpacking the weights. Private to
 // AMX units; everything here has internal linkage.
 #pragma once
 

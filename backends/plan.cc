@@ -1,5 +1,5 @@
 #include <lazuli/backends/plan.h>
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 
 #include <algorithm>
 #include <bit>

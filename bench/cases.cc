@@ -1,7 +1,7 @@
 #include <lazuli/bench/cases.h>
 
 #include <lazuli/graph/ops.h>
-#include <lazuli/graph/quantised.h>
+#include <lazuli/graph/types/quantised.h>
 
 namespace lazuli::bench {
 namespace {

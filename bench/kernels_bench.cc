@@ -1,6 +1,6 @@
 // Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; matmuls
 // also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is timed.
-#include <lazuli/backends/session.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
 #include <lazuli/graph/ops.h>

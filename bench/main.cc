@@ -1,8 +1,8 @@
 // lazuli_bench: google-benchmark's options; the context names what the figures depend on.
-#include <lazuli/backends/cpu/isa.h>
-#include <lazuli/backends/cpu/usable_cores.h>
+#include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/bench/register.h>
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 
 #include <benchmark/benchmark.h>
 

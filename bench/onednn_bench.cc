@@ -4,7 +4,7 @@
 #include <lazuli/bench/register.h>
 
 #ifdef LAZULI_BENCH_ONEDNN
-#include <lazuli/backends/cpu/usable_cores.h>
+#include <lazuli/backends/cpu/host/usable_cores.h>
 
 #include <benchmark/benchmark.h>
 #include <dnnl.hpp>

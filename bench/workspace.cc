@@ -1,6 +1,6 @@
-#include <lazuli/backends/cpu/threads.h>
+#include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/bench/workspace.h>
-#include <lazuli/graph/philox.h>
+#include <lazuli/graph/types/philox.h>
 
 #include <algorithm>
 #include <vector>

@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-install(TARGETS lazuli_graph lazuli_passes lazuli_backends lazuli_models lazuli
+install(TARGETS lazuli_graph lazuli_passes lazuli_backends lazuli_runtime lazuli_models lazuli
   EXPORT lazuliTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
@@ -14,11 +14,14 @@ function(lazuli_install_headers folder)
   file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h ${PROJECT_SOURCE_DIR}/${folder}/*.def)
   install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/${folder})
 endfunction()
-foreach(folder IN ITEMS graph passes backends backends/reference backends/tuning models models/synth)
+foreach(folder IN ITEMS graph graph/base graph/types graph/text graph/pictures passes passes/rules backends backends/reference
+    runtime runtime/profile runtime/tuning models models/checkpoint models/text models/generation models/gemma models/synth)
   lazuli_install_headers(${folder})
 endforeach()
-foreach(header IN ITEMS cpu_identity isa options threads usable_cores)
-  install(FILES ${PROJECT_SOURCE_DIR}/backends/cpu/${header}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/backends/cpu)
+install(FILES ${PROJECT_SOURCE_DIR}/backends/cpu/options.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/backends/cpu)
+foreach(header IN ITEMS cpu_identity isa threads usable_cores)
+  install(FILES ${PROJECT_SOURCE_DIR}/backends/cpu/host/${header}.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/backends/cpu/host)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/lazuli.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli)
 

@@ -1,7 +1,7 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/evaluator.h>
-#include <lazuli/graph/event.h>
-#include <lazuli/graph/scalar_value.h>
+#include <lazuli/graph/base/event.h>
+#include <lazuli/graph/types/scalar_value.h>
 
 #include <utility>
 

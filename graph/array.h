@@ -5,10 +5,10 @@
 #pragma once
 
 #include <lazuli/graph/buffer.h>
-#include <lazuli/graph/error.h>
-#include <lazuli/graph/event.h>
+#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/event.h>
 #include <lazuli/graph/op.h>
-#include <lazuli/graph/scope.h>
+#include <lazuli/graph/base/scope.h>
 
 #include <memory>
 #include <optional>

@@ -1,7 +1,7 @@
 // Attributes of ops. A struct lists its fields once; equality, hash, printing and parsing derive from that list.
 #pragma once
 
-#include <lazuli/graph/shape.h>
+#include <lazuli/graph/types/shape.h>
 
 #include <cstdint>
 #include <string>

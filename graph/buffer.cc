@@ -1,5 +1,5 @@
 #include <lazuli/graph/buffer.h>
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 
 #include <sys/mman.h>
 

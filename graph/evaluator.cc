@@ -1,5 +1,5 @@
 #include <lazuli/graph/evaluator.h>
-#include <lazuli/graph/event.h>
+#include <lazuli/graph/base/event.h>
 
 #include <atomic>
 #include <unordered_map>

@@ -4,7 +4,7 @@
 
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/op.h>
-#include <lazuli/graph/scope.h>
+#include <lazuli/graph/base/scope.h>
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
 // Shape rules: one function per rule named in ops.def.
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/op.h>
-#include <lazuli/graph/quantised.h>
+#include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>
 

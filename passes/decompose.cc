@@ -1,6 +1,6 @@
 #include <lazuli/passes/decompose.h>
 #include <lazuli/passes/graph_edit.h>
-#include <lazuli/passes/rules.h>
+#include <lazuli/passes/rules/rules.h>
 
 #include <algorithm>
 

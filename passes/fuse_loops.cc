@@ -1,7 +1,7 @@
 #include <lazuli/passes/fuse_loops.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/loop_groups.h>
-#include <lazuli/passes/rules.h>
+#include <lazuli/passes/rules/rules.h>
 
 #include <algorithm>
 #include <queue>

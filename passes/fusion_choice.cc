@@ -1,8 +1,8 @@
-#include <lazuli/graph/error.h>
-#include <lazuli/graph/near_matches.h>
+#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/near_matches.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pipeline.h>
-#include <lazuli/passes/rules.h>
+#include <lazuli/passes/rules/rules.h>
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/common_subexpressions.h>
 #include <lazuli/passes/decompose.h>
@@ -7,7 +7,7 @@
 #include <lazuli/passes/fuse_loops.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/passes/row_demand.h>
-#include <lazuli/passes/rules.h>
+#include <lazuli/passes/rules/rules.h>
 
 #include <chrono>
 

@@ -1,12 +1,12 @@
 // lazuli explain: which fusions fired, why others did not, and which kernels run what is left.
-#include <lazuli/backends/cpu/isa.h>
-#include <lazuli/graph/near_matches.h>
+#include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/engine.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/one_of.h>
-#include <lazuli/tools/output.h>
-#include <lazuli/tools/step_profile.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/one_of.h>
+#include <lazuli/tools/support/output.h>
+#include <lazuli/tools/support/step_profile.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

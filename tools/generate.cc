@@ -1,16 +1,16 @@
 // lazuli generate: text or ids that continue a prompt.
-#include <lazuli/backends/cpu/process_memory.h>
-#include <lazuli/models/chat_template.h>
-#include <lazuli/models/conversation.h>
-#include <lazuli/models/output_file.h>
-#include <lazuli/models/tokenizer.h>
+#include <lazuli/backends/cpu/host/process_memory.h>
+#include <lazuli/models/text/chat_template.h>
+#include <lazuli/models/generation/conversation.h>
+#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/engine.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/interrupt.h>
-#include <lazuli/tools/memory.h>
-#include <lazuli/tools/output.h>
-#include <lazuli/tools/preparation_timer.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/interrupt.h>
+#include <lazuli/tools/support/memory.h>
+#include <lazuli/tools/support/output.h>
+#include <lazuli/tools/support/preparation_timer.h>
 
 #include <CLI/CLI.hpp>
 

@@ -1,13 +1,13 @@
 // lazuli info: what this host offers, which choices are in force, and what a checkpoint holds.
-#include <lazuli/backends/cpu/blas.h>
-#include <lazuli/backends/cpu/isa.h>
+#include <lazuli/backends/cpu/kernels/blas.h>
+#include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/engine.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/memory.h>
-#include <lazuli/tools/output.h>
-#include <lazuli/tools/version.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/memory.h>
+#include <lazuli/tools/support/output.h>
+#include <lazuli/tools/support/version.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

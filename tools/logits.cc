@@ -1,11 +1,11 @@
 // lazuli logits: the logits of every position of a prompt, as a safetensors file.
-#include <lazuli/models/output_file.h>
-#include <lazuli/models/safetensors.h>
+#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/engine.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/interrupt.h>
-#include <lazuli/tools/output.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/interrupt.h>
+#include <lazuli/tools/support/output.h>
 
 #include <CLI/CLI.hpp>
 

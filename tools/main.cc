@@ -1,10 +1,10 @@
 // lazuli: the command line. Status 0, 1 for failures, 2 for a bad command line, 130 when interrupted.
-#include <lazuli/graph/near_matches.h>
+#include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/interrupt.h>
-#include <lazuli/tools/output.h>
-#include <lazuli/tools/version.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/interrupt.h>
+#include <lazuli/tools/support/output.h>
+#include <lazuli/tools/support/version.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

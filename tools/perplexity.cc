@@ -1,9 +1,9 @@
 // lazuli perplexity: how well a model foresees a text, teacher-forced, in one window.
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/engine.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/interrupt.h>
-#include <lazuli/tools/output.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/interrupt.h>
+#include <lazuli/tools/support/output.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,14 +1,14 @@
 // lazuli profile: where the time of one warm step goes.
-#include <lazuli/backends/cpu/isa.h>
-#include <lazuli/backends/profile.h>
-#include <lazuli/backends/trace.h>
-#include <lazuli/models/output_file.h>
+#include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/runtime/profile/profile.h>
+#include <lazuli/runtime/profile/trace.h>
+#include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/engine.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/one_of.h>
-#include <lazuli/tools/output.h>
-#include <lazuli/tools/step_profile.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/one_of.h>
+#include <lazuli/tools/support/output.h>
+#include <lazuli/tools/support/step_profile.h>
 
 #include <CLI/CLI.hpp>
 #include <optional>

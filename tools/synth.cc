@@ -1,14 +1,14 @@
 // lazuli synth: a checkpoint of a published architecture with random weights.
-#include <lazuli/backends/cpu/usable_cores.h>
+#include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/interrupt.h>
-#include <lazuli/tools/one_of.h>
-#include <lazuli/tools/options.h>
-#include <lazuli/tools/output.h>
-#include <lazuli/tools/output_folder.h>
-#include <lazuli/tools/progress.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/interrupt.h>
+#include <lazuli/tools/support/one_of.h>
+#include <lazuli/tools/support/options.h>
+#include <lazuli/tools/support/output.h>
+#include <lazuli/tools/support/output_folder.h>
+#include <lazuli/tools/support/progress.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,10 +1,10 @@
 // lazuli tokenize: the ids and pieces of a text.
 #include <lazuli/models/load.h>
-#include <lazuli/models/tokenizer.h>
+#include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/errors.h>
-#include <lazuli/tools/options.h>
-#include <lazuli/tools/output.h>
+#include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/options.h>
+#include <lazuli/tools/support/output.h>
 
 #include <CLI/CLI.hpp>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
-#include <lazuli/backends/cpu/cpu_program.h>
+#include <lazuli/backends/cpu/program/cpu_program.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/passes/fusion_choice.h>
 

@@ -1,7 +1,7 @@
 // What the CPU backend is told once, when a session makes it.
 #pragma once
 
-#include <lazuli/backends/cpu/isa.h>
+#include <lazuli/backends/cpu/host/isa.h>
 
 #include <cstdint>
 #include <optional>

@@ -1,7 +1,7 @@
 // What the functions of the oracle share. Private to backends/reference.
 #pragma once
 
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/graph.h>
 
 #include <array>

@@ -1,6 +1,6 @@
 // Ops without operands.
 #include <lazuli/backends/reference/kernels.h>
-#include <lazuli/graph/philox.h>
+#include <lazuli/graph/types/philox.h>
 
 namespace lazuli::reference {
 

@@ -1,6 +1,6 @@
 // Products of matrices.
 #include <lazuli/backends/reference/kernels.h>
-#include <lazuli/graph/quantised.h>
+#include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // Elements of tensors, and the index arithmetic of kernels.h.
 #include <lazuli/backends/reference/kernels.h>
-#include <lazuli/graph/half.h>
-#include <lazuli/graph/quantised.h>
+#include <lazuli/graph/types/half.h>
+#include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>
 #include <cstring>

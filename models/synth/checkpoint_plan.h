@@ -2,7 +2,7 @@
 // reads and writes nothing; write_tensors (synth.h) then makes the weights piece by piece.
 #pragma once
 
-#include <lazuli/graph/dtype.h>
+#include <lazuli/graph/types/dtype.h>
 #include <lazuli/models/synth/tensors.h>
 
 #include <cstdint>

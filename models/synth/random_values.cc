@@ -1,6 +1,6 @@
-#include <lazuli/graph/half.h>
-#include <lazuli/graph/hash.h>
-#include <lazuli/graph/philox.h>
+#include <lazuli/graph/types/half.h>
+#include <lazuli/graph/base/hash.h>
+#include <lazuli/graph/types/philox.h>
 #include <lazuli/models/synth/random_values.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // The tensors of a checkpoint of a published architecture: names, shapes, and what their random values look like.
 #pragma once
 
-#include <lazuli/graph/shape.h>
+#include <lazuli/graph/types/shape.h>
 #include <lazuli/models/synth/architecture.h>
 #include <lazuli/models/synth/random_values.h>
 

@@ -1,4 +1,4 @@
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 #include <lazuli/models/synth/vocabulary.h>
 
 #include <string_view>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <lazuli/models/synth/architecture.h>
-#include <lazuli/models/tokenizer.h>
+#include <lazuli/models/text/tokenizer.h>
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
-#include <lazuli/graph/half.h>
-#include <lazuli/graph/quantised.h>
-#include <lazuli/models/output_file.h>
+#include <lazuli/graph/types/half.h>
+#include <lazuli/graph/types/quantised.h>
+#include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/synth/synth.h>
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include <lazuli/backends/cpu/jit/elementwise.h>
 
 #include <lazuli/backends/cpu/jit/math.h>
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 
 #include <llvm/IR/Intrinsics.h>
 

@@ -1,6 +1,6 @@
 #include <lazuli/backends/cpu/jit/lanes.h>
 
-#include <lazuli/graph/half.h>
+#include <lazuli/graph/types/half.h>
 
 #include <llvm/ADT/APSInt.h>
 #include <llvm/IR/Intrinsics.h>

@@ -8,7 +8,7 @@
 //   bool      i8 0/1   i1
 #pragma once
 
-#include <lazuli/graph/dtype.h>
+#include <lazuli/graph/types/dtype.h>
 
 #include <llvm/IR/IRBuilder.h>
 

@@ -1,6 +1,6 @@
 #include <lazuli/backends/cpu/jit/loop_body.h>
 
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 
 #include <algorithm>
 #include <bit>

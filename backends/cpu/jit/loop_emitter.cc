@@ -2,7 +2,7 @@
 
 #include <lazuli/backends/cpu/jit/elementwise.h>
 #include <lazuli/backends/cpu/jit/row_pointers.h>
-#include <lazuli/graph/error.h>
+#include <lazuli/graph/base/error.h>
 
 #include <numeric>
 #include <optional>

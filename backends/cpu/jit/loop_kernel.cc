@@ -1,12 +1,12 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 
-#include <lazuli/backends/cpu/disk_cache.h>
+#include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
 #include <lazuli/backends/cpu/jit/math.h>
-#include <lazuli/graph/error.h>
-#include <lazuli/graph/hash.h>
+#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/hash.h>
 
 #include <llvm/ExecutionEngine/JITEventListener.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>

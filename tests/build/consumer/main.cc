@@ -1,4 +1,4 @@
-#include <lazuli/graph/shape.h>
+#include <lazuli/graph/types/shape.h>
 
 #include <cstdio>
 

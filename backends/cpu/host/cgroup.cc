@@ -1,0 +1,64 @@
+#include <lazuli/backends/cpu/host/cgroup.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+namespace lazuli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Inside a container the mount is often the container's own cgroup while the path is the host's, so the mount itself
+// counts even where the path does not exist below it.
+void add(std::vector<fs::path>& folders, const fs::path& mount, fs::path group) {
+  group = group.relative_path();
+  // A process outside its cgroup namespace's root sees "/../..", which says nothing about folders below the mount.
+  if (group.string().find("..") != std::string::npos) group.clear();
+  for (;; group = group.parent_path()) {
+    folders.push_back(mount / group);
+    if (group.empty()) return;
+  }
+}
+
+bool names(std::string_view controllers, std::string_view controller) {
+  while (!controllers.empty()) {
+    const std::size_t comma = std::min(controllers.find(','), controllers.size());
+    if (controllers.substr(0, comma) == controller) return true;
+    controllers.remove_prefix(std::min(comma + 1, controllers.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+CgroupFolders cgroup_folders(const fs::path& mount, std::string_view membership, std::string_view controller) {
+  CgroupFolders folders;
+  while (!membership.empty()) {
+    const std::size_t line_end = std::min(membership.find('\n'), membership.size());
+    const std::string_view line = membership.substr(0, line_end);
+    membership.remove_prefix(std::min(line_end + 1, membership.size()));
+
+    // "4:cpu,cpuacct:/group" in version 1, "0::/group" in version 2.
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == line.npos ? line.npos : line.find(':', first + 1);
+    if (second == line.npos) continue;
+    const std::string_view controllers = line.substr(first + 1, second - first - 1);
+    const fs::path group(line.substr(second + 1));
+    if (controllers.empty()) {
+      add(folders.version_2, mount, group);
+      add(folders.version_2, mount / "unified", group);
+    } else if (names(controllers, controller)) {
+      add(folders.version_1, mount / controllers, group);
+      add(folders.version_1, mount / controller, group);
+    }
+  }
+  return folders;
+}
+
+std::string cgroup_membership() {
+  std::ifstream file("/proc/self/cgroup");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace lazuli

@@ -1,0 +1,256 @@
+#include <lazuli/backends/cpu/host/disk_cache.h>
+#include <lazuli/backends/cpu/host/private_folder.h>
+
+#include <fmt/format.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <utility>
+#include <vector>
+
+namespace lazuli::cpu {
+namespace {
+
+constexpr std::size_t page = 4096;          // of files; payloads begin on one wherever the machine's pages end
+constexpr std::size_t readable_past_end = 64;
+constexpr std::int64_t kept_seconds = 3600;
+
+// At the front of every file, followed by the key, zeros up to the next page, and the payload.
+struct Header {
+  char magic[8];
+  std::uint64_t key_bytes, payload_bytes, checksum;
+};
+constexpr char magic[8] = {'L', 'Z', 'C', 'A', 'C', 'H', 'E', '1'};
+
+std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::size_t payload_offset(std::size_t key_bytes) { return round_up(sizeof(Header) + key_bytes, page); }
+std::size_t file_bytes(std::size_t key_bytes, std::size_t payload_bytes) {
+  return round_up(payload_offset(key_bytes) + payload_bytes + readable_past_end, page);
+}
+
+// The finaliser of MurmurHash3, Appleby.
+std::uint64_t mix(std::uint64_t value) {
+  value = (value ^ (value >> 33)) * 0xff51afd7ed558ccdu;
+  value = (value ^ (value >> 33)) * 0xc4ceb9fe1a85ec53u;
+  return value ^ (value >> 33);
+}
+
+// The product of 64-bit factors, its halves folded onto each other: every bit of either factor moves about half of the
+// result's (the step of wyhash, Wang Yi).
+std::uint64_t fold_product(std::uint64_t a, std::uint64_t b) {
+  const auto product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// Four sums side by side, so that multiplications do not wait for each other.
+std::uint64_t hash_of(const std::byte* data, std::size_t bytes, std::uint64_t seed) {
+  constexpr std::size_t sums_count = 4, line = sums_count * 2 * sizeof(std::uint64_t);
+  constexpr std::uint64_t odd = 0x9e3779b97f4a7c15u;  // 2^64 / golden ratio
+  std::uint64_t sums[sums_count];
+  for (std::size_t i = 0; i < sums_count; ++i) sums[i] = mix(seed * sums_count + i + 1);
+  const auto add = [&](const std::byte* from) {
+    std::uint64_t words[2 * sums_count];
+    std::memcpy(words, from, line);
+    for (std::size_t i = 0; i < sums_count; ++i) sums[i] = fold_product(words[2 * i] ^ sums[i], words[2 * i + 1] ^ odd);
+  };
+  std::size_t done = 0;
+  for (; done + line <= bytes; done += line) {
+    __builtin_prefetch(data + done + 2048);  // the hardware's prefetcher stops at every page
+    add(data + done);
+  }
+  if (done < bytes) {
+    std::byte rest[line] = {};
+    std::memcpy(rest, data + done, bytes - done);
+    add(rest);
+  }
+  std::uint64_t result = mix(bytes ^ seed);
+  for (const std::uint64_t sum : sums) result = mix(result ^ sum) * odd;
+  return result;
+}
+
+std::string name_of(std::string_view key) {
+  return fmt::format("{:016x}", hash_of(reinterpret_cast<const std::byte*>(key.data()), key.size(), 0));
+}
+
+bool is_entry(std::string_view name) {
+  return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == name.npos;
+}
+
+struct FileOnDisk {
+  std::string name;
+  std::int64_t bytes, seconds;  // last use
+};
+
+std::vector<FileOnDisk> list_files(int folder) {
+  std::vector<FileOnDisk> files;
+  const int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* listing = again >= 0 ? fdopendir(again) : nullptr;
+  if (!listing) {
+    if (again >= 0) close(again);
+    return files;
+  }
+  while (const dirent* file = readdir(listing)) {
+    struct stat status {};
+    if (!is_temporary(file->d_name) && !is_entry(file->d_name)) continue;
+    if (fstatat(folder, file->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    files.push_back({file->d_name, static_cast<std::int64_t>(status.st_blocks) * 512, status.st_mtim.tv_sec});
+  }
+  closedir(listing);
+  return files;
+}
+
+void* map_file(int file, std::size_t bytes, int protection) {
+  void* mapping = mmap(nullptr, bytes, protection, MAP_SHARED, file, 0);
+  if (mapping == MAP_FAILED) return nullptr;
+  madvise(mapping, bytes, MADV_HUGEPAGE);  // a wish, which some file systems can grant
+  return mapping;
+}
+
+}  // namespace
+
+std::string default_cache_folder() {
+  const char* choice = std::getenv("LAZULI_CACHE");
+  if (choice && std::string_view(choice) == "off") return {};
+  const char* folder = std::getenv("XDG_CACHE_HOME");
+  if (folder && folder[0] == '/') return std::string(folder) + "/lazuli";
+  const char* home = std::getenv("HOME");
+  return home && home[0] == '/' ? std::string(home) + "/.cache/lazuli" : std::string();
+}
+
+std::uint64_t checksum(std::span<const std::byte> bytes, std::int64_t begin, std::int64_t end) {
+  std::uint64_t sum = 0;
+  for (std::int64_t piece = begin; piece < end; ++piece) {
+    const auto at = static_cast<std::size_t>(piece * checksum_piece_bytes);
+    const std::size_t size = std::min<std::size_t>(bytes.size() - at, checksum_piece_bytes);
+    sum += hash_of(bytes.data() + at, size, static_cast<std::uint64_t>(piece) + 1);
+  }
+  return sum;
+}
+
+CacheEntry::~CacheEntry() { munmap(mapping_, mapped_bytes_); }
+
+CacheDraft::~CacheDraft() {
+  if (!temporary_.empty()) unlinkat(folder_, temporary_.c_str(), 0);
+}
+
+// Nothing waits for the disk: after a crash of the system, an entry whose bytes were lost fails its checksum.
+std::shared_ptr<const CacheEntry> CacheDraft::publish(std::uint64_t sum) {
+  reinterpret_cast<Header*>(entry_->mapping_)->checksum = sum;
+  mprotect(entry_->mapping_, entry_->mapped_bytes_, PROT_READ);
+  if (renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) == 0) temporary_.clear();
+  return entry_;
+}
+
+DiskCache::DiskCache(const std::string& root, const std::string& kind, std::int64_t limit_bytes)
+    : folder_(open_private_folder(root, kind)), limit_bytes_(limit_bytes) {}
+
+DiskCache::~DiskCache() {
+  if (folder_ >= 0) close(folder_);
+}
+
+std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key) const {
+  return find(key, [](std::span<const std::byte> payload) { return checksum(payload); });
+}
+
+std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key, const Checksum& sum) const {
+  if (!enabled()) return nullptr;
+  const int file = openat(folder_, name_of(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return nullptr;
+  struct stat status {};
+  void* mapping = nullptr;
+  if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && is_private(status) &&
+      static_cast<std::size_t>(status.st_size) >= payload_offset(key.size()))
+    mapping = map_file(file, static_cast<std::size_t>(status.st_size), PROT_READ);
+  std::shared_ptr<const CacheEntry> entry;
+  if (mapping) {
+    const auto& header = *static_cast<const Header*>(mapping);
+    const auto size = static_cast<std::size_t>(status.st_size);
+    const bool bounded = header.payload_bytes <= size;
+    entry = std::make_shared<CacheEntry>(mapping, size, payload_offset(key.size()),
+                                         bounded ? static_cast<std::size_t>(header.payload_bytes) : 0);
+    const bool same = std::memcmp(header.magic, magic, sizeof magic) == 0 && header.key_bytes == key.size() &&
+                      std::memcmp(&header + 1, key.data(), key.size()) == 0;
+    if (!bounded || !same || size != file_bytes(key.size(), header.payload_bytes) ||
+        sum(entry->payload()) != header.checksum)
+      entry = nullptr;
+  }
+  if (entry) futimens(file, nullptr);  // the time of its last use
+  close(file);
+  return entry;
+}
+
+// Removes what was used longest ago, and what writers that died have left.
+bool DiskCache::make_room(std::int64_t bytes) {
+  if (used_bytes_ >= 0 && used_bytes_ + bytes <= limit_bytes_) return true;
+  std::vector<FileOnDisk> files = list_files(folder_);
+  std::sort(files.begin(), files.end(),
+            [](const FileOnDisk& a, const FileOnDisk& b) { return a.seconds < b.seconds; });
+  used_bytes_ = 0;
+  for (const FileOnDisk& file : files) used_bytes_ += file.bytes;
+  const std::int64_t recent = static_cast<std::int64_t>(std::time(nullptr)) - kept_seconds;
+  for (const FileOnDisk& file : files) {
+    if (file.seconds > recent) break;
+    if (!is_temporary(file.name) && used_bytes_ + bytes <= limit_bytes_) continue;
+    if (unlinkat(folder_, file.name.c_str(), 0) == 0) used_bytes_ -= file.bytes;
+  }
+  return used_bytes_ + bytes <= limit_bytes_;
+}
+
+std::unique_ptr<CacheDraft> DiskCache::draft(std::string_view key, std::size_t bytes) {
+  if (!enabled() || bytes > static_cast<std::size_t>(limit_bytes_)) return nullptr;
+  const std::size_t size = file_bytes(key.size(), bytes);
+  struct statvfs disk {};
+  if (fstatvfs(folder_, &disk) != 0 || size > disk.f_bavail * disk.f_frsize / 2) return nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!make_room(static_cast<std::int64_t>(size))) return nullptr;
+    used_bytes_ += static_cast<std::int64_t>(size);
+  }
+  std::unique_ptr<CacheDraft> draft = make_draft(key, bytes);
+  if (!draft) {
+    const std::lock_guard lock(mutex_);
+    used_bytes_ -= static_cast<std::int64_t>(size);
+  }
+  return draft;
+}
+
+std::unique_ptr<CacheDraft> DiskCache::make_draft(std::string_view key, std::size_t bytes) const {
+  const std::size_t size = file_bytes(key.size(), bytes);
+  std::unique_ptr<CacheDraft> draft(new CacheDraft);
+  std::string temporary;
+  const int file = create_temporary(folder_, temporary);
+  if (file < 0) return nullptr;
+  draft->folder_ = folder_;
+  draft->temporary_ = std::move(temporary);
+  draft->name_ = name_of(key);
+  // Space is reserved first: writing to a mapping that the disk has no room for would raise SIGBUS.
+  void* mapping = posix_fallocate(file, 0, static_cast<off_t>(size)) == 0
+                      ? map_file(file, size, PROT_READ | PROT_WRITE)
+                      : nullptr;
+  close(file);
+  if (!mapping) return nullptr;
+  draft->entry_ = std::make_shared<CacheEntry>(mapping, size, payload_offset(key.size()), bytes);
+  Header header{{}, key.size(), bytes, 0};
+  std::memcpy(header.magic, magic, sizeof magic);
+  std::memcpy(mapping, &header, sizeof header);
+  std::memcpy(static_cast<std::byte*>(mapping) + sizeof header, key.data(), key.size());
+  return draft;
+}
+
+void DiskCache::store(std::string_view key, std::span<const std::byte> payload) {
+  const std::unique_ptr<CacheDraft> room = draft(key, payload.size());
+  if (!room) return;
+  std::memcpy(room->payload().data(), payload.data(), payload.size());
+  room->publish(checksum(payload));
+}
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,107 @@
+// The threads a session computes with: all of them run one body at once and meet at a barrier.
+#pragma once
+
+#include <lazuli/backends/cpu/host/usable_cores.h>
+#include <lazuli/graph/base/function_ref.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace lazuli {
+
+struct Range {
+  std::int64_t begin, end;
+};
+
+// The units that are one worker's to begin with: parts that differ by one unit at most.
+constexpr Range share(std::int64_t units, int worker, int workers) {
+  return {units * worker / workers, units * (worker + 1) / workers};
+}
+
+// What different threads write must not share one.
+inline constexpr std::size_t cache_line = 64;
+
+// A sense-reversing barrier whose sense is a generation counter. Waiters spin for `spin`, then offer their core to others
+// for as long as nobody takes it, then sleep in the kernel. A `spin` of 0 sends them to sleep at once.
+class Barrier {
+ public:
+  // Thrown out of wait() in every participant once one has aborted. Not an Error: it carries no message and ends in
+  // Executor::run_on_all, which reports the exception that caused it.
+  struct Aborted {};
+
+  Barrier(int participants, std::chrono::microseconds spin);
+  Barrier(const Barrier&) = delete;
+  Barrier& operator=(const Barrier&) = delete;
+
+  // Returns when all participants have called it. What they wrote before is visible to all after.
+  void wait() { wait([] { return false; }); }
+  // Calls `meanwhile` between looks at whether the others have come, while it returns true; it should be short.
+  void wait(FunctionRef<bool()> meanwhile);
+  // Sends everybody who is waiting, or will wait before the next reset, out with Aborted.
+  void abort() noexcept;
+  // Only while nobody is inside.
+  void reset() noexcept;
+
+ private:
+  static constexpr std::uint32_t aborted_bit = 1;
+
+  const int participants_;
+  const std::chrono::microseconds spin_;
+  alignas(cache_line) std::atomic<int> arrived_{0};
+  alignas(cache_line) std::atomic<std::uint32_t> generation_{0};  // counts in steps of 2; the low bit says aborted
+};
+
+// What a session runs its programs on. A program's workers wait for each other, so an executor must really run all
+// `size()` bodies at the same time; one that cannot promise this has size 1.
+class Executor {
+ public:
+  // Throws Error unless 1 <= size <= 4096.
+  explicit Executor(int size);
+  virtual ~Executor() = default;
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  int size() const { return size_; }
+
+  // Calls body(0) to body(size() - 1), all at once, and returns when all have returned. If some throw, the others leave
+  // the barrier and the first exception is thrown here; the executor can be used again. One run at a time: a body must
+  // not start another.
+  void run_on_all(FunctionRef<void(int worker)> body);
+
+  // For the bodies of run_on_all; every worker must pass it equally often.
+  Barrier& barrier() { return barrier_; }
+
+ private:
+  // Runs body(0) to body(size() - 1) concurrently, body(0) best on the calling thread, and returns when all are done.
+  // The body given here never throws. Throws only if nothing was started.
+  virtual void dispatch(FunctionRef<void(int worker)> body) = 0;
+
+  const int size_;
+  Barrier barrier_;
+  std::atomic<bool> running_{false};
+};
+
+// Persistent threads of our own; the caller of run_on_all is worker 0. Threads start with the first run and end with
+// the pool. Between runs they spin briefly, then sleep; with more threads than usable cores they never spin.
+class ThreadPool final : public Executor {
+ public:
+  explicit ThreadPool(int threads = usable_cores());
+  ~ThreadPool() override;
+
+ private:
+  void dispatch(FunctionRef<void(int worker)> body) override;
+  void start_threads();
+  void work(int worker, std::uint32_t seen_run);
+
+  const std::chrono::microseconds spin_;
+  std::vector<std::thread> threads_;
+  const FunctionRef<void(int worker)>* body_ = nullptr;  // published by run_
+  std::atomic<bool> stop_{false};
+  alignas(cache_line) std::atomic<std::uint32_t> run_{0};  // changes when there is a body to run, or to stop
+  alignas(cache_line) std::atomic<int> unfinished_{0};     // threads of this run that have not returned yet
+};
+
+}  // namespace lazuli

@@ -1,0 +1,286 @@
+// How AVX2 code reads the planes of packed_planes.h: one struct a format, with the 32 bytes of one side (8 outputs) of a
+// quad and its scales. For units compiled for AVX2 only; everything here has internal linkage.
+#pragma once
+
+#include <lazuli/backends/cpu/kernels/formats/packed_entries.h>
+
+#include <immintrin.h>
+
+#define LAZULI_INLINE inline __attribute__((always_inline))
+#define LAZULI_UNROLL _Pragma("GCC unroll 16")
+
+namespace lazuli {
+namespace {
+
+using packed::Halves;
+using packed::Planes;
+
+constexpr int side_rows = 8;
+constexpr int prefetch_distance = 2048;  // bytes
+
+typedef std::int32_t AliasingInt __attribute__((may_alias));
+
+// The scales of one side of a block; members as in the other levels.
+struct BlockScale {
+  __m256 scale[2];
+  __m256 minimum;
+};
+
+LAZULI_INLINE __m256i load32(const std::uint8_t* bytes) {
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
+}
+
+LAZULI_INLINE __m128i load8(const std::uint8_t* bytes) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
+}
+
+LAZULI_INLINE __m256 load_f16(const std::uint8_t* bytes) {
+  return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+}
+
+LAZULI_INLINE __m256i nibbles(const std::uint8_t* quants, int quad, int side) {
+  const __m256i both = load32(quants + 64 * (quad % 4) + 32 * side);
+  return _mm256_and_si256(quad < 4 ? both : _mm256_srli_epi16(both, 4), _mm256_set1_epi8(15));
+}
+
+// Adds `value` to the bytes, in which that bit is clear, whose bit is set in the mask of the quad.
+LAZULI_INLINE __m256i add_single_bits(__m256i codes, const std::uint8_t* masks, int quad, int side, int value) {
+  const auto* mask = reinterpret_cast<const AliasingInt*>(masks + 8 * quad + 4 * side);
+  const __m256i byte_of_lane = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit_of_lane = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(*mask), byte_of_lane);
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit_of_lane), bit_of_lane);
+  return _mm256_or_si256(codes, _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value))));
+}
+
+LAZULI_INLINE __m256i nibbles_and_fifth_bits(const std::uint8_t* quants, int quad, int side) {
+  return add_single_bits(nibbles(quants, quad, side), quants + 256, quad, side, 16);
+}
+
+// The two bits of a quad, moved to bit `place` (0 or 4) of their bytes.
+LAZULI_INLINE __m256i two_bits(const std::uint8_t* pairs, int quad, int side, int place) {
+  const __m256i four = load32(pairs + 64 * (quad / 4) + 32 * side);
+  const int shift = place - 2 * (quad % 4);
+  const __m256i moved = shift >= 0 ? _mm256_slli_epi16(four, shift) : _mm256_srli_epi16(four, -shift);
+  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(3 << place)));
+}
+
+// Twice the e2m1 values, 12 added.
+LAZULI_INLINE __m256i e2m1(const std::uint8_t* quants, int quad, int side) {
+  const __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles(quants, quad, side));
+}
+
+LAZULI_INLINE BlockScale f16_scales(const std::uint8_t* scales, int side, bool minimums) {
+  BlockScale scale;
+  scale.scale[0] = load_f16(scales + 16 * side);
+  if (minimums) scale.minimum = load_f16(scales + 32 + 16 * side);
+  return scale;
+}
+
+LAZULI_INLINE BlockScale k_scales(const std::uint8_t* scales, const std::uint8_t* super, int side) {
+  const __m256 six_bit_scale = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(scales + 8 * side)));
+  const __m256 six_bit_minimum = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(load8(scales + 16 + 8 * side)));
+  BlockScale scale;
+  scale.scale[0] = _mm256_mul_ps(load_f16(super + 16 * side), six_bit_scale);
+  const __m256 minimum = _mm256_mul_ps(load_f16(super + 32 + 16 * side), six_bit_minimum);
+  scale.minimum = _mm256_xor_ps(minimum, _mm256_set1_ps(-0.0f));
+  return scale;
+}
+
+// Bytes as the bits of an f16 below its sign, times `factor`.
+LAZULI_INLINE __m256 upper_f16(const std::uint8_t* bytes, float factor) {
+  const __m128i f16 = _mm_slli_epi16(_mm_cvtepu8_epi16(load8(bytes)), 7);
+  return _mm256_mul_ps(_mm256_cvtph_ps(f16), _mm256_set1_ps(factor));
+}
+
+// Half an ue4m3 scale: shifted into f16 it is too small by 2^8.
+LAZULI_INLINE __m256 half_ue4m3(const std::uint8_t* bytes) { return upper_f16(bytes, 0x1p7f); }
+
+// 8 scales of an entry, from the scale `index` on, of 4 bytes (f32) or 2 (bf16).
+LAZULI_INLINE __m256 wide_scale(const std::uint8_t* entry, int index, int width) {
+  if (width == 4) return _mm256_load_ps(reinterpret_cast<const float*>(entry + 4 * index));
+  const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(entry + 2 * index));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+}
+
+// `quads_in_16_bits`: how many sums of two products, of at most 2 * largest weight * 127 each, add up in 16 bits.
+struct Q4_0 {
+  static constexpr Planes planes = packed::q4_0_planes;
+  static constexpr int quads_in_16_bits = 8;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return nibbles(quants, index, side);
+  }
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
+    return f16_scales(scales, side, false);
+  }
+};
+
+struct Q4_1 : Q4_0 {
+  static constexpr Planes planes = packed::q4_1_planes;
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
+    return f16_scales(scales, side, true);
+  }
+};
+
+struct Q5_0 : Q4_0 {
+  static constexpr Planes planes = packed::q5_0_planes;
+  static constexpr int quads_in_16_bits = 4;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return nibbles_and_fifth_bits(quants, index, side);
+  }
+};
+
+struct Q5_1 : Q5_0 {
+  static constexpr Planes planes = packed::q5_1_planes;
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
+    return f16_scales(scales, side, true);
+  }
+};
+
+struct Q8_0 : Q4_0 {
+  static constexpr Planes planes = packed::q8_0_planes;
+  static constexpr int quads_in_16_bits = 1;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return _mm256_xor_si256(load32(quants + 64 * index + 32 * side), _mm256_set1_epi8(-128));
+  }
+};
+
+struct Q4_K {
+  static constexpr Planes planes = packed::q4_k_planes;
+  static constexpr int quads_in_16_bits = 8;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return nibbles(quants, index, side);
+  }
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
+    return k_scales(scales, super, side);
+  }
+};
+
+struct Q5_K : Q4_K {
+  static constexpr Planes planes = packed::q5_k_planes;
+  static constexpr int quads_in_16_bits = 4;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return nibbles_and_fifth_bits(quants, index, side);
+  }
+};
+
+struct Q6_K {
+  static constexpr Planes planes = packed::q6_k_planes;
+  static constexpr int quads_in_16_bits = 2;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return _mm256_or_si256(nibbles(quants, index, side), two_bits(quants + 256, index, side, 4));
+  }
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
+    BlockScale scale;
+    const __m256 d = load_f16(super + 16 * side);
+    scale.scale[0] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(scales + 8 * side))));
+    scale.scale[1] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(scales + 16 + 8 * side))));
+    return scale;
+  }
+};
+
+struct Mxfp4 {
+  static constexpr Planes planes = packed::mxfp4_planes;
+  static constexpr int quads_in_16_bits = 4;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return e2m1(quants, index, side);
+  }
+  // 2^(e - 128), subnormal for e < 2.
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
+    const __m256i exponent = _mm256_cvtepu8_epi32(load8(scales + 8 * side));
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(exponent, _mm256_set1_epi32(1)), 23);
+    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), exponent);
+    const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), exponent);
+    BlockScale scale;
+    scale.scale[0] = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, subnormal, small));
+    return scale;
+  }
+};
+
+struct Nvfp4 : Mxfp4 {
+  static constexpr Planes planes = packed::nvfp4_planes;
+  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
+    BlockScale scale;
+    scale.scale[0] = half_ue4m3(scales + 8 * side);
+    scale.scale[1] = half_ue4m3(scales + 16 + 8 * side);
+    return scale;
+  }
+};
+
+// Formats with `wide_scales` read them as the weight's view says.
+struct E2m1 : Mxfp4 {
+  static constexpr Planes planes = packed::e2m1_planes;
+  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
+    const bool is_short = weight.scale_width == 1;
+    BlockScale scale;
+    LAZULI_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const int index = 16 * half + 8 * side;
+      scale.scale[half] = is_short ? upper_f16(entry + index, weight.factor) : wide_scale(entry, index, 4);
+    }
+    return scale;
+  }
+};
+
+template <int bits>
+struct Affine {
+  static constexpr Planes planes = packed::affine_planes(bits);
+  static constexpr int quads_in_16_bits = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    if constexpr (bits == 2) return two_bits(quants, index, side, 0);
+    if constexpr (bits == 3) return add_single_bits(two_bits(quants, index, side, 0), quants + 128, index, side, 4);
+    if constexpr (bits == 4) return nibbles(quants, index, side);
+    if constexpr (bits == 5) return nibbles_and_fifth_bits(quants, index, side);
+    if constexpr (bits == 6) return Q6_K::quad(quants, index, side);
+    return Q8_0::quad(quants, index, side);
+  }
+  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
+    BlockScale scale;
+    scale.scale[0] = wide_scale(entry, 8 * side, weight.scale_width);
+    scale.minimum = wide_scale(entry, 16 + 8 * side, weight.scale_width);
+    return scale;
+  }
+};
+
+// The scales of one side.
+template <class Format>
+LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
+                                     int side) {
+  const std::uint8_t* entry = group + packed::scale_entry<Format>(weight, block);
+  if constexpr (Format::planes.wide_scales) {
+    return Format::scale(weight, entry, side);
+  } else {
+    return Format::scale(entry, group + packed::super_entry<Format>(weight, block), side);
+  }
+}
+
+template <class Format>
+constexpr bool signed_weights = Format::planes.quant_bytes == 512;
+
+LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
+  LAZULI_UNROLL
+  for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), _MM_HINT_T0);
+}
+
+// Quants soon to be read, and the same block's scales in the next group: those planes are too short for the hardware to
+// foresee, and a group would begin by waiting for them.
+template <class Format>
+LAZULI_INLINE void prefetch_block(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  constexpr Planes planes = Format::planes;
+  prefetch(group + block * planes.quant_bytes + prefetch_distance, planes.quant_bytes);
+  const std::uint8_t* next = group + weight.group_bytes;
+  prefetch(next + packed::scale_entry<Format>(weight, block), 1);
+  if constexpr (planes.super_bytes != 0) prefetch(next + packed::super_entry<Format>(weight, block), 1);
+}
+
+// The same block of the next group.
+template <class Format>
+LAZULI_INLINE void prefetch_next_group(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
+  const std::uint8_t* next = group + weight.group_bytes;
+  prefetch(next + block * Format::planes.quant_bytes, Format::planes.quant_bytes);
+  prefetch(next + packed::scale_entry<Format>(weight, block), 1);
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -1,0 +1,245 @@
+// Products with stacks of expert weights: every token has its own experts, and only chosen experts are read.
+//
+// For one token the threads share the outputs of its experts, one expert after the other. For many, the rows are sorted
+// by expert, so that each expert's weights are read once for all its rows, and every thread computes its share of the
+// outputs of every expert. The kernels compute each row by itself, so that both ways give the same bits.
+#include <lazuli/backends/cpu/kernels/blas.h>
+#include <lazuli/backends/cpu/kernels/linear/kernels.h>
+#include <lazuli/backends/cpu/lowering/lowering.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace lazuli::cpu {
+namespace {
+
+// Rows that lie one after the other, in f32 or as int8.
+struct RowData {
+  std::byte* data;
+  std::int64_t count;
+};
+
+// Rows of one expert times its outputs [16 · slices.begin, 16 · slices.end): y[row · outputs + output]. Ranges of rows
+// count from the first of `x` and of y alike.
+using MultiplyRows =
+    std::function<void(const Memory& memory, RowData x, std::int64_t expert, Range slices, Range rows, float* y)>;
+
+PackedWeightView expert_of(PackedWeightView stack, std::int64_t expert, std::int64_t outputs) {
+  stack.data += expert * (outputs / packed_group_rows) * stack.group_bytes;
+  stack.rows = outputs;
+  return stack;
+}
+
+MultiplyRows multiply_packed(const PackedWeight& weight, const LinearKernel& kernel, std::int64_t outputs) {
+  const PackedWeightView stack = lazuli::view(weight);
+  if (kernel.multiply)
+    return [=, multiply = kernel.multiply](const Memory&, RowData x, std::int64_t expert, Range slices, Range rows,
+                                           float* y) {
+      multiply(expert_of(stack, expert, outputs), quantised_rows(x.data, x.count, stack.cols), slices.begin, slices.end,
+               rows.begin, rows.end, y, outputs);
+    };
+  return [=, multiply = kernel.multiply_real](const Memory&, RowData x, std::int64_t expert, Range slices, Range rows,
+                                              float* y) {
+    const RealRowsView values{reinterpret_cast<const float*>(x.data), x.count, stack.cols, stack.cols};
+    multiply(expert_of(stack, expert, outputs), values, slices.begin, slices.end, rows.begin, rows.end, y, outputs);
+  };
+}
+
+MultiplyRows multiply_f32(const View& weight, std::int64_t outputs, std::int64_t cols) {
+  return [=](const Memory& memory, RowData x, std::int64_t expert, Range slices, Range rows, float* y) {
+    const std::int64_t first = slices.begin * packed_group_rows,
+                       end = std::min(slices.end * packed_group_rows, outputs);
+    sgemm({RightOperand::rows_are_columns_of_c, rows.end - rows.begin, end - first, cols,
+           reinterpret_cast<const float*>(x.data) + rows.begin * cols, cols,
+           memory.as<const float>(weight) + (expert * outputs + first) * cols, cols, y + rows.begin * outputs + first,
+           outputs});
+  };
+}
+
+void copy_quantised_row(const QuantisedRowsView& from, std::int64_t from_row, const QuantisedRowsView& to,
+                        std::int64_t to_row) {
+  std::memcpy(to.values + to_row * to.value_stride, from.values + from_row * from.value_stride,
+              static_cast<std::size_t>(to.cols));
+  std::memcpy(to.scales + to_row * to.scale_stride, from.scales + from_row * from.scale_stride,
+              static_cast<std::size_t>(to.cols / packed_block_columns) * sizeof(float));
+  std::memcpy(to.half_sums + to_row * to.half_sum_stride, from.half_sums + from_row * from.half_sum_stride,
+              static_cast<std::size_t>(to.cols / 16) * sizeof(std::int16_t));
+}
+
+}  // namespace
+
+// One node on its way. A pair is a token and one of its experts; pairs are numbered token by token.
+struct Lowering::ExpertCall {
+  std::int64_t tokens, chosen, rows_per_token, experts, outputs, cols;
+  View x, choice, y;
+  int weight = -1;          // buffer
+  int quantised_rows = -1;  // the int8 form of x, where the kernel takes that
+  std::string kernel;
+  std::string where;  // for errors
+  MultiplyRows multiply;
+
+  std::int64_t pairs() const { return tokens * chosen; }
+  std::int64_t slices() const { return (outputs + packed_group_rows - 1) / packed_group_rows; }
+  std::int64_t row_of(std::int64_t pair) const {
+    return pair / chosen * rows_per_token + std::min(pair % chosen, rows_per_token - 1);
+  }
+  bool is_quantised() const { return quantised_rows >= 0; }
+  int operand() const { return is_quantised() ? quantised_rows : x.buffer; }
+  RowData rows(const Memory& memory) const {
+    return {is_quantised() ? memory.base(quantised_rows) : memory.at(x), tokens * rows_per_token};
+  }
+  std::int64_t expert_of(const Memory& memory, std::int64_t pair) const {
+    const std::int32_t expert = memory.as<const std::int32_t>(choice)[pair];
+    if (expert < 0 || expert >= experts)
+      throw ExecutionError(
+          fmt::format("{}: expert {} at position {} is outside [0, {})", where, expert, pair, experts));
+    return expert;
+  }
+};
+
+void Lowering::lower_expert_linear(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const Shape& stack = graph_.type(current.inputs[1]).shape;
+  ExpertCall call;
+  call.x = converted_input(id, 0, DType::f32);
+  call.choice = contiguous_input(id, 2);
+  const View result = result_view(id);
+  call.y = result.dtype == DType::f32 ? result : new_array({DType::f32, result.shape}, fmt::format("%{} f32", id));
+  call.tokens = call.x.shape[0];
+  call.rows_per_token = call.x.shape[1];
+  call.chosen = call.choice.shape[1];
+  call.experts = stack[0];
+  call.outputs = stack[1];
+  call.cols = stack[2];
+  call.where = fmt::format("expert_linear (node %{}{})", id, Scope::where(current.scope));
+  if (call.pairs() * call.outputs == 0) return;
+
+  choose_expert_kernel(id, call);
+  if (call.tokens == 1)
+    lower_experts_of_one_token(id, call);
+  else
+    lower_experts_sorted(id, call);
+  if (result.dtype != DType::f32) lower_copy(id, call.y, result);
+}
+
+void Lowering::choose_expert_kernel(std::int32_t id, ExpertCall& call) {
+  const ValueId value = node(id).inputs[1];
+  const GraphNode& constant = graph_.node(value);
+  const Type& type = graph_.type(value);
+  const bool is_constant = constant.op == Op::constant;
+  // A group of packed rows must not hold rows of two experts.
+  const bool packs = call.outputs % packed_group_rows == 0;
+  if (is_constant && tools_.precision == Precision::fast && packs) {
+    const auto stored = tools_.weights.packed(constant, tools_.executor);
+    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
+    if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
+    result_.weights.push_back(stored);
+    call.weight = add_constant(stored->packed.data, type, constant.label);
+    call.kernel = kernel->name;
+    if (kernel->multiply) call.quantised_rows = quantised_rows_of(id, call.x);
+    call.multiply = multiply_packed(stored->packed, *kernel, call.outputs);
+    return;
+  }
+  View weight;
+  if (is_constant) {
+    const auto stored = tools_.weights.dequantised(constant, tools_.executor);
+    result_.weights.push_back(stored);
+    const Type f32{DType::f32, type.shape};
+    weight = whole_buffer(add_constant(stored->dequantised, f32, constant.label), f32);
+  } else if (is_quantised(type.dtype)) {
+    reject(id, "a quantised weight must be a constant");
+  } else {
+    weight = converted_input(id, 1, DType::f32);
+  }
+  call.weight = weight.buffer;
+  call.kernel = "openblas_sgemm";
+  call.multiply = multiply_f32(weight, call.outputs, call.cols);
+}
+
+// The step that reads the weights: of the whole stack, at most one expert a pair.
+Step& Lowering::add_expert_step(std::int32_t id, const ExpertCall& call, std::vector<int> reads, int target) {
+  Step& step = add_step(id, node(id).name(), call.kernel, std::move(reads), {target});
+  const std::int64_t stack_bytes = result_.buffers[static_cast<std::size_t>(call.weight)].bytes;
+  const std::int64_t unread_bytes = stack_bytes - stack_bytes / call.experts * std::min(call.pairs(), call.experts);
+  step.bytes -= unread_bytes;
+  if (step.weight_bytes > 0) step.weight_bytes -= unread_bytes;
+  step.arithmetic = call.is_quantised() ? Arithmetic::int8 : Arithmetic::f32;
+  return step;
+}
+
+void Lowering::lower_experts_of_one_token(std::int32_t id, const ExpertCall& call) {
+  Step& step = add_expert_step(id, call, {call.operand(), call.weight, call.choice.buffer}, call.y.buffer);
+  const std::int64_t slices = call.slices();
+  step.units = call.chosen * slices;
+  step.split = step.units > 1;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    while (begin < end) {
+      const std::int64_t pair = begin / slices, stop = std::min(end, (pair + 1) * slices), row = call.row_of(pair);
+      // Rows of y are pairs, and those of x need not be: y is shifted by the difference.
+      call.multiply(memory, call.rows(memory), call.expert_of(memory, pair),
+                    {begin - pair * slices, stop - pair * slices}, {row, row + 1},
+                    memory.as<float>(call.y) + (pair - row) * call.outputs);
+      begin = stop;
+    }
+  };
+}
+
+void Lowering::lower_experts_sorted(std::int32_t id, const ExpertCall& call) {
+  const std::int64_t pairs = call.pairs(), cols = call.cols, outputs = call.outputs, experts = call.experts;
+  const View order = new_array({DType::i32, {pairs}}, fmt::format("%{} pairs by expert", id));
+  const View first = new_array({DType::i32, {experts + 2}}, fmt::format("%{} first pair of each expert", id));
+  const bool quantised = call.is_quantised();
+  const std::int64_t row_bytes = quantised ? static_cast<std::int64_t>(quantised_rows_bytes(1, cols)) : cols * 4;
+  const int x_sorted = add_scratch(pairs * row_bytes, fmt::format("%{} rows by expert", id));
+  const View y_sorted = new_array({DType::f32, {pairs, outputs}}, fmt::format("%{} results by expert", id));
+
+  // A counting sort. While it places pairs, the end of each expert's range lies one entry further than afterwards.
+  Step& sort = add_step(id, "sort_by_expert", "sort_by_expert", {call.choice.buffer}, {order.buffer, first.buffer});
+  sort.run = [=](const Memory& memory, std::int64_t, std::int64_t, int) {
+    auto* starts = memory.as<std::int32_t>(first);
+    std::fill_n(starts, experts + 2, 0);
+    for (std::int64_t pair = 0; pair < pairs; ++pair) ++starts[call.expert_of(memory, pair) + 2];
+    for (std::int64_t expert = 1; expert < experts; ++expert) starts[expert + 1] += starts[expert];
+    for (std::int64_t pair = 0; pair < pairs; ++pair)
+      memory.as<std::int32_t>(order)[starts[call.expert_of(memory, pair) + 1]++] = static_cast<std::int32_t>(pair);
+  };
+
+  Step& gather = add_step(id, "gather_rows", "gather_rows", {call.operand(), order.buffer}, {x_sorted});
+  gather.units = pairs;
+  gather.split = pairs * row_bytes >= 64 * 1024;
+  gather.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const RowData source = call.rows(memory);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = call.row_of(memory.as<const std::int32_t>(order)[i]);
+      if (quantised)
+        copy_quantised_row(quantised_rows(source.data, source.count, cols), row,
+                           quantised_rows(memory.base(x_sorted), pairs, cols), i);
+      else
+        std::memcpy(memory.base(x_sorted) + i * row_bytes, source.data + row * row_bytes,
+                    static_cast<std::size_t>(row_bytes));
+    }
+  };
+
+  Step& multiply = add_expert_step(id, call, {x_sorted, call.weight, first.buffer}, y_sorted.buffer);
+  multiply.units = call.slices();
+  multiply.split = multiply.units > 1;
+  multiply.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const auto* starts = memory.as<const std::int32_t>(first);
+    for (std::int64_t expert = 0; expert < experts; ++expert) {
+      const Range rows{starts[expert], starts[expert + 1]};
+      if (rows.begin == rows.end) continue;
+      call.multiply(memory, {memory.base(x_sorted), pairs}, expert, {begin, end}, rows, memory.as<float>(y_sorted));
+    }
+  };
+
+  Step& scatter = add_step(id, "scatter_rows", "scatter_rows", {y_sorted.buffer, order.buffer}, {call.y.buffer});
+  scatter.units = pairs;
+  scatter.split = pairs * outputs >= 16 * 1024;
+  scatter.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t i = begin; i < end; ++i)
+      std::memcpy(memory.as<float>(call.y) + memory.as<const std::int32_t>(order)[i] * outputs,
+                  memory.as<const float>(y_sorted) + i * outputs, static_cast<std::size_t>(outputs) * sizeof(float));
+  };
+}
+
+}  // namespace lazuli::cpu

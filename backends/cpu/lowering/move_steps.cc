@@ -1,0 +1,201 @@
+// Ops that move data: concatenate, slice_update, take, gather, and the generators iota and random.
+#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/graph/types/philox.h>
+#include <lazuli/graph/types/quantised.h>
+#include <lazuli/graph/types/scalar_value.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace lazuli::cpu {
+namespace {
+
+// The axes before, at and after one axis of a contiguous array: [outer, size, inner].
+struct AxisLayout {
+  std::int64_t outer = 1, size = 1, inner = 1;
+};
+
+AxisLayout layout_around(const Shape& shape, std::int64_t axis) {
+  AxisLayout layout;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(shape.size()); ++i) {
+    std::int64_t& count = i < axis ? layout.outer : i == axis ? layout.size : layout.inner;
+    count *= shape[static_cast<std::size_t>(i)];
+  }
+  return layout;
+}
+
+std::int64_t checked_index(std::int32_t index, std::int64_t position, std::int64_t size, const std::string& where) {
+  if (index < 0 || index >= size)
+    throw ExecutionError(fmt::format("{}: index {} at position {} is outside [0, {})", where, index, position, size));
+  return index;
+}
+
+// Rows of `count` values on their way into an array of `dtype`: from one of the same, or encoded from f32.
+void copy_row(DType dtype, const std::byte* from, std::int64_t count, std::byte* to) {
+  std::memcpy(to, from, static_cast<std::size_t>(byte_size(dtype, count)));
+}
+
+void encode_row(DType dtype, const std::byte* from, std::int64_t count, std::byte* to) {
+  quantise(dtype, reinterpret_cast<const float*>(from), count, to);
+}
+
+}  // namespace
+
+void Lowering::lower_concatenate(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const View target = result_view(id);
+  const auto axis = static_cast<int>(current.as<AxisAttrs>().axis);
+  std::int64_t begin = 0;
+  for (ValueId part : current.inputs) {
+    const View source = view(part);
+    const std::int64_t size = source.shape[static_cast<std::size_t>(axis)];
+    if (source.elements() > 0) lower_copy(id, source, slice_view(target, axis, begin, begin + size));
+    begin += size;
+  }
+}
+
+// In place where nothing reads the base afterwards and its memory is ours to write: a donated input or an intermediate.
+void Lowering::lower_slice_update(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const auto [axis, ring] = current.as<SliceUpdateAttrs>();
+  View base = view(current.inputs[0]);
+  const View update = contiguous_input(id, 1);
+  const View start = view(current.inputs[2]);
+  const BufferInfo& memory_of_base = result_.buffers[static_cast<std::size_t>(base.buffer)];
+  const bool writable = memory_of_base.kind == BufferKind::arena ||
+                        (memory_of_base.kind == BufferKind::input && donated_[static_cast<std::size_t>(memory_of_base.index)]);
+  const bool whole = base.offset == 0 && base.contiguous() && memory_of_base.bytes == current.type().bytes();
+  const bool read_by_itself = update.buffer == base.buffer || start.buffer == base.buffer;
+  if (writable && whole && last_reader_of_root(current.inputs[0]) == id && !read_by_itself) {
+    if (memory_of_base.kind == BufferKind::input) result_.written_inputs.push_back(memory_of_base.index);
+    const auto of_base = [&](const auto& made) { return made.first.buffer == base.buffer; };
+    std::erase_if(quantised_, of_base);
+    std::erase_if(tiled_, of_base);
+    set_view({id, 0}, base);
+  } else {
+    const View copy = result_view(id);
+    lower_copy(id, base, copy);
+    base = copy;
+  }
+  const AxisLayout to = layout_around(base.shape, axis), from = layout_around(update.shape, axis);
+  const std::int64_t row_bytes = byte_size(base.dtype, to.inner), update_bytes = byte_size(update.dtype, from.inner);
+  const std::string where = fmt::format("slice_update (node %{}{})", id, Scope::where(current.scope));
+  if (row_bytes * from.size * from.outer == 0) return;
+  const bool encodes = is_quantised(base.dtype);
+  const std::string kernel = std::string(encodes ? "encode_" : "") + (ring ? "ring_update" : "slice_update");
+  Step& step = add_step(id, current.name(), kernel, {update.buffer, start.buffer, base.buffer}, {base.buffer});
+  step.bytes = from.outer * from.size * (update_bytes + row_bytes);
+  step.units = from.outer * from.size;
+  step.split = step.bytes > 256 * 1024;
+  const auto write_row = encodes ? encode_row : copy_row;
+  step.run = [=, is_ring = ring](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const std::int64_t first = *memory.as<const std::int32_t>(start);
+    if (first < 0) throw ExecutionError(fmt::format("{}: start is {}, expected 0 or more", where, first));
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t outer = unit / from.size;
+      std::int64_t row = first + unit % from.size;
+      if (is_ring) row %= to.size;
+      if (row >= to.size) continue;
+      write_row(base.dtype, memory.at(update) + unit * update_bytes, to.inner,
+                memory.at(base) + (outer * to.size + row) * row_bytes);
+    }
+  };
+  // Where rows land depends on `start`: the base is nobody's own part.
+  if (from.outer == 1) divide_by_rows(step, {update}, {}, from.size);
+}
+
+void Lowering::lower_take(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const GraphNode& table = graph_.node(current.inputs[0]);
+  const View indices = contiguous_input(id, 1);
+  const View target = result_view(id);
+  const std::string where = fmt::format("take (node %{}{})", id, Scope::where(current.scope));
+  const std::int64_t count = indices.elements();
+  const Type& type = graph_.type(current.inputs[0]);
+  if (target.elements() == 0) return;
+
+  if (is_quantised(type.dtype)) {
+    const std::int64_t rows = type.shape[0], cols = layout_around(type.shape, 0).inner;
+    const std::int64_t row_bytes = byte_size(type.dtype, cols);
+    // Few rows of a large table: they are read as the checkpoint has them, wherever else the table is packed.
+    const int buffer = table.op == Op::constant ? add_constant(table.constant, type, table.label)
+                                                : contiguous_input(id, 0).buffer;
+    Step& step = add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
+    step.bytes = count * (row_bytes + cols * 4);
+    if (table.op == Op::constant) step.weight_bytes = count * row_bytes;
+    step.units = count;
+    step.split = target.elements() > 64 * 1024;
+    step.run = [=, dtype = type.dtype](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[i], i, rows, where);
+        dequantise(dtype, memory.base(buffer) + row * row_bytes, cols, memory.as<float>(target) + i * cols);
+      }
+    };
+    divide_by_rows(step, {target}, {}, count);
+    return;
+  }
+  const View source = contiguous_input(id, 0);
+  const AxisLayout layout = layout_around(source.shape, current.as<AxisAttrs>().axis);
+  const std::int64_t row_bytes = byte_size(source.dtype, layout.inner);
+  Step& step = add_step(id, current.name(), "take", {source.buffer, indices.buffer}, {target.buffer});
+  step.bytes = 2 * byte_size(target.dtype, target.elements());
+  step.weight_bytes = std::min(step.weight_bytes, step.bytes / 2);
+  step.units = layout.outer * count;
+  step.split = step.bytes > 512 * 1024;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[unit % count], unit % count, layout.size, where);
+      std::memcpy(memory.at(target) + unit * row_bytes, memory.at(source) + (unit / count * layout.size + row) * row_bytes,
+                  static_cast<std::size_t>(row_bytes));
+    }
+  };
+}
+
+void Lowering::lower_gather(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const View source = contiguous_input(id, 0), indices = contiguous_input(id, 1);
+  const View target = result_view(id);
+  const std::string where = fmt::format("gather (node %{}{})", id, Scope::where(current.scope));
+  const std::int64_t axis = current.as<AxisAttrs>().axis;
+  const AxisLayout from = layout_around(source.shape, axis), to = layout_around(target.shape, axis);
+  const auto element = static_cast<std::size_t>(info(source.dtype).block_bytes);
+  if (target.elements() == 0) return;
+  Step& step = add_step(id, current.name(), "gather", {source.buffer, indices.buffer}, {target.buffer});
+  step.units = target.elements();
+  step.split = step.units > 64 * 1024;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t outer = unit / (to.size * to.inner), inner = unit % to.inner;
+      const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[unit], unit, from.size, where);
+      std::memcpy(memory.at(target) + static_cast<std::size_t>(unit) * element,
+                  memory.at(source) + static_cast<std::size_t>((outer * from.size + row) * from.inner + inner) * element, element);
+    }
+  };
+}
+
+void Lowering::lower_generator(std::int32_t id) {
+  const GraphNode& current = node(id);
+  const View target = result_view(id);
+  const DType dtype = target.dtype;
+  const auto element = info(dtype).block_bytes;
+  if (target.elements() == 0) return;
+  Step& step = add_step(id, current.name(), std::string(current.name()), {}, {target.buffer});
+  step.units = target.elements();
+  step.split = step.units > 16 * 1024;
+  auto fill = [=](auto value_at) {
+    return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t i = begin; i < end; ++i) store_scalar(value_at(i), dtype, memory.at(target) + i * element);
+    };
+  };
+  if (current.op == Op::iota) {
+    step.run = fill([](std::int64_t i) { return static_cast<double>(i); });
+  } else {
+    const std::int64_t key = current.as<RandomAttrs>().key;
+    if (current.op == Op::random_uniform)
+      step.run = fill([key, dtype](std::int64_t i) { return random_uniform(key, i, dtype); });
+    else
+      step.run = fill([key](std::int64_t i) { return random_normal(key, i); });
+  }
+}
+
+}  // namespace lazuli::cpu

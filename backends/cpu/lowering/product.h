@@ -1,0 +1,46 @@
+// A matmul with one packed weight, on its way to become a step or a part of one.
+#pragma once
+
+#include <lazuli/backends/cpu/kernels/formats/linear_views.h>
+#include <lazuli/backends/cpu/program/step.h>
+
+#include <algorithm>
+
+namespace lazuli::cpu {
+
+struct Product {
+  using Multiply = std::function<void(Memory& memory, std::int64_t group_begin, std::int64_t group_end,
+                                      std::int64_t row_begin, std::int64_t row_end, int worker)>;
+
+  std::int32_t id = -1;              // the linear node
+  std::string kernel;
+  Arithmetic arithmetic = Arithmetic::f32;
+  std::vector<int> reads, writes;    // operand and weight; the result, then scratch
+  View x, y;                         // the operand before it took its form, and the result
+  std::int64_t rows = 0, outputs = 0;
+  std::int64_t groups = 0;           // of 16 outputs
+  std::int64_t groups_at_once = 1;   // ranges of groups begin at multiples of it
+  std::int64_t rows_at_once = 1;     // likewise, ranges of rows
+  const std::byte* weights = nullptr;
+  std::int64_t group_bytes = 0;
+  Multiply multiply;
+
+  std::int64_t units() const { return (groups + groups_at_once - 1) / groups_at_once; }
+  std::int64_t groups_before(std::int64_t unit) const { return std::min(groups, unit * groups_at_once); }
+  std::span<const std::byte> weights_of(std::int64_t group_begin, std::int64_t group_end) const {
+    return {weights + group_begin * group_bytes, static_cast<std::size_t>((group_end - group_begin) * group_bytes)};
+  }
+};
+
+// Rows as panel kernels compute them.
+inline std::int64_t panel_rows(std::int64_t rows) {
+  return (rows + panel_sums_rows - 1) / panel_sums_rows * panel_sums_rows;
+}
+
+// Whether all products read their weights once, as streams, and cost nothing to begin.
+inline bool has_few_rows(const std::vector<Product>& products) {
+  return std::all_of(products.begin(), products.end(),
+                     [](const Product& product) { return product.rows_at_once == 1 && product.rows <= 2; });
+}
+
+}  // namespace lazuli::cpu

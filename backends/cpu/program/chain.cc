@@ -1,0 +1,297 @@
+#include <lazuli/backends/cpu/program/chain.h>
+#include <lazuli/passes/graph_edit.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace lazuli::cpu {
+namespace {
+
+bool contains(const std::vector<int>& list, int value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+void add_once(std::vector<int>& list, int value) {
+  if (!contains(list, value)) list.push_back(value);
+}
+
+std::int64_t common_granule(const std::vector<ChainMember>& members) {
+  std::int64_t granule = 1;
+  for (const ChainMember& member : members) granule = std::lcm(granule, member.division.granule);
+  return granule;
+}
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// What the chain touches, as one step: operands from outside, then what others read, then memory of its own.
+void join_operands(const std::vector<ChainMember>& members, const std::vector<int>& inner,
+                   std::span<const BufferInfo> buffers, Step& chain) {
+  std::vector<int> scratch;
+  const auto count = [&](int buffer) {
+    if (contains(inner, buffer)) chain.bytes -= buffers[static_cast<std::size_t>(buffer)].bytes;
+  };
+  for (const auto& [step, division] : members) {
+    chain.bytes += step.bytes;
+    chain.weight_bytes += step.weight_bytes;
+    chain.operations += step.operations;
+    if (step.kind < chain.kind) {
+      chain.kind = step.kind;
+      chain.arithmetic = step.arithmetic;
+    }
+    for (int buffer : step.reads) {
+      if (!contains(chain.writes, buffer) && !contains(scratch, buffer)) add_once(chain.reads, buffer);
+      count(buffer);
+    }
+    for (std::size_t i = 0; i < step.writes.size(); ++i) {
+      const bool is_result = i < step.results;
+      add_once(is_result && !contains(inner, step.writes[i]) ? chain.writes : scratch, step.writes[i]);
+      if (is_result) count(step.writes[i]);
+    }
+  }
+  chain.results = chain.writes.size();
+  for (int buffer : scratch) add_once(chain.writes, buffer);
+}
+
+std::string joined_kernels(const std::vector<ChainMember>& members) {
+  std::string kernels;
+  std::vector<std::string_view> seen;
+  for (const auto& [step, division] : members) {
+    if (std::find(seen.begin(), seen.end(), step.kernel) != seen.end()) continue;
+    seen.push_back(step.kernel);
+    kernels += (kernels.empty() ? "" : "+") + step.kernel;
+  }
+  return kernels;
+}
+
+std::function<Spared(const Memory& memory)> joined_spared(const std::vector<ChainMember>& members) {
+  std::vector<std::function<Spared(const Memory& memory)>> parts;
+  for (const auto& [step, division] : members)
+    if (step.spared) parts.push_back(step.spared);
+  if (parts.empty()) return {};
+  return [parts = std::move(parts)](const Memory& memory) {
+    Spared total;
+    for (const auto& part : parts) {
+      const Spared spared = part(memory);
+      total.bytes += spared.bytes;
+      total.operations += spared.operations;
+    }
+    return total;
+  };
+}
+
+// Runs the members on one piece after the other.
+class ChainRun {
+ public:
+  ChainRun(std::vector<Run> members, std::vector<TileLocal> locals, std::int64_t extent, std::int64_t granule,
+           std::int64_t piece)
+      : members_(std::move(members)), locals_(std::move(locals)), extent_(extent), granule_(granule), piece_(piece) {}
+
+  // Units are granules.
+  void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
+    const std::int64_t stop = std::min(extent_, end * granule_);
+    for (std::int64_t first = begin * granule_; first < stop; first += piece_) {
+      move_locals(memory, first, worker, 1);
+      for (const Run& member : members_) member(memory, first, std::min(stop, first + piece_), worker);
+      move_locals(memory, first, worker, -1);
+    }
+  }
+
+ private:
+  void move_locals(Memory& memory, std::int64_t first, int worker, std::int64_t sign) const {
+    for (const TileLocal& local : locals_)
+      memory.set_base(local.buffer,
+                      memory.base(local.buffer) + sign * (worker * local.bytes - first * local.position_bytes));
+  }
+
+  std::vector<Run> members_;
+  std::vector<TileLocal> locals_;
+  std::int64_t extent_, granule_, piece_;
+};
+
+}  // namespace
+
+std::string chain_name(const std::vector<ChainMember>& members, const std::string& otherwise) {
+  constexpr std::size_t most_names = 3;
+  std::vector<std::string_view> names;
+  for (const auto& [step, division] : members) {
+    const std::string_view name = step.described.name();
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names.size() <= most_names ? fmt::format("{}", fmt::join(names, "_")) : otherwise;
+}
+
+Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<const BufferInfo> buffers,
+                std::string name) {
+  const std::int64_t granule = common_granule(members), extent = members[0].division.extent;
+  Step chain;
+  chain.described.op = Op::fused;
+  chain.described.attrs = FusedAttrs{std::move(name)};
+  chain.described.scope = members[0].step.described.scope;
+  for (const auto& [step, division] : members) {
+    chain.described.scope = common_scope(chain.described.scope, step.described.scope);
+    chain.described.from = merge_sources(chain.described.from, step.described.from);
+  }
+  for (const TileLocal& local : shape.locals) shape.inner.push_back(local.buffer);
+  join_operands(members, shape.inner, buffers, chain);
+  chain.kernel = joined_kernels(members);
+  chain.units = (extent + granule - 1) / granule;
+  chain.split = shape.split && chain.units > 1;
+  chain.spared = joined_spared(members);
+  std::vector<Run> runs;
+  for (ChainMember& member : members) runs.push_back(std::move(member.division.run));
+  chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.piece, granule));
+  return chain;
+}
+
+namespace {
+
+// Finds runs of neighbours that can be chains.
+class RowChains {
+ public:
+  RowChains(Lowered& program, int workers, const VerdictSink& verdicts)
+      : program_(program), workers_(workers), verdicts_(verdicts), readers_(program.buffers.size(), 0) {
+    for (const Step& step : program.steps)
+      for (int buffer : step.reads) ++readers_[static_cast<std::size_t>(buffer)];
+  }
+
+  void run() {
+    std::vector<Step> joined;
+    std::vector<Step>& steps = program_.steps;
+    for (std::size_t first = 0; first < steps.size();) {
+      const std::size_t alone = end_of_serial(first);
+      why_ended_.clear();
+      Divisions divisions = divide(first);
+      note(first, std::max(alone - first, divisions.size()));
+      if (std::max(alone - first, divisions.size()) < 2) {
+        joined.push_back(std::move(steps[first++]));
+        continue;
+      }
+      const bool serial = alone - first >= divisions.size();
+      const std::size_t count = serial ? alone - first : divisions.size();
+      std::vector<ChainMember> members;
+      for (std::size_t i = 0; i < count; ++i) {
+        Step& step = steps[first + i];
+        Division division = serial ? whole(step) : std::move(divisions[i]);
+        members.push_back({std::move(step), std::move(division)});
+      }
+      joined.push_back(join(std::move(members), !serial));
+      first += count;
+    }
+    steps = std::move(joined);
+  }
+
+ private:
+  using Divisions = std::vector<Division>;
+
+  // Rows of one piece: enough to make calls cheap, few enough to stay in the cache.
+  static constexpr std::int64_t piece_rows = 16;
+
+  std::size_t end_of_serial(std::size_t first) const {
+    std::size_t end = first;
+    while (end < program_.steps.size() && !program_.steps[end].split) ++end;
+    return end;
+  }
+
+  static Division whole(const Step& step) {
+    return {1, 1, {}, [run = step.run, units = step.units](Memory& memory, std::int64_t, std::int64_t, int worker) {
+              run(memory, 0, units, worker);
+            }};
+  }
+
+  // Steps [first, first + count) are one launch, or, for a count below 2, the first one that divides by rows is not
+  // joined to the next.
+  void note(std::size_t first, std::size_t count) const {
+    const bool fired = count > 1;
+    if (!verdicts_.note || (!fired && why_ended_.empty())) return;
+    const Step& begin = program_.steps[first];
+    Verdict verdict{"row_chain", fired, fired ? std::string() : why_ended_, begin.node, begin.described.scope};
+    for (std::size_t i = first; i < first + std::max<std::size_t>(count, 1); ++i) {
+      const GraphNode& member = program_.steps[i].described;
+      verdict.scope = common_scope(verdict.scope, member.scope);
+      verdict.from = merge_sources(verdict.from, member.from);
+    }
+    verdicts_.note(std::move(verdict));
+  }
+
+  // The divisions of the longest chain by rows that begins here.
+  Divisions divide(std::size_t first) {
+    Divisions divisions;
+    const std::int64_t extent = program_.steps[first].rows;
+    std::int64_t granule = 1;
+    for (std::size_t i = first; extent > 1 && i < program_.steps.size(); ++i) {
+      const Step& step = program_.steps[i];
+      std::optional<Division> division = step.by_rows ? step.by_rows(extent) : std::nullopt;
+      if (!division) {
+        if (step.rows > 1) why_ended_ = fmt::format("the {} divides by other rows", step.described.name());
+        break;
+      }
+      if (conflicts(first, divisions, step, *division)) {
+        why_ended_ = fmt::format("the {} touches other rows of what is written before it", step.described.name());
+        break;
+      }
+      granule = std::lcm(granule, division->granule);
+      if ((extent + granule - 1) / granule < workers_) {
+        why_ended_ = fmt::format("{} rows at a time leave some of {} threads without work", granule, workers_);
+        break;
+      }
+      divisions.push_back(std::move(*division));
+    }
+    return divisions;
+  }
+
+  bool conflicts(std::size_t first, const Divisions& earlier, const Step& step, const Division& division) const {
+    for (std::size_t i = 0; i < earlier.size(); ++i) {
+      const Step& other = program_.steps[first + i];
+      const auto shared = [&](const std::vector<int>& a, const std::vector<int>& b) {
+        return std::any_of(a.begin(), a.end(), [&](int buffer) {
+          return contains(b, buffer) && !(contains(earlier[i].own, buffer) && contains(division.own, buffer));
+        });
+      };
+      if (shared(other.writes, step.reads) || shared(other.writes, step.writes) || shared(other.reads, step.writes))
+        return true;
+    }
+    return false;
+  }
+
+  Step join(std::vector<ChainMember> members, bool split) const {
+    const std::string name = chain_name(members, "row_chain");
+    const auto is_split = [](const ChainMember& member) { return member.step.split; };
+    split = split && std::any_of(members.begin(), members.end(), is_split);
+    std::vector<int> inner = inner_buffers(members);
+    return make_chain(std::move(members), {piece_rows, split, {}, std::move(inner)}, program_.buffers, name);
+  }
+
+  // Intermediates that members write before they read them, and nobody else reads.
+  std::vector<int> inner_buffers(const std::vector<ChainMember>& members) const {
+    std::vector<int> written, read_first, reads;
+    for (const auto& [step, division] : members) {
+      for (int buffer : step.reads) {
+        if (!contains(written, buffer)) add_once(read_first, buffer);
+        reads.push_back(buffer);
+      }
+      for (int buffer : step.writes) add_once(written, buffer);
+    }
+    std::erase_if(written, [&](int buffer) {
+      const auto count = std::count(reads.begin(), reads.end(), buffer);
+      const auto index = static_cast<std::size_t>(buffer);
+      return program_.buffers[index].kind != BufferKind::arena || count == 0 || count != readers_[index] ||
+             contains(read_first, buffer);
+    });
+    return written;
+  }
+
+  Lowered& program_;
+  int workers_;
+  const VerdictSink& verdicts_;
+  std::string why_ended_;     // the chain by rows that was divided last
+  std::vector<int> readers_;  // of each buffer: steps
+};
+
+}  // namespace
+
+void chain_rows(Lowered& program, int workers, const VerdictSink& verdicts) {
+  RowChains(program, workers, verdicts).run();
+}
+
+}  // namespace lazuli::cpu

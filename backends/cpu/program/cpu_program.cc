@@ -1,0 +1,203 @@
+#include <lazuli/backends/cpu/host/cache_size.h>
+#include <lazuli/backends/cpu/program/cpu_program.h>
+
+#include <algorithm>
+
+namespace lazuli::cpu {
+namespace {
+
+// Tells an observer of the steps of one worker; without one it costs a branch.
+class Stopwatch {
+ public:
+  Stopwatch(int worker, RunObserver* observer)
+      : worker_(worker), observer_(observer), last_(observer ? observer->now_ns(worker) : 0) {}
+
+  void lap(int step) {
+    if (!observer_) return;
+    const std::int64_t now = observer_->now_ns(worker_);
+    observer_->on_span(worker_, {step, last_, now});
+    last_ = now;
+  }
+
+ private:
+  int worker_;
+  RunObserver* observer_;
+  std::int64_t last_;
+};
+
+void fetch(std::span<const std::byte> bytes) {
+  for (std::size_t offset = 0; offset < bytes.size(); offset += cache_line)
+    __builtin_prefetch(bytes.data() + offset, 0, 2);
+}
+
+// Brings the weights a worker will read next into its second-level cache while it waits, so that memory is not idle when
+// the next matmul begins. A few lines at a time: whoever waits wants to know soon that the others have come.
+class Prefetcher {
+ public:
+  // A quarter of the cache: more would push out what the steps in between leave there.
+  Prefetcher() : most_bytes_(static_cast<std::size_t>(level2_cache_bytes() / 4)) {}
+
+  // Goes on where it was, if these are the weights it was given last.
+  void aim_at(std::span<const std::byte> weights) {
+    if (weights.data() == next_.data() - fetched_) return;
+    next_ = weights.first(std::min(weights.size(), most_bytes_));
+    fetched_ = 0;
+  }
+
+  bool fetch_some() {
+    constexpr std::size_t lines = 8;
+    const std::size_t bytes = std::min(next_.size(), lines * cache_line);
+    fetch(next_.first(bytes));
+    next_ = next_.subspan(bytes);
+    fetched_ += bytes;
+    return !next_.empty();
+  }
+
+ private:
+  std::size_t most_bytes_;
+  std::span<const std::byte> next_;  // what is left to fetch
+  std::size_t fetched_ = 0;          // before it
+};
+
+template <class Work>
+std::int64_t pieces(const Work& work) {
+  return (work.units + work.piece - 1) / work.piece;
+}
+
+// The share a worker begins with.
+Range first_units(const Step& step, int worker, int workers) {
+  if (step.piece == 0) return share(step.units, worker, workers);
+  const Range own = share(pieces(step), worker, workers);
+  return {own.begin * step.piece, std::min(own.end * step.piece, step.units)};
+}
+
+}  // namespace
+
+CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
+    : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)), addresses_(lowered_) {
+  place_barriers(lowered_);
+  for (const Step& step : lowered_.steps)
+    described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier, 0, step.weight_bytes,
+                          step.operations, step.kind, step.arithmetic});
+  for (const Interval& life : arena_.intervals)
+    for (std::int64_t step = life.first; step <= life.last; ++step)
+      described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
+  list_launches();
+  list_constants_ahead();
+}
+
+void CpuProgram::list_launches() {
+  std::vector<Step>& steps = lowered_.steps;
+  const bool parallel = std::any_of(steps.begin(), steps.end(), [](const Step& step) { return step.split; });
+  const int workers = parallel ? runtime_->executor.size() : 1;
+  for (int worker = 0; worker < workers; ++worker) {
+    std::vector<std::span<const std::byte>> next_weights(steps.size());
+    for (std::size_t i = steps.size(); i-- > 0;) {
+      if (i + 1 < steps.size()) next_weights[i] = next_weights[i + 1];
+      if (!steps[i].split || !steps[i].first_weights) continue;
+      const auto [begin, end] = first_units(steps[i], worker, workers);
+      next_weights[i] = steps[i].first_weights(begin, end);
+    }
+    workers_.push_back({Memory({}), std::move(next_weights)});
+  }
+  for (Step& step : steps)
+    launches_.push_back({std::move(step.run), step.units, step.piece, step.split && workers > 1,
+                         step.barrier && workers > 1});
+}
+
+// A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
+void CpuProgram::list_constants_ahead() {
+  constexpr std::int64_t most_bytes = 16 * 1024, most_bytes_at_once = 64 * 1024;
+  constants_ahead_.resize(launches_.size());
+  std::vector<std::span<const std::byte>>* ahead = nullptr;
+  std::int64_t fetched = 0;
+  for (std::size_t i = 0; i < launches_.size(); ++i) {
+    if (launches_[i].split) {
+      ahead = lowered_.steps[i].first_weights ? &constants_ahead_[i] : ahead;
+      fetched = 0;
+      continue;
+    }
+    for (int buffer : lowered_.steps[i].reads) {
+      const BufferInfo& info = lowered_.buffers[static_cast<std::size_t>(buffer)];
+      const bool fits = info.bytes <= std::min(most_bytes, most_bytes_at_once - fetched);
+      if (!ahead || !fits || info.kind != BufferKind::constant || info.constant->is_derived()) continue;
+      ahead->emplace_back(info.constant->data(), static_cast<std::size_t>(info.bytes));
+      fetched += info.bytes;
+    }
+  }
+}
+
+std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }
+
+void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
+                         RunObserver* observer) {
+  const std::lock_guard lock(runtime_->busy);
+  if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
+    runtime_->arena.reset();
+    runtime_->arena = Buffer::allocate(arena_.plan.peak);
+  }
+  const Memory& memory = addresses_.of_run(inputs, outputs, runtime_->arena->data());
+  const ObservedRun observed(observer, static_cast<int>(workers_.size()));
+  if (observer) tell_spared(memory, *observer);
+  const std::uint32_t run = runtime_->work.begin_run(launches_.size());
+  const auto work = [&](int worker) {
+    workers_[static_cast<std::size_t>(worker)].memory = memory;
+    run_worker(worker, run, observer);
+  };
+  if (workers_.size() == 1) return work(0);
+  runtime_->executor.run_on_all(work);
+}
+
+void CpuProgram::tell_spared(const Memory& memory, RunObserver& observer) const {
+  for (std::size_t i = 0; i < lowered_.steps.size(); ++i) {
+    if (!lowered_.steps[i].spared) continue;
+    const Spared spared = lowered_.steps[i].spared(memory);
+    observer.on_spared(static_cast<int>(i), spared.bytes, spared.operations);
+  }
+}
+
+// Computes this worker's part of a step that is split; `number` is the step's in this run.
+void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory) {
+  if (launch.piece == 0) {
+    const auto [begin, end] = share(launch.units, worker, static_cast<int>(workers_.size()));
+    if (begin < end) launch.run(memory, begin, end, worker);
+    return;
+  }
+  SharedWork& work = runtime_->work;
+  work.open(worker, number, pieces(launch));
+  while (const std::optional<Range> taken = work.take(worker, number))
+    launch.run(memory, taken->begin * launch.piece, std::min(taken->end * launch.piece, launch.units), worker);
+}
+
+void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer) {
+  auto& [memory, next_weights] = workers_[static_cast<std::size_t>(worker)];
+  Stopwatch watch(worker, observer);
+  Prefetcher prefetcher;
+  int current = 0;
+  try {
+    for (const Launch& launch : launches_) {
+      if (launch.barrier) {
+        prefetcher.aim_at(next_weights[static_cast<std::size_t>(current)]);
+        runtime_->executor.barrier().wait([&] { return prefetcher.fetch_some(); });
+        watch.lap(RunSpan::waiting);
+      }
+      if (launch.split) {
+        if (worker == 0)
+          for (const std::span<const std::byte> constant : constants_ahead_[static_cast<std::size_t>(current)]) fetch(constant);
+        run_split(launch, run + static_cast<std::uint32_t>(current), worker, memory);
+        watch.lap(current);
+      } else if (worker == 0) {
+        launch.run(memory, 0, launch.units, 0);
+        watch.lap(current);
+      }
+      ++current;
+    }
+  } catch (const ExecutionError&) {
+    throw;
+  } catch (const Error& error) {
+    const GraphNode& node = lowered_.scheduled.nodes[static_cast<std::size_t>(lowered_.steps[static_cast<std::size_t>(current)].node)];
+    throw ExecutionError(fmt::format("{}: {}{}", node.name(), error.what(), Scope::where(node.scope)));
+  }
+}
+
+}  // namespace lazuli::cpu

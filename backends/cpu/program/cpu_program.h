@@ -1,0 +1,67 @@
+// A compiled graph: one static list of steps that every worker walks, computing its share of each.
+#pragma once
+
+#include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/program/base_addresses.h>
+#include <lazuli/backends/cpu/program/schedule.h>
+#include <lazuli/backends/cpu/host/shared_work.h>
+
+#include <memory>
+#include <mutex>
+
+namespace lazuli::cpu {
+
+// What all programs of one backend share while they run. One program runs at a time; intermediate values of all programs
+// lie in one arena, as large as the largest needs.
+struct Runtime {
+  explicit Runtime(Executor& on) : executor(on), work(on.size()) {}
+
+  Executor& executor;
+  SharedWork work;
+  std::mutex busy;
+  BufferRef arena;
+};
+
+class CpuProgram final : public Program {
+ public:
+  CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime);
+
+  std::span<const OutputPlacement> outputs() const override { return lowered_.outputs; }
+  std::span<const int> written_inputs() const override { return lowered_.written_inputs; }
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) override;
+  const Graph& scheduled() const override { return lowered_.scheduled; }
+  std::span<const ProgramStep> steps() const override { return described_; }
+  std::int64_t arena_bytes() const override { return static_cast<std::int64_t>(arena_.plan.peak); }
+  std::string memory_plan() const override;
+
+ private:
+  // What workers need of a step, without the rest: they walk the list once a run, and find it cold.
+  struct alignas(cache_line) Launch {
+    Run run;
+    std::int64_t units = 1, piece = 0;
+    bool split = false, barrier = false;
+  };
+  struct alignas(cache_line) Worker {
+    Memory memory;
+    // For each launch: what this worker reads first of the next weights, to be fetched while it waits.
+    std::vector<std::span<const std::byte>> next_weights;
+  };
+
+  void list_launches();
+  void list_constants_ahead();
+  void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
+  void run_worker(int worker, std::uint32_t run, RunObserver* observer);
+  void tell_spared(const Memory& memory, RunObserver& observer) const;
+
+  Lowered lowered_;
+  Arena arena_;
+  std::shared_ptr<Runtime> runtime_;
+  std::vector<ProgramStep> described_;
+  BaseAddresses addresses_;
+  std::vector<Launch> launches_;
+  std::vector<Worker> workers_;  // one, where no step is split
+  // For each launch of a matmul: small constants that worker 0 reads by itself after it, to be fetched before it begins.
+  std::vector<std::vector<std::span<const std::byte>>> constants_ahead_;
+};
+
+}  // namespace lazuli::cpu

@@ -1,0 +1,85 @@
+// A step is one kernel launch of a program: what it reads and writes, how its work divides, and the call itself.
+#pragma once
+
+#include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/program/view.h>
+#include <lazuli/graph/graph.h>
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lazuli::cpu {
+
+enum class BufferKind : std::uint8_t { input, output, constant, arena };
+
+// Memory a program refers to by number; addresses are known when it runs.
+struct BufferInfo {
+  BufferKind kind = BufferKind::arena;
+  int index = -1;           // of the program's input or output
+  BufferRef constant;       // BufferKind::constant
+  std::int64_t bytes = 0;
+  Type type;                // for listings; a scratch buffer of u8 where it holds no array
+  std::string name;
+  std::size_t arena_offset = 0;  // BufferKind::arena, after planning
+};
+
+// Base addresses of a program's buffers during one run. Each worker has its own: a chain moves the bases of its
+// tile-local buffers.
+class Memory {
+ public:
+  explicit Memory(std::vector<std::byte*> bases) : bases_(std::move(bases)) {}
+
+  std::byte* base(int buffer) const { return bases_[static_cast<std::size_t>(buffer)]; }
+  void set_base(int buffer, std::byte* base) { bases_[static_cast<std::size_t>(buffer)] = base; }
+  std::byte* at(const View& view) const { return base(view.buffer) + byte_size(view.dtype, view.offset); }
+  template <class T>
+  T* as(const View& view) const { return reinterpret_cast<T*>(at(view)); }
+
+ private:
+  std::vector<std::byte*> bases_;
+};
+
+// Computes [begin, end) of what a step divides into; `worker` picks scratch memory.
+using Run = std::function<void(Memory& memory, std::int64_t begin, std::int64_t end, int worker)>;
+
+// A way to cut a step into pieces along an axis it shares with other steps, such as the rows of a prompt or the columns
+// of a matmul, so that one worker can take the same piece of several steps without waiting for others (chain.h).
+struct Division {
+  std::int64_t extent = 0;   // positions along the axis
+  std::int64_t granule = 1;  // pieces begin at multiples of it
+  std::vector<int> own;      // buffers of which the positions [begin, end) touch their own part and nothing else
+  Run run;                   // computes the positions [begin, end)
+};
+
+struct Spared {
+  std::int64_t bytes = 0, operations = 0;
+};
+
+struct Step {
+  std::int32_t node = 0;  // in the scheduled graph
+  GraphNode described;    // that node, without inputs and types, which follow from reads and writes
+  std::string kernel;
+  std::vector<int> reads, writes;  // buffers
+  std::size_t results = 0;         // so many of `writes` hold arrays; scratch memory follows
+  std::int64_t bytes = 0;
+  std::int64_t weight_bytes = 0, operations = 0;  // as ProgramStep says
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
+  // Bytes and operations that the lengths of one run leave out; empty: none.
+  std::function<Spared(const Memory& memory)> spared;
+  std::int64_t units = 1;          // worker w of n gets [units w / n, units (w + 1) / n), or what shared_work.h gives it
+  bool split = false;              // false: worker 0 computes all units
+  std::int64_t piece = 0;          // units that one worker may take over from another; 0: shares stay as they are
+  bool barrier = false;            // set by the scheduler
+  Run run;
+  // The step divided into `extent` equal parts by rows, where it can be.
+  std::function<std::optional<Division>(std::int64_t extent)> by_rows;
+  std::int64_t rows = 0;           // the extent it would itself propose; 0: none
+  // Weights that computing [begin, end) reads first, to be fetched ahead of time; empty for steps that read none.
+  std::function<std::span<const std::byte>(std::int64_t begin, std::int64_t end)> first_weights;
+};
+
+}  // namespace lazuli::cpu

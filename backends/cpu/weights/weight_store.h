@@ -1,0 +1,62 @@
+// Weights in the layout the kernels read, made once when a program first needs them and shared by all programs.
+#pragma once
+
+#include <lazuli/backends/cpu/host/disk_cache.h>
+#include <lazuli/backends/cpu/weights/packed_weight.h>
+#include <lazuli/backends/cpu/host/threads.h>
+#include <lazuli/graph/graph.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace lazuli::cpu {
+
+// Packed for the written kernels, or dequantised to f32 [rows, cols] for OpenBLAS. Of a stack of matrices, all rows.
+struct StoredWeight {
+  PackedWeight packed;
+  BufferRef dequantised;
+
+  bool is_packed() const { return packed.data != nullptr; }
+  std::int64_t bytes() const {
+    return static_cast<std::int64_t>(is_packed() ? packed.data->size() : dequantised->size());
+  }
+};
+
+using WeightProgress = std::function<void(const std::string& label, std::int64_t bytes)>;
+
+class WeightStore {
+ public:
+  // `cache_folder`: where packed weights of checkpoint files are kept for later processes (disk_cache.h), which map them
+  // instead of packing again; empty: nowhere.
+  explicit WeightStore(const std::string& cache_folder = {});
+
+  // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system as they have been
+  // read. Types without a packed form are packed as f32. The same buffer gives the same weight. The caller makes sure
+  // that nothing else runs on the executor.
+  std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor);
+  std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor);
+
+  std::int64_t bytes() const;  // held by all stored weights
+  std::int64_t laid_out() const { return laid_out_; }  // weights that were not found on disk
+  void on_progress(WeightProgress progress) { progress_ = std::move(progress); }
+
+ private:
+  using Store = std::map<std::uint64_t, std::shared_ptr<const StoredWeight>>;
+
+  std::shared_ptr<const StoredWeight> find_or_make(Store& store, const GraphNode& constant,
+                                                   const std::function<StoredWeight()>& make);
+
+  StoredWeight load_or_pack(const GraphNode& constant, Executor& executor);
+
+  mutable std::mutex mutex_;
+  DiskCache files_;
+  Store packed_, dequantised_;
+  std::atomic<std::int64_t> laid_out_{0};
+  WeightProgress progress_;
+};
+
+}  // namespace lazuli::cpu

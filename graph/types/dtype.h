@@ -1,0 +1,47 @@
+// Element types of arrays.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace lazuli {
+
+enum class DType : std::uint8_t {
+#define LAZULI_DTYPE(name, elements, bytes, kind) name,
+#include <lazuli/graph/types/dtype.def>
+#undef LAZULI_DTYPE
+};
+
+// `lazuli::f32` and friends, so that programs read `zeros({2, 3}, lz::f32)`.
+#define LAZULI_DTYPE(name, elements, bytes, kind) inline constexpr DType name = DType::name;
+#include <lazuli/graph/types/dtype.def>
+#undef LAZULI_DTYPE
+
+enum class DTypeKind : std::uint8_t { real, integer, boolean, quantised };
+
+struct DTypeInfo {
+  DType dtype;
+  std::string_view name;  // as printed: "f32", "q4_k", "bool"
+  int block_elements;
+  int block_bytes;
+  DTypeKind kind;
+};
+
+std::span<const DTypeInfo> all_dtypes();
+const DTypeInfo& info(DType dtype);
+std::string_view to_string(DType dtype);
+std::optional<DType> parse_dtype(std::string_view name);
+
+inline bool is_quantised(DType dtype) { return info(dtype).kind == DTypeKind::quantised; }
+inline bool is_real(DType dtype) { return info(dtype).kind == DTypeKind::real; }
+inline bool is_integer(DType dtype) { return info(dtype).kind == DTypeKind::integer; }
+
+// Bytes of `elements` values; `elements` is a multiple of the type's block.
+inline std::int64_t byte_size(DType dtype, std::int64_t elements) {
+  const DTypeInfo& type = info(dtype);
+  return elements / type.block_elements * type.block_bytes;
+}
+
+}  // namespace lazuli

@@ -1,0 +1,44 @@
+// Shapes, strides and broadcasting.
+#pragma once
+
+#include <lazuli/graph/types/dtype.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace lazuli {
+
+using Dims = std::vector<std::int64_t>;
+using Shape = Dims;  // sizes, outermost first; {} is a scalar
+
+std::int64_t element_count(const Shape& shape);
+
+// Row-major strides in elements.
+Dims contiguous_strides(const Shape& shape);
+
+// "[4,2048]"
+std::string to_string(const Shape& shape);
+
+// Negative axes count from the end; throws when out of range. `where` names the op in the error.
+int normalise_axis(std::int64_t axis, std::size_t rank, const char* where);
+
+// numpy rules: align from the right, sizes equal or 1. Throws an error naming both shapes.
+Shape broadcast_shapes(const Shape& a, const Shape& b, const char* where);
+bool broadcastable_to(const Shape& from, const Shape& to);
+
+// What one value of the graph is: dtype and shape.
+struct Type {
+  DType dtype = DType::f32;
+  Shape shape;
+
+  bool operator==(const Type&) const = default;
+  std::int64_t elements() const { return element_count(shape); }
+  std::int64_t bytes() const { return byte_size(dtype, elements()); }
+};
+
+// "f32[4,2048]"
+std::string to_string(const Type& type);
+
+}  // namespace lazuli

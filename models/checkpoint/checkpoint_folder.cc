@@ -1,0 +1,210 @@
+#include <lazuli/models/checkpoint/checkpoint_folder.h>
+#include <lazuli/models/checkpoint/config_limits.h>
+#include <lazuli/models/checkpoint/safetensors.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+namespace lazuli {
+namespace {
+
+using nlohmann::json;
+
+const json* find(const json& config, const char* key) {
+  if (!config.is_object()) return nullptr;
+  const auto found = config.find(key);
+  return found == config.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::vector<std::int32_t> ids_of(const json* value, const char* key) {
+  std::vector<std::int32_t> ids;
+  if (value == nullptr) return ids;
+  auto add = [&](const json& id) {
+    if (!id.is_number_integer()) fail("{}: found {}, expected token ids", key, id.dump());
+    ids.push_back(id.get<std::int32_t>());
+  };
+  if (value->is_array())
+    for (const json& id : *value) add(id);
+  else
+    add(*value);
+  return ids;
+}
+
+// Adds what one file of a folder holds.
+void add_file(const CheckpointFolder& folder, const std::string& file,
+              std::map<std::string, CheckpointFolder::StoredTensor>& tensors) {
+  std::vector<UnsupportedTensor> unsupported;
+  auto add = [&](const std::string& name, const Array& array, const std::string& found) {
+    const auto [known, is_new] = tensors.emplace(name, CheckpointFolder::StoredTensor{array, found, file});
+    if (!is_new)
+      fail("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
+  };
+  for (const auto& [name, array] : read_safetensors(folder.file(file), nullptr, &unsupported)) add(name, array, "");
+  for (const UnsupportedTensor& tensor : unsupported) add(tensor.name, Array(), tensor.dtype + to_string(tensor.shape));
+}
+
+constexpr const char* single_file = "model.safetensors";
+constexpr const char* index_file = "model.safetensors.index.json";
+
+}  // namespace
+
+json read_json(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) fail("{}: cannot open the file", path);
+  try {
+    return json::parse(stream);
+  } catch (const json::exception& error) {
+    fail("{}: not valid JSON: {}", path, error.what());
+  }
+}
+
+CheckpointFolder CheckpointFolder::open(const std::string& path) {
+  CheckpointFolder folder;
+  folder.path_ = path;
+  while (folder.path_.size() > 1 && folder.path_.back() == '/') folder.path_.pop_back();
+  folder.config_ = read_json(folder.file("config.json"));
+  if (!folder.config_.is_object())
+    fail("{}: found {}, expected an object", folder.file("config.json"), folder.config_.type_name());
+  if (folder.has_file("generation_config.json")) folder.generation_ = read_json(folder.file("generation_config.json"));
+  return folder;
+}
+
+bool CheckpointFolder::has_file(const std::string& name) const {
+  std::error_code error;
+  return std::filesystem::is_regular_file(file(name), error);
+}
+
+const json& CheckpointFolder::text_config() const {
+  const json* nested = find(config_, "text_config");
+  return nested != nullptr && nested->is_object() ? *nested : config_;
+}
+
+std::string CheckpointFolder::model_type() const {
+  const json* type = find(config_, "model_type");
+  if (type == nullptr || !type->is_string()) fail("{}: model_type is missing", file("config.json"));
+  return type->get<std::string>();
+}
+
+std::vector<std::int32_t> CheckpointFolder::eos_ids() const {
+  constexpr const char* key = "eos_token_id";
+  if (const json* ids = find(generation_, key)) return ids_of(ids, key);
+  if (const json* ids = find(config_, key)) return ids_of(ids, key);
+  return ids_of(find(text_config(), key), key);
+}
+
+std::vector<std::int32_t> CheckpointFolder::suppressed_ids() const {
+  return ids_of(find(generation_, "suppress_tokens"), "suppress_tokens");
+}
+
+std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_tensors() const {
+  std::map<std::string, StoredTensor> tensors;
+  if (!has_file(index_file)) {
+    if (!has_file(single_file)) fail("{}: holds neither {} nor {}", path_, single_file, index_file);
+    add_file(*this, single_file, tensors);
+    return tensors;
+  }
+  const json index = read_json(file(index_file));
+  const json* placed = find(index, "weight_map");
+  if (placed == nullptr || !placed->is_object()) fail("{}: weight_map is missing", file(index_file));
+  std::set<std::string> shards;
+  for (const auto& [name, shard] : placed->items()) {
+    // A shard is a file of this folder: names that lead elsewhere are refused.
+    if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos)
+      fail("{}: tensor {} is placed in {}, expected the name of a file in this folder", file(index_file), name,
+           shard.dump());
+    shards.insert(shard.get<std::string>());
+  }
+  std::string missing;
+  for (const std::string& shard : shards)
+    if (!has_file(shard)) missing += (missing.empty() ? "" : ", ") + shard;
+  if (!missing.empty()) fail("{}: shards are missing: {}", path_, missing);
+
+  for (const std::string& shard : shards) add_file(*this, shard, tensors);
+  for (const auto& [name, shard] : placed->items())
+    tensors.emplace(name, StoredTensor{Array(), "", shard.get<std::string>()});
+  return tensors;
+}
+
+std::int64_t json_size(const json& config, const char* key, std::int64_t otherwise, std::int64_t least) {
+  const json* value = find(config, key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_number_integer()) fail("config.json: {} is {}, expected an integer", key, value->dump());
+  const auto size = value->get<std::int64_t>();
+  if (size < least || size > most_size) fail("config.json: {} is {}, expected {} to 2^30", key, size, least);
+  return size;
+}
+
+std::int64_t json_layers(const json& config, std::int64_t otherwise) {
+  constexpr const char* key = "num_hidden_layers";
+  const std::int64_t layers = json_size(config, key, otherwise);
+  if (layers > most_layers) fail("config.json: {} is {}, expected at most {}", key, layers, most_layers);
+  return layers;
+}
+
+double json_number(const json& config, const char* key, double otherwise) {
+  const json* value = find(config, key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_number()) fail("config.json: {} is {}, expected a number", key, value->dump());
+  const auto number = value->get<double>();
+  if (!std::isfinite(number)) fail("config.json: {} is {}, expected a finite number", key, number);
+  return number;
+}
+
+bool json_flag(const json& config, const char* key, bool otherwise) {
+  const json* value = find(config, key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_boolean()) fail("config.json: {} is {}, expected true or false", key, value->dump());
+  return value->get<bool>();
+}
+
+std::vector<bool> json_sliding_layers(const json& config, std::int64_t layers, std::int64_t default_period) {
+  std::vector<bool> sliding;
+  if (const json* types = find(config, "layer_types")) {
+    if (!types->is_array() || static_cast<std::int64_t>(types->size()) != layers)
+      fail("config.json: layer_types has {} entries, expected one for each of {} layers", types->size(), layers);
+    for (const json& type : *types) {
+      if (type != "sliding_attention" && type != "full_attention")
+        fail("config.json: layer_types names {}, expected \"sliding_attention\" or \"full_attention\"", type.dump());
+      sliding.push_back(type == "sliding_attention");
+    }
+    return sliding;
+  }
+  const std::int64_t period =
+      json_size(config, "sliding_window_pattern", json_size(config, "_sliding_window_pattern", default_period));
+  for (std::int64_t layer = 0; layer < layers; ++layer) sliding.push_back((layer + 1) % period != 0);
+  return sliding;
+}
+
+RopeConfig json_rope(const json& config, bool sliding, double otherwise_base) {
+  RopeConfig rope;
+  rope.base = json_number(config, sliding ? "rope_local_base_freq" : "rope_theta", otherwise_base);
+  const json* parameters = find(config, "rope_parameters");
+  if (parameters != nullptr) {
+    const json* nested = find(*parameters, sliding ? "sliding_attention" : "full_attention");
+    const bool flat =
+        find(*parameters, "sliding_attention") == nullptr && find(*parameters, "full_attention") == nullptr;
+    // Flat parameters are those of the global layers; only their kind of scaling never reaches the sliding ones.
+    parameters = nested != nullptr ? nested : flat && !sliding ? parameters : nullptr;
+  } else if (!sliding) {
+    parameters = find(config, "rope_scaling");
+  }
+  if (parameters == nullptr) return rope;
+  rope.base = json_number(*parameters, "rope_theta", rope.base);
+  rope.partial_rotary_factor = json_number(*parameters, "partial_rotary_factor", 1);
+  const json* type = find(*parameters, "rope_type");
+  if (type == nullptr) type = find(*parameters, "type");
+  if (type == nullptr || *type == "default") return rope;
+  if (*type == "linear") {
+    rope.factor = json_number(*parameters, "factor", 1);
+    if (!(rope.factor > 0)) fail("config.json: the rope factor is {}, expected a positive number", rope.factor);
+  } else if (*type == "proportional") {
+    rope.proportional = true;
+  } else {
+    fail("config.json: rope_type is {}, expected default, linear or proportional", type->dump());
+  }
+  return rope;
+}
+
+}  // namespace lazuli

@@ -1,0 +1,75 @@
+#include <fcntl.h>
+#include <lazuli/graph/base/error.h>
+#include <lazuli/models/checkpoint/mapped_file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace lazuli {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void fail_errno(const std::string& path, const char* action) {
+  const int code = errno;
+  fail("{}: cannot {}: {}", path, action, std::generic_category().message(code));
+}
+
+}  // namespace
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
+  // O_NONBLOCK: opening a FIFO must not wait for a writer before the check below refuses it.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) fail_errno(path, "open");
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) fail_errno(path, "read the size");
+  if (!S_ISREG(status.st_mode)) fail("{}: found a directory or device, expected a regular file", path);
+
+  std::shared_ptr<MappedFile> mapped(new MappedFile);
+  mapped->path_ = path;
+  // The second time cannot be set by hand, unlike the first, and changes whenever the file is written to.
+  mapped->identity_ = fmt::format("{:x}:{:x} {} {}.{:09} {}.{:09}", status.st_dev, status.st_ino, status.st_size,
+                                  status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
+                                  status.st_ctim.tv_nsec);
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return mapped;  // mmap refuses empty ranges
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED) fail_errno(path, "map");
+  mapped->bytes_ = {static_cast<const std::byte*>(data), size};
+  return mapped;
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+std::string MappedFile::origin(std::uint64_t offset) const { return fmt::format("{} +{}", identity_, offset); }
+
+void MappedFile::release(std::uint64_t offset, std::uint64_t bytes) const {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (offset >= size()) return;
+  const std::uint64_t end = offset + std::min(bytes, size() - offset);
+  const std::uint64_t first_page = (offset + page - 1) / page * page;
+  const std::uint64_t last_page = end == size() ? end : end / page * page;
+  if (first_page >= last_page) return;
+  // Only advice: when the system declines, the pages merely stay resident.
+  ::madvise(const_cast<std::byte*>(bytes_.data()) + first_page, last_page - first_page, MADV_DONTNEED);
+}
+
+}  // namespace lazuli

@@ -1,0 +1,122 @@
+#include <lazuli/models/checkpoint/mapped_file.h>
+#include <lazuli/models/checkpoint/safetensors.h>
+
+#include <nlohmann/json.hpp>
+
+#include <bit>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+namespace lazuli {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "data is little-endian, and used as it lies in memory");
+
+constexpr const char* metadata_key = "__metadata__";
+
+// Of two names for one dtype the first is the one written.
+constexpr std::pair<std::string_view, DType> dtype_names[] = {
+    {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8},     {"U8", DType::u8},
+    {"I32", DType::i32}, {"U32", DType::u32}, {"I64", DType::i64},   {"BOOL", DType::bool_}, {"F8_E4M3", DType::u8},
+};
+
+std::optional<DType> dtype_named(std::string_view name) {
+  for (const auto& [known, dtype] : dtype_names)
+    if (known == name) return dtype;
+  return std::nullopt;
+}
+
+std::string_view name_of(DType dtype) {
+  for (const auto& [name, known] : dtype_names)
+    if (known == dtype) return name;
+  fail("safetensors: dtype {} has no name in the format", to_string(dtype));
+}
+
+// Reads what the header says of one tensor, and checks that its data lies inside the file.
+class TensorReader {
+ public:
+  TensorReader(std::shared_ptr<const MappedFile> file, std::uint64_t data_begin)
+      : file_(std::move(file)), data_begin_(data_begin) {}
+
+  Array read(const std::string& name, const nlohmann::json& entry) const {
+    const std::string where = fmt::format("{}: tensor {}", file_->path(), name);
+    const std::string dtype_name = entry.at("dtype").get<std::string>();
+    const std::optional<DType> dtype = dtype_named(dtype_name);
+    if (!dtype) fail("{}: dtype {} is not supported", where, dtype_name);
+    Type type{*dtype, entry.at("shape").get<Shape>()};
+    const std::uint64_t data_bytes = file_->size() - data_begin_;
+    std::uint64_t elements = 1;
+    for (std::int64_t size : type.shape) {
+      if (size < 0 || (size > 0 && elements > data_bytes / static_cast<std::uint64_t>(size)))
+        fail("{}: shape {} does not fit the file of {} bytes", where, to_string(type.shape), file_->size());
+      elements *= static_cast<std::uint64_t>(size);
+    }
+    const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+    if (offsets.size() != 2 || offsets[0] > offsets[1])
+      fail("{}: data_offsets are not [begin, end]", where);
+    if (offsets[1] > data_bytes)
+      fail("{}: data ends at byte {} but the file has {}", where, data_begin_ + offsets[1], file_->size());
+    const std::uint64_t bytes = offsets[1] - offsets[0];
+    if (bytes != static_cast<std::uint64_t>(type.bytes()))
+      fail("{}: {} bytes of data; expected {} for {}", where, bytes, type.bytes(), to_string(type));
+    const std::uint64_t begin = data_begin_ + offsets[0];
+    BufferRef buffer = Buffer::view(file_->bytes().data() + begin, bytes, file_,
+                                    [file = file_.get(), begin](std::size_t offset, std::size_t count) {
+                                      file->release(begin + offset, count);
+                                    });
+    buffer->set_origin(file_->origin(begin));
+    return Array::constant(std::move(buffer), std::move(type), name);
+  }
+
+ private:
+  std::shared_ptr<const MappedFile> file_;
+  std::uint64_t data_begin_;
+};
+
+}  // namespace
+
+std::map<std::string, Array> read_safetensors(const std::string& path, SafetensorsMetadata* metadata,
+                                              std::vector<UnsupportedTensor>* unsupported) {
+  const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
+  std::uint64_t header_bytes = 0;
+  if (file->size() < sizeof header_bytes) fail("{}: {} bytes are too few for a safetensors header", path, file->size());
+  std::memcpy(&header_bytes, file->bytes().data(), sizeof header_bytes);
+  if (header_bytes > file->size() - sizeof header_bytes)
+    fail("{}: the header ends at byte {} but the file has {}", path, header_bytes + sizeof header_bytes, file->size());
+  const auto* text = reinterpret_cast<const char*>(file->bytes().data()) + sizeof header_bytes;
+  std::map<std::string, Array> tensors;
+  try {
+    const nlohmann::json header = nlohmann::json::parse(text, text + header_bytes);
+    const TensorReader reader(file, sizeof header_bytes + header_bytes);
+    for (const auto& [name, entry] : header.items()) {
+      if (name == metadata_key) continue;
+      const std::string dtype = entry.at("dtype").get<std::string>();
+      if (unsupported != nullptr && !dtype_named(dtype))
+        unsupported->push_back({name, dtype, entry.at("shape").get<Shape>()});
+      else
+        tensors.emplace(name, reader.read(name, entry));
+    }
+    if (metadata != nullptr) *metadata = header.value(metadata_key, SafetensorsMetadata());
+  } catch (const nlohmann::json::exception& error) {
+    fail("{}: the header is not valid: {}", path, error.what());
+  }
+  return tensors;
+}
+
+std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata) {
+  auto header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header[metadata_key] = metadata;
+  std::int64_t end = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    const std::int64_t begin = std::exchange(end, end + entry.type.bytes());
+    header[entry.name] = {
+        {"dtype", name_of(entry.type.dtype)}, {"shape", entry.type.shape}, {"data_offsets", {begin, end}}};
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const std::uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
+}
+
+}  // namespace lazuli

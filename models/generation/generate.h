@@ -1,0 +1,50 @@
+// Text in, text out: prefill, then tokens one by one until something ends it.
+#pragma once
+
+#include <lazuli/models/generation/runner.h>
+#include <lazuli/models/generation/sampler.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace lazuli {
+
+enum class StopReason : std::uint8_t { length, end_of_generation, stop_text, callback, cancelled, context_full };
+std::string_view to_string(StopReason reason);
+
+struct GenerateOptions {
+  std::int64_t max_tokens = 128;
+  SamplerOptions sampler;
+  std::vector<std::string> stop;  // texts that end the generation; they are not part of the result
+  bool ignore_eos = false;        // go on past end tokens
+  // Called with each token and the text that became certain with it (empty where a UTF-8 character or a possible stop
+  // text is incomplete). Returning false ends the generation.
+  std::function<bool(std::int32_t id, const std::string& text)> on_token;
+  PrefillProgress on_prefill;
+  const std::atomic<bool>* cancel = nullptr;  // looked at between steps
+};
+
+struct GenerateResult {
+  std::vector<std::int32_t> ids;  // without the prompt; an end token is not among them
+  std::string text;
+  StopReason stop = StopReason::length;
+  double prompt_seconds = 0;  // until the first token was known
+  double decode_seconds = 0;  // the rest
+};
+
+// Appends `prompt` to what the runner holds and continues. While a token is handed out, the step after it already runs.
+// Afterwards the runner holds the prompt and all tokens but the last.
+// `tokenizer` may be null: then there is no text, and no token ends the generation.
+GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, std::span<const std::int32_t> prompt,
+                        const GenerateOptions& options);
+
+// The part of it behind the prompt: continues from `logits`, f32 [1, vocab], those of the last token the runner holds.
+// `text` are the tokens so far, for the repeat penalty. prompt_seconds counts from this call.
+GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, const Array& logits,
+                             std::span<const std::int32_t> text, const GenerateOptions& options);
+// Calls options.on_prefill, and stops at options.cancel. `options` outlives it.
+PrefillProgress prefill_progress(const GenerateOptions& options);
+
+}  // namespace lazuli

@@ -1,0 +1,155 @@
+#include <lazuli/models/checkpoint/checkpoint_folder.h>
+#include <lazuli/models/text/tokenizer_json.h>
+
+#include <algorithm>
+#include <deque>
+
+namespace lazuli {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* file_name = "tokenizer.json";
+constexpr std::size_t most_tokens = std::size_t{1} << 24;
+
+// End of turn of Gemma 3 and 3n, of Gemma 4, and Gemma 4's request for a tool's response. Some folders list only <eos>.
+constexpr std::string_view end_texts[] = {"<end_of_turn>", "<turn|>", "<|tool_response>"};
+
+// Keeps the strings that a Vocabulary views; a deque never moves them.
+class VocabularyReader {
+ public:
+  explicit VocabularyReader(std::string path) : path_(std::move(path)) {}
+
+  void read_model(const json& model) {
+    const auto& vocabulary = object(model, "vocab", json::value_t::object);
+    tokens_.order = MergeOrder::ranks;
+    for (const auto& [text, id] : vocabulary.items()) set(id, text, TokenType::normal);
+    for (const json& merge : object(model, "merges", json::value_t::array)) add_merge(merge);
+    if (const auto unknown = model.find("unk_token"); unknown != model.end() && unknown->is_string()) {
+      tokens_.unknown = find(unknown->get<std::string>());
+      if (tokens_.unknown) tokens_.types[index(*tokens_.unknown)] = TokenType::unknown;
+    }
+  }
+
+  void read_added_tokens(const json& added) {
+    for (const json& token : added) {
+      if (!token.is_object() || !token.contains("id") || !token.contains("content") || !token["content"].is_string())
+        fail("{}: added_tokens: {} has no id and content", path_, token.dump());
+      const auto text = token["content"].get<std::string>();
+      set(token["id"], text, json_flag(token, "special", false) ? TokenType::control : type_of_text(text));
+    }
+    if (tokens_.unknown) tokens_.types[index(*tokens_.unknown)] = TokenType::unknown;
+  }
+
+  std::optional<std::int32_t> find(std::string_view text) const {
+    const auto found = std::ranges::find(tokens_.texts, text);
+    return found == tokens_.texts.end() ? std::nullopt
+                                        : std::optional(static_cast<std::int32_t>(found - tokens_.texts.begin()));
+  }
+
+  void set_ends(std::vector<std::int32_t> ends) {
+    if (!ends.empty()) tokens_.eos = ends.front();
+    for (const std::string_view text : end_texts)
+      if (const auto id = find(text)) {
+        ends.push_back(*id);
+        tokens_.types[index(*id)] = TokenType::control;  // raw text must not be able to end a turn
+      }
+    tokens_.end_of_generation = std::move(ends);
+  }
+
+  void set_suppressed(std::vector<std::int32_t> ids) { tokens_.suppressed = std::move(ids); }
+
+  void set_bos(std::optional<std::int32_t> bos) { tokens_.bos = bos; }
+
+  Vocabulary finish() {
+    tokens_.owner = strings_;
+    return std::move(tokens_);
+  }
+
+ private:
+  static std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
+
+  // Runs of spaces are added tokens too, written with U+2581. Raw text never holds them so; merges make them.
+  static TokenType type_of_text(std::string_view text) {
+    return text.find("\xe2\x96\x81") == text.npos ? TokenType::user_defined : TokenType::normal;
+  }
+
+  const json& object(const json& parent, const char* key, json::value_t type) const {
+    const auto found = parent.find(key);
+    if (found == parent.end() || found->type() != type) fail("{}: model.{} is missing or of another type", path_, key);
+    return *found;
+  }
+
+  std::string_view keep(std::string text) { return strings_->emplace_back(std::move(text)); }
+
+  void set(const json& id, const std::string& text, TokenType type) {
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= most_tokens)
+      fail("{}: token \"{}\" has the id {}, expected 0 to 2^24", path_, text, id.dump());
+    const auto at = id.get<std::size_t>();
+    if (at >= tokens_.texts.size()) {
+      tokens_.texts.resize(at + 1);
+      tokens_.types.resize(at + 1, TokenType::unused);
+    }
+    if (tokens_.texts[at] != text) tokens_.texts[at] = keep(text);
+    tokens_.types[at] = type;
+  }
+
+  void add_merge(const json& merge) {
+    if (merge.is_string()) {
+      tokens_.merges.push_back(keep(merge.get<std::string>()));
+      return;
+    }
+    if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string())
+      fail("{}: model.merges: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, merge.dump());
+    const auto left = merge[0].get<std::string>();
+    // Merges are split at the first space behind byte 0, and normalised text holds no spaces.
+    if (left.find(' ', 1) != left.npos) fail("{}: model.merges: {} holds a space", path_, merge.dump());
+    tokens_.merges.push_back(keep(left + ' ' + merge[1].get<std::string>()));
+  }
+
+  std::string path_;
+  Vocabulary tokens_;
+  std::shared_ptr<std::deque<std::string>> strings_ = std::make_shared<std::deque<std::string>>();
+};
+
+// The text of a special token of tokenizer_config.json, which is a string or an object with "content".
+std::optional<std::string> special_text(const CheckpointFolder& folder, const char* key) {
+  if (!folder.has_file("tokenizer_config.json")) return std::nullopt;
+  const json config = read_json(folder.file("tokenizer_config.json"));
+  const auto found = config.is_object() ? config.find(key) : config.end();
+  if (found == config.end()) return std::nullopt;
+  if (found->is_string()) return found->get<std::string>();
+  if (found->is_object() && found->contains("content") && (*found)["content"].is_string())
+    return (*found)["content"].get<std::string>();
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> read_tokenizer_json(const CheckpointFolder& folder) {
+  if (!folder.has_file(file_name)) return nullptr;
+  const std::string path = folder.file(file_name);
+  const json tokenizer = read_json(path);
+  const auto model = tokenizer.is_object() ? tokenizer.find("model") : tokenizer.end();
+  if (model == tokenizer.end() || !model->is_object()) fail("{}: model is missing", path);
+  if (model->contains("type") && (*model)["type"] != "BPE")
+    fail("{}: model.type is {}, expected BPE", path, (*model)["type"].dump());
+
+  VocabularyReader reader(path);
+  reader.read_model(*model);
+  if (const auto added = tokenizer.find("added_tokens"); added != tokenizer.end() && added->is_array())
+    reader.read_added_tokens(*added);
+  std::vector<std::int32_t> ends = folder.eos_ids();
+  if (const auto text = special_text(folder, "eos_token"))
+    if (const auto id = reader.find(*text)) ends.push_back(*id);
+  reader.set_ends(std::move(ends));
+  reader.set_suppressed(folder.suppressed_ids());
+  // Gemma expects bos although some of its files say add_bos_token: false.
+  if (const auto text = special_text(folder, "bos_token"))
+    reader.set_bos(reader.find(*text));
+  else if (const std::int64_t id = json_size(folder.text_config(), "bos_token_id", -1, 0); id >= 0)
+    reader.set_bos(static_cast<std::int32_t>(id));
+  return std::make_shared<const Tokenizer>(reader.finish());
+}
+
+}  // namespace lazuli

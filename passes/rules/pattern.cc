@@ -1,0 +1,307 @@
+#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/types/half.h>
+#include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/rules/pattern.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace lazuli::pattern {
+namespace {
+
+// Published constants are printed with six digits or more, and rounded to f32 or bf16 on the way here.
+constexpr double literal_tolerance = 1e-6;
+constexpr double literal_tolerance_16_bit = 4e-3;
+constexpr std::size_t most_operands = 4;
+
+double rounded(double value, DType dtype) {
+  switch (dtype) {
+    case DType::f32: return static_cast<float>(value);
+    case DType::f16: return f16_to_f32(f32_to_f16(static_cast<float>(value)));
+    case DType::bf16: return bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
+    default: return value;
+  }
+}
+
+bool is_literal(double found, double expected, DType dtype) {
+  const double tolerance = info(dtype).block_bytes == 2 ? literal_tolerance_16_bit : literal_tolerance;
+  return std::abs(found - expected) <= tolerance * std::abs(expected);
+}
+
+struct Goal {
+  const Pattern* pattern;  // null: the value must have one reader
+  ValueId value;
+  const Goal* next;
+};
+
+// Depth-first search over the choices of a pattern; what a choice has bound is taken back when it fails. The recursion
+// is as deep as the pattern is large, never as the graph.
+class Matcher {
+ public:
+  Matcher(const Graph& graph, const UseCounts& uses) : graph_(graph), uses_(uses) {}
+
+  bool run(const Pattern& pattern, ValueId root) {
+    const Goal goal{&pattern, root, nullptr};
+    return solve(&goal);
+  }
+  Match& match() { return match_; }
+  const Mismatch& mismatch() const { return mismatch_; }
+
+ private:
+  // Everything bound so far: lists only grow, so that their lengths say how to go back.
+  struct Mark {
+    std::size_t variables, constants, inverses, nodes, scalar_nodes;
+  };
+  Mark mark() const {
+    return {match_.variables.size(), match_.constants.size(), inverses_.size(), match_.nodes.size(),
+            match_.scalar_nodes.size()};
+  }
+  void go_back(const Mark& mark) {
+    match_.variables.resize(mark.variables);
+    match_.constants.resize(mark.constants);
+    inverses_.resize(mark.inverses);
+    match_.nodes.resize(mark.nodes);
+    match_.scalar_nodes.resize(mark.scalar_nodes);
+  }
+
+  bool solve(const Goal* goal) {
+    if (!goal) return true;
+    if (!goal->pattern) {
+      if (uses_[goal->value] != 1)
+        return reject(specific,
+                      [&] { return fmt::format("the {} has a second reader", graph_.node(goal->value).name()); });
+      return solve(goal->next);
+    }
+    const Pattern::Node& pattern = goal->pattern->node();
+    switch (pattern.kind) {
+      case Pattern::Kind::variable: return bind_variable(pattern, *goal);
+      case Pattern::Kind::constant:
+      case Pattern::Kind::inverse:
+      case Pattern::Kind::literal: return bind_number(pattern, *goal);
+      case Pattern::Kind::apply: return open(pattern, *goal);
+      case Pattern::Kind::once: {
+        // Readers are counted last: where nothing matches they are no reason.
+        const Goal readers{nullptr, goal->value, goal->next};
+        const Goal inner{&pattern.operands[0], goal->value, &readers};
+        return solve(&inner);
+      }
+      case Pattern::Kind::either: {
+        const Mark before = mark();
+        for (const Pattern& choice : pattern.operands) {
+          const Goal inner{&choice, goal->value, goal->next};
+          if (solve(&inner)) return true;
+          go_back(before);
+        }
+        return false;
+      }
+    }
+    return false;
+  }
+
+  bool bind_variable(const Pattern::Node& pattern, const Goal& goal) {
+    for (const auto& [name, value] : match_.variables) {
+      if (name != pattern.name) continue;
+      if (value == goal.value) return solve(goal.next);
+      return reject(specific, [&] {
+        return fmt::format("{} stands for two values: {} and {}", name, describe(value), describe(goal.value));
+      });
+    }
+    match_.variables.emplace_back(pattern.name, goal.value);
+    return solve(goal.next);
+  }
+
+  bool bind_number(const Pattern::Node& pattern, const Goal& goal) {
+    const std::optional<double> found = scalar_value(graph_, goal.value);
+    const DType dtype = graph_.type(goal.value).dtype;
+    if (!found)
+      return reject(structural,
+                    [&] { return fmt::format("{} stands where a number is expected", describe(goal.value)); });
+    if (pattern.kind == Pattern::Kind::literal) {
+      if (!is_literal(*found, pattern.number, dtype))
+        return reject(specific, [&] { return fmt::format("{} stands where {} is expected", *found, pattern.number); });
+    } else if (!bind_constant(pattern, *found, dtype)) {
+      return false;
+    }
+    for (ValueId value = goal.value;; value = graph_.node(value).inputs[0]) {
+      match_.scalar_nodes.push_back(value.node);
+      if (graph_.node(value).op == Op::scalar) break;
+    }
+    return solve(goal.next);
+  }
+
+  bool bind_constant(const Pattern::Node& pattern, double found, DType dtype) {
+    auto& known = pattern.kind == Pattern::Kind::constant ? match_.constants : inverses_;
+    for (const auto& [name, value] : known)
+      if (name == pattern.name && rounded(value, dtype) != rounded(found, dtype))
+        return reject(specific, [&] { return fmt::format("constants differ: {} and {}", value, found); });
+    known.emplace_back(pattern.name, found);
+    for (const auto& [inverted, inverse] : inverses_)
+      for (const auto& [name, number] : match_.constants)
+        if (name == inverted && rounded(1 / number, dtype) != rounded(inverse, dtype))
+          return reject(specific, [&] { return fmt::format("constants differ: {} is not 1 / {}", inverse, number); });
+    return true;
+  }
+
+  bool open(const Pattern::Node& pattern, const Goal& goal) {
+    ValueId value = goal.value;
+    while (graph_.node(value).op != pattern.op && is_transparent(graph_.node(value))) {
+      match_.nodes.push_back(value.node);
+      value = graph_.node(value).inputs[0];
+    }
+    const GraphNode& node = graph_.node(value);
+    if (node.op != pattern.op || node.inputs.size() != pattern.operands.size())
+      return reject(structural, [&] {
+        return fmt::format("{} stands where {} is expected", describe(goal.value), to_string(pattern.op));
+      });
+    match_.nodes.push_back(value.node);
+    const Mark before = mark();
+    if (solve_operands(pattern, node.inputs, goal.next, /*exchanged=*/false)) return true;
+    if (!is_commutative(pattern.op) || node.inputs[0] == node.inputs[1]) return false;
+    go_back(before);
+    return solve_operands(pattern, node.inputs, goal.next, /*exchanged=*/true);
+  }
+
+  bool solve_operands(const Pattern::Node& pattern, const std::vector<ValueId>& inputs, const Goal* next,
+                      bool exchanged) {
+    std::array<Goal, most_operands> goals;
+    for (std::size_t i = inputs.size(); i-- > 0;) {
+      goals[i] = {&pattern.operands[i], inputs[exchanged ? 1 - i : i], next};
+      next = &goals[i];
+    }
+    return solve(next);
+  }
+
+  bool is_transparent(const GraphNode& node) const { return node.op == Op::broadcast_to || is_no_op(graph_, node); }
+
+  std::string describe(ValueId value) const {
+    if (const auto number = scalar_value(graph_, value)) return fmt::format("{}", *number);
+    const GraphNode& node = graph_.node(value);
+    return fmt::format("{} %{}", node.name(), value.node);
+  }
+
+  // Between two attempts that came equally far, a wrong number or a second reader says more than another op.
+  enum Weight { structural, specific };
+  template <class Describe>
+  bool reject(Weight weight, Describe describe_reason) {
+    const int depth = static_cast<int>(match_.nodes.size());
+    if (depth >= Mismatch::told_from && std::pair(depth, weight) > std::pair(mismatch_.depth, weight_)) {
+      mismatch_ = {depth, describe_reason()};
+      weight_ = weight;
+    }
+    return false;
+  }
+
+  const Graph& graph_;
+  const UseCounts& uses_;
+  Match match_;
+  std::vector<std::pair<std::string, double>> inverses_;
+  Mismatch mismatch_;
+  Weight weight_ = structural;
+};
+
+template <class T>
+const T& find_name(const std::vector<std::pair<std::string, T>>& bindings, const std::string& name) {
+  for (const auto& [bound, value] : bindings)
+    if (bound == name) return value;
+  fail_internal("the pattern binds no \"{}\"", name);
+}
+
+Pattern make(Pattern::Kind kind, std::string name, std::vector<Pattern> operands = {}) {
+  Pattern::Node node{kind};
+  node.name = std::move(name);
+  node.operands = std::move(operands);
+  return Pattern(std::move(node));
+}
+
+Pattern::Node literal_node(double number) {
+  Pattern::Node node{Pattern::Kind::literal};
+  node.number = number;
+  return node;
+}
+
+}  // namespace
+
+ValueId Match::value(const std::string& name) const { return find_name(variables, name); }
+double Match::number(const std::string& name) const { return find_name(constants, name); }
+
+Pattern::Pattern(double literal) : Pattern(literal_node(literal)) {}
+
+Pattern var(std::string name) { return make(Pattern::Kind::variable, std::move(name)); }
+Pattern constant(std::string name) { return make(Pattern::Kind::constant, std::move(name)); }
+Pattern inverse(std::string name) { return make(Pattern::Kind::inverse, std::move(name)); }
+Pattern once(Pattern pattern) { return make(Pattern::Kind::once, {}, {std::move(pattern)}); }
+Pattern either(std::vector<Pattern> patterns) { return make(Pattern::Kind::either, {}, std::move(patterns)); }
+Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs) {
+  if (operands.size() > most_operands)
+    fail_internal("a pattern of {} has {} operands, at most {} are known", to_string(op), operands.size(),
+                  most_operands);
+  Pattern::Node node{Pattern::Kind::apply};
+  node.op = op;
+  node.attrs = std::move(attrs);
+  node.operands = std::move(operands);
+  return Pattern(std::move(node));
+}
+
+std::vector<Op> root_ops(const Pattern& pattern) {
+  switch (pattern.node().kind) {
+    case Pattern::Kind::apply: return {pattern.node().op};
+    case Pattern::Kind::once: return root_ops(pattern.node().operands[0]);
+    case Pattern::Kind::either: {
+      std::vector<Op> ops;
+      for (const Pattern& choice : pattern.node().operands)
+        for (Op op : root_ops(choice)) ops.push_back(op);
+      return ops;
+    }
+    default: return {};
+  }
+}
+
+std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
+                           Mismatch* mismatch) {
+  Matcher matcher(graph, uses);
+  if (matcher.run(pattern, root)) return std::move(matcher.match());
+  if (mismatch) *mismatch = matcher.mismatch();
+  return std::nullopt;
+}
+
+namespace {
+
+ValueId build_node(const Pattern& pattern, const Match& match, DType dtype, Graph& result) {
+  const Pattern::Node& node = pattern.node();
+  const auto number = [&](double value) { return add_node(result, Op::scalar, ScalarAttrs{value, dtype}, {}); };
+  switch (node.kind) {
+    case Pattern::Kind::variable: {
+      const auto at = std::find_if(match.variables.begin(), match.variables.end(),
+                                   [&](const auto& binding) { return binding.first == node.name; });
+      if (at == match.variables.end()) fail_internal("the pattern binds no \"{}\"", node.name);
+      return {static_cast<std::int32_t>(at - match.variables.begin()), 0};
+    }
+    case Pattern::Kind::constant: return number(match.number(node.name));
+    case Pattern::Kind::inverse: return number(rounded(1 / match.number(node.name), dtype));
+    case Pattern::Kind::literal: return number(rounded(node.number, dtype));
+    case Pattern::Kind::once:
+    case Pattern::Kind::either: return build_node(node.operands[0], match, dtype, result);
+    case Pattern::Kind::apply: break;
+  }
+  std::vector<ValueId> inputs;
+  for (const Pattern& operand : node.operands) inputs.push_back(build_node(operand, match, dtype, result));
+  return add_node(result, node.op, node.attrs ? node.attrs(match) : info(node.op).default_attrs, std::move(inputs));
+}
+
+}  // namespace
+
+Graph build(const Pattern& pattern, const Match& match, const Graph& graph, DType dtype) {
+  Graph result;
+  for (const auto& [name, value] : match.variables) {
+    GraphNode input;
+    input.op = Op::input;
+    input.attrs = InputAttrs{static_cast<std::int64_t>(result.nodes.size())};
+    input.types = {graph.type(value)};
+    result.add(std::move(input));
+  }
+  result.outputs = {build_node(pattern, match, dtype, result)};
+  return result;
+}
+
+}  // namespace lazuli::pattern

@@ -1,0 +1,246 @@
+#include <lazuli/backends/cpu/cpu_backend.h>
+#include <lazuli/backends/cpu/host/disk_cache.h>
+#include <lazuli/backends/cpu/host/threads.h>
+#include <lazuli/backends/reference/reference.h>
+#include <lazuli/runtime/session.h>
+
+#include <lazuli/graph/base/event.h>
+#include <lazuli/passes/fold_constants.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace lazuli {
+namespace {
+
+std::unique_ptr<Backend> make_backend(const SessionOptions& options, const FusionChoice& fusion, Executor& executor) {
+  if (options.backend == "reference") return make_reference_backend();
+  if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
+  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), fusion,
+                                                                   options.on_weight,
+                                                                   options.disk_cache ? cpu::default_cache_folder() : "",
+                                                                   options.split_bytes,
+                                                                   {options.on_verdict, options.why_off}});
+}
+
+}  // namespace
+
+Session::Session(SessionOptions options)
+    : options_(std::move(options)), fusion_(FusionChoice::parse(options_.fusion)), current_(*this) {
+  if (options_.threads < 0) fail("threads: {} given, expected 0 (the usable cores) or more", options_.threads);
+  if (options_.executor == nullptr)
+    own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
+  executor_ = options_.executor ? options_.executor : own_executor_.get();
+  backend_ = make_backend(options_, fusion_, *executor_);
+  cpu_ = dynamic_cast<CpuBackend*>(backend_.get());
+  folded_ = std::make_shared<FoldCache>();
+}
+
+Session::~Session() { synchronize(); }
+
+int Session::threads() const { return executor_->size(); }
+
+SessionStatistics Session::statistics() const {
+  const std::lock_guard lock(mutex_);
+  SessionStatistics statistics;
+  statistics.programs = static_cast<std::int64_t>(programs_.size());
+  if (cpu_) {
+    statistics.loops = cpu_->loops();
+    statistics.compiled_loops = cpu_->compiled_loops();
+    statistics.arena_bytes = cpu_->arena_bytes();
+    statistics.weight_bytes = cpu_->weight_bytes();
+    statistics.laid_out_weights = cpu_->laid_out_weights();
+  }
+  return statistics;
+}
+
+std::vector<BufferRef> Session::evaluate_constants(const Graph& graph) {
+  const std::unique_ptr<Program> program = backend_->compile(graph, {});
+  std::vector<BufferRef> results;
+  for (const OutputPlacement& output : program->outputs())
+    results.push_back(Buffer::allocate(static_cast<std::size_t>(output.bytes)));
+  program->execute({}, results);
+  return results;
+}
+
+Graph Session::optimised(const Graph& built) {
+  PassContext context;
+  context.supports = [this](Op op, const Attrs& attrs, std::span<const Type> operands) {
+    return backend_->supports(op, attrs, operands);
+  };
+  context.evaluate = [this](const Graph& constants) { return evaluate_constants(constants); };
+  context.note = options_.on_verdict;
+  context.why_off = options_.why_off;
+  context.folded = folded_;
+  PipelineOptions pipeline;
+  context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };
+  pipeline.verify = pipeline.verify || options_.verify;
+  pipeline.after_pass = options_.on_pass;
+  return run_pipeline(built, context, pipeline);
+}
+
+std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<const bool> donated) {
+  auto compiled = std::make_shared<CompiledGraph>();
+  compiled->built = graph;
+  compiled->fused = optimised(graph);
+  compiled->program = backend_->compile(compiled->fused, donated);
+  return compiled;
+}
+
+std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const bool> donated) {
+  std::string key = structural_key(graph);
+  for (bool given : donated) key.push_back(given ? '1' : '0');
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = programs_.find(key);
+    if (found != programs_.end()) return found->second;
+  }
+  std::shared_ptr<CompiledGraph> compiled = compile(graph, donated);
+  const std::lock_guard lock(mutex_);
+  return programs_.try_emplace(std::move(key), std::move(compiled)).first->second;
+}
+
+// One run: its operands, its results, and the event that ends it. Keeps everything alive until then.
+struct Session::Run {
+  std::shared_ptr<CompiledGraph> compiled;
+  std::shared_ptr<RunObserver> observer;
+  int stream = 0;
+  std::vector<BufferRef> inputs, outputs;
+  std::vector<Event> makers;  // of the runs that compute the inputs
+  // Donated memory that was not ours to take is copied before the program writes to it.
+  std::vector<std::pair<BufferRef, BufferRef>> copies;
+  // Runs on other streams that still read memory this one writes to. They were submitted before, so that no two runs
+  // wait for each other.
+  std::vector<Event> readers;
+  Event done;
+
+  void execute() {
+    try {
+      for (const Event& maker : makers) maker.wait();
+      for (const Event& reader : readers) await(reader);
+      for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
+      compiled->program->execute(inputs, outputs, observer.get());
+      done.signal();
+    } catch (...) {
+      done.fail(std::current_exception());
+    }
+  }
+
+  // Its error belongs to whoever reads its results.
+  static void await(const Event& event) {
+    try {
+      event.wait();
+    } catch (...) {
+    }
+  }
+
+  void take(std::vector<Operand> operands) {
+    inputs.reserve(operands.size());
+    for (auto& [value, donated] : operands) {
+      inputs.push_back(std::move(value.buffer));
+      // The arrays of a state come from one run and share its event.
+      if (value.ready && (makers.empty() || makers.back() != *value.ready)) makers.push_back(*std::move(value.ready));
+    }
+  }
+
+  // True: the program may write to this input. False: it was not ours to take, and a copy is in its place.
+  bool take_over(BufferRef& input) {
+    if (input->owned() && std::count(inputs.begin(), inputs.end(), input) == 1) return true;
+    const BufferRef copy = Buffer::allocate(input->size());
+    copies.emplace_back(input, copy);
+    input = copy;
+    return false;
+  }
+
+  void place_outputs() {
+    const std::span<const OutputPlacement> placements = compiled->program->outputs();
+    outputs.reserve(placements.size());
+    for (const OutputPlacement& output : placements)
+      outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes))
+                                                 : inputs[static_cast<std::size_t>(output.donated_input)]);
+  }
+};
+
+// Those on the stream itself are through before what is submitted now begins.
+std::vector<std::shared_ptr<Session::Run>> Session::in_flight_beside(int stream) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Run>> runs;
+  for (const std::weak_ptr<Run>& entry : in_flight_)
+    if (std::shared_ptr<Run> run = entry.lock(); run && run->stream != stream) runs.push_back(std::move(run));
+  return runs;
+}
+
+std::shared_ptr<Session::Run> Session::make_run(const std::shared_ptr<Executable>& executable,
+                                                std::vector<Operand> operands, int stream) {
+  auto run = std::make_shared<Run>();
+  run->compiled = std::static_pointer_cast<CompiledGraph>(executable);
+  run->stream = stream;
+  {
+    const std::lock_guard lock(mutex_);
+    run->observer = run->compiled->observer;
+  }
+  run->take(std::move(operands));
+  const std::vector<std::shared_ptr<Run>> beside = in_flight_beside(stream);
+  for (int written : run->compiled->program->written_inputs()) {
+    BufferRef& input = run->inputs[static_cast<std::size_t>(written)];
+    if (!run->take_over(input)) continue;
+    for (const std::shared_ptr<Run>& other : beside)
+      if (std::count(other->inputs.begin(), other->inputs.end(), input) > 0) run->readers.push_back(other->done);
+  }
+  run->place_outputs();
+  return run;
+}
+
+std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
+                                 bool wait) {
+  std::shared_ptr<Run> run = make_run(executable, std::move(operands), stream);
+  std::vector<Result> results;
+  results.reserve(run->outputs.size());
+  for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
+  TaskQueue& tasks = queue(stream);
+  if (!wait || !tasks.run_inline_if_idle([&] { run->execute(); })) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase_if(in_flight_, [](const std::weak_ptr<Run>& entry) { return entry.expired(); });
+      in_flight_.push_back(run);
+    }
+    tasks.submit([run = std::move(run)] { run->execute(); });
+  }
+  return results;
+}
+
+std::shared_ptr<RunObserver> Session::observe(const std::shared_ptr<Executable>& executable,
+                                              std::shared_ptr<RunObserver> observer) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(std::static_pointer_cast<CompiledGraph>(executable)->observer, std::move(observer));
+}
+
+TaskQueue& Session::queue(int stream) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<TaskQueue>& tasks = queues_[stream];
+  if (!tasks) tasks = std::make_unique<TaskQueue>();
+  return *tasks;
+}
+
+void Session::synchronize() {
+  std::vector<TaskQueue*> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [stream, tasks] : queues_) all.push_back(tasks.get());
+  }
+  for (TaskQueue* tasks : all) tasks->wait_idle();
+}
+
+namespace {
+std::shared_ptr<CompiledGraph> prepare_arrays(Session& session, std::span<const Array> arrays) {
+  std::vector<Array> leaves;
+  const Graph graph = snapshot(arrays, &leaves);
+  const std::unique_ptr<bool[]> donated(new bool[leaves.size()]());
+  return std::static_pointer_cast<CompiledGraph>(session.prepare(graph, {donated.get(), leaves.size()}));
+}
+}  // namespace
+
+Graph Session::plan(std::span<const Array> arrays) { return prepare_arrays(*this, arrays)->program->scheduled(); }
+Graph Session::optimised(std::span<const Array> arrays) { return prepare_arrays(*this, arrays)->fused; }
+
+}  // namespace lazuli

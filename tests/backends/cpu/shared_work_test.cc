@@ -1,0 +1,66 @@
+#include <gtest/gtest.h>
+#include <lazuli/backends/cpu/host/shared_work.h>
+
+#include <atomic>
+#include <vector>
+
+namespace lazuli::cpu {
+namespace {
+
+TEST(SharedWork, OneWorkerTakesItsOwnShareInOrderAndThenTheRestOfTheOthers) {
+  SharedWork work(2);
+  const std::uint32_t step = work.begin_run(1);
+  work.open(0, step, 100);
+  std::int64_t next = 0;
+  for (std::optional<Range> taken; (taken = work.take(0, step)); next = taken->end) EXPECT_EQ(taken->begin, next);
+  EXPECT_EQ(next, 50);  // the other has not come, so that its share is not put up
+
+  work.open(1, step, 100);
+  std::int64_t last = 100;
+  for (std::optional<Range> taken; (taken = work.take(0, step)); last = taken->begin) EXPECT_EQ(taken->end, last);
+  EXPECT_EQ(last, 50);
+  EXPECT_FALSE(work.take(1, step));
+}
+
+TEST(SharedWork, StepsAndRunsDoNotMix) {
+  SharedWork work(2);
+  const std::uint32_t first = work.begin_run(3), second = work.begin_run(1);
+  EXPECT_GE(second, first + 3);
+  work.open(0, first, 8);
+  EXPECT_FALSE(work.take(1, first + 1));
+  EXPECT_FALSE(work.take(1, second));
+  work.open(0, first + 1, 2);
+  EXPECT_FALSE(work.take(1, first));
+  EXPECT_TRUE(work.take(1, first + 1));
+}
+
+TEST(SharedWork, PiecesAreUnitsEnoughButNeverTooMany) {
+  EXPECT_EQ(piece_of(100, 0), 100);
+  EXPECT_EQ(piece_of(3, std::int64_t{1} << 40), 1);
+  EXPECT_EQ(piece_of(64, 64 * 16 * 1024), 2);
+  const std::int64_t units = std::int64_t{1} << 22;
+  EXPECT_LE((units + piece_of(units, units << 20) - 1) / piece_of(units, units << 20), 65535);
+}
+
+TEST(SharedWork, EveryPieceIsGivenOutOnceWhateverTheOrder) {
+  constexpr int workers = 4, steps = 200;
+  ThreadPool pool(workers);
+  SharedWork work(workers);
+  std::vector<std::vector<std::atomic<int>>> counts;
+  for (int step = 0; step < steps; ++step) counts.emplace_back(static_cast<std::size_t>(1 + step * 7));
+  const std::uint32_t run = work.begin_run(steps);
+  pool.run_on_all([&](int worker) {
+    for (std::uint32_t step = 0; step < steps; ++step) {
+      if (step % 3 == 0) pool.barrier().wait();
+      work.open(worker, run + step, static_cast<std::int64_t>(counts[step].size()));
+      while (const std::optional<Range> taken = work.take(worker, run + step))
+        for (std::int64_t piece = taken->begin; piece < taken->end; ++piece)
+          ++counts[step][static_cast<std::size_t>(piece)];
+    }
+  });
+  for (const auto& step : counts)
+    for (const std::atomic<int>& count : step) EXPECT_EQ(count, 1);
+}
+
+}  // namespace
+}  // namespace lazuli::cpu

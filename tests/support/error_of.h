@@ -1,0 +1,21 @@
+// What a test expects an action to complain about.
+#pragma once
+
+#include <lazuli/graph/base/error.h>
+
+#include <string>
+
+namespace lazuli::test {
+
+// The text of what `action` throws; other exceptions than `Exception` pass.
+template <class Exception = Error, class Action>
+std::string error_of(Action&& action) {
+  try {
+    action();
+  } catch (const Exception& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace lazuli::test

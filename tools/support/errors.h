@@ -1,0 +1,22 @@
+// What the command line itself reports, beside the library's errors.
+#pragma once
+
+#include <lazuli/graph/base/error.h>
+
+namespace lazuli::tool {
+
+// Exit statuses. 130 is what shells report for a program that an interrupt ended.
+inline constexpr int success = 0, failure = 1, usage = 2, interrupted = 130;
+
+// The command line is at fault, not the world: ends with status 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+template <class... Args>
+[[noreturn]] void fail_usage(fmt::format_string<Args...> text, Args&&... args) {
+  throw UsageError(fmt::format(text, std::forward<Args>(args)...));
+}
+
+}  // namespace lazuli::tool

@@ -26,12 +26,12 @@ enum class Arithmetic : std::uint8_t { f32, bf16, int8 };
 
 // One kernel launch of a program.
 struct ProgramStep {
-  std::int32_t node = 0;  // in Program::scheduled
-  std::string kernel;     // what runs it: "linear_q8_0_avx512", "gelu_mul_1f3a"
-  std::int64_t bytes = 0; // read and written
-  bool split = false;     // over all workers, or on worker 0 alone
-  bool barrier = false;   // workers meet before it
-  std::int64_t arena_bytes = 0;  // of intermediate values alive while it runs
+  std::int32_t node = 0;          // in Program::scheduled
+  std::string kernel;             // what runs it: "linear_q8_0_avx512", "gelu_mul_1f3a"
+  std::int64_t bytes = 0;         // read and written
+  bool split = false;             // over all workers, or on worker 0 alone
+  bool barrier = false;           // workers meet before it
+  std::int64_t arena_bytes = 0;   // of intermediate values alive while it runs
   std::int64_t weight_bytes = 0;  // of constants, among `bytes`: as their types say, however they are packed
   std::int64_t operations = 0;    // as count_operations
   StepKind kind = StepKind::other;

@@ -112,11 +112,11 @@ class PlacedBuffers {
 
   std::span<const Interval> intervals_;
   const std::vector<std::size_t>& offsets_;
-  std::vector<Index> by_first_, rank_;         // buffers by the beginning of their life, and the inverse
-  std::vector<std::int64_t> firsts_, lasts_;   // each sorted
+  std::vector<Index> by_first_, rank_;        // buffers by the beginning of their life, and the inverse
+  std::vector<std::int64_t> firsts_, lasts_;  // each sorted
   std::size_t leaves_ = 1;
-  std::vector<std::int64_t> latest_;           // binary tree over ranks: the latest end of life among the placed
-  std::vector<Index> sorted_, unsorted_;       // the placed buffers, by offset, and those not yet merged in
+  std::vector<std::int64_t> latest_;      // binary tree over ranks: the latest end of life among the placed
+  std::vector<Index> sorted_, unsorted_;  // the placed buffers, by offset, and those not yet merged in
   std::vector<Index> found_;
   std::vector<std::size_t> stack_;
 };

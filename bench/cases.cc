@@ -1,5 +1,4 @@
 #include <lazuli/bench/cases.h>
-
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>
 

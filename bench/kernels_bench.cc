@@ -1,11 +1,11 @@
 // Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; matmuls
-// also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is timed.
-#include <lazuli/runtime/session.h>
+// also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is
+// timed.
+#include <benchmark/benchmark.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
 #include <lazuli/graph/ops.h>
-
-#include <benchmark/benchmark.h>
+#include <lazuli/runtime/session.h>
 
 #include <iterator>
 #include <memory>
@@ -137,10 +137,13 @@ void register_kernels(const std::shared_ptr<Workspace>& workspace) {
       const auto body = std::make_shared<Body>(measured->make);
       for (const std::int64_t rows : row_counts_of(*measured)) {
         const std::string name = fmt::format("{}/rows:{}/{}", measured->name, rows, label);
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          const UseEvaluator use(level->session());
-          run_case(state, *measured, body->compile_for(rows), rows, *workspace);
-        })->UseRealTime()->Unit(benchmark::kMicrosecond);
+        benchmark::RegisterBenchmark(name.c_str(),
+                                     [=](benchmark::State& state) {
+                                       const UseEvaluator use(level->session());
+                                       run_case(state, *measured, body->compile_for(rows), rows, *workspace);
+                                     })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond);
       }
     }
   }

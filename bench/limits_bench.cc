@@ -1,10 +1,9 @@
 // What this host can do, as a measure for the rest: memory read, triad, and the peaks of every instruction-set level.
-#include <lazuli/backends/cpu/kernels/peaks.h>
+#include <benchmark/benchmark.h>
 #include <lazuli/backends/cpu/host/threads.h>
+#include <lazuli/backends/cpu/kernels/peaks.h>
 #include <lazuli/bench/register.h>
 #include <lazuli/graph/buffer.h>
-
-#include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <array>
@@ -62,8 +61,8 @@ void peak(benchmark::State& state, const PeakLoop& loop) {
   constexpr std::int64_t rounds = 100'000;
   ThreadPool pool;
   for (auto _ : state) pool.run_on_all([&](int) { loop.run(rounds); });
-  state.counters["OP/s"] = benchmark::Counter(loop.operations * rounds * pool.size(),
-                                              benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["OP/s"] =
+      benchmark::Counter(loop.operations * rounds * pool.size(), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 }  // namespace

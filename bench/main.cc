@@ -1,10 +1,9 @@
 // lazuli_bench: google-benchmark's options; the context names what the figures depend on.
+#include <benchmark/benchmark.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/bench/register.h>
 #include <lazuli/graph/base/error.h>
-
-#include <benchmark/benchmark.h>
 
 #include <cstdio>
 #include <memory>

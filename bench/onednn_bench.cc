@@ -1,17 +1,16 @@
-// oneDNN's bf16 matmul, as a measure for ours: x and y lie row by row, weights in whatever layout it likes best, as ours
-// do. Its x is given in bf16; ours is f32, and converting it is part of the time measured.
+// oneDNN's bf16 matmul, as a measure for ours: x and y lie row by row, weights in whatever layout it likes best, as
+// ours do. Its x is given in bf16; ours is f32, and converting it is part of the time measured.
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
 
 #ifdef LAZULI_BENCH_ONEDNN
-#include <lazuli/backends/cpu/host/usable_cores.h>
-
 #include <benchmark/benchmark.h>
-#include <dnnl.hpp>
+#include <lazuli/backends/cpu/host/usable_cores.h>
+#include <omp.h>
 
 #include <algorithm>
+#include <dnnl.hpp>
 #include <memory>
-#include <omp.h>
 #include <vector>
 
 namespace lazuli::bench {
@@ -82,9 +81,9 @@ std::string onednn_state() {
 void register_onednn(const std::shared_ptr<Workspace>& workspace) {
   for (const std::int64_t rows : matmul_row_counts) {
     const std::string name = fmt::format("onednn_bf16_{}x{}/rows:{}", compared_outputs, compared_inputs, rows);
-    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-      measure(state, rows, *workspace);
-    })->UseRealTime()->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { measure(state, rows, *workspace); })
+        ->UseRealTime()
+        ->Unit(benchmark::kMicrosecond);
   }
 }
 

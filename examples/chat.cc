@@ -1,9 +1,9 @@
 // A conversation of several turns, each of which is computed once.
 //   chat MODEL TURN...    what the user says, turn by turn; token ids ("5,6,7") where the model has no turns
-#include <lazuli/runtime/session.h>
-#include <lazuli/models/text/chat_template.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/models/load.h>
+#include <lazuli/models/text/chat_template.h>
+#include <lazuli/runtime/session.h>
 
 #include <iostream>
 #include <sstream>
@@ -25,8 +25,8 @@ std::vector<std::int32_t> encode_turn(const lz::LanguageModel& model, const std:
   if (!format) return parse_ids(turn);
   const lz::ChatOptions options{.empty_thought = model.info().empty_thought};
   const lz::ChatMessage message{lz::ChatRole::user, turn};
-  const std::string text = first ? lz::render_chat(*format, {&message, 1}, options)
-                                 : lz::render_next_turn(*format, turn, options);
+  const std::string text =
+      first ? lz::render_chat(*format, {&message, 1}, options) : lz::render_next_turn(*format, turn, options);
   return tokenizer->encode(text, lz::chat_encoding);
 }
 

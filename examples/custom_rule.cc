@@ -1,9 +1,9 @@
 // A rewrite rule of one's own, SiLU times a second operand, applied to a graph in text form. The last product stays as
 // it is: its sigmoid has another reader, and the rule says so.
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/passes/rules/rewrite.h>
+#include <lazuli/runtime/session.h>
 
 #include <algorithm>
 #include <iostream>

@@ -1,6 +1,6 @@
 #include <lazuli/graph/array.h>
-#include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/types/scalar_value.h>
 
 #include <utility>

@@ -4,11 +4,11 @@
 // different graphs at once.
 #pragma once
 
-#include <lazuli/graph/buffer.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/event.h>
-#include <lazuli/graph/op.h>
 #include <lazuli/graph/base/scope.h>
+#include <lazuli/graph/buffer.h>
+#include <lazuli/graph/op.h>
 
 #include <memory>
 #include <optional>
@@ -17,7 +17,6 @@
 #include <vector>
 
 namespace lazuli {
-
 
 struct Graph;
 struct Node;
@@ -107,13 +106,34 @@ Array evaluated_input(TypesRef types, Result result);
 // Element type of a C++ type.
 template <class T>
 constexpr DType dtype_of();
-template <> constexpr DType dtype_of<float>() { return DType::f32; }
-template <> constexpr DType dtype_of<std::int8_t>() { return DType::i8; }
-template <> constexpr DType dtype_of<std::uint8_t>() { return DType::u8; }
-template <> constexpr DType dtype_of<std::int32_t>() { return DType::i32; }
-template <> constexpr DType dtype_of<std::uint32_t>() { return DType::u32; }
-template <> constexpr DType dtype_of<std::int64_t>() { return DType::i64; }
-template <> constexpr DType dtype_of<bool>() { return DType::bool_; }
+template <>
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
+template <>
+constexpr DType dtype_of<std::int8_t>() {
+  return DType::i8;
+}
+template <>
+constexpr DType dtype_of<std::uint8_t>() {
+  return DType::u8;
+}
+template <>
+constexpr DType dtype_of<std::int32_t>() {
+  return DType::i32;
+}
+template <>
+constexpr DType dtype_of<std::uint32_t>() {
+  return DType::u32;
+}
+template <>
+constexpr DType dtype_of<std::int64_t>() {
+  return DType::i64;
+}
+template <>
+constexpr DType dtype_of<bool>() {
+  return DType::bool_;
+}
 
 template <class T>
 Array Array::from(std::span<const T> values, Shape shape) {
@@ -133,6 +153,8 @@ std::span<const T> Array::data() const {
 
 double item_as_double(const Array& array);
 template <class T>
-T Array::item() const { return static_cast<T>(item_as_double(*this)); }
+T Array::item() const {
+  return static_cast<T>(item_as_double(*this));
+}
 
 }  // namespace lazuli

@@ -16,12 +16,12 @@ namespace lazuli {
 #define LAZULI_FIELDS_2(a, b) LAZULI_FIELD(a) LAZULI_FIELD(b)
 #define LAZULI_FIELDS_3(a, b, c) LAZULI_FIELD(a) LAZULI_FIELD(b) LAZULI_FIELD(c)
 #define LAZULI_SELECT(_0, _1, _2, _3, name, ...) name
-#define LAZULI_ATTRS(Name, ...)                                                                           \
-  bool operator==(const Name&) const = default;                                                           \
-  template <class Self, class F>                                                                          \
-  static void visit([[maybe_unused]] Self& self, [[maybe_unused]] F&& f) {                                \
-    LAZULI_SELECT(_0 __VA_OPT__(, ) __VA_ARGS__, LAZULI_FIELDS_3, LAZULI_FIELDS_2, LAZULI_FIELDS_1,       \
-                  LAZULI_FIELDS_0)(__VA_ARGS__)                                                           \
+#define LAZULI_ATTRS(Name, ...)                                                                     \
+  bool operator==(const Name&) const = default;                                                     \
+  template <class Self, class F>                                                                    \
+  static void visit([[maybe_unused]] Self& self, [[maybe_unused]] F&& f) {                          \
+    LAZULI_SELECT(_0 __VA_OPT__(, ) __VA_ARGS__, LAZULI_FIELDS_3, LAZULI_FIELDS_2, LAZULI_FIELDS_1, \
+                  LAZULI_FIELDS_0)(__VA_ARGS__)                                                     \
   }
 
 struct NoAttrs {
@@ -92,8 +92,8 @@ struct RmsNormAttrs {
 };
 struct RopeAttrs {
   double base = 10000;
-  double scale = 1;                 // multiplies positions: 1 / factor of linear scaling
-  std::int64_t rotated_pairs = 0;   // pairs (j, j + d/2) with j < rotated_pairs turn; 0: all d/2
+  double scale = 1;                // multiplies positions: 1 / factor of linear scaling
+  std::int64_t rotated_pairs = 0;  // pairs (j, j + d/2) with j < rotated_pairs turn; 0: all d/2
   LAZULI_ATTRS(RopeAttrs, base, scale, rotated_pairs)
 };
 struct AttentionAttrs {

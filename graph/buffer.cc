@@ -1,6 +1,5 @@
-#include <lazuli/graph/buffer.h>
 #include <lazuli/graph/base/error.h>
-
+#include <lazuli/graph/buffer.h>
 #include <sys/mman.h>
 
 #include <atomic>

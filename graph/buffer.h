@@ -35,9 +35,13 @@ class Buffer {
   }
   const std::byte* data() const { return const_cast<Buffer*>(this)->data(); }
   template <class T>
-  T* as() { return reinterpret_cast<T*>(data()); }
+  T* as() {
+    return reinterpret_cast<T*>(data());
+  }
   template <class T>
-  const T* as() const { return reinterpret_cast<const T*>(data()); }
+  const T* as() const {
+    return reinterpret_cast<const T*>(data());
+  }
   std::size_t size() const { return size_; }
   // Identity for keys: never reused within the process, unlike an address.
   std::uint64_t id() const { return id_; }

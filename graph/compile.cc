@@ -1,6 +1,6 @@
-// compile(): a function is traced once per signature; later calls find the program and hand it over. A decode step calls
-// with dozens of caches, whose handles have left the processor's caches since the last one, so a call looks at the node
-// of each argument and at nothing behind it, and neither makes nor frees anything for a state that goes round.
+// compile(): a function is traced once per signature; later calls find the program and hand it over. A decode step
+// calls with dozens of caches, whose handles have left the processor's caches since the last one, so a call looks at
+// the node of each argument and at nothing behind it, and neither makes nor frees anything for a state that goes round.
 #include <lazuli/graph/evaluator.h>
 
 #include <algorithm>
@@ -39,7 +39,8 @@ struct CompiledFunction::State {
       if (given.size() != arguments.size()) return false;
       for (std::size_t i = 0; i < given.size(); ++i) {
         const ArgumentType& known = arguments[i];
-        if (given[i].node()->types == known.types && static_cast<std::size_t>(given[i].output()) == known.output) continue;
+        if (given[i].node()->types == known.types && static_cast<std::size_t>(given[i].output()) == known.output)
+          continue;
         if (given[i].type() != known.get()) return false;
         arguments[i] = type_of(given[i]);  // likely to come again
       }
@@ -135,8 +136,8 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
   std::vector<Operand> operands;
   operands.reserve(arguments.size());
   for (std::size_t i = 0; i < arguments.size(); ++i)
-    operands.push_back({arguments[i].node()->results[static_cast<std::size_t>(arguments[i].output())],
-                        signature.donated[i]});
+    operands.push_back(
+        {arguments[i].node()->results[static_cast<std::size_t>(arguments[i].output())], signature.donated[i]});
   std::vector<Result> results = current_evaluator().run(signature.executable, std::move(operands), stream.index, false);
   std::vector<Array> outputs;
   outputs.reserve(results.size());

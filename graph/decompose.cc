@@ -125,18 +125,26 @@ Array altup_correct_by_parts(const Array& planes, const Array& activated, const 
 // Operands arrive as f32, except indices; so does the result leave.
 Array by_parts(Op op, const Attrs& attrs, const std::vector<Array>& x) {
   switch (op) {
-    case Op::gelu_tanh: return gelu_tanh_by_parts(x[0]);
-    case Op::softcap: return softcap_by_parts(x[0], std::get<SoftcapAttrs>(attrs));
-    case Op::softmax: return softmax_by_parts(x[0], std::get<AxisAttrs>(attrs));
+    case Op::gelu_tanh:
+      return gelu_tanh_by_parts(x[0]);
+    case Op::softcap:
+      return softcap_by_parts(x[0], std::get<SoftcapAttrs>(attrs));
+    case Op::softmax:
+      return softmax_by_parts(x[0], std::get<AxisAttrs>(attrs));
     case Op::rms_norm: {
       const Array normalised = rms_norm_by_parts(x[0], std::get<RmsNormAttrs>(attrs));
       return x.size() == 2 ? normalised * x[1] : normalised;
     }
-    case Op::rope: return rope_by_parts(x[0], x[1], x.size() == 3 ? &x[2] : nullptr, std::get<RopeAttrs>(attrs));
-    case Op::attention: return attention_by_parts(x[0], x[1], x[2], x[3], x[4], std::get<AttentionAttrs>(attrs));
-    case Op::altup_predict: return altup_predict_by_parts(x[0], x[1]);
-    case Op::altup_correct: return altup_correct_by_parts(x[0], x[1], x[2], std::get<AltupAttrs>(attrs));
-    default: fail_internal("{} has no decomposition", to_string(op));
+    case Op::rope:
+      return rope_by_parts(x[0], x[1], x.size() == 3 ? &x[2] : nullptr, std::get<RopeAttrs>(attrs));
+    case Op::attention:
+      return attention_by_parts(x[0], x[1], x[2], x[3], x[4], std::get<AttentionAttrs>(attrs));
+    case Op::altup_predict:
+      return altup_predict_by_parts(x[0], x[1]);
+    case Op::altup_correct:
+      return altup_correct_by_parts(x[0], x[1], x[2], std::get<AltupAttrs>(attrs));
+    default:
+      fail_internal("{} has no decomposition", to_string(op));
   }
 }
 

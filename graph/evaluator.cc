@@ -1,5 +1,5 @@
-#include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/evaluator.h>
 
 #include <atomic>
 #include <unordered_map>
@@ -35,8 +35,8 @@ std::vector<char> unreachable_leaves(std::span<const Array> outputs, const std::
   for (const Array& leaf : leaves) {
     const auto found = references.find(leaf.node().get());
     // `leaves` itself holds one reference.
-    unreachable.push_back(leaf.node()->op != Op::constant && leaf.node()->types->size() == 1 && found != references.end() &&
-                          found->second == leaf.node().use_count() - 1);
+    unreachable.push_back(leaf.node()->op != Op::constant && leaf.node()->types->size() == 1 &&
+                          found != references.end() && found->second == leaf.node().use_count() - 1);
   }
   return unreachable;
 }

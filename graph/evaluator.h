@@ -40,8 +40,8 @@ class Evaluator {
   virtual void begin_lookup() {}
   // Runs on `stream`. Results are allocated at once, so that they can be operands of the next call before they are
   // computed. With `wait` the call returns when they hold their values; otherwise their events say so.
-  virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                                  bool wait) = 0;
+  virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                                  int stream, bool wait) = 0;
 
  private:
   const std::uint64_t id_;

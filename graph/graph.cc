@@ -171,7 +171,8 @@ GraphRewriter::GraphRewriter(const Graph& source) : source_(source), map_(source
 
 ValueId GraphRewriter::mapped(ValueId old_value) const {
   const auto& outputs = map_[static_cast<std::size_t>(old_value.node)];
-  if (static_cast<std::size_t>(old_value.output) >= outputs.size() || outputs[static_cast<std::size_t>(old_value.output)].node < 0)
+  if (static_cast<std::size_t>(old_value.output) >= outputs.size() ||
+      outputs[static_cast<std::size_t>(old_value.output)].node < 0)
     fail_internal("value %{}.{} was read before it was rewritten", old_value.node, old_value.output);
   return outputs[static_cast<std::size_t>(old_value.output)];
 }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
-#include <lazuli/graph/op.h>
 #include <lazuli/graph/base/scope.h>
+#include <lazuli/graph/op.h>
 
 #include <cstdint>
 #include <memory>
@@ -42,7 +42,9 @@ struct GraphNode {
 
   const Type& type() const { return types[0]; }
   template <class T>
-  const T& as() const { return std::get<T>(attrs); }
+  const T& as() const {
+    return std::get<T>(attrs);
+  }
   // The op, or the rule's name where a rule made the node.
   std::string_view name() const;
 };
@@ -69,13 +71,17 @@ struct Graph {
 Graph snapshot(std::span<const Array> outputs, std::vector<Array>* leaves = nullptr);
 // The graph `outputs` ask for, for looking at.
 Graph graph_of(std::span<const Array> outputs);
-inline Graph graph_of(std::initializer_list<Array> outputs) { return graph_of(std::span(outputs.begin(), outputs.size())); }
+inline Graph graph_of(std::initializer_list<Array> outputs) {
+  return graph_of(std::span(outputs.begin(), outputs.size()));
+}
 
 // How many operands (and graph outputs) read each value: counts[node][output].
 class UseCounts {
  public:
   explicit UseCounts(const Graph& graph);
-  int operator[](ValueId value) const { return counts_[first_[static_cast<std::size_t>(value.node)] + static_cast<std::size_t>(value.output)]; }
+  int operator[](ValueId value) const {
+    return counts_[first_[static_cast<std::size_t>(value.node)] + static_cast<std::size_t>(value.output)];
+  }
 
  private:
   std::vector<std::size_t> first_;
@@ -89,11 +95,11 @@ class GraphRewriter {
 
   const Graph& source() const { return source_; }
   Graph& result() { return result_; }
-  ValueId mapped(ValueId old_value) const;                 // the new value that stands for an old one
+  ValueId mapped(ValueId old_value) const;  // the new value that stands for an old one
   void map(ValueId old_value, ValueId new_value);
-  ValueId copy(std::int32_t old_node);                     // copies with mapped operands, and maps all its outputs
+  ValueId copy(std::int32_t old_node);  // copies with mapped operands, and maps all its outputs
   ValueId add(GraphNode node) { return result_.add(std::move(node)); }
-  Graph finish();                                          // maps the outputs and removes dead nodes
+  Graph finish();  // maps the outputs and removes dead nodes
 
  private:
   const Graph& source_;
@@ -107,8 +113,8 @@ Graph remove_dead(Graph graph);
 // Union of provenance lists, ascending.
 std::vector<Source> merge_sources(const std::vector<Source>& a, const std::vector<Source>& b);
 
-// Structure, attributes, types, phase and the identity of constants, as bytes: equal keys mean interchangeable programs.
-// Scopes and labels are not part of it.
+// Structure, attributes, types, phase and the identity of constants, as bytes: equal keys mean interchangeable
+// programs. Scopes and labels are not part of it.
 std::string structural_key(const Graph& graph);
 
 // A copy of `node`'s definition by other ops, as a graph whose inputs are the operands (composites only).

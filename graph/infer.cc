@@ -15,7 +15,9 @@ struct Call {
 
   const Type& operand(std::size_t position) const { return operands[position]; }
   template <class T>
-  const T& as() const { return std::get<T>(attrs); }
+  const T& as() const {
+    return std::get<T>(attrs);
+  }
   template <class... Args>
   [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) const {
     throw Error(fmt::format("{}: {}", to_string(op), fmt::format(text, std::forward<Args>(args)...)));
@@ -50,7 +52,8 @@ using Types = std::vector<Type>;
 
 Types unary(const Call& call) {
   call.require_plain(0);
-  if (call.operand(0).dtype == DType::bool_) call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
+  if (call.operand(0).dtype == DType::bool_)
+    call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
   return {call.operand(0)};
 }
 Types unary_real(const Call& call) {
@@ -60,7 +63,8 @@ Types unary_real(const Call& call) {
 Types logical(const Call& call) {
   Shape shape = call.operand(0).shape;
   for (std::size_t i = 0; i < call.operands.size(); ++i) {
-    if (call.operand(i).dtype != DType::bool_) call.reject("operand {} is {}, expected bool", i, to_string(call.operand(i)));
+    if (call.operand(i).dtype != DType::bool_)
+      call.reject("operand {} is {}, expected bool", i, to_string(call.operand(i)));
     shape = broadcast_shapes(shape, call.operand(i).shape, to_string(call.op).data());
   }
   return {{DType::bool_, shape}};
@@ -126,7 +130,8 @@ Types argmax(const Call& call) {
   const std::int64_t axis = call.as<AxisAttrs>().axis;
   Shape shape = call.operand(0).shape;
   call.require_axis(axis, shape.size());
-  if (shape[static_cast<std::size_t>(axis)] == 0) call.reject("axis {} of {} is empty", axis, to_string(call.operand(0)));
+  if (shape[static_cast<std::size_t>(axis)] == 0)
+    call.reject("axis {} of {} is empty", axis, to_string(call.operand(0)));
   shape.erase(shape.begin() + axis);
   return {{DType::i32, shape}};
 }
@@ -161,7 +166,8 @@ Types transpose(const Call& call) {
   Dims sorted = permutation;
   std::sort(sorted.begin(), sorted.end());
   bool valid = permutation.size() == x.shape.size();
-  for (std::size_t axis = 0; valid && axis < sorted.size(); ++axis) valid = sorted[axis] == static_cast<std::int64_t>(axis);
+  for (std::size_t axis = 0; valid && axis < sorted.size(); ++axis)
+    valid = sorted[axis] == static_cast<std::int64_t>(axis);
   if (!valid) call.reject("{} is not a permutation of the axes of {}", to_string(permutation), to_string(x));
   Shape shape;
   for (std::int64_t axis : permutation) shape.push_back(x.shape[static_cast<std::size_t>(axis)]);
@@ -173,12 +179,13 @@ Types slice(const Call& call) {
   const auto& [begin, end, step] = call.as<SliceAttrs>();
   const std::size_t rank = x.shape.size();
   if (begin.size() != rank || end.size() != rank || step.size() != rank)
-    call.reject("begin {}, end {}, step {} do not match the rank of {}", to_string(begin), to_string(end), to_string(step),
-                to_string(x));
+    call.reject("begin {}, end {}, step {} do not match the rank of {}", to_string(begin), to_string(end),
+                to_string(step), to_string(x));
   Shape shape;
   for (std::size_t axis = 0; axis < rank; ++axis) {
     if (begin[axis] < 0 || end[axis] < begin[axis] || end[axis] > x.shape[axis] || step[axis] < 1)
-      call.reject("[{}:{}:{}] is out of range for axis {} of {}", begin[axis], end[axis], step[axis], axis, to_string(x));
+      call.reject("[{}:{}:{}] is out of range for axis {} of {}", begin[axis], end[axis], step[axis], axis,
+                  to_string(x));
     shape.push_back((end[axis] - begin[axis] + step[axis] - 1) / step[axis]);
   }
   return {{x.dtype, shape}};
@@ -200,8 +207,8 @@ Types concatenate(const Call& call) {
     Shape expected = call.operand(i).shape;
     if (expected.size() == result.shape.size()) expected[axis] = result.shape[axis];
     if (call.operand(i).dtype != result.dtype || expected != result.shape)
-      call.reject("operand {} is {}, operand 0 is {}; they may differ along axis {} only", i, to_string(call.operand(i)),
-                  to_string(call.operand(0)), axis);
+      call.reject("operand {} is {}, operand 0 is {}; they may differ along axis {} only", i,
+                  to_string(call.operand(i)), to_string(call.operand(0)), axis);
     result.shape[axis] += call.operand(i).shape[axis];
   }
   return {result};
@@ -223,9 +230,11 @@ Types slice_update(const Call& call) {
   call.require_axis(axis, base.shape.size());
   if (encodes) require_encodable(call, axis);
   Shape expected = call.operand(1).shape;
-  if (expected.size() == base.shape.size()) expected[static_cast<std::size_t>(axis)] = base.shape[static_cast<std::size_t>(axis)];
+  if (expected.size() == base.shape.size())
+    expected[static_cast<std::size_t>(axis)] = base.shape[static_cast<std::size_t>(axis)];
   if ((call.operand(1).dtype != base.dtype && !encodes) || expected != base.shape)
-    call.reject("update is {}, base is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(base), axis);
+    call.reject("update is {}, base is {}; they may differ along axis {} only", to_string(call.operand(1)),
+                to_string(base), axis);
   if (call.operand(1).shape[static_cast<std::size_t>(axis)] > base.shape[static_cast<std::size_t>(axis)])
     call.reject("update {} is longer than base {} along axis {}", to_string(call.operand(1)), to_string(base), axis);
   call.require_index(2);
@@ -237,15 +246,15 @@ Types take(const Call& call) {
   const std::int64_t axis = call.as<AxisAttrs>().axis;
   call.require_axis(axis, x.shape.size());
   call.require_index(1);
-  if (call.operand(1).shape.size() > 1) call.reject("indices are {}, expected i32[] or i32[n]", to_string(call.operand(1)));
+  if (call.operand(1).shape.size() > 1)
+    call.reject("indices are {}, expected i32[] or i32[n]", to_string(call.operand(1)));
   Shape shape = x.shape;
   if (call.operand(1).shape.empty())
     shape.erase(shape.begin() + axis);
   else
     shape[static_cast<std::size_t>(axis)] = call.operand(1).shape[0];
   if (!is_quantised(x.dtype)) return {{x.dtype, shape}};
-  if (axis != 0 || x.shape.size() < 2)
-    call.reject("{} is quantised: only whole rows can be taken", to_string(x));
+  if (axis != 0 || x.shape.size() < 2) call.reject("{} is quantised: only whole rows can be taken", to_string(x));
   return {{DType::f32, shape}};
 }
 Types gather(const Call& call) {
@@ -255,9 +264,11 @@ Types gather(const Call& call) {
   call.require_axis(axis, x.shape.size());
   call.require_index(1);
   Shape expected = call.operand(1).shape;
-  if (expected.size() == x.shape.size()) expected[static_cast<std::size_t>(axis)] = x.shape[static_cast<std::size_t>(axis)];
+  if (expected.size() == x.shape.size())
+    expected[static_cast<std::size_t>(axis)] = x.shape[static_cast<std::size_t>(axis)];
   if (expected != x.shape)
-    call.reject("indices are {}, x is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(x), axis);
+    call.reject("indices are {}, x is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(x),
+                axis);
   return {{x.dtype, call.operand(1).shape}};
 }
 
@@ -294,10 +305,11 @@ Types expert_linear(const Call& call) {
   if (weight.shape.size() != 3 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
     call.reject("weight is {}, expected a real or quantised stack [E, N, K]", to_string(weight));
   if (x.shape[2] != weight.shape[2])
-    call.reject("inner sizes differ: x is {}, weight is {}; expected weight [*, *, {}]", to_string(x), to_string(weight), x.shape[2]);
+    call.reject("inner sizes differ: x is {}, weight is {}; expected weight [*, *, {}]", to_string(x),
+                to_string(weight), x.shape[2]);
   if (x.shape[0] != experts.shape[0] || (x.shape[1] != 1 && x.shape[1] != experts.shape[1]))
-    call.reject("x is {}, experts are {}; expected x [{}, 1 or {}, {}]", to_string(x), to_string(experts), experts.shape[0],
-                experts.shape[1], x.shape[2]);
+    call.reject("x is {}, experts are {}; expected x [{}, 1 or {}, {}]", to_string(x), to_string(experts),
+                experts.shape[0], experts.shape[1], x.shape[2]);
   return {{x.dtype, {experts.shape[0], experts.shape[1], weight.shape[1]}}};
 }
 
@@ -308,7 +320,8 @@ Types rms_norm(const Call& call) {
   if (call.operands.size() == 2) {
     call.require_real(1);
     if (call.operand(1).shape != Shape{x.shape.back()})
-      call.reject("weight is {}, x is {}; expected weight [{}]", to_string(call.operand(1)), to_string(x), x.shape.back());
+      call.reject("weight is {}, x is {}; expected weight [{}]", to_string(call.operand(1)), to_string(x),
+                  x.shape.back());
     call.require_same_dtype(0, 1);
   }
   return {x};
@@ -319,7 +332,8 @@ Types rope(const Call& call) {
   const Shape& x = call.operand(0).shape;
   call.require_index(1);
   if (call.operand(1).shape != Shape{x[0]})
-    call.reject("positions are {}, x is {}; expected i32[{}]", to_string(call.operand(1)), to_string(call.operand(0)), x[0]);
+    call.reject("positions are {}, x is {}; expected i32[{}]", to_string(call.operand(1)), to_string(call.operand(0)),
+                x[0]);
   const std::int64_t pairs = call.as<RopeAttrs>().rotated_pairs;
   if (x[2] % 2 != 0 || pairs < 0 || pairs > x[2] / 2)
     call.reject("cannot rotate {} pairs of {}", pairs, to_string(call.operand(0)));
@@ -329,7 +343,8 @@ Types rope(const Call& call) {
 }
 Types attention(const Call& call) {
   call.require_real(0);
-  for (std::size_t i = 0; i < 3; ++i) call.require_rank(i, 3, i == 0 ? "q [T, heads, d]" : "k, v [capacity, kv heads, d]");
+  for (std::size_t i = 0; i < 3; ++i)
+    call.require_rank(i, 3, i == 0 ? "q [T, heads, d]" : "k, v [capacity, kv heads, d]");
   const Shape &q = call.operand(0).shape, &k = call.operand(1).shape;
   const Type& cache = call.operand(1);
   if (cache.dtype != DType::q8_0) call.require_real(1);
@@ -341,7 +356,8 @@ Types attention(const Call& call) {
     call.reject("q is {}, k is {}; expected one head size and heads a multiple of kv heads", to_string(call.operand(0)),
                 to_string(call.operand(1)));
   call.require_index(3);
-  if (call.operand(3).shape != Shape{q[0]}) call.reject("positions are {}, expected i32[{}]", to_string(call.operand(3)), q[0]);
+  if (call.operand(3).shape != Shape{q[0]})
+    call.reject("positions are {}, expected i32[{}]", to_string(call.operand(3)), q[0]);
   call.require_index(4);
   call.require_rank(4, 0, "a scalar length");
   return {call.operand(0)};
@@ -366,16 +382,19 @@ Types altup_correct(const Call& call) {
   Shape coefficients = activated;
   if (!coefficients.empty()) coefficients.back() = planes[0];
   const std::int64_t active = call.as<AltupAttrs>().active;
-  if (planes.size() < 2 || call.operand(1).shape != activated || call.operand(2).shape != coefficients || active < 0 || active >= planes[0])
-    call.reject("predicted is {}, activated {}, coefficients {}, active plane {}; expected [P, ..., H], [..., H], [..., P]",
-                to_string(call.operand(0)), to_string(call.operand(1)), to_string(call.operand(2)), active);
+  if (planes.size() < 2 || call.operand(1).shape != activated || call.operand(2).shape != coefficients || active < 0 ||
+      active >= planes[0])
+    call.reject(
+        "predicted is {}, activated {}, coefficients {}, active plane {}; expected [P, ..., H], [..., H], [..., P]",
+        to_string(call.operand(0)), to_string(call.operand(1)), to_string(call.operand(2)), active);
   return {call.operand(0)};
 }
 
 Types scalar(const Call& call) { return {{call.as<ScalarAttrs>().dtype, {}}}; }
 Types iota(const Call& call) {
   const auto& [size, dtype] = call.as<IotaAttrs>();
-  if (size < 0 || is_quantised(dtype) || dtype == DType::bool_) call.reject("cannot count to {} in {}", size, to_string(dtype));
+  if (size < 0 || is_quantised(dtype) || dtype == DType::bool_)
+    call.reject("cannot count to {} in {}", size, to_string(dtype));
   return {{dtype, {size}}};
 }
 Types random(const Call& call) {

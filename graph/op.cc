@@ -1,7 +1,6 @@
-#include <lazuli/graph/op.h>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <lazuli/graph/op.h>
 
 #include <unordered_map>
 
@@ -19,7 +18,8 @@ constexpr std::size_t alternative() {
 // Rows are added one by one: as one initialiser they would all be temporaries at once, and the code that cleans them up
 // after an exception takes compilers minutes.
 template <class T>
-[[gnu::noinline]] void add_row(std::vector<OpInfo>& ops, Op op, std::string_view name, int min, int max, unsigned flags, RowRule rows) {
+[[gnu::noinline]] void add_row(std::vector<OpInfo>& ops, Op op, std::string_view name, int min, int max, unsigned flags,
+                               RowRule rows) {
   ops.push_back({op, name, min, max, flags, rows, alternative<T>(), T{}});
 }
 

@@ -22,7 +22,17 @@ inline constexpr unsigned none_flag = 0, leaf = 1, elementwise = 2, reduction = 
                           commutative = 32;
 }
 
-enum class RowRule : std::uint8_t { none, aligned, leading, positioned, planes, reshape, transpose, slice, concatenate };
+enum class RowRule : std::uint8_t {
+  none,
+  aligned,
+  leading,
+  positioned,
+  planes,
+  reshape,
+  transpose,
+  slice,
+  concatenate
+};
 
 struct OpInfo {
   Op op;

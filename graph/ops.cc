@@ -206,7 +206,8 @@ Array attention(const Array& q, const Array& k, const Array& v, const Array& pos
 Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs) {
   return make_array(Op::altup_predict, attrs, {planes, coefficients});
 }
-Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients, const AltupAttrs& attrs) {
+Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients,
+                    const AltupAttrs& attrs) {
   return make_array(Op::altup_correct, attrs, {predicted, activated, coefficients});
 }
 

@@ -79,14 +79,14 @@ Array broadcast_to(const Array& x, Shape shape);
 
 // Moving data
 Array concatenate(const std::vector<Array>& parts, std::int64_t axis);
-Array stack(const std::vector<Array>& parts, std::int64_t axis = 0);       // new axis
-std::vector<Array> split(const Array& x, std::int64_t axis);               // one array per index, the axis dropped
-Array index(const Array& x, std::int64_t axis, std::int64_t position);     // one slice, the axis dropped
-// `base` with rows of `update` written along `axis` from `start` (i32 scalar array) on; see SliceUpdateAttrs for `ring`.
-// A quantised base takes rows of f32, and encodes them as quantise does.
+Array stack(const std::vector<Array>& parts, std::int64_t axis = 0);    // new axis
+std::vector<Array> split(const Array& x, std::int64_t axis);            // one array per index, the axis dropped
+Array index(const Array& x, std::int64_t axis, std::int64_t position);  // one slice, the axis dropped
+// `base` with rows of `update` written along `axis` from `start` (i32 scalar array) on; see SliceUpdateAttrs for
+// `ring`. A quantised base takes rows of f32, and encodes them as quantise does.
 Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis, bool ring = false);
 Array take(const Array& x, const Array& indices, std::int64_t axis);  // indices i32 [] (axis dropped) or [n]
-Array take_rows(const Array& table, const Array& indices);            // take along axis 0; dequantises quantised tables to f32
+Array take_rows(const Array& table, const Array& indices);  // take along axis 0; dequantises quantised tables to f32
 Array gather(const Array& x, const Array& indices, std::int64_t axis);
 
 // Linear algebra
@@ -107,6 +107,7 @@ Array rope(const Array& x, const Array& positions, const Array& frequency_factor
 Array attention(const Array& q, const Array& k, const Array& v, const Array& positions, const Array& length,
                 const AttentionAttrs& attrs);
 Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs = {});
-Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients, const AltupAttrs& attrs = {});
+Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients,
+                    const AltupAttrs& attrs = {});
 
 }  // namespace lazuli

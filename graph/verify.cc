@@ -134,7 +134,7 @@ class Verifier {
     if (inputs.size() != node.inputs.size())
       reject_node(id, "has {} operands, its body {} inputs", node.inputs.size(), inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (const Type& given = graph_.type(node.inputs[i]), &wanted = node.body->type(inputs[i]); given != wanted)
+      if (const Type &given = graph_.type(node.inputs[i]), &wanted = node.body->type(inputs[i]); given != wanted)
         reject_node(id, "operand {} is {}, input {} of its body {}", i, to_string(given), i, to_string(wanted));
     std::vector<Type> results;
     for (ValueId output : node.body->outputs) results.push_back(node.body->type(output));

@@ -1,12 +1,12 @@
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
+#include <lazuli/models/checkpoint/gguf.h>
+#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma3.h>
 #include <lazuli/models/gemma/gemma3n.h>
 #include <lazuli/models/gemma/gemma4.h>
-#include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/load.h>
 #include <lazuli/models/text/tokenizer.h>
 #include <lazuli/models/text/tokenizer_json.h>
-#include <lazuli/models/checkpoint/weights.h>
 
 #include <filesystem>
 

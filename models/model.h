@@ -46,8 +46,8 @@ struct ModelInfo {
   std::int64_t laid_out_bytes = 0;
   std::int64_t bytes_per_token = 0;  // of weights that one decode step reads
   std::vector<TensorTotal> tensors;  // by type
-  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one architecture
-  // differ in it unless all their tensors begin alike. Reads a page of each.
+  // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one
+  // architecture differ in it unless all their tensors begin alike. Reads a page of each.
   std::function<std::uint64_t()> hash_weights;
   // Gemma 4 without per-layer embeddings (12B, 26B, 31B): unless thinking is asked for, the model's turn is to be
   // opened with an empty thought channel; E2B and E4B do not expect one.
@@ -56,10 +56,10 @@ struct ModelInfo {
 
 // The operands of one step, all decided at run time. T is the bucket; the rows past the valid ones are padding.
 struct StepInputs {
-  Array tokens;     // i32 [T]
-  Array positions;  // i32 [T]; absolute, -1 for padding
-  Array start;      // i32 []; the position of row 0
-  Array length;     // i32 []; positions in the caches after this step
+  Array tokens;               // i32 [T]
+  Array positions;            // i32 [T]; absolute, -1 for padding
+  Array start;                // i32 []; the position of row 0
+  Array length;               // i32 []; positions in the caches after this step
   std::vector<Array> caches;  // k and v of each cache in turn
 };
 

@@ -62,10 +62,17 @@ class ConstantFolder {
     for (std::size_t id = 0; id < graph_.nodes.size(); ++id) {
       const GraphNode& current = graph_.nodes[id];
       switch (current.op) {
-        case Op::scalar: known_[id] = true; break;
-        case Op::constant: known_[id] = current.constant && !is_quantised(current.type().dtype); break;
-        case Op::iota: known_[id] = current.type().bytes() <= most_iota_bytes; break;
-        default: known_[id] = follows(current) && stays_small(id);
+        case Op::scalar:
+          known_[id] = true;
+          break;
+        case Op::constant:
+          known_[id] = current.constant && !is_quantised(current.type().dtype);
+          break;
+        case Op::iota:
+          known_[id] = current.type().bytes() <= most_iota_bytes;
+          break;
+        default:
+          known_[id] = follows(current) && stays_small(id);
       }
       if (current.inputs.empty()) source_bytes_[id] = current.type().bytes();
       if (known_[id])
@@ -120,7 +127,8 @@ class ConstantFolder {
     GraphNode folded;
     folded.types = old.types;
     folded.scope = old.scope;
-    for (const GraphNode& part : subgraph.nodes) folded.from.insert(folded.from.end(), part.from.begin(), part.from.end());
+    for (const GraphNode& part : subgraph.nodes)
+      folded.from.insert(folded.from.end(), part.from.begin(), part.from.end());
     std::ranges::sort(folded.from, {}, &Source::node);
     const auto repeated = std::ranges::unique(folded.from, {}, &Source::node);
     folded.from.erase(repeated.begin(), repeated.end());

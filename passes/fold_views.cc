@@ -57,11 +57,21 @@ class ViewFolder {
     if (is_no_op(rewriter_.result(), node)) return node.inputs[0];
     std::optional<ValueId> simpler;
     switch (node.op) {
-      case Op::reshape: simpler = simplify_reshape(node); break;
-      case Op::transpose: simpler = simplify_transpose(node); break;
-      case Op::slice: simpler = simplify_slice(node); break;
-      case Op::broadcast_to: simpler = simplify_broadcast(node); break;
-      case Op::cast: simpler = simplify_cast(node); break;
+      case Op::reshape:
+        simpler = simplify_reshape(node);
+        break;
+      case Op::transpose:
+        simpler = simplify_transpose(node);
+        break;
+      case Op::slice:
+        simpler = simplify_slice(node);
+        break;
+      case Op::broadcast_to:
+        simpler = simplify_broadcast(node);
+        break;
+      case Op::cast:
+        simpler = simplify_cast(node);
+        break;
       case Op::concatenate:
         if (node.inputs.size() == 1) return node.inputs[0];
         break;

@@ -54,7 +54,8 @@ bool is_no_op(const Graph& graph, const GraphNode& node) {
   switch (node.op) {
     case Op::cast:
     case Op::reshape:
-    case Op::broadcast_to: return graph.type(node.inputs[0]) == node.type();
+    case Op::broadcast_to:
+      return graph.type(node.inputs[0]) == node.type();
     case Op::slice: {
       const auto& steps = node.as<SliceAttrs>().step;
       return graph.type(node.inputs[0]) == node.type() &&
@@ -62,7 +63,8 @@ bool is_no_op(const Graph& graph, const GraphNode& node) {
     }
     case Op::transpose:
       return std::is_sorted(node.as<TransposeAttrs>().permutation.begin(), node.as<TransposeAttrs>().permutation.end());
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -29,9 +29,12 @@ struct Space {
 // Nodes that the op takes in a body, where composites are spelled out.
 int body_size(Op op) {
   switch (op) {
-    case Op::rms_norm: return 8;
-    case Op::softmax: return 6;
-    default: return 1;
+    case Op::rms_norm:
+      return 8;
+    case Op::softmax:
+      return 6;
+    default:
+      return 1;
   }
 }
 

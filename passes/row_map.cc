@@ -33,7 +33,8 @@ std::optional<Axes> leading_axes(const Graph& graph, const GraphNode& node, int 
   const int result_rank = rank(node.type());
   if (is_reduction(node.op)) return reduction_axes(node, axis);
   switch (node.op) {
-    case Op::argmax: return first_operand(node, axis + (axis >= node.as<AxisAttrs>().axis));
+    case Op::argmax:
+      return first_operand(node, axis + (axis >= node.as<AxisAttrs>().axis));
     case Op::softmax:
       if (axis == node.as<AxisAttrs>().axis) return std::nullopt;
       return first_operand(node, axis);
@@ -105,19 +106,25 @@ std::optional<std::vector<int>> operand_axes(const Graph& graph, const GraphNode
   if (node.op == Op::take) return take_axes(graph, node, axis);
   if (node.op == Op::gather) return gather_axes(node, axis);
   switch (info(node.op).rows) {
-    case RowRule::none: return std::nullopt;
+    case RowRule::none:
+      return std::nullopt;
     case RowRule::aligned: {
       Axes axes;
       for (ValueId input : node.inputs) axes.push_back(aligned_axis(graph.type(input), axis, rank(node.type())));
       return axes;
     }
-    case RowRule::leading: return leading_axes(graph, node, axis);
-    case RowRule::positioned: return positioned_axes(node, axis);
-    case RowRule::planes: return planes_axes(node, axis);
-    case RowRule::reshape: return reshape_axes(graph, node, axis);
+    case RowRule::leading:
+      return leading_axes(graph, node, axis);
+    case RowRule::positioned:
+      return positioned_axes(node, axis);
+    case RowRule::planes:
+      return planes_axes(node, axis);
+    case RowRule::reshape:
+      return reshape_axes(graph, node, axis);
     case RowRule::transpose:
       return Axes{static_cast<int>(node.as<TransposeAttrs>().permutation[static_cast<std::size_t>(axis)])};
-    case RowRule::slice: return slice_axes(graph, node, axis);
+    case RowRule::slice:
+      return slice_axes(graph, node, axis);
     case RowRule::concatenate:
       if (axis == node.as<AxisAttrs>().axis) return std::nullopt;
       return Axes(node.inputs.size(), axis);

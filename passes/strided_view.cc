@@ -100,9 +100,15 @@ StridedView strided_view(const Graph& graph, ValueId value) {
     const GraphNode& node = graph.nodes[static_cast<std::size_t>(view.chain[i])];
     const Shape& shape = node.type().shape;
     switch (node.op) {
-      case Op::transpose: transpose_window(window, node.as<TransposeAttrs>().permutation); break;
-      case Op::slice: slice_window(window, node.as<SliceAttrs>(), shape); break;
-      case Op::broadcast_to: broadcast_window(window, shape); break;
+      case Op::transpose:
+        transpose_window(window, node.as<TransposeAttrs>().permutation);
+        break;
+      case Op::slice:
+        slice_window(window, node.as<SliceAttrs>(), shape);
+        break;
+      case Op::broadcast_to:
+        broadcast_window(window, shape);
+        break;
       default:
         if (reshape_window(window, shape)) break;
         window = whole(shape);

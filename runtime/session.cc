@@ -2,10 +2,9 @@
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/reference/reference.h>
-#include <lazuli/runtime/session.h>
-
 #include <lazuli/graph/base/event.h>
 #include <lazuli/passes/fold_constants.h>
+#include <lazuli/runtime/session.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,11 +15,13 @@ namespace {
 std::unique_ptr<Backend> make_backend(const SessionOptions& options, const FusionChoice& fusion, Executor& executor) {
   if (options.backend == "reference") return make_reference_backend();
   if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
-  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision, selected_isa(), fusion,
-                                                                   options.on_weight,
-                                                                   options.disk_cache ? cpu::default_cache_folder() : "",
-                                                                   options.split_bytes,
-                                                                   {options.on_verdict, options.why_off}});
+  return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision,
+                                                                  selected_isa(),
+                                                                  fusion,
+                                                                  options.on_weight,
+                                                                  options.disk_cache ? cpu::default_cache_folder() : "",
+                                                                  options.split_bytes,
+                                                                  {options.on_verdict, options.why_off}});
 }
 
 }  // namespace
@@ -191,8 +192,8 @@ std::shared_ptr<Session::Run> Session::make_run(const std::shared_ptr<Executable
   return run;
 }
 
-std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                                 bool wait) {
+std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                                 int stream, bool wait) {
   std::shared_ptr<Run> run = make_run(executable, std::move(operands), stream);
   std::vector<Result> results;
   results.reserve(run->outputs.size());

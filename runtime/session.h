@@ -3,9 +3,9 @@
 
 #include <lazuli/backends/backend.h>
 #include <lazuli/backends/cpu/options.h>
-#include <lazuli/runtime/task_queue.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/passes/pipeline.h>
+#include <lazuli/runtime/task_queue.h>
 
 #include <functional>
 #include <map>
@@ -21,9 +21,9 @@ class CpuBackend;
 class Executor;
 
 struct SessionOptions {
-  int threads = 0;               // 0: the usable cores (affinity and cgroup quota respected)
-  std::string backend = "cpu";   // or "reference"
-  std::string fusion = "all";    // all | none | primitive, then ,+rule and ,-rule
+  int threads = 0;              // 0: the usable cores (affinity and cgroup quota respected)
+  std::string backend = "cpu";  // or "reference"
+  std::string fusion = "all";   // all | none | primitive, then ,+rule and ,-rule
   Precision precision = Precision::fast;
   // Kernel launches that touch fewer bytes run on one thread; 0: each kind of launch has its own threshold alone.
   std::int64_t split_bytes = 0;
@@ -32,7 +32,7 @@ struct SessionOptions {
   Executor* executor = nullptr;  // run on these threads instead of own ones; outlives the session
   // Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
-  std::function<void(Verdict)> on_verdict;  // what fusions did, and why they did not
+  std::function<void(Verdict)> on_verdict;               // what fusions did, and why they did not
   std::function<std::string(std::string_view)> why_off;  // for verdicts: why the fusion of this name is off
   std::function<void(const std::string& label, std::int64_t bytes)> on_weight;  // a weight was laid out for the kernels
 };
@@ -45,18 +45,18 @@ struct CompiledGraph final : Executable {
 };
 
 struct SessionStatistics {
-  std::int64_t programs = 0;        // compiled
-  std::int64_t loops = 0;           // generated kernels
-  std::int64_t compiled_loops = 0;  // of these, not loaded from the cache on disk
-  std::int64_t arena_bytes = 0;     // shared by the intermediate values of all programs
-  std::int64_t weight_bytes = 0;    // laid out for the kernels
+  std::int64_t programs = 0;          // compiled
+  std::int64_t loops = 0;             // generated kernels
+  std::int64_t compiled_loops = 0;    // of these, not loaded from the cache on disk
+  std::int64_t arena_bytes = 0;       // shared by the intermediate values of all programs
+  std::int64_t weight_bytes = 0;      // laid out for the kernels
   std::int64_t laid_out_weights = 0;  // by this session, and not found in the cache on disk
 };
 
 class Session final : public Evaluator {
  public:
-  // Becomes the evaluator of this thread until it is destroyed. Throws an Error for unknown names and for an instruction
-  // set (LAZULI_ISA) the host lacks.
+  // Becomes the evaluator of this thread until it is destroyed. Throws an Error for unknown names and for an
+  // instruction set (LAZULI_ISA) the host lacks.
   explicit Session(SessionOptions options = {});
   ~Session() override;
 
@@ -92,7 +92,8 @@ class Session final : public Evaluator {
   std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const bool> donated);
   std::vector<BufferRef> evaluate_constants(const Graph& graph);
   std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
-  std::shared_ptr<Run> make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream);
+  std::shared_ptr<Run> make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                                int stream);
   TaskQueue& queue(int stream);
 
   SessionOptions options_;

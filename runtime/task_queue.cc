@@ -1,6 +1,5 @@
-#include <lazuli/runtime/task_queue.h>
 #include <lazuli/graph/base/error.h>
-
+#include <lazuli/runtime/task_queue.h>
 #include <pthread.h>
 
 #include <system_error>

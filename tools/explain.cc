@@ -92,9 +92,8 @@ std::vector<Launch> launches_of(const Program& program, std::string_view scope, 
   for (const ProgramStep& step : program.steps()) {
     const GraphNode& node = program.scheduled().nodes[static_cast<std::size_t>(step.node)];
     if (holds(scope, text_of(node.scope)))
-      launches.push_back(
-          {std::string(node.name()), text_of(node.scope), step.kernel,
-           instructions_of_all(step.kernel, isa), sources_text(node.from), node.type()});
+      launches.push_back({std::string(node.name()), text_of(node.scope), step.kernel,
+                          instructions_of_all(step.kernel, isa), sources_text(node.from), node.type()});
   }
   return launches;
 }
@@ -152,12 +151,11 @@ Json to_json(const std::vector<Site>& sites, const std::vector<Launch>& launches
                        {"scope", site.scope},
                        {"from", sources(site.from)}});
   for (const Launch& launch : launches)
-    kernels.push_back(
-        {{"op", launch.op},
-         {"kernel", launch.kernel},
-         {"instructions", launch.instructions},
-         {"type", to_string(launch.type)},
-         {"scope", launch.scope}});
+    kernels.push_back({{"op", launch.op},
+                       {"kernel", launch.kernel},
+                       {"instructions", launch.instructions},
+                       {"type", to_string(launch.type)},
+                       {"scope", launch.scope}});
   return {{"phase", options.phase}, {"scope", options.scope}, {"fusions", fusions}, {"kernels", kernels}};
 }
 

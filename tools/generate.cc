@@ -1,8 +1,8 @@
 // lazuli generate: text or ids that continue a prompt.
 #include <lazuli/backends/cpu/host/process_memory.h>
-#include <lazuli/models/text/chat_template.h>
-#include <lazuli/models/generation/conversation.h>
 #include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/generation/conversation.h>
+#include <lazuli/models/text/chat_template.h>
 #include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
@@ -13,7 +13,6 @@
 #include <lazuli/tools/support/preparation_timer.h>
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <optional>
 

@@ -1,6 +1,6 @@
 // lazuli info: what this host offers, which choices are in force, and what a checkpoint holds.
-#include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>

@@ -1,8 +1,8 @@
 // lazuli profile: where the time of one warm step goes.
 #include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/profile/trace.h>
-#include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>

@@ -39,9 +39,10 @@ std::vector<PlannedFile> plan(const Options& options) {
   const auto quantisation = static_cast<synth::Quantisation>(name - std::begin(synth::quantisation_names));
   const bool gguf = options.output.ends_with(".gguf");
   if (gguf ? !synth::fits_gguf(quantisation) : !synth::fits_folder(quantisation))
-    fail_usage("--quant {} does not go into {}; .gguf files take bf16, q4_0, q8_0 and q4_k_m, folders bf16, mlx4, mlx8 "
-               "and nvfp4",
-               options.quantisation, options.output);
+    fail_usage(
+        "--quant {} does not go into {}; .gguf files take bf16, q4_0, q8_0 and q4_k_m, folders bf16, mlx4, mlx8 "
+        "and nvfp4",
+        options.quantisation, options.output);
   const synth::Architecture architecture = architecture_of(options);
   if (gguf) return {synth::plan_gguf(architecture, quantisation)};
   return synth::plan_folder(architecture, quantisation);
@@ -108,7 +109,9 @@ Command add_synth(CLI::App& tool) {
   for (const synth::Architecture& architecture : synth::published_architectures())
     names += (names.empty() ? "" : ", ") + architecture.name;
   command->add_option("--arch", options->architecture, names)->type_name("NAME")->required();
-  command->add_option("--quant", options->quantisation, "bf16, q4_0, q8_0 or q4_k_m for .gguf; bf16, mlx4, mlx8 or nvfp4 for a folder")
+  command
+      ->add_option("--quant", options->quantisation,
+                   "bf16, q4_0, q8_0 or q4_k_m for .gguf; bf16, mlx4, mlx8 or nvfp4 for a folder")
       ->type_name("Q")
       ->required()
       ->check(one_of({std::begin(synth::quantisation_names), std::end(synth::quantisation_names)}));

@@ -49,8 +49,14 @@ std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const
   cpu::Lowered lowered;
   {
     const std::lock_guard lock(runtime_->busy);
-    const cpu::Tools tools{loops_, weights_, runtime_->executor, options_.isa, options_.precision, options_.fusion,
-                           options_.split_bytes, options_.verdicts};
+    const cpu::Tools tools{loops_,
+                           weights_,
+                           runtime_->executor,
+                           options_.isa,
+                           options_.precision,
+                           options_.fusion,
+                           options_.split_bytes,
+                           options_.verdicts};
     lowered = cpu::Lowering(graph, donated, tools).lower();
   }
   return std::make_unique<cpu::CpuProgram>(std::move(lowered), runtime_);

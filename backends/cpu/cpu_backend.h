@@ -2,16 +2,16 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
-#include <lazuli/backends/cpu/program/cpu_program.h>
 #include <lazuli/backends/cpu/options.h>
+#include <lazuli/backends/cpu/program/cpu_program.h>
 #include <lazuli/passes/fusion_choice.h>
 
 namespace lazuli {
 
 struct CpuBackendOptions {
   Precision precision = Precision::fast;
-  Isa isa = Isa::scalar;      // at most this level; see selected_isa()
-  FusionChoice fusion;        // what to merge and to chain: backend_fusions
+  Isa isa = Isa::scalar;          // at most this level; see selected_isa()
+  FusionChoice fusion;            // what to merge and to chain: backend_fusions
   cpu::WeightProgress on_weight;  // told of every weight that was laid out
   std::string cache_folder;       // default_cache_folder(), or empty: nothing is kept for later processes
   std::int64_t split_bytes = 0;   // as SessionOptions::split_bytes

@@ -87,11 +87,16 @@ Integer to_integer(double value, DType dtype) {
     return static_cast<Integer>(value);
   };
   switch (dtype) {
-    case DType::i8: return within(std::int8_t{});
-    case DType::u8: return within(std::uint8_t{});
-    case DType::i32: return within(std::int32_t{});
-    case DType::u32: return within(std::uint32_t{});
-    default: return within(std::int64_t{});
+    case DType::i8:
+      return within(std::int8_t{});
+    case DType::u8:
+      return within(std::uint8_t{});
+    case DType::i32:
+      return within(std::int32_t{});
+    case DType::u32:
+      return within(std::uint32_t{});
+    default:
+      return within(std::int64_t{});
   }
 }
 
@@ -101,8 +106,9 @@ void neg(const Call& call) {
   unary(call, [](double x) { return -x; }, [](Bits x) { return Bits{0} - x; });
 }
 void abs(const Call& call) {
-  unary(call, [](double x) { return std::fabs(x); },
-        [](Integer x) { return x < 0 ? Bits{0} - static_cast<Bits>(x) : static_cast<Bits>(x); });
+  unary(
+      call, [](double x) { return std::fabs(x); },
+      [](Integer x) { return x < 0 ? Bits{0} - static_cast<Bits>(x) : static_cast<Bits>(x); });
 }
 void square(const Call& call) {
   unary(call, [](double x) { return x * x; }, [](Bits x) { return x * x; });

@@ -30,8 +30,7 @@ class ReferenceProgram final : public Program {
   const Graph& scheduled() const override { return graph_; }
   std::span<const ProgramStep> steps() const override { return steps_; }
 
-  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-               RunObserver* observer) override {
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) override {
     const std::vector<ValueId> parameters = graph_.inputs();
     check_count("inputs", inputs.size(), parameters.size());
     check_count("outputs", outputs.size(), graph_.outputs.size());

@@ -25,44 +25,66 @@ void store(std::byte* to, T value) {
 
 double Tensor::real(std::int64_t element) const {
   switch (dtype()) {
-    case DType::f32: return load<float>(at(element));
-    case DType::f16: return f16_to_f32(load<std::uint16_t>(at(element)));
-    case DType::bf16: return bf16_to_f32(load<std::uint16_t>(at(element)));
-    default: fail_internal("{} was read as real", to_string(*type));
+    case DType::f32:
+      return load<float>(at(element));
+    case DType::f16:
+      return f16_to_f32(load<std::uint16_t>(at(element)));
+    case DType::bf16:
+      return bf16_to_f32(load<std::uint16_t>(at(element)));
+    default:
+      fail_internal("{} was read as real", to_string(*type));
   }
 }
 
 void Tensor::set_real(std::int64_t element, double value) const {
   const auto rounded = static_cast<float>(value);
   switch (dtype()) {
-    case DType::f32: return store(at(element), rounded);
-    case DType::f16: return store(at(element), f32_to_f16(rounded));
-    case DType::bf16: return store(at(element), f32_to_bf16(rounded));
-    default: fail_internal("{} was written as real", to_string(*type));
+    case DType::f32:
+      return store(at(element), rounded);
+    case DType::f16:
+      return store(at(element), f32_to_f16(rounded));
+    case DType::bf16:
+      return store(at(element), f32_to_bf16(rounded));
+    default:
+      fail_internal("{} was written as real", to_string(*type));
   }
 }
 
 std::int64_t Tensor::integer(std::int64_t element) const {
   switch (dtype()) {
-    case DType::i8: return load<std::int8_t>(at(element));
-    case DType::u8: return load<std::uint8_t>(at(element));
-    case DType::i32: return load<std::int32_t>(at(element));
-    case DType::u32: return load<std::uint32_t>(at(element));
-    case DType::i64: return load<std::int64_t>(at(element));
-    case DType::bool_: return load<std::uint8_t>(at(element)) != 0;
-    default: fail_internal("{} was read as integer", to_string(*type));
+    case DType::i8:
+      return load<std::int8_t>(at(element));
+    case DType::u8:
+      return load<std::uint8_t>(at(element));
+    case DType::i32:
+      return load<std::int32_t>(at(element));
+    case DType::u32:
+      return load<std::uint32_t>(at(element));
+    case DType::i64:
+      return load<std::int64_t>(at(element));
+    case DType::bool_:
+      return load<std::uint8_t>(at(element)) != 0;
+    default:
+      fail_internal("{} was read as integer", to_string(*type));
   }
 }
 
 void Tensor::set_integer(std::int64_t element, std::int64_t value) const {
   switch (dtype()) {
-    case DType::i8: return store(at(element), static_cast<std::int8_t>(value));
-    case DType::u8: return store(at(element), static_cast<std::uint8_t>(value));
-    case DType::i32: return store(at(element), static_cast<std::int32_t>(value));
-    case DType::u32: return store(at(element), static_cast<std::uint32_t>(value));
-    case DType::i64: return store(at(element), value);
-    case DType::bool_: return store(at(element), static_cast<std::uint8_t>(value != 0));
-    default: fail_internal("{} was written as integer", to_string(*type));
+    case DType::i8:
+      return store(at(element), static_cast<std::int8_t>(value));
+    case DType::u8:
+      return store(at(element), static_cast<std::uint8_t>(value));
+    case DType::i32:
+      return store(at(element), static_cast<std::int32_t>(value));
+    case DType::u32:
+      return store(at(element), static_cast<std::uint32_t>(value));
+    case DType::i64:
+      return store(at(element), value);
+    case DType::bool_:
+      return store(at(element), static_cast<std::uint8_t>(value != 0));
+    default:
+      fail_internal("{} was written as integer", to_string(*type));
   }
 }
 

@@ -11,8 +11,10 @@ namespace lazuli {
 // Levenshtein's: characters to insert, remove or replace.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// The names nearest to `wanted`: few edits away (Levenshtein distance), or containing it; nearest first, at most `most`.
-std::vector<std::string> near_matches(std::string_view wanted, std::span<const std::string> names, std::size_t most = 5);
+// The names nearest to `wanted`: few edits away (Levenshtein distance), or containing it; nearest first, at most
+// `most`.
+std::vector<std::string> near_matches(std::string_view wanted, std::span<const std::string> names,
+                                      std::size_t most = 5);
 
 // "; near it: a, b", or "" where nothing is near: the tail of an error text.
 std::string near_matches_text(std::string_view wanted, std::span<const std::string> names);

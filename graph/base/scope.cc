@@ -1,6 +1,5 @@
-#include <lazuli/graph/base/scope.h>
-
 #include <fmt/format.h>
+#include <lazuli/graph/base/scope.h>
 
 namespace lazuli {
 namespace {
@@ -8,8 +7,8 @@ thread_local Scope::Ref current_scope;
 }
 
 Scope::Scope(std::string_view name) : previous_(current_scope) {
-  current_scope = std::make_shared<const std::string>(previous_ ? fmt::format("{}.{}", *previous_, name)
-                                                                : std::string(name));
+  current_scope =
+      std::make_shared<const std::string>(previous_ ? fmt::format("{}.{}", *previous_, name) : std::string(name));
 }
 
 Scope::Scope(std::string_view name, std::int64_t index) : Scope(fmt::format("{}.{}", name, index)) {}

@@ -12,7 +12,7 @@ class Scope {
  public:
   using Ref = std::shared_ptr<const std::string>;  // null: no scope
 
-  explicit Scope(std::string_view name);         // "mlp"
+  explicit Scope(std::string_view name);             // "mlp"
   Scope(std::string_view name, std::int64_t index);  // "layers", 3
   ~Scope();
   Scope(const Scope&) = delete;

@@ -1,8 +1,7 @@
 #include <lazuli/graph/pictures/pictures.h>
 
-#include <nlohmann/json.hpp>
-
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace lazuli {
 namespace {

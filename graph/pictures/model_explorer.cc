@@ -1,8 +1,8 @@
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/dot/text.h>
 #include <lazuli/graph/pictures/numbered_scope.h>
-#include <lazuli/graph/pictures/placement.h>
 #include <lazuli/graph/pictures/pictures.h>
+#include <lazuli/graph/pictures/placement.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

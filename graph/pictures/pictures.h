@@ -17,9 +17,9 @@ struct NodeNote {
 using Annotate = std::function<NodeNote(std::int32_t node)>;
 
 struct DotOptions {
-  bool views = true;       // draw reshape, transpose, slice and broadcast nodes
-  bool constants = false;  // draw weights as nodes; otherwise they are named inside their reader
-  Annotate annotate;       // asked for the nodes that are drawn
+  bool views = true;                          // draw reshape, transpose, slice and broadcast nodes
+  bool constants = false;                     // draw weights as nodes; otherwise they are named inside their reader
+  Annotate annotate;                          // asked for the nodes that are drawn
   const CollapsedGraph* collapsed = nullptr;  // of the graph that is drawn: one layer is drawn for all that are alike
 };
 

@@ -150,9 +150,12 @@ class Cursor {
     const char kind = position_ < text_.size() ? text_[position_++] : '\0';
     switch (kind) {
       case '"':
-      case '\\': return kind;
-      case 'n': return '\n';
-      case 't': return '\t';
+      case '\\':
+        return kind;
+      case 'n':
+        return '\n';
+      case 't':
+        return '\t';
       case 'x': {
         unsigned char value = 0;
         const std::string_view digits = text_.substr(position_, 2);
@@ -161,7 +164,8 @@ class Cursor {
         position_ += 2;
         return static_cast<char>(value);
       }
-      default: break;
+      default:
+        break;
     }
     fail_at(start, "unknown escape; expected \\\", \\\\, \\n, \\t or \\x and two hexadecimal digits");
   }

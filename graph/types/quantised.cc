@@ -455,9 +455,9 @@ constexpr Codec codec() {
 }
 
 constexpr Codec codecs[] = {
-    codec<f32, F32Block>(),     codec<f16, F16Block>(),   codec<bf16, Bf16Block>(), codec<q4_0, Q4_0Block>(),
-    codec<q4_1, Q4_1Block>(),   codec<q5_0, Q5_0Block>(), codec<q5_1, Q5_1Block>(), codec<q8_0, Q8_0Block>(),
-    codec<q4_k, Q4_KBlock>(),   codec<q5_k, Q5_KBlock>(), codec<q6_k, Q6_KBlock>(), codec<mxfp4, Mxfp4Block>(),
+    codec<f32, F32Block>(),     codec<f16, F16Block>(),     codec<bf16, Bf16Block>(),    codec<q4_0, Q4_0Block>(),
+    codec<q4_1, Q4_1Block>(),   codec<q5_0, Q5_0Block>(),   codec<q5_1, Q5_1Block>(),    codec<q8_0, Q8_0Block>(),
+    codec<q4_k, Q4_KBlock>(),   codec<q5_k, Q5_KBlock>(),   codec<q6_k, Q6_KBlock>(),    codec<mxfp4, Mxfp4Block>(),
     codec<nvfp4, Nvfp4Block>(), codec<mxfp8, Mxfp8Block>(), codec<e2m1_16, E2m1Block>(),
 #define LAZULI_AFFINE(name, bits, group) codec<name, AffineBlock<bits, group>>(),
 #include <lazuli/graph/types/affine.def>

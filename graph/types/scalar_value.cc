@@ -38,31 +38,50 @@ void write_integer(double value, std::byte* target) {
 
 double load_scalar(DType dtype, const std::byte* source) {
   switch (dtype) {
-    case DType::f32: return read<float>(source);
-    case DType::f16: return f16_to_f32(read<std::uint16_t>(source));
-    case DType::bf16: return bf16_to_f32(read<std::uint16_t>(source));
-    case DType::i8: return read<std::int8_t>(source);
+    case DType::f32:
+      return read<float>(source);
+    case DType::f16:
+      return f16_to_f32(read<std::uint16_t>(source));
+    case DType::bf16:
+      return bf16_to_f32(read<std::uint16_t>(source));
+    case DType::i8:
+      return read<std::int8_t>(source);
     case DType::u8:
-    case DType::bool_: return read<std::uint8_t>(source);
-    case DType::i32: return read<std::int32_t>(source);
-    case DType::u32: return read<std::uint32_t>(source);
-    case DType::i64: return static_cast<double>(read<std::int64_t>(source));
-    default: fail("{} has no single elements", to_string(dtype));
+    case DType::bool_:
+      return read<std::uint8_t>(source);
+    case DType::i32:
+      return read<std::int32_t>(source);
+    case DType::u32:
+      return read<std::uint32_t>(source);
+    case DType::i64:
+      return static_cast<double>(read<std::int64_t>(source));
+    default:
+      fail("{} has no single elements", to_string(dtype));
   }
 }
 
 void store_scalar(double value, DType dtype, std::byte* target) {
   switch (dtype) {
-    case DType::f32: return write(static_cast<float>(value), target);
-    case DType::f16: return write(f32_to_f16(static_cast<float>(value)), target);
-    case DType::bf16: return write(f32_to_bf16(static_cast<float>(value)), target);
-    case DType::i8: return write_integer<std::int8_t>(value, target);
-    case DType::u8: return write_integer<std::uint8_t>(value, target);
-    case DType::i32: return write_integer<std::int32_t>(value, target);
-    case DType::u32: return write_integer<std::uint32_t>(value, target);
-    case DType::i64: return write_integer<std::int64_t>(value, target);
-    case DType::bool_: return write<std::uint8_t>(value != 0, target);
-    default: fail("{} has no single elements", to_string(dtype));
+    case DType::f32:
+      return write(static_cast<float>(value), target);
+    case DType::f16:
+      return write(f32_to_f16(static_cast<float>(value)), target);
+    case DType::bf16:
+      return write(f32_to_bf16(static_cast<float>(value)), target);
+    case DType::i8:
+      return write_integer<std::int8_t>(value, target);
+    case DType::u8:
+      return write_integer<std::uint8_t>(value, target);
+    case DType::i32:
+      return write_integer<std::int32_t>(value, target);
+    case DType::u32:
+      return write_integer<std::uint32_t>(value, target);
+    case DType::i64:
+      return write_integer<std::int64_t>(value, target);
+    case DType::bool_:
+      return write<std::uint8_t>(value != 0, target);
+    default:
+      fail("{} has no single elements", to_string(dtype));
   }
 }
 

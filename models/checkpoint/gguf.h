@@ -80,7 +80,7 @@ class GgufFile {
 
   const std::string& name() const { return parts_.front(); }
   std::span<const std::string> part_names() const { return parts_; }  // just the name, unless the model is split
-  std::uint64_t bytes() const { return bytes_; }  // of all parts
+  std::uint64_t bytes() const { return bytes_; }                      // of all parts
   std::uint32_t version() const { return version_; }
   // Keeps every view alive: values, strings, tensor data.
   const std::shared_ptr<const void>& owner() const { return owner_; }

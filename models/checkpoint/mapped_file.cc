@@ -37,16 +37,16 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   // O_NONBLOCK: opening a FIFO must not wait for a writer before the check below refuses it.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) fail_errno(path, "open");
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail_errno(path, "read the size");
   if (!S_ISREG(status.st_mode)) fail("{}: found a directory or device, expected a regular file", path);
 
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->path_ = path;
   // The second time cannot be set by hand, unlike the first, and changes whenever the file is written to.
-  mapped->identity_ = fmt::format("{:x}:{:x} {} {}.{:09} {}.{:09}", status.st_dev, status.st_ino, status.st_size,
-                                  status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec,
-                                  status.st_ctim.tv_nsec);
+  mapped->identity_ =
+      fmt::format("{:x}:{:x} {} {}.{:09} {}.{:09}", status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
+                  status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return mapped;  // mmap refuses empty ranges
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);

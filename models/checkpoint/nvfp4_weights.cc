@@ -63,8 +63,7 @@ TensorFactor scalar_factor(const ModuleTensors& module, const Array& factor) {
   return [place = module.place(), source = source_of(factor)] {
     float value;
     std::memcpy(&value, source->data(), sizeof value);
-    if (!std::isfinite(value) || value <= 0)
-      fail("{}: its scale is {}; expected a positive number", place, value);
+    if (!std::isfinite(value) || value <= 0) fail("{}: its scale is {}; expected a positive number", place, value);
     return value;
   };
 }

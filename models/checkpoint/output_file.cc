@@ -27,7 +27,7 @@ std::string make_temporary(const std::string& path, const std::function<bool(con
 }
 
 OutputFile::OutputFile(std::string path) : path_(std::move(path)), target_(path_) {
-  struct stat existing {};
+  struct stat existing{};
   const bool exists = stat(path_.c_str(), &existing) == 0;
   if (exists && S_ISDIR(existing.st_mode)) {
     errno = EISDIR;

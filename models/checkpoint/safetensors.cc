@@ -1,10 +1,9 @@
 #include <lazuli/models/checkpoint/mapped_file.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 
-#include <nlohmann/json.hpp>
-
 #include <bit>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -17,7 +16,7 @@ constexpr const char* metadata_key = "__metadata__";
 
 // Of two names for one dtype the first is the one written.
 constexpr std::pair<std::string_view, DType> dtype_names[] = {
-    {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8},     {"U8", DType::u8},
+    {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8},      {"U8", DType::u8},
     {"I32", DType::i32}, {"U32", DType::u32}, {"I64", DType::i64},   {"BOOL", DType::bool_}, {"F8_E4M3", DType::u8},
 };
 
@@ -53,18 +52,16 @@ class TensorReader {
       elements *= static_cast<std::uint64_t>(size);
     }
     const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
-    if (offsets.size() != 2 || offsets[0] > offsets[1])
-      fail("{}: data_offsets are not [begin, end]", where);
+    if (offsets.size() != 2 || offsets[0] > offsets[1]) fail("{}: data_offsets are not [begin, end]", where);
     if (offsets[1] > data_bytes)
       fail("{}: data ends at byte {} but the file has {}", where, data_begin_ + offsets[1], file_->size());
     const std::uint64_t bytes = offsets[1] - offsets[0];
     if (bytes != static_cast<std::uint64_t>(type.bytes()))
       fail("{}: {} bytes of data; expected {} for {}", where, bytes, type.bytes(), to_string(type));
     const std::uint64_t begin = data_begin_ + offsets[0];
-    BufferRef buffer = Buffer::view(file_->bytes().data() + begin, bytes, file_,
-                                    [file = file_.get(), begin](std::size_t offset, std::size_t count) {
-                                      file->release(begin + offset, count);
-                                    });
+    BufferRef buffer = Buffer::view(
+        file_->bytes().data() + begin, bytes, file_,
+        [file = file_.get(), begin](std::size_t offset, std::size_t count) { file->release(begin + offset, count); });
     buffer->set_origin(file_->origin(begin));
     return Array::constant(std::move(buffer), std::move(type), name);
   }

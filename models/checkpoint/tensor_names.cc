@@ -1,6 +1,5 @@
-#include <lazuli/models/checkpoint/tensor_names.h>
-
 #include <fmt/format.h>
+#include <lazuli/models/checkpoint/tensor_names.h>
 
 #include <algorithm>
 #include <array>

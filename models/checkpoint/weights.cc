@@ -4,10 +4,10 @@
 #include <lazuli/models/checkpoint/error_text.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/checkpoint/mlx_weights.h>
-#include <lazuli/models/model.h>
 #include <lazuli/models/checkpoint/nvfp4_weights.h>
 #include <lazuli/models/checkpoint/tensor_names.h>
 #include <lazuli/models/checkpoint/weights.h>
+#include <lazuli/models/model.h>
 
 #include <algorithm>
 #include <filesystem>

@@ -78,7 +78,8 @@ AltupPlanes Altup::add_behind_first(const AltupPlanes& planes, const Array& upda
   if (planes.is_stacked()) {
     const std::int64_t count = planes.stacked.size(0);
     const Array behind_first = greater(reshape(iota(count), {count, 1, 1}), 0);
-    AltupPlanes updated = AltupPlanes::from_stack(select(behind_first, planes.stacked + update, planes.stacked), active);
+    AltupPlanes updated =
+        AltupPlanes::from_stack(select(behind_first, planes.stacked + update, planes.stacked), active);
     if (active == 0) updated.active = planes.active;  // untouched: the next layer's router need not wait for the rest
     return updated;
   }

@@ -1,8 +1,8 @@
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
-#include <lazuli/models/gemma/gemma3.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
-#include <lazuli/models/gemma/layers.h>
 #include <lazuli/models/checkpoint/weights.h>
+#include <lazuli/models/gemma/gemma3.h>
+#include <lazuli/models/gemma/layers.h>
 
 #include <cmath>
 
@@ -171,10 +171,9 @@ Gemma3Config Gemma3Config::from_gguf(const GgufFile& file) {
   config.rope_factor = linear_rope_factor(file, metadata);
   config.final_softcap = metadata.number_or("final_logit_softcapping", 0);
   // 27B scales by its width per head, not by the head size (query_pre_attn_scalar is not stored in GGUF).
-  config.attention_scale =
-      1 / std::sqrt(config.layers == layers_of_27b
-                        ? static_cast<double>(config.hidden_size) / static_cast<double>(config.heads)
-                        : static_cast<double>(config.head_dim));
+  config.attention_scale = 1 / std::sqrt(config.layers == layers_of_27b ? static_cast<double>(config.hidden_size) /
+                                                                              static_cast<double>(config.heads)
+                                                                        : static_cast<double>(config.head_dim));
   check(config, file.name());
   return config;
 }

@@ -4,9 +4,8 @@
 
 #include <lazuli/models/model.h>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 
 namespace lazuli {
 
@@ -22,14 +21,14 @@ struct Gemma3Config {
   std::int64_t head_dim = 256;
   std::int64_t vocab_size = 0;
   std::int64_t context_length = 0;
-  std::int64_t window = 512;          // of sliding layers, the query itself included
-  std::vector<bool> sliding;          // per layer
+  std::int64_t window = 512;  // of sliding layers, the query itself included
+  std::vector<bool> sliding;  // per layer
   double norm_epsilon = 1e-6;
   double rope_base_global = 1e6;
   double rope_base_sliding = 1e4;
-  double rope_factor = 1;             // linear scaling of positions, global layers only
-  double attention_scale = 0.0625;    // query_pre_attn_scalar^-0.5
-  double final_softcap = 0;           // 0: none
+  double rope_factor = 1;           // linear scaling of positions, global layers only
+  double attention_scale = 0.0625;  // query_pre_attn_scalar^-0.5
+  double final_softcap = 0;         // 0: none
 
   // Keys missing in older files get the published values. Throws an Error that names the key.
   static Gemma3Config from_gguf(const GgufFile& file);

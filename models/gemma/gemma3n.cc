@@ -1,6 +1,6 @@
+#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/altup.h>
 #include <lazuli/models/gemma/gemma3n.h>
-#include <lazuli/models/checkpoint/weights.h>
 
 #include <numbers>
 #include <optional>
@@ -250,7 +250,7 @@ class Gemma3n final : public LanguageModel {
   RmsNorm final_norm_;
   LanguageHead head_;
   std::vector<KvCacheShape> caches_;  // of the owner layers, which come first: cache i is layer i's
-  std::vector<Array> left_in_file_;  // tables of which a token reads a row, and tensors no layer uses
+  std::vector<Array> left_in_file_;   // tables of which a token reads a row, and tensors no layer uses
 };
 
 }  // namespace

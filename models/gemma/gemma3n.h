@@ -6,10 +6,9 @@
 #include <lazuli/models/model.h>
 #include <lazuli/models/model_options.h>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <limits>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -1,7 +1,7 @@
+#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/gemma/layers.h>
 #include <lazuli/models/gemma/moe.h>
-#include <lazuli/models/checkpoint/weights.h>
 
 #include <cmath>
 #include <optional>

@@ -1,8 +1,8 @@
 // Gemma 4's configuration, from GGUF metadata and from config.json.
 #include <lazuli/graph/base/error.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
-#include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
+#include <lazuli/models/gemma/gemma4.h>
 
 #include <algorithm>
 

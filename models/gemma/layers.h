@@ -81,7 +81,8 @@ struct PerLayerUpdate {
   }
 };
 
-// A key or value cache with this step's rows, f32 [T, kv_heads, d], written from `start` on; `ring` where there is a window.
+// A key or value cache with this step's rows, f32 [T, kv_heads, d], written from `start` on; `ring` where there is a
+// window.
 inline Array write_cache_rows(const Array& cache, const Array& rows, const Array& start, bool ring) {
   return slice_update(cache, is_quantised(cache.dtype()) ? rows : cast(rows, cache.dtype()), start, 0, ring);
 }

@@ -1,7 +1,7 @@
-#include <lazuli/models/generation/cache_file.h>
 #include <lazuli/models/checkpoint/output_file.h>
-#include <lazuli/models/generation/runner.h>
 #include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/models/generation/cache_file.h>
+#include <lazuli/models/generation/runner.h>
 
 #include <algorithm>
 #include <charconv>

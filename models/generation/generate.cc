@@ -103,7 +103,8 @@ bool is_cancelled(const GenerateOptions& options) {
 }  // namespace
 
 std::string_view to_string(StopReason reason) {
-  constexpr std::string_view names[] = {"length", "end_of_generation", "stop_text", "callback", "cancelled", "context_full"};
+  constexpr std::string_view names[] = {"length",   "end_of_generation", "stop_text",
+                                        "callback", "cancelled",         "context_full"};
   return names[static_cast<std::size_t>(reason)];
 }
 
@@ -113,8 +114,8 @@ PrefillProgress prefill_progress(const GenerateOptions& options) {
   };
 }
 
-GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, std::span<const std::int32_t> prompt,
-                        const GenerateOptions& options) {
+GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer,
+                        std::span<const std::int32_t> prompt, const GenerateOptions& options) {
   const auto start = Clock::now();
   const Array logits = runner.prefill(prompt, prefill_progress(options));
   const double submitted = seconds_since(start);

@@ -37,8 +37,8 @@ struct GenerateResult {
 // Appends `prompt` to what the runner holds and continues. While a token is handed out, the step after it already runs.
 // Afterwards the runner holds the prompt and all tokens but the last.
 // `tokenizer` may be null: then there is no text, and no token ends the generation.
-GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, std::span<const std::int32_t> prompt,
-                        const GenerateOptions& options);
+GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer,
+                        std::span<const std::int32_t> prompt, const GenerateOptions& options);
 
 // The part of it behind the prompt: continues from `logits`, f32 [1, vocab], those of the last token the runner holds.
 // `text` are the tokens so far, for the repeat penalty. prompt_seconds counts from this call.

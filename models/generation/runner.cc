@@ -18,7 +18,9 @@ std::int64_t next_power_of_two(std::int64_t value) {
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(value, 1))));
 }
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 // Rows that no position has reached must be finite numbers.
 BufferRef empty_cache(const Type& type) {
@@ -95,7 +97,10 @@ CompiledFunction Runner::make_function(Phase phase, Want want) const {
   }
   return compile(
       [&model = model_, suppression = suppression_, fixed, want](const std::vector<Array>& arguments) {
-        StepInputs inputs{arguments[0], arguments[1], arguments[2], arguments[3],
+        StepInputs inputs{arguments[0],
+                          arguments[1],
+                          arguments[2],
+                          arguments[3],
                           {arguments.begin() + static_cast<std::ptrdiff_t>(fixed), arguments.end()}};
         StepOutputs step = model.forward(inputs);
         std::vector<Array> outputs = std::move(step.caches);
@@ -135,15 +140,14 @@ std::int64_t Runner::first_visible(const KvCacheShape& shape, std::int64_t posit
 // drops them.
 std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positions, std::int64_t padded_end,
                                   std::int64_t bucket) const {
-  const std::int64_t whole =
-      std::max(bucket, std::min(roomy_length(positions), round_up(context_, cache_granularity)));
+  const std::int64_t whole = std::max(bucket, std::min(roomy_length(positions), round_up(context_, cache_granularity)));
   if (shape.window == 0) return whole;
   return std::min(std::max(whole, round_up(padded_end, cache_granularity)),
                   round_up(shape.window - 1 + bucket, cache_granularity));
 }
 
-// Grows what is too small. A ring that has wrapped is never grown: it is as long as it will ever be, unless a larger bucket
-// comes, for which its rows are laid out anew.
+// Grows what is too small. A ring that has wrapped is never grown: it is as long as it will ever be, unless a larger
+// bucket comes, for which its rows are laid out anew.
 void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
   if (chunk == 1 && length_ + rows <= decode_room_) return;
   const std::int64_t last = (rows - 1) % chunk + 1, padded_end = length_ + rows - last + bucket_for(last, chunk);
@@ -181,7 +185,8 @@ void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
 // All but the caches.
 std::vector<Array> Runner::step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const {
   std::vector<std::int32_t> positions(static_cast<std::size_t>(bucket), -1);
-  for (std::int64_t row = 0; row < rows; ++row) positions[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(length_ + row);
+  for (std::int64_t row = 0; row < rows; ++row)
+    positions[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(length_ + row);
   std::vector<Array> arguments;
   arguments.reserve(5 + caches_.size());
   arguments.push_back(std::move(tokens));
@@ -215,16 +220,17 @@ Array Runner::finish(const CompiledFunction& function, std::vector<Array> argume
   caches_ = std::move(outputs);
   length_ += rows;
   for (std::size_t i = 0; i < first_held_.size(); ++i)
-    if (model_.caches()[i].window > 0)
-      first_held_[i] = std::max(first_held_[i], padded_end - capacities_[i]);
+    if (model_.caches()[i].window > 0) first_held_[i] = std::max(first_held_[i], padded_end - capacities_[i]);
   return wanted;
 }
 
-Array Runner::run_chunk(const CompiledFunction& function, Want want, std::span<const std::int32_t> ids, std::int64_t bucket) {
+Array Runner::run_chunk(const CompiledFunction& function, Want want, std::span<const std::int32_t> ids,
+                        std::int64_t bucket) {
   const auto rows = static_cast<std::int64_t>(ids.size());
   std::vector<std::int32_t> tokens(ids.begin(), ids.end());
   tokens.resize(static_cast<std::size_t>(bucket), 0);
-  return finish(function, step_arguments(Array::from(tokens, {bucket}), rows, bucket, want == Want::last_logits), want, rows);
+  return finish(function, step_arguments(Array::from(tokens, {bucket}), rows, bucket, want == Want::last_logits), want,
+                rows);
 }
 
 Array Runner::prefill(std::span<const std::int32_t> ids, const PrefillProgress& progress) {
@@ -235,9 +241,9 @@ Array Runner::prefill(std::span<const std::int32_t> ids, const PrefillProgress& 
   for (std::int64_t done = 0;;) {
     const std::int64_t rows = std::min(chunk, total - done);
     const bool last = done + rows == total;
-    const Array logits = run_chunk(last ? prefill_last_ : prefill_, last ? Want::last_logits : Want::caches,
-                                   ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
-                                   bucket_for(rows, chunk));
+    const Array logits =
+        run_chunk(last ? prefill_last_ : prefill_, last ? Want::last_logits : Want::caches,
+                  ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)), bucket_for(rows, chunk));
     done += rows;
     const bool go_on = !progress || progress(done, total);
     if (last || !go_on) return logits;
@@ -252,9 +258,9 @@ void Runner::prefill_logits(std::span<const std::int32_t> ids,
   reserve(total, chunk);
   for (std::int64_t done = 0; done < total;) {
     const std::int64_t rows = std::min(chunk, total - done);
-    const Array logits = run_chunk(prefill_all_, Want::all_logits,
-                                   ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)),
-                                   bucket_for(rows, chunk));
+    const Array logits =
+        run_chunk(prefill_all_, Want::all_logits,
+                  ids.subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(rows)), bucket_for(rows, chunk));
     wait(logits);
     receive(done, logits, rows);
     done += rows;

@@ -1,7 +1,8 @@
 // Runs a model step by step: prompts in chunks, then one token at a time. Knows nothing of text.
 //
 // Every step is a compiled function whose lengths and positions are data, so that any number of steps uses a handful of
-// programs: one per bucket of rows and cache capacity. Caches are given up (donated) by each step and come back updated.
+// programs: one per bucket of rows and cache capacity. Caches are given up (donated) by each step and come back
+// updated.
 #pragma once
 
 #include <lazuli/graph/evaluator.h>
@@ -15,8 +16,8 @@
 namespace lazuli {
 
 struct RunnerOptions {
-  std::int64_t chunk = 0;    // rows of a prompt step; 0: the model's choice, whole_prompt: all rows at once
-  std::int64_t context = 0;  // most positions kept; 0: the model's context length
+  std::int64_t chunk = 0;       // rows of a prompt step; 0: the model's choice, whole_prompt: all rows at once
+  std::int64_t context = 0;     // most positions kept; 0: the model's context length
   DType kv_dtype = DType::f16;  // f16, bf16, f32, or q8_0 where heads are multiples of its block of 32
   static constexpr std::int64_t whole_prompt = -1;
 };
@@ -37,8 +38,9 @@ class Runner {
   // waiting for the one before. Throws an Error when the context is too short, and for ids outside the vocabulary.
   Array prefill(std::span<const std::int32_t> ids, const PrefillProgress& progress = {});
   // Appends a prompt and hands out the logits of every row, chunk by chunk (f32 [rows, vocab]).
-  void prefill_logits(std::span<const std::int32_t> ids,
-                      const std::function<void(std::int64_t first_row, const Array& logits, std::int64_t rows)>& receive);
+  void prefill_logits(
+      std::span<const std::int32_t> ids,
+      const std::function<void(std::int64_t first_row, const Array& logits, std::int64_t rows)>& receive);
   // Appends one token, i32 [1], which may still be on its way; returns the logits, f32 [1, vocab].
   Array decode(const Array& token);
   // The same, and the index of the largest logit, i32 [1]: the logits are never handed out.

@@ -43,9 +43,13 @@ void Sampler::suppress() {
 
 // Leaves the kept candidates in descending order, ties by id, and their unnormalised probabilities in weights_.
 void Sampler::keep_likely() {
-  const auto larger = [](const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); };
-  const auto most = options_.top_k > 0 ? std::min(candidates_.size(), static_cast<std::size_t>(options_.top_k)) : candidates_.size();
-  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(most), candidates_.end(), larger);
+  const auto larger = [](const Candidate& a, const Candidate& b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  };
+  const auto most =
+      options_.top_k > 0 ? std::min(candidates_.size(), static_cast<std::size_t>(options_.top_k)) : candidates_.size();
+  std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(most), candidates_.end(),
+                    larger);
   candidates_.resize(most);
   weights_.clear();
   double total = 0;
@@ -68,7 +72,9 @@ std::int32_t Sampler::sample(std::span<const float> logits, std::span<const std:
   if (options_.repeat_penalty != 1) penalise(recent);
   if (!suppressed_.empty()) suppress();
   if (options_.temperature == 0)
-    return std::max_element(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })->id;
+    return std::max_element(candidates_.begin(), candidates_.end(),
+                            [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; })
+        ->id;
   keep_likely();
   double total = 0;
   for (double weight : weights_) total += weight;

@@ -22,16 +22,16 @@ struct Architecture {
   std::int64_t period;  // every period-th layer is global
   std::int64_t window;
   std::int64_t context_length;
-  std::int64_t vocab_size;              // rows of the token table
-  std::int64_t tokens = 262144;         // of the tokenizer; rows behind them are for images and sound
-  std::int64_t shared_kv_layers = 0;    // the last ones
-  std::int64_t per_layer_width = 0;     // of per-layer embeddings, whose table has a row for each token
-  std::int64_t rope_factor = 1;         // Gemma 3: linear scaling in global layers
-  std::int64_t sparse_layers = 0;       // Gemma 3n: the first ones
-  std::int64_t laurel_rank = 0;         // Gemma 3n
-  std::int64_t global_kv_heads = 0;     // Gemma 4: of global layers, whose values are their keys; 0: as in the others
-  std::int64_t global_head_dim = 0;     // Gemma 4
-  bool double_wide_mlp = false;         // Gemma 4: in layers that share keys and values
+  std::int64_t vocab_size;            // rows of the token table
+  std::int64_t tokens = 262144;       // of the tokenizer; rows behind them are for images and sound
+  std::int64_t shared_kv_layers = 0;  // the last ones
+  std::int64_t per_layer_width = 0;   // of per-layer embeddings, whose table has a row for each token
+  std::int64_t rope_factor = 1;       // Gemma 3: linear scaling in global layers
+  std::int64_t sparse_layers = 0;     // Gemma 3n: the first ones
+  std::int64_t laurel_rank = 0;       // Gemma 3n
+  std::int64_t global_kv_heads = 0;   // Gemma 4: of global layers, whose values are their keys; 0: as in the others
+  std::int64_t global_head_dim = 0;   // Gemma 4
+  bool double_wide_mlp = false;       // Gemma 4: in layers that share keys and values
   std::int64_t experts = 0, experts_per_token = 0, expert_size = 0;  // Gemma 4
 
   // Gemma 4 ends with a global layer whatever its period.
@@ -42,9 +42,7 @@ struct Architecture {
   std::int64_t head_dim_of(std::int64_t layer) const {
     return global_head_dim > 0 && !is_sliding(layer) ? global_head_dim : head_dim;
   }
-  std::int64_t kv_heads_of(std::int64_t layer) const {
-    return keys_are_values(layer) ? global_kv_heads : kv_heads;
-  }
+  std::int64_t kv_heads_of(std::int64_t layer) const { return keys_are_values(layer) ? global_kv_heads : kv_heads; }
   bool keys_are_values(std::int64_t layer) const { return global_kv_heads > 0 && !is_sliding(layer); }
   std::int64_t intermediate_size_of(std::int64_t layer) const {
     return intermediate_size * (double_wide_mlp && layer >= owner_layers() ? 2 : 1);

@@ -4,9 +4,8 @@
 #include <lazuli/models/synth/checkpoint_plan.h>
 #include <lazuli/models/synth/vocabulary.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace lazuli::synth {
 namespace {

@@ -1,5 +1,5 @@
-#include <lazuli/graph/types/half.h>
 #include <lazuli/graph/base/hash.h>
+#include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/models/synth/random_values.h>
 

@@ -177,10 +177,10 @@ class TensorList {
           stack.pieces.push_back(
               {stream_name(half, ".weight"), expert * inner * hidden, inner * hidden, projecting(hidden)});
     }
-    Tensor& down = add(name("ffn_down_exps",
-                            container_ == Container::mlx ? "experts.switch_glu.down_proj.weight" : "experts.down_proj",
-                            ".weight"),
-                       {count, hidden, inner}, TensorKind::matrix);
+    Tensor& down =
+        add(name("ffn_down_exps",
+                 container_ == Container::mlx ? "experts.switch_glu.down_proj.weight" : "experts.down_proj", ".weight"),
+            {count, hidden, inner}, TensorKind::matrix);
     down.pieces = {{stream_name("ffn_down_exps", ".weight"), 0, element_count(down.shape), projecting(inner)}};
     vector("post_ffw_norm_1", "post_feedforward_layernorm_1", hidden);
     vector("post_ffw_norm_2", "post_feedforward_layernorm_2", hidden);

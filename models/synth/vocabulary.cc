@@ -26,10 +26,10 @@ struct Named {
 };
 constexpr Named common_names[] = {{0, "<pad>"}, {1, "<eos>"}, {2, "<bos>"}, {3, "<unk>"}, {4, "<mask>"}};
 constexpr Named gemma3_names[] = {{105, "<start_of_turn>"}, {106, "<end_of_turn>"}};
-constexpr Named gemma4_names[] = {{46, "<|tool>"},           {47, "<tool|>"},           {48, "<|tool_call>"},
-                                  {49, "<tool_call|>"},      {50, "<|tool_response>"},  {51, "<tool_response|>"},
-                                  {52, "<|\"|>"},            {98, "<|think|>"},         {100, "<|channel>"},
-                                  {101, "<channel|>"},       {105, "<|turn>"},          {106, "<turn|>"}};
+constexpr Named gemma4_names[] = {{46, "<|tool>"},      {47, "<tool|>"},          {48, "<|tool_call>"},
+                                  {49, "<tool_call|>"}, {50, "<|tool_response>"}, {51, "<tool_response|>"},
+                                  {52, "<|\"|>"},       {98, "<|think|>"},        {100, "<|channel>"},
+                                  {101, "<channel|>"},  {105, "<|turn>"},         {106, "<turn|>"}};
 
 // Words in the order of their length: ba, be, ..., baba, babe, ...
 std::string word(std::int64_t index) {
@@ -64,8 +64,7 @@ Token token_at(Family family, std::int64_t id) {
   const bool merged = family == Family::gemma4;
   const TokenType run = merged ? TokenType::normal : TokenType::user_defined;
   if (id >= first_newlines && id < first_spaces) return {repeated("\n", id - first_newlines + 1), run};
-  if (id >= first_spaces && id < first_markup)
-    return {repeated(merged ? space : " ", id - first_spaces + 2), run};
+  if (id >= first_spaces && id < first_markup) return {repeated(merged ? space : " ", id - first_spaces + 2), run};
   if (id >= first_byte && id < first_word) return {fmt::format("<0x{:02X}>", id - first_byte), TokenType::byte};
   if (id >= first_word && id < space_id) {
     const std::int64_t index = id - first_word;

@@ -16,8 +16,8 @@ struct Token {
   TokenType type;
 };
 
-// `size` tokens; the first 494 are special, bytes and whitespace. Gemma 4 differs in the names of its control tokens, and
-// makes runs of whitespace by merges.
+// `size` tokens; the first 494 are special, bytes and whitespace. Gemma 4 differs in the names of its control tokens,
+// and makes runs of whitespace by merges.
 std::vector<Token> make_vocabulary(Family family, std::int64_t size);
 
 // Every way to put a normal token together from two tokens, "left right", in the order of ids.

@@ -1,7 +1,7 @@
 // y_j = p_j + (c_j + 1) (activated - p_active), in three formulations: the composite; all planes at once by
 // broadcasting; and plane by plane. Each element goes through the same operations in all of them.
-#include <lazuli/passes/rules/altup_island.h>
 #include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/rules/altup_island.h>
 #include <lazuli/passes/rules/rules.h>
 
 #include <algorithm>
@@ -206,9 +206,12 @@ Rule altup_correct_rule() {
           {Op::altup_correct, Op::add, Op::cast, Op::concatenate},
           [](const Graph& graph, const UseCounts& uses, std::int32_t root) {
             switch (graph.nodes[static_cast<std::size_t>(root)].op) {
-              case Op::altup_correct: return match_composite(graph, uses, root);
-              case Op::concatenate: return match_split(graph, uses, root);
-              default: return match_stacked(graph, uses, root);
+              case Op::altup_correct:
+                return match_composite(graph, uses, root);
+              case Op::concatenate:
+                return match_split(graph, uses, root);
+              default:
+                return match_stacked(graph, uses, root);
             }
           }};
 }

@@ -1,5 +1,5 @@
-#include <lazuli/passes/rules/altup_island.h>
 #include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/rules/altup_island.h>
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
 // p_j = x_j + sum_i c_ji x_i, in three formulations: the composite; planes permuted to the back, a matmul with the
 // coefficients, and back again; and plane by plane. What a layer adds to some of the planes x right before a composite
 // comes into the island, which spares writing and reading all of them once more.
-#include <lazuli/passes/rules/altup_island.h>
 #include <lazuli/passes/graph_edit.h>
+#include <lazuli/passes/rules/altup_island.h>
 #include <lazuli/passes/rules/rules.h>
 
 #include <algorithm>
@@ -235,9 +235,12 @@ Rule altup_predict_rule() {
           {Op::altup_predict, Op::add, Op::cast, Op::concatenate},
           [](const Graph& graph, const UseCounts& uses, std::int32_t root) {
             switch (graph.nodes[static_cast<std::size_t>(root)].op) {
-              case Op::altup_predict: return match_composite(graph, uses, root);
-              case Op::concatenate: return match_split(graph, uses, root);
-              default: return match_stacked(graph, uses, root);
+              case Op::altup_predict:
+                return match_composite(graph, uses, root);
+              case Op::concatenate:
+                return match_split(graph, uses, root);
+              default:
+                return match_stacked(graph, uses, root);
             }
           }};
 }

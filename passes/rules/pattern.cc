@@ -17,10 +17,14 @@ constexpr std::size_t most_operands = 4;
 
 double rounded(double value, DType dtype) {
   switch (dtype) {
-    case DType::f32: return static_cast<float>(value);
-    case DType::f16: return f16_to_f32(f32_to_f16(static_cast<float>(value)));
-    case DType::bf16: return bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
-    default: return value;
+    case DType::f32:
+      return static_cast<float>(value);
+    case DType::f16:
+      return f16_to_f32(f32_to_f16(static_cast<float>(value)));
+    case DType::bf16:
+      return bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
+    default:
+      return value;
   }
 }
 
@@ -75,11 +79,14 @@ class Matcher {
     }
     const Pattern::Node& pattern = goal->pattern->node();
     switch (pattern.kind) {
-      case Pattern::Kind::variable: return bind_variable(pattern, *goal);
+      case Pattern::Kind::variable:
+        return bind_variable(pattern, *goal);
       case Pattern::Kind::constant:
       case Pattern::Kind::inverse:
-      case Pattern::Kind::literal: return bind_number(pattern, *goal);
-      case Pattern::Kind::apply: return open(pattern, *goal);
+      case Pattern::Kind::literal:
+        return bind_number(pattern, *goal);
+      case Pattern::Kind::apply:
+        return open(pattern, *goal);
       case Pattern::Kind::once: {
         // Readers are counted last: where nothing matches they are no reason.
         const Goal readers{nullptr, goal->value, goal->next};
@@ -245,15 +252,18 @@ Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs) {
 
 std::vector<Op> root_ops(const Pattern& pattern) {
   switch (pattern.node().kind) {
-    case Pattern::Kind::apply: return {pattern.node().op};
-    case Pattern::Kind::once: return root_ops(pattern.node().operands[0]);
+    case Pattern::Kind::apply:
+      return {pattern.node().op};
+    case Pattern::Kind::once:
+      return root_ops(pattern.node().operands[0]);
     case Pattern::Kind::either: {
       std::vector<Op> ops;
       for (const Pattern& choice : pattern.node().operands)
         for (Op op : root_ops(choice)) ops.push_back(op);
       return ops;
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -277,12 +287,17 @@ ValueId build_node(const Pattern& pattern, const Match& match, DType dtype, Grap
       if (at == match.variables.end()) fail_internal("the pattern binds no \"{}\"", node.name);
       return {static_cast<std::int32_t>(at - match.variables.begin()), 0};
     }
-    case Pattern::Kind::constant: return number(match.number(node.name));
-    case Pattern::Kind::inverse: return number(rounded(1 / match.number(node.name), dtype));
-    case Pattern::Kind::literal: return number(rounded(node.number, dtype));
+    case Pattern::Kind::constant:
+      return number(match.number(node.name));
+    case Pattern::Kind::inverse:
+      return number(rounded(1 / match.number(node.name), dtype));
+    case Pattern::Kind::literal:
+      return number(rounded(node.number, dtype));
     case Pattern::Kind::once:
-    case Pattern::Kind::either: return build_node(node.operands[0], match, dtype, result);
-    case Pattern::Kind::apply: break;
+    case Pattern::Kind::either:
+      return build_node(node.operands[0], match, dtype, result);
+    case Pattern::Kind::apply:
+      break;
   }
   std::vector<ValueId> inputs;
   for (const Pattern& operand : node.operands) inputs.push_back(build_node(operand, match, dtype, result));

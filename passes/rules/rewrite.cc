@@ -202,8 +202,7 @@ class Sweep {
     if (!wanted.fuse || !context_) return;
     std::vector<Type> types;
     for (ValueId operand : wanted.operands) types.push_back(graph_.type(operand));
-    if (!context_->can_run(Op::fused, FusedAttrs{rule.name}, types))
-      attempt = {std::nullopt, no_kernel_text(types)};
+    if (!context_->can_run(Op::fused, FusedAttrs{rule.name}, types)) attempt = {std::nullopt, no_kernel_text(types)};
   }
 
   // Without a reason the rule fired.

@@ -81,7 +81,9 @@ class StepCapture final : public Evaluator {
   class Attached {
    public:
     Attached(Session& session, std::shared_ptr<Executable> executable, std::shared_ptr<RunObserver> observer)
-        : session_(session), executable_(std::move(executable)), previous_(session.observe(executable_, std::move(observer))) {}
+        : session_(session),
+          executable_(std::move(executable)),
+          previous_(session.observe(executable_, std::move(observer))) {}
     ~Attached() { session_.observe(executable_, std::move(previous_)); }
     Attached(const Attached&) = delete;
     Attached& operator=(const Attached&) = delete;

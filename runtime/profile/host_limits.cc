@@ -1,7 +1,7 @@
-#include <lazuli/backends/cpu/kernels/peaks.h>
 #include <lazuli/backends/cpu/host/threads.h>
-#include <lazuli/runtime/profile/host_limits.h>
+#include <lazuli/backends/cpu/kernels/peaks.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/runtime/profile/host_limits.h>
 #include <sys/mman.h>
 
 #include <algorithm>

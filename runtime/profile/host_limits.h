@@ -6,7 +6,7 @@
 namespace lazuli {
 
 struct HostLimits {
-  double read_gbps = 0;               // 10^9 bytes/s, all threads summing up a buffer far larger than the caches
+  double read_gbps = 0;  // 10^9 bytes/s, all threads summing up a buffer far larger than the caches
   // The CPU's own peaks in 10^9 operations/s, all threads at once on registers alone, at the best instruction-set level
   // in use; none where that has no such arithmetic.
   std::optional<double> f32_gflops;

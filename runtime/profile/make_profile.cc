@@ -91,7 +91,7 @@ class Builder {
     std::int64_t at = wait.begin_ns;
     if (thread != 0)
       for (auto serial = std::lower_bound(serial_.begin(), serial_.end(), at,
-                                          [](const RunSpan&span, std::int64_t time) { return span.end_ns <= time; });
+                                          [](const RunSpan& span, std::int64_t time) { return span.end_ns <= time; });
            serial != serial_.end() && serial->begin_ns < wait.end_ns; ++serial) {
         const std::int64_t begin = std::max(at, serial->begin_ns), end = std::min(wait.end_ns, serial->end_ns);
         add(ThreadState::barrier, -1, thread, at, begin);
@@ -124,7 +124,7 @@ Profile make_profile(std::shared_ptr<const CompiledGraph> compiled, const RunRec
 
 namespace {
 
-std::vector<double> by_scheduled_node(const Profile& profile, double ProfiledNode::*value) {
+std::vector<double> by_scheduled_node(const Profile& profile, double ProfiledNode::* value) {
   std::vector<double> sums(profile.scheduled().nodes.size());
   for (const ProfiledNode& node : profile.nodes) sums[static_cast<std::size_t>(node.id)] += node.*value;
   return sums;

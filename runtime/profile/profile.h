@@ -7,8 +7,8 @@
 // token. Times are in microseconds, rates in 10^9 a second.
 #pragma once
 
-#include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/backends/run_observer.h>
+#include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/runtime/session.h>
 
 #include <cstdint>
@@ -115,8 +115,8 @@ struct ProfileOptions {
 
 // Calls `step` to warm up, and then keeps one call of it: of several that were timed, the fastest, since what else the
 // host does only slows steps down. Every call does the same work on this thread, evaluates through the current session
-// alone, and runs one program; it should wait for the result. Programs keep the observers they had. Throws an Error when
-// a step runs no program or several.
+// alone, and runs one program; it should wait for the result. Programs keep the observers they had. Throws an Error
+// when a step runs no program or several.
 Profile profile(Session& session, const std::function<void()>& step, const ProfileOptions& options = {});
 
 // What a record says of a program; the pipeline holds run_us and wait_us alone. For those who attach a RunRecorder of

@@ -55,7 +55,7 @@ std::vector<LayerTime> times_by_layer(const Profile& profile) {
 
 std::vector<OpCount> op_histogram(const CompiledGraph& compiled) {
   std::map<std::string, OpCount> by_name;
-  const auto count = [&](const Graph& graph, int OpCount::*stage) {
+  const auto count = [&](const Graph& graph, int OpCount::* stage) {
     for (const GraphNode& node : graph.nodes)
       if (!is_leaf(node.op)) ++(by_name[std::string(node.name())].*stage);
   };

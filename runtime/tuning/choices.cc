@@ -1,6 +1,5 @@
-#include <lazuli/runtime/tuning/choices.h>
-
 #include <lazuli/graph/base/error.h>
+#include <lazuli/runtime/tuning/choices.h>
 
 #include <algorithm>
 #include <charconv>
@@ -12,7 +11,7 @@ namespace {
 
 struct Setting {
   std::string_view name, variable, expected;
-  std::int64_t least, most;               // of a number; most 0: it is none
+  std::int64_t least, most;  // of a number; most 0: it is none
   std::initializer_list<std::string_view> words;
 };
 
@@ -67,11 +66,15 @@ const ShippedEntry shipped_entries[] = {
 
 std::string origin_text(const ChoiceInForce& choice) {
   switch (choice.origin) {
-    case ChoiceOrigin::built_in: return choice.figures.empty() ? "default" : "default; tuned: " + choice.figures;
-    case ChoiceOrigin::shipped: return "measured on such a CPU: " + choice.figures;
-    case ChoiceOrigin::tuned: return "tuned: " + choice.figures;
+    case ChoiceOrigin::built_in:
+      return choice.figures.empty() ? "default" : "default; tuned: " + choice.figures;
+    case ChoiceOrigin::shipped:
+      return "measured on such a CPU: " + choice.figures;
+    case ChoiceOrigin::tuned:
+      return "tuned: " + choice.figures;
     case ChoiceOrigin::environment:
-    case ChoiceOrigin::stated: return choice.source;
+    case ChoiceOrigin::stated:
+      return choice.source;
   }
   return {};
 }
@@ -111,8 +114,7 @@ Choices::Choices(const Settings& built_in, const std::vector<MeasuredChoices>& m
                  const std::vector<StatedChoices>& stated) {
   for (const std::string_view name : fusion_names())
     list_.push_back({std::string(name), fusion_.enabled(name) ? "on" : "off", ChoiceOrigin::built_in, {}, {}, {}, {}});
-  for (const auto& [name, value] : built_in)
-    list_.push_back({name, value, ChoiceOrigin::built_in, {}, {}, {}, {}});
+  for (const auto& [name, value] : built_in) list_.push_back({name, value, ChoiceOrigin::built_in, {}, {}, {}, {}});
   for (const MeasuredChoices& source : measured) apply(source);
   for (const StatedChoices& source : stated) apply(source);
 }
@@ -141,8 +143,13 @@ void Choices::apply(const MeasuredChoices& measured) {
       continue;
     }
     const bool is_fusion = tuned.value == "on" || tuned.value == "off";
-    *choice = {tuned.name,          tuned.value, measured.origin, {}, figures_text(tuned),
-               measured.record.date, tuned.value == "off" ? loss_text(tuned, "on") : std::string()};
+    *choice = {tuned.name,
+               tuned.value,
+               measured.origin,
+               {},
+               figures_text(tuned),
+               measured.record.date,
+               tuned.value == "off" ? loss_text(tuned, "on") : std::string()};
     const bool on = tuned.value == "on";
     if (is_fusion && fusion_.enabled(tuned.name) != on) fusion_.overrides.insert_or_assign(tuned.name, on);
   }
@@ -157,8 +164,7 @@ void Choices::apply(const StatedChoices& stated) {
       apply_fusion(stated, given->second, source);
       continue;
     }
-    if (!allows(setting, given->second))
-      fail("{}: \"{}\" given, expected {}", source, given->second, setting.expected);
+    if (!allows(setting, given->second)) fail("{}: \"{}\" given, expected {}", source, given->second, setting.expected);
     if (ChoiceInForce* choice = find(setting.name))
       *choice = {choice->name, given->second, stated.origin, source, {}, {}, {}};
   }
@@ -190,9 +196,12 @@ std::string Choices::why_off(std::string_view fusion) const {
   switch (choice->origin) {
     case ChoiceOrigin::shipped:
       return fmt::format("slower on CPUs like this one: {} (measured {})", choice->loss, choice->date);
-    case ChoiceOrigin::tuned: return fmt::format("slower on this host: {} (tuned {})", choice->loss, choice->date);
-    case ChoiceOrigin::built_in: return "off unless it is asked for";
-    default: return "switched off by " + choice->source;
+    case ChoiceOrigin::tuned:
+      return fmt::format("slower on this host: {} (tuned {})", choice->loss, choice->date);
+    case ChoiceOrigin::built_in:
+      return "off unless it is asked for";
+    default:
+      return "switched off by " + choice->source;
   }
 }
 

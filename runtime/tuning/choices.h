@@ -1,11 +1,11 @@
 // What is chosen on this machine, and who chose it: defaults < figures shipped for the CPU < tuning files <
-// environment < what the caller states. Fusions, threads, chunks and the granularity of the schedule change no bit of a result; the
-// forms of AltUp agree within rounding.
+// environment < what the caller states. Fusions, threads, chunks and the granularity of the schedule change no bit of a
+// result; the forms of AltUp agree within rounding.
 #pragma once
 
 #include <lazuli/backends/cpu/host/cpu_identity.h>
-#include <lazuli/runtime/tuning/tuning_record.h>
 #include <lazuli/passes/fusion_choice.h>
+#include <lazuli/runtime/tuning/tuning_record.h>
 
 #include <functional>
 #include <string>

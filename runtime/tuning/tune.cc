@@ -1,6 +1,5 @@
-#include <lazuli/runtime/tuning/tune.h>
-
 #include <lazuli/graph/base/error.h>
+#include <lazuli/runtime/tuning/tune.h>
 
 #include <algorithm>
 #include <utility>
@@ -69,8 +68,7 @@ class Tuner {
       if (candidate->parts[i].identity != present_->parts[i].identity) different.push_back(i);
     for (std::size_t at = 0; at < different.size(); ++at) {
       ComparisonOptions comparison = options_.comparison;
-      comparison.seconds =
-          std::max(0.0, begin + share - options_.clock()) / static_cast<double>(different.size() - at);
+      comparison.seconds = std::max(0.0, begin + share - options_.clock()) / static_cast<double>(different.size() - at);
       const Contender::Part& part = candidate->parts[different[at]];
       trial.parts.push_back(
           {part.name, compare(present_->parts[different[at]].run, part.run, options_.clock, comparison)});

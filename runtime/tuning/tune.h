@@ -52,7 +52,7 @@ struct TunedChoice {
 };
 
 struct TuneOptions {
-  double seconds = 60;  // for everything; what is left is shared out evenly among the trials to come
+  double seconds = 60;           // for everything; what is left is shared out evenly among the trials to come
   ComparisonOptions comparison;  // of which the seconds are set here
   TuningClock clock = steady_seconds();
   std::function<void(const TunedChoice&)> on_choice;  // told when a choice is settled; what it throws ends the tuning

@@ -1,11 +1,9 @@
-#include <lazuli/runtime/tuning/tuning_record.h>
-
-#include <lazuli/backends/cpu/jit/build_id.h>
+#include <fcntl.h>
 #include <lazuli/backends/cpu/host/private_folder.h>
+#include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/hash.h>
-
-#include <fcntl.h>
+#include <lazuli/runtime/tuning/tuning_record.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,7 +40,7 @@ std::string path_of(const std::string& cache_folder, const TuningKey& key) {
 
 // Nothing where the file is another user's, or too long to be one of these.
 std::optional<std::string> read_private(const Handle& file) {
-  struct stat status {};
+  struct stat status{};
   if (fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode) || !cpu::is_private(status)) return std::nullopt;
   if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > most_bytes) return std::nullopt;
   std::string text(static_cast<std::size_t>(status.st_size), '\0');

@@ -1,12 +1,10 @@
-#include <lazuli/runtime/tuning/tuning_record.h>
-
 #include <lazuli/graph/base/error.h>
-
-#include <nlohmann/json.hpp>
+#include <lazuli/runtime/tuning/tuning_record.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 namespace lazuli {
 namespace {
@@ -114,7 +112,7 @@ const TunedChoice* TuningRecord::find(std::string_view name) const {
 std::string to_json(const TuningRecord& record) {
   Json choices = Json::array();
   for (const TunedChoice& choice : record.choices) choices.push_back(choice_json(choice));
-  const Json document = {{"format", format_number},        {"cpu", record.key.cpu}, {"model", record.key.model},
+  const Json document = {{"format", format_number},       {"cpu", record.key.cpu}, {"model", record.key.model},
                          {"version", record.key.version}, {"date", record.date},   {"choices", std::move(choices)}};
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -143,12 +141,16 @@ std::string figures_text(const TunedChoice& choice) {
   if (shown == nullptr) return {};
   switch (shown->outcome) {
     case TrialOutcome::faster:
-    case TrialOutcome::slower: return parts_text(*shown, shown->outcome == TrialOutcome::faster);
-    case TrialOutcome::same: return "it makes no difference to what runs";
-    case TrialOutcome::unmeasured: return "not measured: the time was spent";
+    case TrialOutcome::slower:
+      return parts_text(*shown, shown->outcome == TrialOutcome::faster);
+    case TrialOutcome::same:
+      return "it makes no difference to what runs";
+    case TrialOutcome::unmeasured:
+      return "not measured: the time was spent";
     case TrialOutcome::noisy:
       return fmt::format("noisy after {} pairs, {}", fewest_pairs(*shown), parts_text(*shown, false));
-    default: return fmt::format("{}, {}", to_string(shown->outcome), parts_text(*shown, false));
+    default:
+      return fmt::format("{}, {}", to_string(shown->outcome), parts_text(*shown, false));
   }
 }
 

@@ -363,11 +363,11 @@ inline Arrays attentions(Operands& operands, DType cache) {
                                            {5, 3, 3, 8, 40, 0, 0, 5},     // a prompt from the start
                                            {7, 4, 1, 24, 64, 0, 30, 37},  // a later chunk, one kv head
                                            {5, 2, 2, 16, 64, 6, 20, 25},  // a window
-                                           {1, 2, 1, 32, 16, 12, 70, 71},   // a ring that has turned
-                                           {4, 2, 1, 16, 19, 16, 98, 102},  // a ring with room for the chunk
-                                           {6, 2, 2, 16, 32, 0, 8, 11},     // padding: rows from 3 on are not valid
-                                           {3, 2, 1, 16, 32, 0, 0, 0},      // nothing to see: zeros
-                                           {1, 4, 2, 16, 200, 0, 4999, 5000},    // overwritten, without a window
+                                           {1, 2, 1, 32, 16, 12, 70, 71},      // a ring that has turned
+                                           {4, 2, 1, 16, 19, 16, 98, 102},     // a ring with room for the chunk
+                                           {6, 2, 2, 16, 32, 0, 8, 11},        // padding: rows from 3 on are not valid
+                                           {3, 2, 1, 16, 32, 0, 0, 0},         // nothing to see: zeros
+                                           {1, 4, 2, 16, 200, 0, 4999, 5000},  // overwritten, without a window
                                            {3, 2, 1, 16, 150, 400, 2000, 2003},  // a window wider than the ring
                                            {17, 4, 2, 64, 300, 0, 250, 267}}) {
     std::vector<double> positions;

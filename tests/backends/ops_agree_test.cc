@@ -4,11 +4,10 @@
 #include <lazuli/backends/cpu/cpu_backend.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/passes/decompose.h>
+#include <lazuli/tests/backends/ops_agree_cases.h>
 #include <lazuli/tests/support/forced_isa.h>
 
 #include <map>
-
-#include <lazuli/tests/backends/ops_agree_cases.h>
 
 namespace lazuli {
 namespace {

@@ -1,7 +1,6 @@
+#include <gtest/gtest.h>
 #include <lazuli/backends/plan.h>
 #include <lazuli/graph/base/error.h>
-
-#include <gtest/gtest.h>
 
 #include <chrono>
 #include <numeric>

@@ -1,10 +1,9 @@
 // Every op on cases worked out by hand.
+#include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/run_reference.h>
-
-#include <gtest/gtest.h>
 
 #include <limits>
 #include <numbers>

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
-#include <lazuli/graph/pictures/collapse.h>
 #include <lazuli/graph/base/error.h>
-#include <lazuli/graph/text/text.h>
+#include <lazuli/graph/pictures/collapse.h>
 #include <lazuli/graph/pictures/pictures.h>
+#include <lazuli/graph/text/text.h>
 #include <lazuli/tests/support/layered_graph.h>
 
 #include <string>

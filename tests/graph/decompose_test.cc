@@ -1,9 +1,8 @@
 // Composites against their decompositions, both on the reference backend.
+#include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/tests/support/run_reference.h>
-
-#include <gtest/gtest.h>
 
 namespace lazuli {
 namespace {
@@ -169,11 +168,16 @@ TEST(Decompose, GeluKeepsItsOrderOfOperations) {
 std::vector<Type> smallest_operands(Op op) {
   const Type row{DType::f32, {2}}, cube{DType::f32, {1, 1, 2}}, position{DType::i32, {1}}, length{DType::i32, {}};
   switch (op) {
-    case Op::rope: return {cube, position};
-    case Op::attention: return {cube, cube, cube, position, length};
-    case Op::altup_predict: return {{DType::f32, {2, 2}}, {DType::f32, {4}}};
-    case Op::altup_correct: return {{DType::f32, {2, 2}}, row, row};
-    default: return {row};
+    case Op::rope:
+      return {cube, position};
+    case Op::attention:
+      return {cube, cube, cube, position, length};
+    case Op::altup_predict:
+      return {{DType::f32, {2, 2}}, {DType::f32, {4}}};
+    case Op::altup_correct:
+      return {{DType::f32, {2, 2}}, row, row};
+    default:
+      return {row};
   }
 }
 

@@ -1,11 +1,11 @@
 // A chain of a million nodes goes through everything: no step may use the stack per node, or time per pair of nodes.
 #include <gtest/gtest.h>
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
+#include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>
-#include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/passes/loop_groups.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>

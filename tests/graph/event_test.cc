@@ -1,8 +1,7 @@
+#include <gtest/gtest.h>
+#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/runtime/task_queue.h>
-#include <lazuli/graph/base/error.h>
-
-#include <gtest/gtest.h>
 
 #include <atomic>
 #include <future>

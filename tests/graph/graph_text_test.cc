@@ -1,8 +1,7 @@
+#include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/tests/support/error_of.h>
-
-#include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>

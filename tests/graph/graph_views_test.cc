@@ -1,12 +1,11 @@
-#include <lazuli/graph/base/error.h>
-#include <lazuli/graph/text/text.h>
-#include <lazuli/graph/pictures/pictures.h>
-
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
+#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/pictures/pictures.h>
+#include <lazuli/graph/text/text.h>
 
 #include <cstdlib>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 
 namespace lazuli {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
-#include <lazuli/graph/text/text.h>
 #include <lazuli/graph/pictures/pictures.h>
+#include <lazuli/graph/text/text.h>
 #include <lazuli/tests/support/layered_graph.h>
 
 #include <cstdlib>

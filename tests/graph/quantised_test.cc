@@ -211,13 +211,13 @@ TEST(Dequantise, Mxfp8DecodesE4M3ByAPowerOfTwo) {
   bytes.u8(128).u8(0x38).u8(0x7e).u8(0x01).u8(0xb8).u8(0x80).u8(0x7f).u8(0x08, 26);
   const auto x = bytes.decode(mxfp8, 32);
   EXPECT_EQ(x[0], 2.0f);
-  EXPECT_EQ(x[1], 896.0f);     // 448, the largest
-  EXPECT_EQ(x[2], 0x1p-8f);    // the smallest, 2^-9
+  EXPECT_EQ(x[1], 896.0f);   // 448, the largest
+  EXPECT_EQ(x[2], 0x1p-8f);  // the smallest, 2^-9
   EXPECT_EQ(x[3], -2.0f);
   EXPECT_EQ(x[4], 0.0f);
   EXPECT_TRUE(std::signbit(x[4]));
   EXPECT_TRUE(std::isnan(x[5]));
-  EXPECT_EQ(x[6], 0x1p-5f);    // the smallest normal, 2^-6
+  EXPECT_EQ(x[6], 0x1p-5f);  // the smallest normal, 2^-6
   EXPECT_EQ(Bytes().u8(0).u8(0x38, 32).decode(mxfp8, 32)[0], 0x1p-127f);
 }
 
@@ -274,11 +274,10 @@ INSTANTIATE_TEST_SUITE_P(EveryType, QuantiseRoundTrip,
                          testing::Values(RoundTrip{f32, 0.0f}, RoundTrip{f16, 0.0005f}, RoundTrip{bf16, 0.004f},
                                          RoundTrip{q4_0, 0.126f}, RoundTrip{q4_1, 0.068f}, RoundTrip{q5_0, 0.063f},
                                          RoundTrip{q5_1, 0.034f}, RoundTrip{q8_0, 0.0042f}, RoundTrip{q4_k, 0.085f},
-                                         RoundTrip{q5_k, 0.05f}, RoundTrip{q6_k, 0.035f},
-                                         RoundTrip{nvfp4, 0.2f}, RoundTrip{affine2_64, 0.67f},
-                                         RoundTrip{affine3_32, 0.29f}, RoundTrip{affine4_64, 0.135f},
-                                         RoundTrip{affine5_128, 0.065f}, RoundTrip{affine6_64, 0.036f},
-                                         RoundTrip{affine8_64, 0.012f}),
+                                         RoundTrip{q5_k, 0.05f}, RoundTrip{q6_k, 0.035f}, RoundTrip{nvfp4, 0.2f},
+                                         RoundTrip{affine2_64, 0.67f}, RoundTrip{affine3_32, 0.29f},
+                                         RoundTrip{affine4_64, 0.135f}, RoundTrip{affine5_128, 0.065f},
+                                         RoundTrip{affine6_64, 0.036f}, RoundTrip{affine8_64, 0.012f}),
                          [](const auto& info) { return std::string(to_string(info.param.dtype)); });
 
 TEST(Quantise, ZeroBlocksStayZero) {

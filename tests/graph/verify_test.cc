@@ -1,8 +1,7 @@
+#include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>
-
-#include <gtest/gtest.h>
 
 #include <functional>
 #include <string>
@@ -55,22 +54,16 @@ TEST(Verify, AcceptsWhatHolds) {
 }
 
 TEST(Verify, NamesPassNodeAndScope) {
-  EXPECT_EQ(error_after([](Graph& graph) {
-              graph.nodes[mul].types = {{DType::f32, {4, 9}}};
-            }),
+  EXPECT_EQ(error_after([](Graph& graph) { graph.nodes[mul].types = {{DType::f32, {4, 9}}}; }),
             "after fuse_loops: %5 mul : f32[4,9]: its type does not follow from its operands, expected f32[4,8] (in "
             "layers.3.mlp)");
 }
 
 TEST(Verify, Operands) {
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.nodes[mul].inputs[1] = {fused, 0};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[mul].inputs[1] = {fused, 0}; }),
                "%5 mul : f32[4,8]: operand 1 is node 5, expected one before it (0 to 3)");
   EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[mul].inputs[0] = {-1, 0}; }), "operand 0 is node -1");
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.nodes[mul].inputs[0] = {top_k, 2};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[mul].inputs[0] = {top_k, 2}; }),
                "operand 0 is output 2 of %3 top_k : f32[4,2], i32[4,2], which has 2");
   EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[mul].inputs.pop_back(); }),
                "has 1 operands, expected 2 to 2");
@@ -104,13 +97,9 @@ TEST(Verify, Constants) {
 }
 
 TEST(Verify, Sources) {
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.nodes[mul].from = {{7, Op::mul}, {4, Op::mul}};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[mul].from = {{7, Op::mul}, {4, Op::mul}}; }),
                "sources are not ascending: 4 stands after 7");
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.nodes[mul].from = {{7, Op::mul}, {7, Op::mul}};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[mul].from = {{7, Op::mul}, {7, Op::mul}}; }),
                "not ascending");
 }
 
@@ -121,16 +110,12 @@ TEST(Verify, FusedNodesAndTheirBodies) {
                "has a body, which only fused nodes may have");
   EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[fused].inputs.pop_back(); }),
                "has 1 operands, its body 2 inputs");
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.nodes[fused].inputs[1] = {top_k, 0};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[fused].inputs[1] = {top_k, 0}; }),
                "operand 1 is f32[4,2], input 1 of its body f32[4,8]");
   EXPECT_ERROR(error_after([](Graph& graph) { graph.nodes[fused].types.push_back({}); }), "its body returns f32[4,8]");
   EXPECT_ERROR(error_after_body([](Graph& body) { body.outputs.clear(); }), "its body returns nothing");
   EXPECT_ERROR(
-      error_after_body([](Graph& body) {
-        body.nodes[3].inputs[0] = {3, 0};
-      }),
+      error_after_body([](Graph& body) { body.nodes[3].inputs[0] = {3, 0}; }),
       "after fuse_loops: body of %6 gelu_mul : f32[4,8] (in layers.3.mlp): %3 mul : f32[4,8]: operand 0 is node 3");
   EXPECT_ERROR(error_after_body([](Graph& body) { body.nodes[1].attrs = InputAttrs{5}; }),
                "index is 5, but there are 2 inputs");
@@ -142,13 +127,9 @@ TEST(Verify, FusedNodesAndTheirBodies) {
 }
 
 TEST(Verify, Outputs) {
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.outputs[0] = {6, 0};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.outputs[0] = {6, 0}; }),
                "after fuse_loops: graph output 0 is node 6, but there are 6 nodes");
-  EXPECT_ERROR(error_after([](Graph& graph) {
-                 graph.outputs[1] = {top_k, 2};
-               }),
+  EXPECT_ERROR(error_after([](Graph& graph) { graph.outputs[1] = {top_k, 2}; }),
                "graph output 1 is output 2 of %3 top_k");
   EXPECT_ERROR(error_after([](Graph& graph) { graph.output_names.pop_back(); }),
                "the graph has 2 outputs and 1 output names");

@@ -3,11 +3,11 @@
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
+#include <lazuli/models/checkpoint/tensor_names.h>
+#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma3.h>
 #include <lazuli/models/load.h>
-#include <lazuli/models/checkpoint/tensor_names.h>
 #include <lazuli/models/text/tokenizer_json.h>
-#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/safetensors_writer.h>
 
@@ -41,11 +41,11 @@ TEST(TensorNames, FindThePrefixByLayersWithoutAnEmbedding) {
 }
 
 TEST(TensorNames, HaveAWayBack) {
-  for (const char* name :
-       {"model.embed_tokens.weight", "model.norm.weight", "model.layers.12.self_attn.q_proj.weight",
-        "model.layers.0.altup.correct_output_scale", "model.layers.0.layer_scalar", "model.layers.3.router.scale",
-        "model.layers.0.experts.gate_up_proj", "model.layers.0.experts.down_proj",
-        "model.layers.0.experts.switch_glu.up_proj.weight", "model.altup_unembed_projections.2.weight", "lm_head.weight"})
+  for (const char* name : {"model.embed_tokens.weight", "model.norm.weight", "model.layers.12.self_attn.q_proj.weight",
+                           "model.layers.0.altup.correct_output_scale", "model.layers.0.layer_scalar",
+                           "model.layers.3.router.scale", "model.layers.0.experts.gate_up_proj",
+                           "model.layers.0.experts.down_proj", "model.layers.0.experts.switch_glu.up_proj.weight",
+                           "model.altup_unembed_projections.2.weight", "lm_head.weight"})
     EXPECT_EQ(published_name(canonical_name(name, "model.")->canonical(), "model."), name);
   EXPECT_EQ(published_name("rope_freqs.weight", "model."), "rope_freqs.weight");
   EXPECT_EQ(published_name("blk.0.unheard_of.weight", "model."), "blk.0.unheard_of.weight");

@@ -1,6 +1,6 @@
 // Texts that grow by turns, their caches in files, and the tokens a checkpoint forbids or ends with.
-#include <lazuli/models/generation/conversation.h>
 #include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/generation/conversation.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>

@@ -246,10 +246,10 @@ TEST_P(AltupByHand, PredictsAndCorrects) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, AltupByHand,
-                         testing::Combine(testing::Values(AltupForm::stacked, AltupForm::split),
-                                          testing::Values(0, 2)),
+                         testing::Combine(testing::Values(AltupForm::stacked, AltupForm::split), testing::Values(0, 2)),
                          [](const auto& info) {
-                           return fmt::format("{}_active_{}", form_name(std::get<0>(info.param)), std::get<1>(info.param));
+                           return fmt::format("{}_active_{}", form_name(std::get<0>(info.param)),
+                                              std::get<1>(info.param));
                          });
 
 TEST(AltupEmbedding, ZerosStayFinite) {

@@ -1,10 +1,10 @@
-// Gemma 4: what must not change a bit, what its graph becomes, and its configurations. golden_test.cc has it against the
-// published classes.
+// Gemma 4: what must not change a bit, what its graph becomes, and its configurations. golden_test.cc has it against
+// the published classes.
 #include <gtest/gtest.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
-#include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/checkpoint/gguf.h>
+#include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>
 

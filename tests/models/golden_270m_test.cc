@@ -1,12 +1,11 @@
 // The real Gemma 3 270M against references computed in f32 from its dequantised weights (tests/data/README.md).
-#include <lazuli/runtime/session.h>
+#include <gtest/gtest.h>
+#include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/load.h>
-#include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>
 #include <lazuli/tests/support/test_model.h>
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -37,12 +36,14 @@ class Golden {
 };
 
 // Mean negative log-likelihood of each next token, teacher-forced; also hands out each row.
-double mean_nll(Runner& runner, const std::vector<std::int32_t>& ids, const std::function<void(std::int64_t, std::span<const float>)>& row = {}) {
+double mean_nll(Runner& runner, const std::vector<std::int32_t>& ids,
+                const std::function<void(std::int64_t, std::span<const float>)>& row = {}) {
   double total = 0;
   runner.prefill_logits(ids, [&](std::int64_t first, const Array& logits, std::int64_t rows) {
     const std::int64_t vocabulary = logits.size(1);
     for (std::int64_t i = 0; i < rows; ++i) {
-      const auto values = logits.data<float>().subspan(static_cast<std::size_t>(i * vocabulary), static_cast<std::size_t>(vocabulary));
+      const auto values =
+          logits.data<float>().subspan(static_cast<std::size_t>(i * vocabulary), static_cast<std::size_t>(vocabulary));
       if (row) row(first + i, values);
       if (first + i + 1 == static_cast<std::int64_t>(ids.size())) continue;
       const double largest = *std::max_element(values.begin(), values.end());
@@ -75,7 +76,8 @@ TEST(Gemma3_270M, F32MatchesTheReferenceOnAllPrompts) {
     const double nll = mean_nll(scorer, ids, [&](std::int64_t row, std::span<const float> logits) {
       for (std::size_t i = 0; i < 16; ++i) {
         const std::size_t at = static_cast<std::size_t>(row) * 16 + i;
-        worst = std::max(worst, std::abs(static_cast<double>(logits[static_cast<std::size_t>(top_ids[at])]) - top_logits[at]));
+        worst = std::max(worst,
+                         std::abs(static_cast<double>(logits[static_cast<std::size_t>(top_ids[at])]) - top_logits[at]));
       }
     });
     EXPECT_LE(worst, 5e-3) << "the 16 largest logits of every position";
@@ -193,7 +195,8 @@ TEST(Gemma3_270M, ChunksThreadsAndFusionChangeNoBit) {
   ASSERT_EQ(ids.size(), 1024u);
   const Outcome expected = run_setting({128, 2, "all"}, ids);
   const Setting settings[] = {
-      {128, 2, "all"},  {1, 2, "all"},    {7, 2, "all"},    {64, 1, "all"},   {512, 2, "all"}, {RunnerOptions::whole_prompt, 2, "all"},
+      {128, 2, "all"},  {1, 2, "all"},    {7, 2, "all"},
+      {64, 1, "all"},   {512, 2, "all"},  {RunnerOptions::whole_prompt, 2, "all"},
       {128, 1, "none"}, {512, 2, "none"}, {RunnerOptions::whole_prompt, 1, "none"},
   };
   for (const Setting& setting : settings) {
@@ -201,7 +204,9 @@ TEST(Gemma3_270M, ChunksThreadsAndFusionChangeNoBit) {
     const Outcome outcome = run_setting(setting, ids);
     EXPECT_EQ(outcome.greedy, expected.greedy);
     ASSERT_EQ(outcome.last_logits.size(), expected.last_logits.size());
-    EXPECT_EQ(std::memcmp(outcome.last_logits.data(), expected.last_logits.data(), expected.last_logits.size() * sizeof(float)), 0);
+    EXPECT_EQ(std::memcmp(outcome.last_logits.data(), expected.last_logits.data(),
+                          expected.last_logits.size() * sizeof(float)),
+              0);
   }
 }
 

@@ -1,6 +1,6 @@
 // Key/value caches of 8 bits on tiny checkpoints of every architecture: their error, their bits, and their files.
-#include <lazuli/models/generation/conversation.h>
 #include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/generation/conversation.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/forced_isa.h>
@@ -73,8 +73,8 @@ SessionOptions f32_options(const std::string& backend, const std::string& fusion
 }
 
 // These checkpoints have random weights and amplify rounding: an absolute bound would say little. Of 32 normal values
-// blocks lose 3.4 times what bf16 does: their step is 1/127 of the largest, 2.4 deviations; that of bf16 2^-7 of the power
-// of two below each value, 0.7 deviations.
+// blocks lose 3.4 times what bf16 does: their step is 1/127 of the largest, 2.4 deviations; that of bf16 2^-7 of the
+// power of two below each value, 0.7 deviations.
 constexpr double blocks_to_bf16 = 5;
 
 TEST(KvQ8, LosesAFewTimesWhatBf16Does) {
@@ -88,7 +88,8 @@ TEST(KvQ8, LosesAFewTimesWhatBf16Does) {
 TEST(KvQ8, AnyBackendSpellingAndLevelLosesAsMuch) {
   for (const char* folder : folders) {
     const double bf16 = error_of_logits(folder, f32_options("cpu", "all"), DType::bf16);
-    for (const auto& [backend, fusion] : {std::pair{"cpu", "primitive"}, {"reference", "all"}, {"reference", "primitive"}})
+    for (const auto& [backend, fusion] :
+         {std::pair{"cpu", "primitive"}, {"reference", "all"}, {"reference", "primitive"}})
       EXPECT_LE(error_of_logits(folder, f32_options(backend, fusion), DType::q8_0), blocks_to_bf16 * bf16)
           << folder << ", " << backend << ", " << fusion;
     for (const Isa isa : test::usable_isas()) {

@@ -1,10 +1,9 @@
 // Files that take their name when they are complete.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/tests/support/safetensors_writer.h>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>

@@ -63,8 +63,8 @@ TEST(Runner, PaddingNeverOverwritesRowsInUse) {
   for (const std::int64_t chunk : {100, 64, 7}) expect_same_bits(*model, some_ids(255), chunk);
 }
 
-// Which rows run together, on how many threads, and in how many launches changes no bit. Shared layers read one row here,
-// experts a few, and chunks end on, before and behind the blocks of all kernels.
+// Which rows run together, on how many threads, and in how many launches changes no bit. Shared layers read one row
+// here, experts a few, and chunks end on, before and behind the blocks of all kernels.
 TEST(Runner, ChunksThreadsAndFusionChangeNoBit) {
   const Ids ids = some_ids(261);
   for (const char* folder : {"gemma3n-gguf-q8_0", "gemma4-e-gguf-q4_0", "gemma4-moe-gguf-q5_0"}) {
@@ -103,9 +103,10 @@ TEST(Runner, CutsBackToWhatRingsStillHold) {
     std::int64_t lowest = 197;
     while (runner.keepable(lowest - 1) != 0) --lowest;
     EXPECT_EQ(lowest, 200 - 64 + window - 1) << "the last 5 rows are padded to 8";
-    EXPECT_EQ(error_of([&] { runner.truncate(lowest - 1); }),
-              fmt::format("truncate: to {} of 197 positions: a sliding window has overwritten keys that position {} sees",
-                          lowest - 1, lowest - 1));
+    EXPECT_EQ(
+        error_of([&] { runner.truncate(lowest - 1); }),
+        fmt::format("truncate: to {} of 197 positions: a sliding window has overwritten keys that position {} sees",
+                    lowest - 1, lowest - 1));
     runner.truncate(lowest);
     EXPECT_EQ(runner.length(), lowest);
     const std::vector<float> continued = values_of(runner.prefill(part(other, lowest, 230)));
@@ -177,7 +178,8 @@ TEST(Runner, LongContextsKeepTheirBitsAndBoundTheirRings) {
   }
   EXPECT_EQ(last[0], last[1]);
   Runner full = runner_of(*model, 512, 100);
-  EXPECT_EQ(error_of([&] { full.prefill(part(ids, 0, 101)); }), "the prompt needs 101 positions, the context holds 100");
+  EXPECT_EQ(error_of([&] { full.prefill(part(ids, 0, 101)); }),
+            "the prompt needs 101 positions, the context holds 100");
 }
 
 }  // namespace

@@ -1,16 +1,15 @@
 // Checkpoints with random weights: published sizes, and one model whatever the container and the quantisation.
-#include <lazuli/runtime/session.h>
+#include <gtest/gtest.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf.h>
-#include <lazuli/models/load.h>
 #include <lazuli/models/generation/runner.h>
+#include <lazuli/models/load.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/models/synth/vocabulary.h>
 #include <lazuli/models/text/tokenizer.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/safetensors_writer.h>
-
-#include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstring>
@@ -28,8 +27,8 @@ std::int64_t parameters(const std::vector<Tensor>& tensors) {
 // Millions of parameters of the text models, as computed from their published configurations, without most norms.
 TEST(SynthArchitecture, HasThePublishedNumberOfParameters) {
   const std::map<std::string, double> published = {
-      {"gemma3-270m", 268.1}, {"gemma3-1b", 999.9},  {"gemma3-4b", 3880},   {"gemma3n-e2b", 4456},
-      {"gemma3n-e4b", 6867},  {"gemma4-e2b", 4647},  {"gemma4-e4b", 7518},  {"gemma4-12b", 11907},
+      {"gemma3-270m", 268.1},    {"gemma3-1b", 999.9}, {"gemma3-4b", 3880},  {"gemma3n-e2b", 4456},
+      {"gemma3n-e4b", 6867},     {"gemma4-e2b", 4647}, {"gemma4-e4b", 7518}, {"gemma4-12b", 11907},
       {"gemma4-26b-a4b", 25232}, {"gemma4-31b", 30696}};
   ASSERT_EQ(published_architectures().size(), published.size());
   for (const Architecture& architecture : published_architectures()) {
@@ -268,10 +267,12 @@ TEST(SynthWriting, ThreadsAndSeedsDecideAsTheyShould) {
 TEST(SynthWriting, ReportsProgressAndPassesErrorsOn) {
   const PlannedFile file = plan_gguf(small("gemma3-1b"), Quantisation::bf16);
   std::int64_t last = 0;
-  write_tensors(file, 1, 1, [](auto, auto) {}, [&](std::int64_t elements) {
-    EXPECT_GT(elements, last);
-    last = elements;
-  });
+  write_tensors(
+      file, 1, 1, [](auto, auto) {},
+      [&](std::int64_t elements) {
+        EXPECT_GT(elements, last);
+        last = elements;
+      });
   EXPECT_EQ(last, element_count(file));
   EXPECT_THROW(write_tensors(file, 1, 3, [](auto, auto) { fail("full"); }, [](auto) {}), Error);
   EXPECT_THROW(write_tensors(file, 1, 3, [](auto, auto) {}, [](auto) { fail("stop"); }), Error);

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
-#include <lazuli/models/text/chat_template.h>
 #include <lazuli/models/checkpoint/gguf.h>
+#include <lazuli/models/text/chat_template.h>
 #include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/gguf_writer.h>

@@ -2,12 +2,12 @@
 // three families, from GGUF files and from folders of every kind.
 #include <gtest/gtest.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
+#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma3.h>
 #include <lazuli/models/gemma/gemma3n.h>
 #include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/load.h>
 #include <lazuli/models/text/tokenizer.h>
-#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/gguf_writer.h>
 #include <lazuli/tests/support/safetensors_writer.h>
@@ -448,9 +448,9 @@ TEST(FolderErrors, ScalesAreReadWithTheirWeight) {
   Weights weights = Weights::from_folder(CheckpointFolder::open(folder.path()));
   const Array weight = weights.take("token_embd.weight", {1, 64});
   weights.report();
-  EXPECT_EQ(error_of([&] { weight.node()->results[0].buffer->data(); }),
-            folder.path() +
-                "/model.safetensors: module model.embed_tokens: scale 1 is the code 255, which is not a number");
+  EXPECT_EQ(
+      error_of([&] { weight.node()->results[0].buffer->data(); }),
+      folder.path() + "/model.safetensors: module model.embed_tokens: scale 1 is the code 255, which is not a number");
 }
 
 }  // namespace

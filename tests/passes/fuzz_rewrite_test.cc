@@ -4,10 +4,9 @@
 #include <lazuli/graph/text/text.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/pipeline.h>
+#include <lazuli/tests/support/run_reference.h>
 
 #include <random>
-
-#include <lazuli/tests/support/run_reference.h>
 
 namespace lazuli {
 namespace {
@@ -72,18 +71,27 @@ class RandomGraph {
   void add_random_op() {
     switch (pick(12)) {
       case 0:
-      case 1: return add_unary();
+      case 1:
+        return add_unary();
       case 2:
       case 3:
-      case 4: return add_binary();
-      case 5: return add_reduction();
-      case 6: return add_view();
-      case 7: return add_selection();
-      case 8: return add_product();
-      case 9: return add_gate();
-      case 10: return add_altup();
+      case 4:
+        return add_binary();
+      case 5:
+        return add_reduction();
+      case 6:
+        return add_view();
+      case 7:
+        return add_selection();
+      case 8:
+        return add_product();
+      case 9:
+        return add_gate();
+      case 10:
+        return add_altup();
       // An epsilon this large keeps a norm of nearly equal numbers from magnifying their rounding.
-      default: return add(Op::rms_norm, RmsNormAttrs{0.1}, {any()});
+      default:
+        return add(Op::rms_norm, RmsNormAttrs{0.1}, {any()});
     }
   }
 
@@ -111,15 +119,20 @@ class RandomGraph {
     Shape sizes = shape(x);
     const auto rank = static_cast<int>(sizes.size());
     switch (pick(5)) {
-      case 0: sizes.insert(sizes.begin() + pick(rank + 1), 1); return add(Op::reshape, ReshapeAttrs{sizes}, {x});
-      case 1: return add(Op::reshape, ReshapeAttrs{without_some_ones(sizes)}, {x});
+      case 0:
+        sizes.insert(sizes.begin() + pick(rank + 1), 1);
+        return add(Op::reshape, ReshapeAttrs{sizes}, {x});
+      case 1:
+        return add(Op::reshape, ReshapeAttrs{without_some_ones(sizes)}, {x});
       case 2: {
         Dims permutation;
         for (int axis = 0; axis < rank; ++axis) permutation.insert(permutation.begin() + pick(axis + 1), axis);
         return add(Op::transpose, TransposeAttrs{permutation}, {x});
       }
-      case 3: return add(Op::broadcast_to, ReshapeAttrs{{4, 3, 8}}, {x});
-      default: return add(Op::concatenate, AxisAttrs{rank == 0 ? 0 : pick(rank)}, {x, chance(50) ? x : any()});
+      case 3:
+        return add(Op::broadcast_to, ReshapeAttrs{{4, 3, 8}}, {x});
+      default:
+        return add(Op::concatenate, AxisAttrs{rank == 0 ? 0 : pick(rank)}, {x, chance(50) ? x : any()});
     }
   }
   Shape without_some_ones(const Shape& sizes) {

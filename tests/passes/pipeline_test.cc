@@ -7,11 +7,10 @@
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/passes/rules/rules.h>
 #include <lazuli/tests/support/error_of.h>
+#include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>
 #include <chrono>
-
-#include <lazuli/tests/support/run_reference.h>
 
 namespace lazuli {
 namespace {
@@ -109,8 +108,9 @@ TEST(FusionChoice, ListsWhatThereIs) {
   const std::string unknown = error_of([] { FusionChoice::parse("all,-geluu"); });
   EXPECT_TRUE(unknown.starts_with("fusion: there is no \"geluu\"; expected one of fold_views, ")) << unknown;
   EXPECT_NE(unknown.find("gelu_mul"), std::string::npos);
-  EXPECT_TRUE(error_of([] { FusionChoice::parse("-gelu_mull"); })
-                  .starts_with("fusion: there is no \"gelu_mull\"; near it: gelu_mul; expected one of "));
+  EXPECT_TRUE(error_of([] {
+                FusionChoice::parse("-gelu_mull");
+              }).starts_with("fusion: there is no \"gelu_mull\"; near it: gelu_mul; expected one of "));
   EXPECT_EQ(error_of([] { FusionChoice::parse("everything"); }),
             "fusion: \"everything\" is not none, primitive, all, +name or -name");
   EXPECT_EQ(error_of([] { FusionChoice::parse("all,none"); }), "fusion: \"none\" is not +name or -name");

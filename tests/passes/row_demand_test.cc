@@ -5,11 +5,10 @@
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/row_demand.h>
 #include <lazuli/passes/row_map.h>
+#include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>
 #include <map>
-
-#include <lazuli/tests/support/run_reference.h>
 
 namespace lazuli {
 namespace {

@@ -12,13 +12,12 @@
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/passes/rules/rules.h>
+#include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-
-#include <lazuli/tests/support/run_reference.h>
 
 namespace lazuli {
 namespace {

@@ -1,8 +1,8 @@
 // What fusions say of themselves: rules, loops, and the choices of the CPU backend, fired or not, and why.
 #include <gtest/gtest.h>
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/run_reference.h>
 
 #include <functional>
@@ -99,9 +99,7 @@ TEST(Verdicts, LinearEpilogue) {
     return {tanh(y), y};
   };
   EXPECT_EQ(compile(read_twice, 4).of("linear_epilogue"), "the linear has a second reader");
-  const auto whole_rows = [](const Array& x) -> Arrays {
-    return {softmax(linear(x, weight(96, 64, 1)), 1)};
-  };
+  const auto whole_rows = [](const Array& x) -> Arrays { return {softmax(linear(x, weight(96, 64, 1)), 1)}; };
   EXPECT_NE(compile(whole_rows, 4).of("linear_epilogue").find("is not elementwise over its columns"),
             std::string::npos);
 }

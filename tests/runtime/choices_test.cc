@@ -49,10 +49,9 @@ TEST(Choices, AreBuiltInWithoutAnythingElse) {
 
 TEST(Choices, LaterSourcesWin) {
   const MeasuredChoices shipped{
-      ChoiceOrigin::shipped,
-      record_of({tuned_choice("chunk", "64", "512", TrialOutcome::faster, {1.5, 1.4, 1.6}),
-                 tuned_choice("threads", "1", "2", TrialOutcome::faster, {1.1, 1.05, 1.2}),
-                 tuned_choice("softcap", "off", "on", TrialOutcome::faster, {1.2, 1.1, 1.3})})};
+      ChoiceOrigin::shipped, record_of({tuned_choice("chunk", "64", "512", TrialOutcome::faster, {1.5, 1.4, 1.6}),
+                                        tuned_choice("threads", "1", "2", TrialOutcome::faster, {1.1, 1.05, 1.2}),
+                                        tuned_choice("softcap", "off", "on", TrialOutcome::faster, {1.2, 1.1, 1.3})})};
   const MeasuredChoices tuned{ChoiceOrigin::tuned,
                               record_of({tuned_choice("chunk", "128", "512", TrialOutcome::faster, {1.25, 1.2, 1.3})})};
   const Choices measured(built_in, {shipped, tuned}, {});
@@ -95,10 +94,9 @@ TEST(Choices, SayWhyAFusionIsOff) {
 
 TEST(Choices, MeasurementsThatDecidedNothingLeaveDefaults) {
   const MeasuredChoices tuned{
-      ChoiceOrigin::tuned,
-      record_of({tuned_choice("softcap", "off", "on", TrialOutcome::noisy, {0.98, 0.8, 1.2}),
-                 tuned_choice("tanh_mul", "off", "on", TrialOutcome::tie, {1, 0.995, 1.005}),
-                 tuned_choice("gelu_mul", "off", "on", TrialOutcome::slower, {0.8, 0.78, 0.82})})};
+      ChoiceOrigin::tuned, record_of({tuned_choice("softcap", "off", "on", TrialOutcome::noisy, {0.98, 0.8, 1.2}),
+                                      tuned_choice("tanh_mul", "off", "on", TrialOutcome::tie, {1, 0.995, 1.005}),
+                                      tuned_choice("gelu_mul", "off", "on", TrialOutcome::slower, {0.8, 0.78, 0.82})})};
   const Choices choices(built_in, {tuned}, {});
   EXPECT_EQ(origin_text(*choices.find("softcap")), "default; tuned: noisy after 12 pairs, 1.02x, 0.83 to 1.25");
   EXPECT_EQ(origin_text(*choices.find("tanh_mul")), "tuned: tie, 1.00x, 1.00 to 1.01");
@@ -173,7 +171,7 @@ TEST_F(TuningFile, ComesBackAsItWasKept) {
   ASSERT_TRUE(found.record);
   EXPECT_EQ(found.note, "");
   EXPECT_EQ(to_json(*found.record), to_json(record_));
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(stat(path.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
@@ -199,9 +197,8 @@ TEST_F(TuningFile, OfAnotherCpuIsIgnoredWithANote) {
 TEST_F(TuningFile, ThatIsCorruptIsIgnoredAndReplaced) {
   const std::string path = store_tuning(root(), record_);
   const std::string whole = read(path);
-  for (const std::string& damaged :
-       {whole.substr(0, whole.size() / 2), std::string(), std::string("[]"), std::string("{\"format\": 99}"),
-        std::string("{\"format\": \"one\"}")}) {
+  for (const std::string& damaged : {whole.substr(0, whole.size() / 2), std::string(), std::string("[]"),
+                                     std::string("{\"format\": 99}"), std::string("{\"format\": \"one\"}")}) {
     std::ofstream(path) << damaged;
     const FoundTuning found = find_tuning(root(), record_.key);
     EXPECT_FALSE(found.record) << damaged;

@@ -1,9 +1,9 @@
 // Profiles: observers, the account of a run's time, what is captured, and the forms it is printed in.
 #include <gtest/gtest.h>
-#include <lazuli/runtime/profile/profile.h>
 #include <lazuli/graph/operations.h>
-#include <lazuli/models/load.h>
 #include <lazuli/models/generation/runner.h>
+#include <lazuli/models/load.h>
+#include <lazuli/runtime/profile/profile.h>
 #include <lazuli/tests/support/simulated_run.h>
 #include <lazuli/tests/support/test_model.h>
 

@@ -1,8 +1,8 @@
 // What a session promises to programs: values, errors, streams, donation, cached programs.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/threads.h>
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 
 #include <algorithm>
@@ -491,9 +491,7 @@ TEST(Compile, OneArrayAsTwoArgumentsIsNotWrittenTo) {
   CompileOptions options;
   options.donate = {0};
   const CompiledFunction update = compile(
-      [](const std::vector<Array>& x) {
-        return std::vector<Array>{slice_update(x[0], x[1], 0, 0), sum(x[2], {0, 1})};
-      },
+      [](const std::vector<Array>& x) { return std::vector<Array>{slice_update(x[0], x[1], 0, 0), sum(x[2], {0, 1})}; },
       options);
   const Array state = full({2, 2}, 1) + 0.0;
   const std::vector<Array> results = update({state, Array::from({5.0f, 5.0f}, {1, 2}), state});

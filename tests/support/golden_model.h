@@ -1,11 +1,11 @@
 // A tiny checkpoint against its reference: logits at every position, and the greedy continuation token by token.
 #pragma once
 
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
-#include <lazuli/models/load.h>
-#include <lazuli/models/generation/runner.h>
 #include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/models/generation/runner.h>
+#include <lazuli/models/load.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/golden_settings.h>
 #include <lazuli/tests/support/test_model.h>
 
@@ -52,8 +52,8 @@ inline std::string golden_model_path(const std::string& folder) {
   return std::filesystem::exists(gguf) ? gguf : path;
 }
 
-// The largest difference from the reference's logits, over all positions; infinite where one is not a number or rows are
-// missing.
+// The largest difference from the reference's logits, over all positions; infinite where one is not a number or rows
+// are missing.
 inline double worst_logit(const LanguageModel& model, const GoldenPrompt& prompt, const RunnerOptions& options) {
   constexpr double infinite = std::numeric_limits<double>::infinity();
   Runner runner(model, options);

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <lazuli/models/model_options.h>
 #include <lazuli/models/generation/runner.h>
+#include <lazuli/models/model_options.h>
 #include <lazuli/tests/support/pairwise.h>
 
 #include <string>

@@ -37,12 +37,22 @@ inline std::vector<double> values_of(const Type& type, const Buffer& buffer) {
   std::vector<double> values(count);
   const auto convert = [&]<class T>(T) { std::copy_n(buffer.as<T>(), count, values.begin()); };
   switch (type.dtype) {
-    case DType::i8: convert(std::int8_t{}); break;
+    case DType::i8:
+      convert(std::int8_t{});
+      break;
     case DType::bool_:
-    case DType::u8: convert(std::uint8_t{}); break;
-    case DType::i32: convert(std::int32_t{}); break;
-    case DType::u32: convert(std::uint32_t{}); break;
-    case DType::i64: convert(std::int64_t{}); break;
+    case DType::u8:
+      convert(std::uint8_t{});
+      break;
+    case DType::i32:
+      convert(std::int32_t{});
+      break;
+    case DType::u32:
+      convert(std::uint32_t{});
+      break;
+    case DType::i64:
+      convert(std::int64_t{});
+      break;
     default: {
       std::vector<float> floats(count);
       dequantise(type.dtype, buffer.data(), type.elements(), floats.data());
@@ -59,12 +69,22 @@ inline BufferRef buffer_of(const Type& type, const std::vector<double>& values) 
     std::transform(values.begin(), values.end(), buffer->as<T>(), [](double value) { return static_cast<T>(value); });
   };
   switch (type.dtype) {
-    case DType::i8: convert(std::int8_t{}); break;
+    case DType::i8:
+      convert(std::int8_t{});
+      break;
     case DType::bool_:
-    case DType::u8: convert(std::uint8_t{}); break;
-    case DType::i32: convert(std::int32_t{}); break;
-    case DType::u32: convert(std::uint32_t{}); break;
-    case DType::i64: convert(std::int64_t{}); break;
+    case DType::u8:
+      convert(std::uint8_t{});
+      break;
+    case DType::i32:
+      convert(std::int32_t{});
+      break;
+    case DType::u32:
+      convert(std::uint32_t{});
+      break;
+    case DType::i64:
+      convert(std::int64_t{});
+      break;
     default: {
       const std::vector<float> floats(values.begin(), values.end());
       quantise(type.dtype, floats.data(), type.elements(), buffer->data());
@@ -80,16 +100,24 @@ inline BufferRef random_blocks(const Type& type, std::mt19937& random) {
   constexpr std::uint8_t ones_e4m3[] = {0x38, 0x38, 0x38, 0x38}, one_e8m0 = 0x7f;
   BufferRef buffer = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
   // 0x77: no code of e4m3 is NaN then.
-  for (std::size_t i = 0; i < buffer->size(); ++i) buffer->as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random() & 0x77);
+  for (std::size_t i = 0; i < buffer->size(); ++i)
+    buffer->as<std::uint8_t>()[i] = static_cast<std::uint8_t>(random() & 0x77);
   const auto block_bytes = static_cast<std::size_t>(info(type.dtype).block_bytes);
   for (std::size_t at = 0; at < buffer->size(); at += block_bytes) {
     std::byte* block = buffer->data() + at;
     switch (type.dtype) {
-      case DType::nvfp4: std::memcpy(block, ones_e4m3, sizeof ones_e4m3); break;
+      case DType::nvfp4:
+        std::memcpy(block, ones_e4m3, sizeof ones_e4m3);
+        break;
       case DType::mxfp4:
-      case DType::mxfp8: std::memcpy(block, &one_e8m0, sizeof one_e8m0); break;
-      case DType::e2m1_16: std::memcpy(block, &half, sizeof half); break;
-      default: std::memcpy(block, affine, sizeof affine);
+      case DType::mxfp8:
+        std::memcpy(block, &one_e8m0, sizeof one_e8m0);
+        break;
+      case DType::e2m1_16:
+        std::memcpy(block, &half, sizeof half);
+        break;
+      default:
+        std::memcpy(block, affine, sizeof affine);
     }
   }
   return buffer;

@@ -1,8 +1,8 @@
 // Runs that never took place: what a recorder would hold, had every step taken as long as a test says.
 #pragma once
 
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
+#include <lazuli/runtime/session.h>
 
 #include <algorithm>
 #include <functional>

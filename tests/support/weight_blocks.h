@@ -13,8 +13,8 @@
 namespace lazuli::test {
 
 inline constexpr DType weight_types[] = {
-    DType::f32,   DType::f16,  DType::bf16, DType::q4_0, DType::q4_1,  DType::q5_0,  DType::q5_1,  DType::q8_0,
-    DType::q4_k,  DType::q5_k, DType::q6_k, DType::mxfp4, DType::nvfp4, DType::mxfp8, DType::e2m1_16,
+    DType::f32,  DType::f16,  DType::bf16, DType::q4_0,  DType::q4_1,  DType::q5_0,  DType::q5_1,    DType::q8_0,
+    DType::q4_k, DType::q5_k, DType::q6_k, DType::mxfp4, DType::nvfp4, DType::mxfp8, DType::e2m1_16,
 #define LAZULI_AFFINE(name, bits, group) DType::name,
 #include <lazuli/graph/types/affine.def>
 };

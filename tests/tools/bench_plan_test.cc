@@ -110,9 +110,7 @@ TEST(BenchPlan, ErrorsNameWhatIsWrong) {
   EXPECT_NE(error_of_value("kv=f17").find("f17"), std::string::npos);
   EXPECT_NE(error_of_value("threads=none").find("none"), std::string::npos);
   EXPECT_NE(error_of_value("depth=0").find("--depth"), std::string::npos);
-  EXPECT_EQ(error_of<UsageError>([] {
-              bench_plan(sweeps({"kv=f16", "kv=f32"}));
-            }),
+  EXPECT_EQ(error_of<UsageError>([] { bench_plan(sweeps({"kv=f16", "kv=f32"})); }),
             "--sweep: kv is swept twice; expected each option once, and fusion not beside --compare");
   EXPECT_EQ(error_of<UsageError>([] { bench_plan(sweeps({"fusion=all"}, "fused,unfused")); }),
             "--sweep: fusion is swept twice; expected each option once, and fusion not beside --compare");

@@ -114,8 +114,8 @@ TEST_F(ToolTest, VersionAndHelpGoToStandardOutput) {
   EXPECT_EQ(version.err, "");
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "tune",
-                              "synth", "info"})
+  for (const char* command :
+       {"generate", "logits", "perplexity", "tokenize", "bench", "graph", "profile", "tune", "synth", "info"})
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
 }
 
@@ -223,8 +223,8 @@ TEST_F(ToolTest, TensorsThatDoNotFitEndWithStatus1) {
   for (const std::string name : {"layers.2.mlp.up_proj", "layers.4.mlp.up_proj"})
     file.replace(file.find(name), name.size(), name.substr(0, name.size() - 4) + "PROJ");
   write_whole(path("model/model.safetensors"), file);
-  for (const Arguments& arguments : {Arguments{"info", "-m", path("model")},
-                                     Arguments{"generate", "-m", path("model"), "--ids", "2", "--json"}}) {
+  for (const Arguments& arguments :
+       {Arguments{"info", "-m", path("model")}, Arguments{"generate", "-m", path("model"), "--ids", "2", "--json"}}) {
     const Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.status, 1);
     EXPECT_EQ(outcome.out, "");
@@ -687,9 +687,9 @@ TEST_F(ToolTest, BenchReportsItsContract) {
 // Chunks of one row, and no fusion: other speeds and the same bits.
 TEST_F(ToolTest, BenchSweepsAndComparesResults) {
   const auto bench = [&](const char* format) {
-    const Outcome outcome =
-        run({"bench", "-m", test::test_data_path("goldens/gemma3n"), "-p", "40", "-n", "4", "--reps", "2", "--warmup",
-             "0", "--sweep", "chunk=1,all", "--compare", "fused,unfused", "--plot", path("plot.svg"), "--format", format});
+    const Outcome outcome = run({"bench", "-m", test::test_data_path("goldens/gemma3n"), "-p", "40", "-n", "4",
+                                 "--reps", "2", "--warmup", "0", "--sweep", "chunk=1,all", "--compare", "fused,unfused",
+                                 "--plot", path("plot.svg"), "--format", format});
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
     return outcome.out;
@@ -775,8 +775,7 @@ TEST_F(ToolTest, ProfileWritesATraceAndAPage) {
       run_json({"profile", "--seconds", "0", "--trace", path("trace.json"), "--html", path("page.html")});
   const Json trace = Json::parse(read_whole(path("trace.json")));
   std::size_t slices = 0;
-  for (const Json& event : trace["traceEvents"])
-    slices += event["ph"] == "X" && event["cat"] != "scope" ? 1 : 0;
+  for (const Json& event : trace["traceEvents"]) slices += event["ph"] == "X" && event["cat"] != "scope" ? 1 : 0;
   EXPECT_EQ(slices, profile["nodes"].size());
   const std::string page = read_whole(path("page.html"));
   EXPECT_NE(page.find(profile["verdict"]["text"].get<std::string>()), std::string::npos);

@@ -1,9 +1,9 @@
 // lazuli bench: tokens per second of prompts and generation, variants side by side, and how close they come to what the
 // host can do.
 #include <lazuli/backends/cpu/host/isa.h>
-#include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/tools/bench/bench_formats.h>
 #include <lazuli/tools/bench/bench_plot.h>
 #include <lazuli/tools/bench/bench_runs.h>

@@ -1,6 +1,6 @@
+#include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/bench/bench_plan.h>
 #include <lazuli/tools/support/errors.h>
-#include <lazuli/graph/base/near_matches.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -2,8 +2,8 @@
 // all of them alike.
 #pragma once
 
-#include <lazuli/runtime/session.h>
 #include <lazuli/models/generation/runner.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tools/bench/bench_plan.h>
 
 #include <functional>

@@ -1,13 +1,13 @@
 // lazuli graph: the graph of a step, as built, after the passes, or as it runs.
 #include <lazuli/graph/base/near_matches.h>
-#include <lazuli/graph/text/text.h>
 #include <lazuli/graph/pictures/pictures.h>
+#include <lazuli/graph/text/text.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/tools/commands.h>
-#include <lazuli/tools/support/engine.h>
-#include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/graph/graph_costs.h>
 #include <lazuli/tools/graph/graph_diff.h>
+#include <lazuli/tools/support/engine.h>
+#include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/one_of.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/step_profile.h>

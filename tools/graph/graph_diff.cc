@@ -109,7 +109,7 @@ Differences compare_nodes(const SavedGraph& a, const SavedGraph& b) {
   using Sides = std::pair<Nodes, Nodes>;
   std::map<std::pair<std::string, std::string>, std::size_t> known;  // place, op
   std::vector<Sides> groups;
-  const auto collect = [&](const SavedGraph& graph, Nodes Sides::*side) {
+  const auto collect = [&](const SavedGraph& graph, Nodes Sides::* side) {
     for (const SavedNode& node : graph.nodes) {
       const auto [group, added] = known.try_emplace({place_of(node), node.op}, groups.size());
       if (added) groups.emplace_back();

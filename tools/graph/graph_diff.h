@@ -1,8 +1,8 @@
 // What changed between two graphs saved as JSON.
 #pragma once
 
-#include <lazuli/tools/support/output.h>
 #include <lazuli/tools/graph/saved_graph.h>
+#include <lazuli/tools/support/output.h>
 
 #include <string>
 

@@ -1,7 +1,7 @@
 #include <lazuli/graph/base/error.h>
+#include <lazuli/tools/graph/saved_graph.h>
 #include <lazuli/tools/support/options.h>
 #include <lazuli/tools/support/output.h>
-#include <lazuli/tools/graph/saved_graph.h>
 
 namespace lazuli::tool {
 namespace {

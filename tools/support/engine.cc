@@ -13,9 +13,7 @@ namespace {
 constexpr std::int64_t smallest_rest = 100 << 20;
 
 // LAZULI_ISA is part of the command line, as it were.
-void check_isa() try {
-  selected_isa();
-} catch (const Error& error) {
+void check_isa() try { selected_isa(); } catch (const Error& error) {
   throw UsageError(error.what());
 }
 

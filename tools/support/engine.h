@@ -1,9 +1,9 @@
 // A session with a model in it, and the bars a person sees while it gets ready.
 #pragma once
 
-#include <lazuli/runtime/session.h>
 #include <lazuli/models/model.h>
 #include <lazuli/models/text/tokenizer.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tools/support/options.h>
 #include <lazuli/tools/support/progress.h>
 

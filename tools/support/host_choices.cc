@@ -19,9 +19,8 @@ std::string option_name(std::string_view setting) {
 }
 
 Settings built_in(const CpuIdentity& cpu, const ModelInfo& info) {
-  Settings values{{"threads", std::to_string(cpu.cores)},
-                  {"chunk", std::to_string(info.prefill_chunk)},
-                  {"split_bytes", "0"}};
+  Settings values{
+      {"threads", std::to_string(cpu.cores)}, {"chunk", std::to_string(info.prefill_chunk)}, {"split_bytes", "0"}};
   if (info.architecture.empty() || info.architecture == "gemma3n") values.emplace("altup", "stacked");
   return values;
 }

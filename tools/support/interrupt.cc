@@ -14,7 +14,7 @@ void request(int) { requested.store(true, std::memory_order_relaxed); }
 
 const std::atomic<bool>& watch_interrupt() {
   static const bool installed = [] {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = request;
     // SA_RESETHAND: the second interrupt has its default effect. SA_RESTART: a read of standard input goes on.
     action.sa_flags = SA_RESETHAND | SA_RESTART;

@@ -62,13 +62,14 @@ RunnerOptions CommonOptions::runner() const {
   return options;
 }
 
-ModelOptions CommonOptions::model_options() const {
-  return {altup == "split" ? AltupForm::split : AltupForm::stacked};
-}
+ModelOptions CommonOptions::model_options() const { return {altup == "split" ? AltupForm::split : AltupForm::stacked}; }
 
 void add_common_options(CLI::App& command, CommonOptions& options, ModelOption model) {
   if (model != ModelOption::none) {
-    CLI::Option* option = command.add_option("-m,--model", options.model, "model: a GGUF file, or a folder with config.json and safetensors")->type_name("MODEL");
+    CLI::Option* option =
+        command
+            .add_option("-m,--model", options.model, "model: a GGUF file, or a folder with config.json and safetensors")
+            ->type_name("MODEL");
     if (model == ModelOption::required) option->required();
   }
   const auto add = [&](const char* name, auto& value, const char* help, const char* type) {
@@ -102,7 +103,8 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str()
       ->each(noted("split_bytes"));
-  add("--kv", options.kv, "type of the key/value cache: f16, bf16, f32 or q8 (default: f16; f32 with --precision f32)", "TYPE")
+  add("--kv", options.kv, "type of the key/value cache: f16, bf16, f32 or q8 (default: f16; f32 with --precision f32)",
+      "TYPE")
       ->check(one_of({"f16", "bf16", "f32", "q8"}));
 }
 

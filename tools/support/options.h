@@ -1,10 +1,10 @@
 // The options that subcommands share, and what they stand for.
 #pragma once
 
+#include <lazuli/models/generation/runner.h>
+#include <lazuli/models/model_options.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/runtime/tuning/choices.h>
-#include <lazuli/models/model_options.h>
-#include <lazuli/models/generation/runner.h>
 
 #include <cstdint>
 #include <memory>
@@ -33,11 +33,11 @@ struct CommonOptions {
   std::string fusion = "all", backend = "cpu", precision = "fast";
   std::string chunk;  // empty: the model's choice
   std::int64_t context = 0;
-  std::string kv;     // empty: f16, or f32 in that precision
+  std::string kv;  // empty: f16, or f32 in that precision
   std::string altup = "stacked";
   std::int64_t split_bytes = 0;
 
-  Settings stated;  // of these, what the command line names
+  Settings stated;                         // of these, what the command line names
   std::shared_ptr<const Choices> choices;  // what filled in the rest; null before take_choices
 
   SessionOptions session() const;
@@ -45,8 +45,9 @@ struct CommonOptions {
   ModelOptions model_options() const;
 };
 
-// The same with the values in force on this host for this model (null: for any): what was tuned or set in the environment
-// takes the place of defaults. Logs why a tuning file is not used. Throws UsageError for values nobody can have.
+// The same with the values in force on this host for this model (null: for any): what was tuned or set in the
+// environment takes the place of defaults. Logs why a tuning file is not used. Throws UsageError for values nobody can
+// have.
 CommonOptions take_choices(CommonOptions options, const ModelInfo* model);
 
 // "gemma3 18x640 q4_k": what measurements are kept by. The last is the type that most of the weights have.

@@ -1,7 +1,5 @@
-#include <lazuli/tools/support/progress.h>
-
 #include <fmt/format.h>
-
+#include <lazuli/tools/support/progress.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

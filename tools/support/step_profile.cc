@@ -30,8 +30,8 @@ std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner
   return compiled;
 }
 
-Profile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows,
-                         std::int64_t depth, ProfileOptions profile) {
+Profile profile_step(Engine& engine, const RunnerOptions& options, Phase phase, std::int64_t rows, std::int64_t depth,
+                     ProfileOptions profile) {
   Session& session = engine.session();
   if (session.options().backend != "cpu")
     fail("profile: the {} backend does not time its steps; expected cpu", session.options().backend);

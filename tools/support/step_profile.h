@@ -1,8 +1,8 @@
 // One step of a model: its graph, compiled, and what it costs.
 #pragma once
 
-#include <lazuli/runtime/profile/profile.h>
 #include <lazuli/models/generation/runner.h>
+#include <lazuli/runtime/profile/profile.h>
 #include <lazuli/tools/support/engine.h>
 
 #include <cstdint>

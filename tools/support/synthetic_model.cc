@@ -18,8 +18,8 @@ SyntheticModel::SyntheticModel(int threads) {
   if (mkdtemp(folder_.data()) == nullptr) fail("{}: {}", folder_, std::strerror(errno));
   path_ = folder_ + "/synthetic.gguf";
   try {
-    const synth::PlannedFile file = synth::plan_gguf(
-        synth::shortened(synth::find_architecture("gemma3-270m"), layers), synth::Quantisation::q4_0);
+    const synth::PlannedFile file =
+        synth::plan_gguf(synth::shortened(synth::find_architecture("gemma3-270m"), layers), synth::Quantisation::q4_0);
     synth::write_file(file, path_, /*seed=*/1, threads, [](std::int64_t) { check_interrupt(); });
   } catch (...) {
     std::filesystem::remove_all(folder_, error);

@@ -39,9 +39,9 @@ class ModelContender {
         decode_(model, options.runner()),
         ids_(static_cast<std::size_t>(std::max(work.prompt, work.depth)), 2) {
     const UseEvaluator use(*session_);
-    prompt_identity_ = fmt::format("rows {}\n", prompt_.chunk_for(work.prompt)) +
-                       identity_of(prompt_.prefill_step(std::min(work.prompt, prompt_.chunk_for(work.prompt))),
-                                   session_->threads());
+    prompt_identity_ =
+        fmt::format("rows {}\n", prompt_.chunk_for(work.prompt)) +
+        identity_of(prompt_.prefill_step(std::min(work.prompt, prompt_.chunk_for(work.prompt))), session_->threads());
     decode_identity_ = identity_of(decode_.decode_step(), session_->threads());
     token_ = argmax(decode_.prefill(std::span(ids_).first(static_cast<std::size_t>(work.depth))));
     token_.item<std::int32_t>();

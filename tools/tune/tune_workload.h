@@ -1,8 +1,8 @@
 // What `lazuli tune` measures: a prompt and decode steps of one model, under any settings.
 #pragma once
 
-#include <lazuli/runtime/tuning/tune.h>
 #include <lazuli/models/model.h>
+#include <lazuli/runtime/tuning/tune.h>
 #include <lazuli/tools/support/options.h>
 
 #include <cstdint>

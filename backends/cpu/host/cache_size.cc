@@ -1,5 +1,4 @@
 #include <lazuli/backends/cpu/host/cache_size.h>
-
 #include <unistd.h>
 
 namespace lazuli {

@@ -12,9 +12,9 @@ struct CgroupFolders {
   std::vector<std::filesystem::path> version_1, version_2;
 };
 
-// Folders of the process's group and of its ancestors, each of which limits its descendants; some may not exist. `mount`
-// is where the cgroup file systems lie (/sys/fs/cgroup; version 2 also as `unified` below it), `membership` the text of
-// /proc/self/cgroup, `controller` "cpu" or "memory".
+// Folders of the process's group and of its ancestors, each of which limits its descendants; some may not exist.
+// `mount` is where the cgroup file systems lie (/sys/fs/cgroup; version 2 also as `unified` below it), `membership` the
+// text of /proc/self/cgroup, `controller` "cpu" or "memory".
 CgroupFolders cgroup_folders(const std::filesystem::path& mount, std::string_view membership,
                              std::string_view controller);
 

@@ -1,8 +1,7 @@
-#include <lazuli/backends/cpu/host/cpu_identity.h>
-#include <lazuli/backends/cpu/host/usable_cores.h>
-
 #include <cpuid.h>
 #include <fmt/format.h>
+#include <lazuli/backends/cpu/host/cpu_identity.h>
+#include <lazuli/backends/cpu/host/usable_cores.h>
 
 #include <cstdint>
 

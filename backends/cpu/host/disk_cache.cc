@@ -1,10 +1,8 @@
-#include <lazuli/backends/cpu/host/disk_cache.h>
-#include <lazuli/backends/cpu/host/private_folder.h>
-
-#include <fmt/format.h>
-
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <lazuli/backends/cpu/host/disk_cache.h>
+#include <lazuli/backends/cpu/host/private_folder.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -20,7 +18,7 @@
 namespace lazuli::cpu {
 namespace {
 
-constexpr std::size_t page = 4096;          // of files; payloads begin on one wherever the machine's pages end
+constexpr std::size_t page = 4096;  // of files; payloads begin on one wherever the machine's pages end
 constexpr std::size_t readable_past_end = 64;
 constexpr std::int64_t kept_seconds = 3600;
 
@@ -99,7 +97,7 @@ std::vector<FileOnDisk> list_files(int folder) {
     return files;
   }
   while (const dirent* file = readdir(listing)) {
-    struct stat status {};
+    struct stat status{};
     if (!is_temporary(file->d_name) && !is_entry(file->d_name)) continue;
     if (fstatat(folder, file->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
     files.push_back({file->d_name, static_cast<std::int64_t>(status.st_blocks) * 512, status.st_mtim.tv_sec});
@@ -165,7 +163,7 @@ std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key, const Ch
   if (!enabled()) return nullptr;
   const int file = openat(folder_, name_of(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (file < 0) return nullptr;
-  struct stat status {};
+  struct stat status{};
   void* mapping = nullptr;
   if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && is_private(status) &&
       static_cast<std::size_t>(status.st_size) >= payload_offset(key.size()))
@@ -192,8 +190,7 @@ std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key, const Ch
 bool DiskCache::make_room(std::int64_t bytes) {
   if (used_bytes_ >= 0 && used_bytes_ + bytes <= limit_bytes_) return true;
   std::vector<FileOnDisk> files = list_files(folder_);
-  std::sort(files.begin(), files.end(),
-            [](const FileOnDisk& a, const FileOnDisk& b) { return a.seconds < b.seconds; });
+  std::sort(files.begin(), files.end(), [](const FileOnDisk& a, const FileOnDisk& b) { return a.seconds < b.seconds; });
   used_bytes_ = 0;
   for (const FileOnDisk& file : files) used_bytes_ += file.bytes;
   const std::int64_t recent = static_cast<std::int64_t>(std::time(nullptr)) - kept_seconds;
@@ -208,7 +205,7 @@ bool DiskCache::make_room(std::int64_t bytes) {
 std::unique_ptr<CacheDraft> DiskCache::draft(std::string_view key, std::size_t bytes) {
   if (!enabled() || bytes > static_cast<std::size_t>(limit_bytes_)) return nullptr;
   const std::size_t size = file_bytes(key.size(), bytes);
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (fstatvfs(folder_, &disk) != 0 || size > disk.f_bavail * disk.f_frsize / 2) return nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -233,9 +230,8 @@ std::unique_ptr<CacheDraft> DiskCache::make_draft(std::string_view key, std::siz
   draft->temporary_ = std::move(temporary);
   draft->name_ = name_of(key);
   // Space is reserved first: writing to a mapping that the disk has no room for would raise SIGBUS.
-  void* mapping = posix_fallocate(file, 0, static_cast<off_t>(size)) == 0
-                      ? map_file(file, size, PROT_READ | PROT_WRITE)
-                      : nullptr;
+  void* mapping =
+      posix_fallocate(file, 0, static_cast<off_t>(size)) == 0 ? map_file(file, size, PROT_READ | PROT_WRITE) : nullptr;
   close(file);
   if (!mapping) return nullptr;
   draft->entry_ = std::make_shared<CacheEntry>(mapping, size, payload_offset(key.size()), bytes);

@@ -35,7 +35,8 @@ inline std::uint64_t checksum(std::span<const std::byte> bytes) {
 class CacheEntry {
  public:
   CacheEntry(void* mapping, std::size_t mapped_bytes, std::size_t payload_offset, std::size_t payload_bytes)
-      : mapping_(static_cast<std::byte*>(mapping)), mapped_bytes_(mapped_bytes),
+      : mapping_(static_cast<std::byte*>(mapping)),
+        mapped_bytes_(mapped_bytes),
         payload_(mapping_ + payload_offset, payload_bytes) {}
   ~CacheEntry();
   CacheEntry(const CacheEntry&) = delete;

@@ -1,14 +1,13 @@
+#include <cpuid.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/error.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace lazuli {
 namespace {

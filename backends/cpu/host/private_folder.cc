@@ -1,8 +1,6 @@
-#include <lazuli/backends/cpu/host/private_folder.h>
-
-#include <fmt/format.h>
-
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <lazuli/backends/cpu/host/private_folder.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,7 +13,7 @@ namespace {
 int open_folder(int parent, const std::string& path, int flags) {
   mkdirat(parent, path.c_str(), 0700);
   const int folder = openat(parent, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-  struct stat status {};
+  struct stat status{};
   if (folder >= 0 && fstat(folder, &status) == 0 && is_private(status)) return folder;
   if (folder >= 0) close(folder);
   return -1;

@@ -16,8 +16,8 @@ bool is_private(const struct stat& status);
 int open_private_folder(const std::string& root, const std::string& kind);
 
 bool is_temporary(std::string_view name);
-// A file, readable and writable by its owner, of a name that is free, which goes into `name`; -1 where there is none. It
-// is to be renamed when it is complete.
+// A file, readable and writable by its owner, of a name that is free, which goes into `name`; -1 where there is none.
+// It is to be renamed when it is complete.
 int create_temporary(int folder, std::string& name);
 
 }  // namespace lazuli::cpu

@@ -1,6 +1,5 @@
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/base/error.h>
-
 #include <pthread.h>
 
 #include <exception>
@@ -50,8 +49,8 @@ bool spin_until(Predicate done, microseconds limit) {
   return false;
 }
 
-// Offers the core to others; true as soon as done() holds, false when `limit` has passed or somebody took the offer: who
-// goes on then keeps those from running who are waited for.
+// Offers the core to others; true as soon as done() holds, false when `limit` has passed or somebody took the offer:
+// who goes on then keeps those from running who are waited for.
 template <class Predicate>
 bool yield_until(Predicate done, microseconds limit) {
   auto now = std::chrono::steady_clock::now();
@@ -66,7 +65,8 @@ bool yield_until(Predicate done, microseconds limit) {
 }
 
 // Spins, then yields, then sleeps, until value differs from `old`.
-void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old, microseconds spin, microseconds yield) {
+void wait_while_equal(const std::atomic<std::uint32_t>& value, std::uint32_t old, microseconds spin,
+                      microseconds yield) {
   const auto differs = [&] { return value.load(std::memory_order_acquire) != old; };
   if (!spin_until(differs, spin) && !yield_until(differs, yield)) value.wait(old, std::memory_order_acquire);
 }

@@ -24,8 +24,8 @@ constexpr Range share(std::int64_t units, int worker, int workers) {
 // What different threads write must not share one.
 inline constexpr std::size_t cache_line = 64;
 
-// A sense-reversing barrier whose sense is a generation counter. Waiters spin for `spin`, then offer their core to others
-// for as long as nobody takes it, then sleep in the kernel. A `spin` of 0 sends them to sleep at once.
+// A sense-reversing barrier whose sense is a generation counter. Waiters spin for `spin`, then offer their core to
+// others for as long as nobody takes it, then sleep in the kernel. A `spin` of 0 sends them to sleep at once.
 class Barrier {
  public:
   // Thrown out of wait() in every participant once one has aborted. Not an Error: it carries no message and ends in
@@ -37,7 +37,9 @@ class Barrier {
   Barrier& operator=(const Barrier&) = delete;
 
   // Returns when all participants have called it. What they wrote before is visible to all after.
-  void wait() { wait([] { return false; }); }
+  void wait() {
+    wait([] { return false; });
+  }
   // Calls `meanwhile` between looks at whether the others have come, while it returns true; it should be short.
   void wait(FunctionRef<bool()> meanwhile);
   // Sends everybody who is waiting, or will wait before the next reset, out with Aborted.

@@ -1,6 +1,5 @@
 #include <lazuli/backends/cpu/host/cgroup.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
-
 #include <sched.h>
 
 #include <algorithm>

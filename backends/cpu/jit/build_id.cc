@@ -1,10 +1,8 @@
-#include <lazuli/backends/cpu/jit/build_id.h>
-
-#include <fmt/format.h>
-#include <llvm-c/Core.h>
-
 #include <elf.h>
+#include <fmt/format.h>
+#include <lazuli/backends/cpu/jit/build_id.h>
 #include <link.h>
+#include <llvm-c/Core.h>
 
 #include <cstddef>
 #include <cstring>

@@ -1,8 +1,6 @@
 #include <lazuli/backends/cpu/jit/elementwise.h>
-
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/base/error.h>
-
 #include <llvm/IR/Intrinsics.h>
 
 #include <limits>
@@ -17,37 +15,62 @@ Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
   llvm::IRBuilder<>& ir = emit.ir;
   auto root = [&] { return ir.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x); };
   switch (node.op) {
-    case Op::neg: return ir.CreateFNeg(x);
-    case Op::abs: return ir.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
-    case Op::square: return ir.CreateFMul(x, x);
-    case Op::exp: return emit_exp(emit, x);
-    case Op::log: return emit_log(emit, x);
-    case Op::sqrt: return root();
-    case Op::rsqrt: return ir.CreateFDiv(f32_like(x, 1), root());
-    case Op::reciprocal: return ir.CreateFDiv(f32_like(x, 1), x);
-    case Op::tanh: return emit_tanh(emit, x);
-    case Op::sigmoid: return emit_sigmoid(emit, x);
-    case Op::erf: return emit_library_call(emit, LibraryCall::erf, x, nullptr);
-    case Op::sin: return emit_library_call(emit, LibraryCall::sin, x, nullptr);
-    case Op::cos: return emit_library_call(emit, LibraryCall::cos, x, nullptr);
-    case Op::floor: return emit_floor(emit, x);
-    case Op::gelu_tanh: return emit_gelu_tanh(emit, x);
-    case Op::softcap: return emit_softcap(emit, x, static_cast<float>(node.as<SoftcapAttrs>().cap));
-    default: fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
+    case Op::neg:
+      return ir.CreateFNeg(x);
+    case Op::abs:
+      return ir.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
+    case Op::square:
+      return ir.CreateFMul(x, x);
+    case Op::exp:
+      return emit_exp(emit, x);
+    case Op::log:
+      return emit_log(emit, x);
+    case Op::sqrt:
+      return root();
+    case Op::rsqrt:
+      return ir.CreateFDiv(f32_like(x, 1), root());
+    case Op::reciprocal:
+      return ir.CreateFDiv(f32_like(x, 1), x);
+    case Op::tanh:
+      return emit_tanh(emit, x);
+    case Op::sigmoid:
+      return emit_sigmoid(emit, x);
+    case Op::erf:
+      return emit_library_call(emit, LibraryCall::erf, x, nullptr);
+    case Op::sin:
+      return emit_library_call(emit, LibraryCall::sin, x, nullptr);
+    case Op::cos:
+      return emit_library_call(emit, LibraryCall::cos, x, nullptr);
+    case Op::floor:
+      return emit_floor(emit, x);
+    case Op::gelu_tanh:
+      return emit_gelu_tanh(emit, x);
+    case Op::softcap:
+      return emit_softcap(emit, x, static_cast<float>(node.as<SoftcapAttrs>().cap));
+    default:
+      fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
   }
 }
 
 Value* emit_real_binary(Emitter& emit, const GraphNode& node, Value* a, Value* b) {
   llvm::IRBuilder<>& ir = emit.ir;
   switch (node.op) {
-    case Op::add: return ir.CreateFAdd(a, b);
-    case Op::sub: return ir.CreateFSub(a, b);
-    case Op::mul: return ir.CreateFMul(a, b);
-    case Op::div: return ir.CreateFDiv(a, b);
-    case Op::pow: return emit_library_call(emit, LibraryCall::pow, a, b);
-    case Op::maximum: return emit_maximum(emit, a, b);
-    case Op::minimum: return emit_minimum(emit, a, b);
-    default: fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
+    case Op::add:
+      return ir.CreateFAdd(a, b);
+    case Op::sub:
+      return ir.CreateFSub(a, b);
+    case Op::mul:
+      return ir.CreateFMul(a, b);
+    case Op::div:
+      return ir.CreateFDiv(a, b);
+    case Op::pow:
+      return emit_library_call(emit, LibraryCall::pow, a, b);
+    case Op::maximum:
+      return emit_maximum(emit, a, b);
+    case Op::minimum:
+      return emit_minimum(emit, a, b);
+    default:
+      fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
   }
 }
 
@@ -75,16 +98,26 @@ Value* emit_integer(Emitter& emit, const GraphNode& node, DType dtype, std::span
   Value* a = operands[0];
   Value* b = operands.size() > 1 ? operands[1] : nullptr;
   switch (node.op) {
-    case Op::neg: return ir.CreateNeg(a);
-    case Op::abs: return is_signed(dtype) ? ir.CreateBinaryIntrinsic(llvm::Intrinsic::abs, a, ir.getFalse()) : a;
-    case Op::square: return ir.CreateMul(a, a);
-    case Op::add: return ir.CreateAdd(a, b);
-    case Op::sub: return ir.CreateSub(a, b);
-    case Op::mul: return ir.CreateMul(a, b);
-    case Op::div: return emit_integer_div(emit, dtype, a, b);
-    case Op::maximum: return ir.CreateSelect(is_signed(dtype) ? ir.CreateICmpSGT(a, b) : ir.CreateICmpUGT(a, b), a, b);
-    case Op::minimum: return ir.CreateSelect(is_signed(dtype) ? ir.CreateICmpSLT(a, b) : ir.CreateICmpULT(a, b), a, b);
-    default: fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
+    case Op::neg:
+      return ir.CreateNeg(a);
+    case Op::abs:
+      return is_signed(dtype) ? ir.CreateBinaryIntrinsic(llvm::Intrinsic::abs, a, ir.getFalse()) : a;
+    case Op::square:
+      return ir.CreateMul(a, a);
+    case Op::add:
+      return ir.CreateAdd(a, b);
+    case Op::sub:
+      return ir.CreateSub(a, b);
+    case Op::mul:
+      return ir.CreateMul(a, b);
+    case Op::div:
+      return emit_integer_div(emit, dtype, a, b);
+    case Op::maximum:
+      return ir.CreateSelect(is_signed(dtype) ? ir.CreateICmpSGT(a, b) : ir.CreateICmpUGT(a, b), a, b);
+    case Op::minimum:
+      return ir.CreateSelect(is_signed(dtype) ? ir.CreateICmpSLT(a, b) : ir.CreateICmpULT(a, b), a, b);
+    default:
+      fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
   }
 }
 
@@ -94,12 +127,18 @@ Value* emit_compare(Emitter& emit, Op op, DType dtype, Value* a, Value* b) {
   };
   const Predicates predicates = [&]() -> Predicates {
     switch (op) {
-      case Op::equal: return {CmpInst::FCMP_OEQ, CmpInst::ICMP_EQ, CmpInst::ICMP_EQ};
-      case Op::not_equal: return {CmpInst::FCMP_UNE, CmpInst::ICMP_NE, CmpInst::ICMP_NE};
-      case Op::less: return {CmpInst::FCMP_OLT, CmpInst::ICMP_SLT, CmpInst::ICMP_ULT};
-      case Op::less_equal: return {CmpInst::FCMP_OLE, CmpInst::ICMP_SLE, CmpInst::ICMP_ULE};
-      case Op::greater: return {CmpInst::FCMP_OGT, CmpInst::ICMP_SGT, CmpInst::ICMP_UGT};
-      default: return {CmpInst::FCMP_OGE, CmpInst::ICMP_SGE, CmpInst::ICMP_UGE};
+      case Op::equal:
+        return {CmpInst::FCMP_OEQ, CmpInst::ICMP_EQ, CmpInst::ICMP_EQ};
+      case Op::not_equal:
+        return {CmpInst::FCMP_UNE, CmpInst::ICMP_NE, CmpInst::ICMP_NE};
+      case Op::less:
+        return {CmpInst::FCMP_OLT, CmpInst::ICMP_SLT, CmpInst::ICMP_ULT};
+      case Op::less_equal:
+        return {CmpInst::FCMP_OLE, CmpInst::ICMP_SLE, CmpInst::ICMP_ULE};
+      case Op::greater:
+        return {CmpInst::FCMP_OGT, CmpInst::ICMP_SGT, CmpInst::ICMP_UGT};
+      default:
+        return {CmpInst::FCMP_OGE, CmpInst::ICMP_SGE, CmpInst::ICMP_UGE};
     }
   }();
   if (is_real(dtype)) return emit.ir.CreateFCmp(predicates.real, a, b);
@@ -112,18 +151,25 @@ Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<Value* c
                         std::span<const DType> dtypes) {
   llvm::IRBuilder<>& ir = emit.ir;
   switch (node.op) {
-    case Op::cast: return converted(emit, dtypes[0], node.type().dtype, operands[0]);
-    case Op::select: return ir.CreateSelect(operands[0], operands[1], operands[2]);
-    case Op::logical_not: return ir.CreateNot(operands[0]);
-    case Op::logical_and: return ir.CreateAnd(operands[0], operands[1]);
-    case Op::logical_or: return ir.CreateOr(operands[0], operands[1]);
+    case Op::cast:
+      return converted(emit, dtypes[0], node.type().dtype, operands[0]);
+    case Op::select:
+      return ir.CreateSelect(operands[0], operands[1], operands[2]);
+    case Op::logical_not:
+      return ir.CreateNot(operands[0]);
+    case Op::logical_and:
+      return ir.CreateAnd(operands[0], operands[1]);
+    case Op::logical_or:
+      return ir.CreateOr(operands[0], operands[1]);
     case Op::equal:
     case Op::not_equal:
     case Op::less:
     case Op::less_equal:
     case Op::greater:
-    case Op::greater_equal: return emit_compare(emit, node.op, dtypes[0], operands[0], operands[1]);
-    default: break;
+    case Op::greater_equal:
+      return emit_compare(emit, node.op, dtypes[0], operands[0], operands[1]);
+    default:
+      break;
   }
   const DType dtype = node.type().dtype;
   if (!is_real(dtype)) return emit_integer(emit, node, dtype, operands);

@@ -1,7 +1,5 @@
 #include <lazuli/backends/cpu/jit/lanes.h>
-
 #include <lazuli/graph/types/half.h>
-
 #include <llvm/ADT/APSInt.h>
 #include <llvm/IR/Intrinsics.h>
 
@@ -119,8 +117,10 @@ Value* from_memory(Emitter& emit, DType dtype, Value* stored) {
       if (!emit.target.half_conversion) return f32_from_f16_emulated(emit, stored);
       return ir.CreateFPExt(ir.CreateBitCast(stored, shaped_like(ir.getHalfTy(), stored)),
                             shaped_like(ir.getFloatTy(), stored));
-    case DType::bool_: return ir.CreateIsNotNull(stored);
-    default: return stored;
+    case DType::bool_:
+      return ir.CreateIsNotNull(stored);
+    default:
+      return stored;
   }
 }
 
@@ -133,8 +133,10 @@ Value* to_memory(Emitter& emit, DType dtype, Value* computed) {
       if (!emit.target.half_conversion) return f16_bits_emulated(emit, computed);
       return ir.CreateBitCast(ir.CreateFPTrunc(computed, shaped_like(ir.getHalfTy(), computed)),
                               shaped_like(ir.getInt16Ty(), computed));
-    case DType::bool_: return ir.CreateZExt(computed, shaped_like(ir.getInt8Ty(), computed));
-    default: return computed;
+    case DType::bool_:
+      return ir.CreateZExt(computed, shaped_like(ir.getInt8Ty(), computed));
+    default:
+      return computed;
   }
 }
 

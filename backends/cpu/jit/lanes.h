@@ -9,7 +9,6 @@
 #pragma once
 
 #include <lazuli/graph/types/dtype.h>
-
 #include <llvm/IR/IRBuilder.h>
 
 namespace lazuli::cpu::jit {

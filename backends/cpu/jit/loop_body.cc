@@ -1,5 +1,4 @@
 #include <lazuli/backends/cpu/jit/loop_body.h>
-
 #include <lazuli/graph/base/error.h>
 
 #include <algorithm>
@@ -33,20 +32,26 @@ bool elementwise_types_fit(Op op, std::span<const Type> operands, DType result) 
     case Op::add:
     case Op::sub:
     case Op::mul:
-    case Op::div: return same && result != DType::bool_;
+    case Op::div:
+      return same && result != DType::bool_;
     case Op::maximum:
-    case Op::minimum: return same;
+    case Op::minimum:
+      return same;
     case Op::equal:
     case Op::not_equal:
     case Op::less:
     case Op::less_equal:
     case Op::greater:
-    case Op::greater_equal: return result == DType::bool_ && all_have(operands, operands[0].dtype);
+    case Op::greater_equal:
+      return result == DType::bool_ && all_have(operands, operands[0].dtype);
     case Op::logical_not:
     case Op::logical_and:
-    case Op::logical_or: return same && result == DType::bool_;
-    case Op::select: return operands[0].dtype == DType::bool_ && all_have(operands.subspan(1), result);
-    case Op::cast: return true;
+    case Op::logical_or:
+      return same && result == DType::bool_;
+    case Op::select:
+      return operands[0].dtype == DType::bool_ && all_have(operands.subspan(1), result);
+    case Op::cast:
+      return true;
     default:  // functions of real numbers
       return same && is_real(result);
   }

@@ -1,6 +1,5 @@
-#include <lazuli/backends/cpu/jit/loop_emitter.h>
-
 #include <lazuli/backends/cpu/jit/elementwise.h>
+#include <lazuli/backends/cpu/jit/loop_emitter.h>
 #include <lazuli/backends/cpu/jit/row_pointers.h>
 #include <lazuli/graph/base/error.h>
 

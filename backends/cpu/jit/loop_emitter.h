@@ -3,7 +3,6 @@
 
 #include <lazuli/backends/cpu/jit/lanes.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
-
 #include <llvm/IR/Module.h>
 
 namespace lazuli::cpu::jit {

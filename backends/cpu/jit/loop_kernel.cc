@@ -1,13 +1,11 @@
-#include <lazuli/backends/cpu/jit/loop_kernel.h>
-
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
+#include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/hash.h>
-
 #include <llvm/ExecutionEngine/JITEventListener.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
@@ -102,7 +100,8 @@ std::unique_ptr<llvm::orc::LLJIT> make_jit(const std::string& features) {
 
 struct LoopCompiler::Impl {
   Impl(std::string isa_features, const std::string& cache_folder)
-      : features(std::move(isa_features)), build(jit::build_id()),
+      : features(std::move(isa_features)),
+        build(jit::build_id()),
         objects(build.empty() ? std::string() : cache_folder, "kernels", most_cached_bytes) {}
 
   std::string features;

@@ -31,7 +31,8 @@ struct LoopOperand {
   void* base = nullptr;
   std::int64_t outer_strides[loop_outer_dims] = {};  // in elements, outermost first
   std::int64_t column_stride = 0;                    // in elements; read for ColumnAccess::strided only
-  std::int64_t prefetch_distance = 0;  // in bytes: where, seen from what is read or written, work goes on a little later
+  std::int64_t prefetch_distance =
+      0;  // in bytes: where, seen from what is read or written, work goes on a little later
 };
 
 // Inputs of the body in order, then its outputs. An output may lie in the memory of an input that has the same type,
@@ -62,9 +63,10 @@ class LoopCompiler {
   explicit LoopCompiler(std::string isa_features, const std::string& cache_folder = {});
   ~LoopCompiler();
 
-  // Compiles (some milliseconds), loads what a process of the same build compiled, or returns the kernel made before for
-  // the same body (structure, dtypes, full or narrow) and access. `access` has one entry per body input, then one per body output. Thread-safe. Kernels live as
-  // long as the compiler. Throws a CompileError naming the op when a body holds something it cannot compile.
+  // Compiles (some milliseconds), loads what a process of the same build compiled, or returns the kernel made before
+  // for the same body (structure, dtypes, full or narrow) and access. `access` has one entry per body input, then one
+  // per body output. Thread-safe. Kernels live as long as the compiler. Throws a CompileError naming the op when a body
+  // holds something it cannot compile.
   const LoopKernel& compile(const Graph& body, std::span<const ColumnAccess> access, std::string_view name);
 
   // Whether an op with these types can stand in a body.

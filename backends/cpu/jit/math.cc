@@ -1,5 +1,4 @@
 #include <lazuli/backends/cpu/jit/math.h>
-
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/Module.h>
 

@@ -1,5 +1,4 @@
 #include <lazuli/backends/cpu/jit/row_pointers.h>
-
 #include <llvm/IR/Intrinsics.h>
 
 #include <cstddef>
@@ -102,7 +101,8 @@ Value* RowPointers::load(int operand, const ColumnBlock& block) {
   if (block.count) return from_memory(emit_, dtype, load_tail(state, block));
   auto* type = llvm::FixedVectorType::get(memory_type(ir.getContext(), dtype), lanes);
   prefetch(state, block.first);
-  return from_memory(emit_, dtype, ir.CreateAlignedLoad(type, column_address(state, block.first), element_alignment(dtype)));
+  return from_memory(emit_, dtype,
+                     ir.CreateAlignedLoad(type, column_address(state, block.first), element_alignment(dtype)));
 }
 
 void RowPointers::store(int operand, Value* value, const ColumnBlock& block) {

@@ -1,7 +1,6 @@
+#include <dlfcn.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/graph/base/error.h>
-
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <cstdlib>

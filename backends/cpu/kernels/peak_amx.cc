@@ -1,9 +1,8 @@
 // Peak loops, AMX: six tiles of sums, two of operands. Operands are not zero: what the unit does then costs less power,
 // and a clock nobody sees in work.
-#include <lazuli/backends/cpu/kernels/peak_loops.h>
-#include <lazuli/backends/cpu/kernels/intrinsics/tile_configuration_amx.h>
-
 #include <immintrin.h>
+#include <lazuli/backends/cpu/kernels/intrinsics/tile_configuration_amx.h>
+#include <lazuli/backends/cpu/kernels/peak_loops.h>
 
 namespace lazuli {
 namespace {

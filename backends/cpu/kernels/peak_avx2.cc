@@ -1,7 +1,6 @@
 // Peak loops, AVX2. Twelve independent sums cover the latency of both multiply ports.
-#include <lazuli/backends/cpu/kernels/peak_loops.h>
-
 #include <immintrin.h>
+#include <lazuli/backends/cpu/kernels/peak_loops.h>
 
 namespace lazuli {
 namespace {

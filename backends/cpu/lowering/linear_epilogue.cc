@@ -2,12 +2,12 @@
 // matmul's operand form (or the argmax of greedy decoding) become one chain over columns. What only the chain reads
 // exists for one piece of columns at a time and is never written to memory.
 #include <lazuli/backends/cpu/host/cache_size.h>
-#include <lazuli/backends/cpu/program/chain.h>
+#include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/lowering/product.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/program/chain.h>
 #include <lazuli/passes/fusion_choice.h>
 
 #include <algorithm>
@@ -221,7 +221,8 @@ void Lowering::lower_epilogue(std::int32_t id) {
   std::vector<Product> products;
   for (std::int32_t product : epilogue.products) {
     const int buffer = add_scratch(tile_bytes * tools_.executor.size(), fmt::format("%{} tile", product));
-    chain.locals.push_back({buffer, tile_bytes, panels ? tile_bytes / width : static_cast<std::int64_t>(sizeof(float))});
+    chain.locals.push_back(
+        {buffer, tile_bytes, panels ? tile_bytes / width : static_cast<std::int64_t>(sizeof(float))});
     const View y = panels ? whole_buffer(buffer, {DType::f32, {tile_rows * columns}}) : tile_view(buffer, shape, width);
     tiles.emplace(ValueId{product, 0}, y);
     products.push_back(make_product(product, y, order));
@@ -235,7 +236,8 @@ void Lowering::lower_epilogue(std::int32_t id) {
   std::string name = "linear";
   std::vector<Division> divisions;
   for (Product& product : products) {
-    divisions.push_back({columns, std::lcm(granule, packed_group_rows * product.groups_at_once), {}, columns_of(product)});
+    divisions.push_back(
+        {columns, std::lcm(granule, packed_group_rows * product.groups_at_once), {}, columns_of(product)});
     add_products({std::move(product)});
   }
   const View result = tiles.at({epilogue.products[0], 0});
@@ -248,7 +250,8 @@ void Lowering::lower_epilogue(std::int32_t id) {
     divisions.push_back(add_operand_columns(epilogue.readers[0], result, rows, columns, order));
   View maxima;
   if (epilogue.argmax >= 0) {
-    maxima = new_array({DType::u8, {rows * argmax_ranges(columns) * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax");
+    maxima = new_array({DType::u8, {rows * argmax_ranges(columns) * static_cast<std::int64_t>(sizeof(Best))}},
+                       "partial argmax");
     divisions.push_back(add_argmax_columns(epilogue.argmax, result, maxima));
     name += "_argmax";
   }
@@ -257,7 +260,8 @@ void Lowering::lower_epilogue(std::int32_t id) {
   for (std::size_t i = 0; i < divisions.size(); ++i)
     members.push_back({std::move(result_.steps[first_step + i]), std::move(divisions[i])});
   result_.steps.resize(first_step);
-  Step& step = result_.steps.emplace_back(make_chain(std::move(members), std::move(chain), result_.buffers, std::move(name)));
+  Step& step =
+      result_.steps.emplace_back(make_chain(std::move(members), std::move(chain), result_.buffers, std::move(name)));
   if (step.split && few) step.piece = piece_of(step.units, bytes);
   step.first_weights = [first, groups = granule / packed_group_rows](std::int64_t begin, std::int64_t end) {
     return first.weights_of(std::min(first.groups, begin * groups), std::min(first.groups, end * groups));
@@ -265,8 +269,8 @@ void Lowering::lower_epilogue(std::int32_t id) {
   if (epilogue.argmax >= 0) add_argmax_combine(epilogue.argmax, maxima, argmax_ranges(columns));
 }
 
-// The body in columns. Without a place of its own for the result it works in place, in the tile of the first product; in
-// panels always, where it takes the elements as they come and a column is worth the rows of a panel in elements.
+// The body in columns. Without a place of its own for the result it works in place, in the tile of the first product;
+// in panels always, where it takes the elements as they come and a column is worth the rows of a panel in elements.
 Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place,
                                        PanelOrder order) {
   const GraphNode& current = node(id);
@@ -277,7 +281,8 @@ Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, 
   }
   if (in_place) {
     results.push_back(*in_place);
-    set_view({id, 0}, whole_buffer(in_place->buffer, current.type()));  // known by its buffer to those who look for its forms
+    set_view({id, 0},
+             whole_buffer(in_place->buffer, current.type()));  // known by its buffer to those who look for its forms
   } else {
     for (std::size_t output = 0; output < current.types.size(); ++output)
       results.push_back(result_view(id, static_cast<std::int32_t>(output)));
@@ -289,9 +294,11 @@ Division Lowering::lower_epilogue_body(std::int32_t id, const std::map<ValueId, 
   }
   const std::int64_t elements = results[0].elements(), columns = current.type().shape.back();
   add_loop(id, over_elements(loop_body(id), elements), operands, results, &division);
-  return {columns, panel_sums_outputs, {},
-          [run = std::move(division.run), rows = elements / columns](Memory& memory, std::int64_t begin, std::int64_t end,
-                                                                     int worker) {
+  return {columns,
+          panel_sums_outputs,
+          {},
+          [run = std::move(division.run), rows = elements / columns](Memory& memory, std::int64_t begin,
+                                                                     std::int64_t end, int worker) {
             run(memory, begin * rows, end * rows, worker);
           }};
 }
@@ -301,7 +308,8 @@ Division Lowering::add_operand_columns(std::int32_t reader, const View& x, std::
                                        PanelOrder order) {
   const bool tiled = operand_form(reader) == OperandForm::tiles;
   const std::int64_t stride = x.shape.size() < 2 ? columns : x.strides[x.strides.size() - 2];
-  const auto bytes = static_cast<std::int64_t>(tiled ? tiled_rows_bytes(rows, columns) : quantised_rows_bytes(rows, columns));
+  const auto bytes =
+      static_cast<std::int64_t>(tiled ? tiled_rows_bytes(rows, columns) : quantised_rows_bytes(rows, columns));
   const int target = add_scratch(bytes, fmt::format("%{} {}", reader, tiled ? "bf16 tiles" : "int8 rows"));
   (tiled ? tiled_ : quantised_)[{x.buffer, 0, rows, columns}] = target;
   Division division{columns, packed_block_columns, {}, {}};
@@ -321,8 +329,9 @@ Division Lowering::add_operand_columns(std::int32_t reader, const View& x, std::
       constexpr std::int64_t tile_bytes = 1024, tiles_down = 2, rows_down = 32;
       const std::int64_t first = begin / packed_block_columns;
       for (std::int64_t row = 0; row < rows; row += rows_down) {
-        const TiledRowsView piece{whole.tiles + (row / rows_down * whole.steps + first) * tiles_down * tile_bytes, rows - row,
-                                  end - begin, (end - begin + packed_block_columns - 1) / packed_block_columns};
+        const TiledRowsView piece{whole.tiles + (row / rows_down * whole.steps + first) * tiles_down * tile_bytes,
+                                  rows - row, end - begin,
+                                  (end - begin + packed_block_columns - 1) / packed_block_columns};
         tile(memory.as<const float>(x) + row * stride + begin, stride, 0, tiles_down, piece);
       }
     };

@@ -27,7 +27,8 @@ void Lowering::lower_linear(std::int32_t id) {
     const auto weight = tools_.weights.dequantised(graph_.node(current.inputs[1]), tools_.executor);
     result_.weights.push_back(weight);
     const Type type{DType::f32, weight_type.shape};
-    lower_linear_f32(id, x, y, whole_buffer(add_constant(weight->dequantised, type, graph_.node(current.inputs[1]).label), type));
+    lower_linear_f32(id, x, y,
+                     whole_buffer(add_constant(weight->dequantised, type, graph_.node(current.inputs[1]).label), type));
   } else if (is_quantised(weight_type.dtype)) {
     reject(id, "a quantised weight must be a constant");
   } else {
@@ -44,19 +45,29 @@ void Lowering::lower_linear_f32(std::int32_t id, const View& x, const View& y, c
   step.split = true;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t stride = std::max<std::int64_t>(cols, 1);
-    Sgemm product{RightOperand::rows_are_columns_of_c, rows, outputs, cols, memory.as<const float>(x), stride,
-                  memory.as<const float>(weight), stride, memory.as<float>(y), outputs};
+    Sgemm product{RightOperand::rows_are_columns_of_c,
+                  rows,
+                  outputs,
+                  cols,
+                  memory.as<const float>(x),
+                  stride,
+                  memory.as<const float>(weight),
+                  stride,
+                  memory.as<float>(y),
+                  outputs};
     for (std::int64_t part = begin; part < end; ++part) sgemm(sgemm_slice(product, static_cast<int>(part), workers));
   };
 }
 
-// [..., M, K] x [..., K, N]: one product per batch index; the batches divide over the threads, or a single product does.
+// [..., M, K] x [..., K, N]: one product per batch index; the batches divide over the threads, or a single product
+// does.
 void Lowering::lower_matmul(std::int32_t id) {
   const View a = converted_input(id, 0, DType::f32);
   View b = view(node(id).inputs[1]);
   // A right operand that is a transposed view is read as it lies.
   const std::size_t rank = b.shape.size();
-  const bool transposed = b.dtype == DType::f32 && b.strides[rank - 2] == 1 && b.shape[rank - 1] > 1 && b.strides[rank - 1] >= b.shape[rank - 2];
+  const bool transposed = b.dtype == DType::f32 && b.strides[rank - 2] == 1 && b.shape[rank - 1] > 1 &&
+                          b.strides[rank - 1] >= b.shape[rank - 2];
   const bool straight = b.dtype == DType::f32 && b.strides[rank - 1] == 1 && b.strides[rank - 2] >= b.shape[rank - 1];
   if (!transposed && !straight) b = converted_input(id, 1, DType::f32);
   View y = result_view(id);
@@ -89,10 +100,16 @@ void Lowering::lower_matmul(std::int32_t id) {
         b_offset += position * b_batch[axis];
         y_offset += position * y_batch[axis];
       }
-      const Sgemm product{transposed ? RightOperand::rows_are_columns_of_c : RightOperand::rows_are_inner, m, n, k,
-                          memory.as<const float>(a) + a_offset, std::max<std::int64_t>(k, 1),
-                          memory.as<const float>(b) + b_offset, std::max({ldb, transposed ? k : n, std::int64_t{1}}),
-                          memory.as<float>(y) + y_offset, n};
+      const Sgemm product{transposed ? RightOperand::rows_are_columns_of_c : RightOperand::rows_are_inner,
+                          m,
+                          n,
+                          k,
+                          memory.as<const float>(a) + a_offset,
+                          std::max<std::int64_t>(k, 1),
+                          memory.as<const float>(b) + b_offset,
+                          std::max({ldb, transposed ? k : n, std::int64_t{1}}),
+                          memory.as<float>(y) + y_offset,
+                          n};
       sgemm(single ? sgemm_slice(product, static_cast<int>(unit), workers) : product);
     }
   };

@@ -1,6 +1,6 @@
 // Elementwise ops, reductions, fused bodies and copies: everything the loop compiler generates code for.
-#include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/lowering/loop_space.h>
+#include <lazuli/backends/cpu/lowering/lowering.h>
 
 #include <algorithm>
 
@@ -27,7 +27,8 @@ class CoreBuilder {
 
   Core build() {
     for (std::size_t id = 0; id < body_.nodes.size(); ++id) visit(static_cast<std::int32_t>(id));
-    for (std::size_t output = 0; output < body_.outputs.size(); ++output) emit_output(body_.outputs[output], results_[output]);
+    for (std::size_t output = 0; output < body_.outputs.size(); ++output)
+      emit_output(body_.outputs[output], results_[output]);
     for (View& target : targets_) core_.operands.push_back(std::move(target));
     return std::move(core_);
   }
@@ -109,9 +110,9 @@ bool has_reduction(const Graph& body) {
   return std::any_of(body.nodes.begin(), body.nodes.end(), [](const GraphNode& node) { return is_reduction(node.op); });
 }
 
-// The loop compiler sees only whether a value is full or narrow (loop_kernel.h): full types get 2 columns, narrow ones 1.
-// Without reductions an operand is narrow when it does not move along the columns; with them its shape decides, since
-// a reduction over a broadcast operand still counts every column.
+// The loop compiler sees only whether a value is full or narrow (loop_kernel.h): full types get 2 columns, narrow
+// ones 1. Without reductions an operand is narrow when it does not move along the columns; with them its shape decides,
+// since a reduction over a broadcast operand still counts every column.
 void classify(Core& core, const LoopSpace& space, const Shape& shape, bool reduces) {
   const bool single_column = space.columns() == 1;
   std::vector<bool> full(core.body.nodes.size());
@@ -171,8 +172,8 @@ struct PlacedOperand {
   int element_bytes = 0;
 };
 
-// One call of a generated loop, and how it divides: by rows, or by pieces of its columns where there are few rows and no
-// reduction runs along them.
+// One call of a generated loop, and how it divides: by rows, or by pieces of its columns where there are few rows and
+// no reduction runs along them.
 struct LoopCall {
   LoopFunction function = nullptr;
   std::int64_t pieces = 1;      // of the columns
@@ -278,8 +279,8 @@ struct LoopCall {
   }
 };
 
-// Whether parts of the loop's rows are parts of the operand's memory: it is a whole buffer, element after element, which
-// holds one value for each element of the loop, or for each row.
+// Whether parts of the loop's rows are parts of the operand's memory: it is a whole buffer, element after element,
+// which holds one value for each element of the loop, or for each row.
 bool is_own(const LoopCall& call, std::size_t i, const BufferInfo& buffer) {
   const View& operand = call.operands[i];
   const Dims& strides = call.space.strides[i];
@@ -299,8 +300,7 @@ std::optional<Division> divide_rows(const std::shared_ptr<const LoopCall>& call,
   const std::int64_t size = flattened ? call->space.columns() : call->rows();
   if (size % extent != 0) return std::nullopt;
   const std::int64_t part = size / extent;
-  return Division{extent, 1, std::move(own),
-                  [=](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+  return Division{extent, 1, std::move(own), [=](Memory& memory, std::int64_t begin, std::int64_t end, int) {
                     if (flattened)
                       call->run(memory, 0, 1, begin * part, end * part);
                     else
@@ -327,11 +327,12 @@ Graph single_op_body(const GraphNode& node, std::span<const Type> operands) {
 
 }  // namespace
 
-void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View> operands, std::span<const View> results,
-                        Division* by_columns) {
+void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View> operands,
+                        std::span<const View> results, Division* by_columns) {
   Core core = CoreBuilder(body, operands, results).build();
   if (core.operands.size() > most_operands)
-    reject(id, fmt::format("{} operands and results in one fused body; expected at most {}", core.operands.size(), most_operands));
+    reject(id, fmt::format("{} operands and results in one fused body; expected at most {}", core.operands.size(),
+                           most_operands));
   const bool reduces = has_reduction(core.body);
   Shape shape;
   for (const GraphNode& current : core.body.nodes) shape = broadcast_shapes(shape, current.type().shape, "fused");
@@ -348,7 +349,8 @@ void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View
   const std::size_t inputs = core.operands.size() - core.body.outputs.size();
   for (std::size_t i = 0; i < core.operands.size(); ++i) {
     std::vector<int>& list = i < inputs ? reads : writes;
-    if (std::find(list.begin(), list.end(), core.operands[i].buffer) == list.end()) list.push_back(core.operands[i].buffer);
+    if (std::find(list.begin(), list.end(), core.operands[i].buffer) == list.end())
+      list.push_back(core.operands[i].buffer);
   }
   if (elements == 0) return;
   Step& step = add_step(id, node(id).name(), kernel.name, std::move(reads), std::move(writes));
@@ -356,7 +358,9 @@ void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View
   step.split = elements >= elements_worth_splitting && step.units > 1;
   step.rows = shape.size() > 1 ? shape[0] : 0;
   const auto shared = std::make_shared<const LoopCall>(std::move(call));
-  step.run = [shared](const Memory& memory, std::int64_t begin, std::int64_t end, int) { (*shared)(memory, begin, end); };
+  step.run = [shared](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    (*shared)(memory, begin, end);
+  };
   std::vector<int> own, others;
   for (std::size_t i = 0; i < shared->operands.size(); ++i) {
     const int buffer = shared->operands[i].buffer;

@@ -1,7 +1,7 @@
-#include <lazuli/backends/cpu/program/chain.h>
-#include <lazuli/backends/cpu/lowering/lowering.h>
-#include <lazuli/backends/cpu/program/scheduled_graph.h>
 #include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/program/chain.h>
+#include <lazuli/backends/cpu/program/scheduled_graph.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/passes/fusion_choice.h>
@@ -31,7 +31,8 @@ Lowered Lowering::lower() {
   // A value that is a result of the graph, and no view of other memory, is computed where the caller wants it.
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
     const GraphNode& producer = graph_.node(graph_.outputs[i]);
-    if (!is_view(producer.op) && !is_leaf(producer.op)) output_index_.try_emplace(graph_.outputs[i], static_cast<int>(i));
+    if (!is_view(producer.op) && !is_leaf(producer.op))
+      output_index_.try_emplace(graph_.outputs[i], static_cast<int>(i));
   }
   for (std::size_t id = 0; id < graph_.nodes.size(); ++id) lower_node(static_cast<std::int32_t>(id));
   finish_outputs();
@@ -69,7 +70,8 @@ void Lowering::find_roots() {
       last = std::max(last, when);
     }
   }
-  for (ValueId output : graph_.outputs) last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(output.node)])] = forever;
+  for (ValueId output : graph_.outputs)
+    last_read_[static_cast<std::size_t>(root_[static_cast<std::size_t>(output.node)])] = forever;
 }
 
 std::int64_t Lowering::last_reader_of_root(ValueId value) const {
@@ -85,19 +87,32 @@ void Lowering::lower_node(std::int32_t id) {
   if (is_elementwise(current.op) || current.op == Op::fused || current.op == Op::rms_norm) return lower_loop(id);
   if (is_reduction(current.op)) return lower_reduction(id);
   switch (current.op) {
-    case Op::softmax: return lower_softmax(id);
-    case Op::linear: return lower_linear(id);
-    case Op::expert_linear: return lower_expert_linear(id);
-    case Op::matmul: return lower_matmul(id);
-    case Op::concatenate: return lower_concatenate(id);
-    case Op::slice_update: return lower_slice_update(id);
-    case Op::take: return lower_take(id);
-    case Op::gather: return lower_gather(id);
-    case Op::rope: return lower_rope(id);
-    case Op::attention: return lower_attention(id);
-    case Op::argmax: return lower_argmax(id);
-    case Op::top_k: return lower_top_k(id);
-    default: reject(id, "the cpu backend has no kernel for it");
+    case Op::softmax:
+      return lower_softmax(id);
+    case Op::linear:
+      return lower_linear(id);
+    case Op::expert_linear:
+      return lower_expert_linear(id);
+    case Op::matmul:
+      return lower_matmul(id);
+    case Op::concatenate:
+      return lower_concatenate(id);
+    case Op::slice_update:
+      return lower_slice_update(id);
+    case Op::take:
+      return lower_take(id);
+    case Op::gather:
+      return lower_gather(id);
+    case Op::rope:
+      return lower_rope(id);
+    case Op::attention:
+      return lower_attention(id);
+    case Op::argmax:
+      return lower_argmax(id);
+    case Op::top_k:
+      return lower_top_k(id);
+    default:
+      reject(id, "the cpu backend has no kernel for it");
   }
 }
 
@@ -116,7 +131,8 @@ void Lowering::reject(std::int32_t id, const std::string& why) const {
   const GraphNode& current = node(id);
   std::string operands;
   for (ValueId input : current.inputs) operands += (operands.empty() ? "" : ", ") + to_string(graph_.type(input));
-  throw CompileError(fmt::format("cpu: %{} {}({}): {}{}", id, current.name(), operands, why, Scope::where(current.scope)));
+  throw CompileError(
+      fmt::format("cpu: %{} {}({}): {}{}", id, current.name(), operands, why, Scope::where(current.scope)));
 }
 
 void Lowering::lower_leaf(std::int32_t id) {
@@ -239,7 +255,8 @@ void Lowering::divide_by_rows(Step& step, std::initializer_list<View> arrays, st
   std::vector<int> own(others);
   for (const View& array : arrays) {
     const BufferInfo& buffer = result_.buffers[static_cast<std::size_t>(array.buffer)];
-    const bool whole = array.offset == 0 && array.contiguous() && byte_size(array.dtype, array.elements()) == buffer.bytes;
+    const bool whole =
+        array.offset == 0 && array.contiguous() && byte_size(array.dtype, array.elements()) == buffer.bytes;
     if (whole) own.push_back(array.buffer);
   }
   step.rows = rows;
@@ -271,9 +288,8 @@ void Lowering::finish_outputs() {
     const bool whole = source.offset == 0 && source.contiguous() && buffer.bytes == type.bytes();
     if (whole && buffer.kind == BufferKind::output && buffer.index == static_cast<int>(i)) continue;
     if (whole && buffer.kind == BufferKind::input && donated_[static_cast<std::size_t>(buffer.index)]) {
-      const bool taken = std::any_of(result_.outputs.begin(), result_.outputs.end(), [&](const OutputPlacement& other) {
-        return other.donated_input == buffer.index;
-      });
+      const bool taken = std::any_of(result_.outputs.begin(), result_.outputs.end(),
+                                     [&](const OutputPlacement& other) { return other.donated_input == buffer.index; });
       if (!taken) {
         placement.donated_input = buffer.index;
         continue;

@@ -1,5 +1,5 @@
-// Lowering: a finished graph becomes buffers and steps. Views dissolve into strides, each remaining node into the kernel
-// launches that compute it.
+// Lowering: a finished graph becomes buffers and steps. Views dissolve into strides, each remaining node into the
+// kernel launches that compute it.
 #pragma once
 
 #include <lazuli/backends/backend.h>
@@ -16,7 +16,7 @@
 namespace lazuli {
 struct FusionChoice;
 struct PanelKernel;
-}
+}  // namespace lazuli
 
 namespace lazuli::cpu {
 
@@ -75,12 +75,13 @@ class Lowering {
   BufferRef constant_data(ValueId value) const;
 
   // Steps
-  Step& add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads, std::vector<int> writes);
-  // Declares that the units of a step that has its `run` are `rows_at_once` rows each, of `rows` (the last unit may reach
-  // past them), and touch the same rows of these arrays and nothing else of them. `others` are buffers whose rows only
-  // their kernels know.
-  void divide_by_rows(Step& step, std::initializer_list<View> arrays, std::initializer_list<int> others, std::int64_t rows,
-                      std::int64_t rows_at_once = 1) const;
+  Step& add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads,
+                 std::vector<int> writes);
+  // Declares that the units of a step that has its `run` are `rows_at_once` rows each, of `rows` (the last unit may
+  // reach past them), and touch the same rows of these arrays and nothing else of them. `others` are buffers whose rows
+  // only their kernels know.
+  void divide_by_rows(Step& step, std::initializer_list<View> arrays, std::initializer_list<int> others,
+                      std::int64_t rows, std::int64_t rows_at_once = 1) const;
   const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
   // Whoever asks is told that `fusion` made one launch of `nodes`, or why it did not.
   void note(std::string_view fusion, const std::vector<std::int32_t>& nodes, std::string reason) const;
@@ -126,7 +127,7 @@ class Lowering {
     std::vector<std::int32_t> products;
     std::vector<std::int32_t> readers;  // linears whose operand form the chain makes
     std::int32_t argmax = -1;
-    bool has_body = true;               // false: the node is the argmax itself
+    bool has_body = true;  // false: the node is the argmax itself
   };
   void plan_epilogues();
   std::string why_not_in_epilogue(ValueId value, std::int32_t reader, const UseCounts& uses) const;
@@ -135,7 +136,8 @@ class Lowering {
   void plan_tail(std::int32_t id, Epilogue& epilogue, const UseCounts& uses,
                  const std::vector<std::vector<std::int32_t>>& readers) const;
   bool belongs_to_merged_step(const Epilogue& epilogue) const;
-  std::int64_t epilogue_width(const Epilogue& epilogue, std::int64_t rows, std::int64_t columns, std::int64_t granule) const;
+  std::int64_t epilogue_width(const Epilogue& epilogue, std::int64_t rows, std::int64_t columns,
+                              std::int64_t granule) const;
   bool stays_in_panels(std::int32_t id, const Epilogue& epilogue) const;
   void lower_epilogue(std::int32_t id);
   Division lower_epilogue_body(std::int32_t id, const std::map<ValueId, View>& tiles, const View* in_place,
@@ -173,14 +175,14 @@ class Lowering {
   const Tools& tools_;
   Lowered result_;
   std::map<ValueId, View> views_;
-  std::map<ValueId, int> output_index_;         // values written straight into a result
+  std::map<ValueId, int> output_index_;  // values written straight into a result
   // A contiguous matrix in memory. Views of one operand may begin at the same element and still differ.
   struct Rows {
     int buffer;
     std::int64_t offset, rows, cols;
     auto operator<=>(const Rows&) const = default;
   };
-  std::map<Rows, int> quantised_, tiled_;       // x -> the buffer of its int8 rows, its bf16 tiles
+  std::map<Rows, int> quantised_, tiled_;  // x -> the buffer of its int8 rows, its bf16 tiles
   // What the sines and cosines of rope depend on.
   struct Turns {
     ValueId positions, factors;
@@ -188,13 +190,13 @@ class Lowering {
     std::int64_t width, pairs;
     auto operator<=>(const Turns&) const = default;
   };
-  std::map<Turns, int> turns_;                  // -> their buffer
-  std::vector<bool> lowered_;                   // nodes whose steps were added before their turn
+  std::map<Turns, int> turns_;                                 // -> their buffer
+  std::vector<bool> lowered_;                                  // nodes whose steps were added before their turn
   std::map<ValueId, std::vector<std::int32_t>> readers_of_x_;  // packed linears by their first operand
-  std::vector<std::int32_t> epilogue_of_;       // the node in whose chain a linear runs; -1: none
-  std::map<std::int32_t, Epilogue> epilogues_;  // by the node they end in
-  std::vector<std::int32_t> root_;              // the node whose memory a node's value lives in
-  std::vector<std::int64_t> last_read_;         // of each root: the last node that reads its memory
+  std::vector<std::int32_t> epilogue_of_;                      // the node in whose chain a linear runs; -1: none
+  std::map<std::int32_t, Epilogue> epilogues_;                 // by the node they end in
+  std::vector<std::int32_t> root_;                             // the node whose memory a node's value lives in
+  std::vector<std::int64_t> last_read_;                        // of each root: the last node that reads its memory
 };
 
 }  // namespace lazuli::cpu

@@ -62,8 +62,9 @@ void Lowering::lower_slice_update(std::int32_t id) {
   const View update = contiguous_input(id, 1);
   const View start = view(current.inputs[2]);
   const BufferInfo& memory_of_base = result_.buffers[static_cast<std::size_t>(base.buffer)];
-  const bool writable = memory_of_base.kind == BufferKind::arena ||
-                        (memory_of_base.kind == BufferKind::input && donated_[static_cast<std::size_t>(memory_of_base.index)]);
+  const bool writable =
+      memory_of_base.kind == BufferKind::arena ||
+      (memory_of_base.kind == BufferKind::input && donated_[static_cast<std::size_t>(memory_of_base.index)]);
   const bool whole = base.offset == 0 && base.contiguous() && memory_of_base.bytes == current.type().bytes();
   const bool read_by_itself = update.buffer == base.buffer || start.buffer == base.buffer;
   if (writable && whole && last_reader_of_root(current.inputs[0]) == id && !read_by_itself) {
@@ -118,8 +119,8 @@ void Lowering::lower_take(std::int32_t id) {
     const std::int64_t rows = type.shape[0], cols = layout_around(type.shape, 0).inner;
     const std::int64_t row_bytes = byte_size(type.dtype, cols);
     // Few rows of a large table: they are read as the checkpoint has them, wherever else the table is packed.
-    const int buffer = table.op == Op::constant ? add_constant(table.constant, type, table.label)
-                                                : contiguous_input(id, 0).buffer;
+    const int buffer =
+        table.op == Op::constant ? add_constant(table.constant, type, table.label) : contiguous_input(id, 0).buffer;
     Step& step = add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
     step.bytes = count * (row_bytes + cols * 4);
     if (table.op == Op::constant) step.weight_bytes = count * row_bytes;
@@ -144,8 +145,10 @@ void Lowering::lower_take(std::int32_t id) {
   step.split = step.bytes > 512 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
-      const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[unit % count], unit % count, layout.size, where);
-      std::memcpy(memory.at(target) + unit * row_bytes, memory.at(source) + (unit / count * layout.size + row) * row_bytes,
+      const std::int64_t row =
+          checked_index(memory.as<const std::int32_t>(indices)[unit % count], unit % count, layout.size, where);
+      std::memcpy(memory.at(target) + unit * row_bytes,
+                  memory.at(source) + (unit / count * layout.size + row) * row_bytes,
                   static_cast<std::size_t>(row_bytes));
     }
   };
@@ -167,8 +170,10 @@ void Lowering::lower_gather(std::int32_t id) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t outer = unit / (to.size * to.inner), inner = unit % to.inner;
       const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[unit], unit, from.size, where);
-      std::memcpy(memory.at(target) + static_cast<std::size_t>(unit) * element,
-                  memory.at(source) + static_cast<std::size_t>((outer * from.size + row) * from.inner + inner) * element, element);
+      std::memcpy(
+          memory.at(target) + static_cast<std::size_t>(unit) * element,
+          memory.at(source) + static_cast<std::size_t>((outer * from.size + row) * from.inner + inner) * element,
+          element);
     }
   };
 }

@@ -12,15 +12,15 @@ struct Product {
   using Multiply = std::function<void(Memory& memory, std::int64_t group_begin, std::int64_t group_end,
                                       std::int64_t row_begin, std::int64_t row_end, int worker)>;
 
-  std::int32_t id = -1;              // the linear node
+  std::int32_t id = -1;  // the linear node
   std::string kernel;
   Arithmetic arithmetic = Arithmetic::f32;
-  std::vector<int> reads, writes;    // operand and weight; the result, then scratch
-  View x, y;                         // the operand before it took its form, and the result
+  std::vector<int> reads, writes;  // operand and weight; the result, then scratch
+  View x, y;                       // the operand before it took its form, and the result
   std::int64_t rows = 0, outputs = 0;
-  std::int64_t groups = 0;           // of 16 outputs
-  std::int64_t groups_at_once = 1;   // ranges of groups begin at multiples of it
-  std::int64_t rows_at_once = 1;     // likewise, ranges of rows
+  std::int64_t groups = 0;          // of 16 outputs
+  std::int64_t groups_at_once = 1;  // ranges of groups begin at multiples of it
+  std::int64_t rows_at_once = 1;    // likewise, ranges of rows
   const std::byte* weights = nullptr;
   std::int64_t group_bytes = 0;
   Multiply multiply;

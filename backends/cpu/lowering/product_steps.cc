@@ -1,9 +1,9 @@
 // Matmuls with packed weights, through the written kernels. Products that read the same x become one step: a list of
 // weights, one launch and one barrier.
+#include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/lowering/product.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/graph_edit.h>
@@ -30,9 +30,7 @@ TiledRowsView rows_of(const TiledRowsView& x, std::int64_t begin, std::int64_t e
 }
 
 // Elements from one row to the next.
-std::int64_t row_stride(const View& y) {
-  return y.shape.size() < 2 ? y.shape.back() : y.strides[y.strides.size() - 2];
-}
+std::int64_t row_stride(const View& y) { return y.shape.size() < 2 ? y.shape.back() : y.strides[y.strides.size() - 2]; }
 
 // Several products as one sequence of units, which a range of the step's units cuts by what they cost: for few rows the
 // bytes they read; for many, the multiplications, and those are as many for each unit, since x is the same.
@@ -76,7 +74,8 @@ class ProductList {
     const std::int64_t from = total_ * begin / units_, to = total_ * end / units_;
     std::int64_t before = 0;
     for (const Product& product : products_) {
-      const std::int64_t group_begin = groups_up_to(product, from - before), group_end = groups_up_to(product, to - before);
+      const std::int64_t group_begin = groups_up_to(product, from - before),
+                         group_end = groups_up_to(product, to - before);
       if (group_begin < group_end && !body(product, group_begin, group_end)) return;
       before += product.units() * cost(product);
     }
@@ -136,7 +135,8 @@ int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
   const std::int64_t rows = rows_of(x), cols = x.shape.back();
   const auto [entry, added] = quantised_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
   if (!added) return entry->second;
-  const int target = add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)), fmt::format("%{} int8 rows", id));
+  const int target =
+      add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)), fmt::format("%{} int8 rows", id));
   entry->second = target;
   const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
   Step& step = add_step(id, "quantise_rows", kernel.name, {x.buffer}, {target});
@@ -271,8 +271,8 @@ void Lowering::lower_products(std::int32_t id) {
 
 // Columns [begin, end) of the product for all rows.
 Run Lowering::columns_of(const Product& product) {
-  return [multiply = product.multiply, rows = product.rows, groups = product.groups](
-             Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+  return [multiply = product.multiply, rows = product.rows, groups = product.groups](Memory& memory, std::int64_t begin,
+                                                                                     std::int64_t end, int worker) {
     const std::int64_t last = (end + packed_group_rows - 1) / packed_group_rows;
     multiply(memory, begin / packed_group_rows, std::min(last, groups), 0, rows, worker);
   };
@@ -283,8 +283,8 @@ void Lowering::divide_narrow_product(Step& step, const Product& product) {
   const std::int64_t rows = product.rows, at_once = product.rows_at_once;
   step.units = (rows + at_once - 1) / at_once;
   step.split = rows * product.x.shape.back() >= elements_worth_splitting;
-  step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin, std::int64_t end,
-                                                                       int worker) {
+  step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin,
+                                                                       std::int64_t end, int worker) {
     multiply(memory, 0, groups, begin * at_once, std::min(rows, end * at_once), worker);
   };
   divide_by_rows(step, {product.x, product.y}, {product.reads[0]}, rows, at_once);
@@ -324,7 +324,9 @@ Step& Lowering::add_products(std::vector<Product> products) {
   step.units = list->units();
   step.split = step.units > 1;
   if (step.split && few) step.piece = piece_of(step.units, list->cost());
-  step.run = [list](Memory& memory, std::int64_t begin, std::int64_t end, int worker) { (*list)(memory, begin, end, worker); };
+  step.run = [list](Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+    (*list)(memory, begin, end, worker);
+  };
   step.first_weights = [list](std::int64_t begin, std::int64_t end) { return list->first_weights(begin, end); };
   return step;
 }

@@ -1,6 +1,6 @@
 // Ops along the sequence and over long rows: rope, attention, argmax, top_k.
-#include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
+#include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/kernels/rows/rope.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/graph/operations.h>
@@ -22,10 +22,14 @@ std::int64_t first_largest(const std::byte* row, std::int64_t columns) {
 using FirstLargest = std::int64_t (*)(const std::byte* row, std::int64_t columns);
 FirstLargest first_largest_of(DType dtype) {
   switch (dtype) {
-    case DType::i32: return first_largest<std::int32_t>;
-    case DType::u32: return first_largest<std::uint32_t>;
-    case DType::i64: return first_largest<std::int64_t>;
-    default: return nullptr;
+    case DType::i32:
+      return first_largest<std::int32_t>;
+    case DType::u32:
+      return first_largest<std::uint32_t>;
+    case DType::i64:
+      return first_largest<std::int64_t>;
+    default:
+      return nullptr;
   }
 }
 
@@ -39,7 +43,8 @@ int Lowering::rope_turns_of(std::int32_t id) {
   const std::int64_t width = graph_.type(current.inputs[0]).shape[2];
   const std::int64_t pairs = attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs;
   const bool has_factors = current.inputs.size() == 3;
-  const Turns key{current.inputs[1], has_factors ? current.inputs[2] : ValueId{}, attrs.base, attrs.scale, width, pairs};
+  const Turns key{
+      current.inputs[1], has_factors ? current.inputs[2] : ValueId{}, attrs.base, attrs.scale, width, pairs};
   const auto [entry, added] = turns_.try_emplace(key, -1);
   if (!added) return entry->second;
   const View positions = contiguous_input(id, 1);
@@ -60,7 +65,8 @@ int Lowering::rope_turns_of(std::int32_t id) {
   Step& step = add_step(id, "rope_turns", "rope_turns", std::move(reads), {target});
   step.units = rows;
   step.split = rows * pairs >= 4 * 1024;
-  step.run = [=, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+  step.run = [=, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin, std::int64_t end,
+                                                       int) {
     const std::vector<float> computed = known ? std::vector<float>() : frequencies_of(memory.as<const float>(factors));
     rope_turns(memory.as<const std::int32_t>(positions), (known ? frequencies : computed).data(), pairs,
                reinterpret_cast<float*>(memory.base(target)), begin, end);
@@ -80,8 +86,14 @@ void Lowering::lower_rope(std::int32_t id) {
   step.units = rows;
   step.split = x.elements() >= 16 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    const RopeArguments call{memory.as<const float>(x), memory.as<float>(target), heads, width, heads * width, heads * width,
-                             reinterpret_cast<const float*>(memory.base(turns)), pairs};
+    const RopeArguments call{memory.as<const float>(x),
+                             memory.as<float>(target),
+                             heads,
+                             width,
+                             heads * width,
+                             heads * width,
+                             reinterpret_cast<const float*>(memory.base(turns)),
+                             pairs};
     rope_rows(call, begin, end);
   };
   divide_by_rows(step, {x, target}, {}, rows);
@@ -123,9 +135,9 @@ void Lowering::lower_attention(std::int32_t id) {
   };
   // Keys that no query of this run sees.
   const bool known_length = result_.buffers[static_cast<std::size_t>(length.buffer)].kind == BufferKind::input;
-  const auto spared_of = [=, bytes = byte_size(k.dtype, k.elements() + v.elements()), operations = count_operations(graph_, current),
-                          capacity = arguments.capacity, window = attrs.window,
-                          rows = arguments.rows](const Memory& memory) -> Spared {
+  const auto spared_of = [=, bytes = byte_size(k.dtype, k.elements() + v.elements()),
+                          operations = count_operations(graph_, current), capacity = arguments.capacity,
+                          window = attrs.window, rows = arguments.rows](const Memory& memory) -> Spared {
     if (!known_length || capacity == 0) return {};
     const std::int64_t longest = window > 0 ? std::min(capacity, window + rows - 1) : capacity;
     const std::int64_t unseen = capacity - std::clamp<std::int64_t>(*memory.as<const std::int32_t>(length), 0, longest);
@@ -181,7 +193,8 @@ void Lowering::lower_argmax(std::int32_t id) {
     lower_copy(id, source, copy);
     source = copy;
   }
-  const std::int64_t columns = source.shape.back(), rows = element_count(source.shape) / std::max<std::int64_t>(columns, 1);
+  const std::int64_t columns = source.shape.back(),
+                     rows = element_count(source.shape) / std::max<std::int64_t>(columns, 1);
   const int workers = tools_.executor.size();
   // Long rows divide into one range a worker; what they found meets in add_argmax_combine.
   const bool by_range = !of_integers && rows < workers && columns >= 64 * 1024;
@@ -218,7 +231,8 @@ void Lowering::add_argmax_combine(std::int32_t id, const View& maxima, std::int6
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
       Best best = memory.as<Best>(maxima)[row * ranges];
-      for (std::int64_t range = 1; range < ranges; ++range) best = combine(best, memory.as<Best>(maxima)[row * ranges + range]);
+      for (std::int64_t range = 1; range < ranges; ++range)
+        best = combine(best, memory.as<Best>(maxima)[row * ranges + range]);
       memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
     }
   };
@@ -240,7 +254,8 @@ void Lowering::lower_top_k(std::int32_t id) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(columns));
     for (std::int64_t row = begin; row < end; ++row) {
       const std::byte* x = memory.at(source) + row * columns * element;
-      for (std::int64_t i = 0; i < columns; ++i) keys[static_cast<std::size_t>(i)] = load_scalar(source.dtype, x + i * element);
+      for (std::int64_t i = 0; i < columns; ++i)
+        keys[static_cast<std::size_t>(i)] = load_scalar(source.dtype, x + i * element);
       std::iota(order.begin(), order.end(), 0);
       std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](std::int32_t a, std::int32_t b) {
         const double left = keys[static_cast<std::size_t>(a)], right = keys[static_cast<std::size_t>(b)];

@@ -21,9 +21,15 @@ BaseAddresses::BaseAddresses(const Lowered& program) : memory_(std::vector<std::
     const BufferInfo& info = program.buffers[i];
     const int buffer = static_cast<int>(i);
     switch (info.kind) {
-      case BufferKind::input: inputs_.push_back({buffer, info.index}); break;
-      case BufferKind::output: outputs_.push_back({buffer, info.index}); break;
-      case BufferKind::arena: placed_.push_back({buffer, info.arena_offset}); break;
+      case BufferKind::input:
+        inputs_.push_back({buffer, info.index});
+        break;
+      case BufferKind::output:
+        outputs_.push_back({buffer, info.index});
+        break;
+      case BufferKind::arena:
+        placed_.push_back({buffer, info.arena_offset});
+        break;
       case BufferKind::constant:
         if (info.constant->is_derived())
           derived_.push_back({buffer, info.constant});
@@ -36,7 +42,8 @@ BaseAddresses::BaseAddresses(const Lowered& program) : memory_(std::vector<std::
 const Memory& BaseAddresses::of_run(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
                                     std::byte* arena) {
   for (const auto& [buffer, index] : inputs_) memory_.set_base(buffer, inputs[static_cast<std::size_t>(index)]->data());
-  for (const auto& [buffer, index] : outputs_) memory_.set_base(buffer, outputs[static_cast<std::size_t>(index)]->data());
+  for (const auto& [buffer, index] : outputs_)
+    memory_.set_base(buffer, outputs[static_cast<std::size_t>(index)]->data());
   for (const auto& [buffer, constant] : derived_) memory_.set_base(buffer, constant->data());
   if (arena != arena_)
     for (const auto& [buffer, offset] : placed_) memory_.set_base(buffer, arena + offset);

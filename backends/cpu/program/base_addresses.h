@@ -1,5 +1,5 @@
-// Where the buffers of a program lie during a run. Constants and the arena stay where they are from run to run; only what
-// the caller brings is looked up each time.
+// Where the buffers of a program lie during a run. Constants and the arena stay where they are from run to run; only
+// what the caller brings is looked up each time.
 #pragma once
 
 #include <lazuli/backends/cpu/lowering/lowering.h>

@@ -32,8 +32,8 @@ struct ChainShape {
   std::vector<int> inner;  // other buffers that nobody else reads; these and the locals are not memory traffic
 };
 
-// Joins members, in their order, which have one extent. Where a member touches what an earlier one wrote, or writes what
-// an earlier one touched, it must be the own part of both.
+// Joins members, in their order, which have one extent. Where a member touches what an earlier one wrote, or writes
+// what an earlier one touched, it must be the own part of both.
 Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<const BufferInfo> buffers,
                 std::string name);
 

@@ -30,8 +30,8 @@ void fetch(std::span<const std::byte> bytes) {
     __builtin_prefetch(bytes.data() + offset, 0, 2);
 }
 
-// Brings the weights a worker will read next into its second-level cache while it waits, so that memory is not idle when
-// the next matmul begins. A few lines at a time: whoever waits wants to know soon that the others have come.
+// Brings the weights a worker will read next into its second-level cache while it waits, so that memory is not idle
+// when the next matmul begins. A few lines at a time: whoever waits wants to know soon that the others have come.
 class Prefetcher {
  public:
   // A quarter of the cache: more would push out what the steps in between leave there.
@@ -101,8 +101,8 @@ void CpuProgram::list_launches() {
     workers_.push_back({Memory({}), std::move(next_weights)});
   }
   for (Step& step : steps)
-    launches_.push_back({std::move(step.run), step.units, step.piece, step.split && workers > 1,
-                         step.barrier && workers > 1});
+    launches_.push_back(
+        {std::move(step.run), step.units, step.piece, step.split && workers > 1, step.barrier && workers > 1});
 }
 
 // A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
@@ -129,8 +129,7 @@ void CpuProgram::list_constants_ahead() {
 
 std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }
 
-void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                         RunObserver* observer) {
+void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) {
   const std::lock_guard lock(runtime_->busy);
   if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
     runtime_->arena.reset();
@@ -183,7 +182,8 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
       }
       if (launch.split) {
         if (worker == 0)
-          for (const std::span<const std::byte> constant : constants_ahead_[static_cast<std::size_t>(current)]) fetch(constant);
+          for (const std::span<const std::byte> constant : constants_ahead_[static_cast<std::size_t>(current)])
+            fetch(constant);
         run_split(launch, run + static_cast<std::uint32_t>(current), worker, memory);
         watch.lap(current);
       } else if (worker == 0) {
@@ -195,7 +195,8 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
   } catch (const ExecutionError&) {
     throw;
   } catch (const Error& error) {
-    const GraphNode& node = lowered_.scheduled.nodes[static_cast<std::size_t>(lowered_.steps[static_cast<std::size_t>(current)].node)];
+    const GraphNode& node =
+        lowered_.scheduled.nodes[static_cast<std::size_t>(lowered_.steps[static_cast<std::size_t>(current)].node)];
     throw ExecutionError(fmt::format("{}: {}{}", node.name(), error.what(), Scope::where(node.scope)));
   }
 }

@@ -2,17 +2,17 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/program/base_addresses.h>
 #include <lazuli/backends/cpu/program/schedule.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
 
 #include <memory>
 #include <mutex>
 
 namespace lazuli::cpu {
 
-// What all programs of one backend share while they run. One program runs at a time; intermediate values of all programs
-// lie in one arena, as large as the largest needs.
+// What all programs of one backend share while they run. One program runs at a time; intermediate values of all
+// programs lie in one arena, as large as the largest needs.
 struct Runtime {
   explicit Runtime(Executor& on) : executor(on), work(on.size()) {}
 
@@ -60,7 +60,8 @@ class CpuProgram final : public Program {
   BaseAddresses addresses_;
   std::vector<Launch> launches_;
   std::vector<Worker> workers_;  // one, where no step is split
-  // For each launch of a matmul: small constants that worker 0 reads by itself after it, to be fetched before it begins.
+  // For each launch of a matmul: small constants that worker 0 reads by itself after it, to be fetched before it
+  // begins.
   std::vector<std::vector<std::span<const std::byte>>> constants_ahead_;
 };
 

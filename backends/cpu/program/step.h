@@ -18,10 +18,10 @@ enum class BufferKind : std::uint8_t { input, output, constant, arena };
 // Memory a program refers to by number; addresses are known when it runs.
 struct BufferInfo {
   BufferKind kind = BufferKind::arena;
-  int index = -1;           // of the program's input or output
-  BufferRef constant;       // BufferKind::constant
+  int index = -1;      // of the program's input or output
+  BufferRef constant;  // BufferKind::constant
   std::int64_t bytes = 0;
-  Type type;                // for listings; a scratch buffer of u8 where it holds no array
+  Type type;  // for listings; a scratch buffer of u8 where it holds no array
   std::string name;
   std::size_t arena_offset = 0;  // BufferKind::arena, after planning
 };
@@ -36,7 +36,9 @@ class Memory {
   void set_base(int buffer, std::byte* base) { bases_[static_cast<std::size_t>(buffer)] = base; }
   std::byte* at(const View& view) const { return base(view.buffer) + byte_size(view.dtype, view.offset); }
   template <class T>
-  T* as(const View& view) const { return reinterpret_cast<T*>(at(view)); }
+  T* as(const View& view) const {
+    return reinterpret_cast<T*>(at(view));
+  }
 
  private:
   std::vector<std::byte*> bases_;
@@ -70,14 +72,14 @@ struct Step {
   Arithmetic arithmetic = Arithmetic::f32;
   // Bytes and operations that the lengths of one run leave out; empty: none.
   std::function<Spared(const Memory& memory)> spared;
-  std::int64_t units = 1;          // worker w of n gets [units w / n, units (w + 1) / n), or what shared_work.h gives it
-  bool split = false;              // false: worker 0 computes all units
-  std::int64_t piece = 0;          // units that one worker may take over from another; 0: shares stay as they are
-  bool barrier = false;            // set by the scheduler
+  std::int64_t units = 1;  // worker w of n gets [units w / n, units (w + 1) / n), or what shared_work.h gives it
+  bool split = false;      // false: worker 0 computes all units
+  std::int64_t piece = 0;  // units that one worker may take over from another; 0: shares stay as they are
+  bool barrier = false;    // set by the scheduler
   Run run;
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;
-  std::int64_t rows = 0;           // the extent it would itself propose; 0: none
+  std::int64_t rows = 0;  // the extent it would itself propose; 0: none
   // Weights that computing [begin, end) reads first, to be fetched ahead of time; empty for steps that read none.
   std::function<std::span<const std::byte>(std::int64_t begin, std::int64_t end)> first_weights;
 };

@@ -50,7 +50,8 @@ PackedWeightView layout(DType dtype, std::int64_t rows, std::int64_t cols, Scale
 template <class Format>
 void pack_row(const PackedWeightView& weight, const std::uint8_t* source, std::uint8_t* group, int lane) {
   // A file block has several blocks, or a block several file blocks: parts of each other either way.
-  constexpr int parts = std::max(Format::columns, packed_block_columns) / std::min(Format::columns, packed_block_columns);
+  constexpr int parts =
+      std::max(Format::columns, packed_block_columns) / std::min(Format::columns, packed_block_columns);
   for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
     const packed::BlockTarget target{weight, group + block * Format::planes.quant_bytes,
                                      group + packed::scale_entry<Format>(weight, block),
@@ -58,7 +59,8 @@ void pack_row(const PackedWeightView& weight, const std::uint8_t* source, std::u
     if constexpr (Format::columns >= packed_block_columns) {
       Format::pack(source + block / parts * Format::file_bytes, static_cast<int>(block % parts), target);
     } else {
-      for (int part = 0; part < parts; ++part) Format::pack(source + (block * parts + part) * Format::file_bytes, part, target);
+      for (int part = 0; part < parts; ++part)
+        Format::pack(source + (block * parts + part) * Format::file_bytes, part, target);
     }
   }
 }
@@ -155,7 +157,8 @@ void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& we
     const std::int64_t valid_rows = std::min<std::int64_t>(packed_group_rows, weight.rows - first_row);
     std::memset(group, 0, static_cast<std::size_t>(target.group_bytes));
     dequantise(from, source + byte_size(from, first_row * weight.cols), valid_rows * weight.cols, values.data());
-    pack_plain_group<std::uint32_t>(reinterpret_cast<const std::uint8_t*>(values.data()), weight.cols, valid_rows, group);
+    pack_plain_group<std::uint32_t>(reinterpret_cast<const std::uint8_t*>(values.data()), weight.cols, valid_rows,
+                                    group);
   }
 }
 
@@ -167,7 +170,8 @@ void unpack_rows(const PackedWeight& weight, std::int64_t row_begin, std::int64_
     if (is_plain(weight.source)) {
       unpack_plain_row(weight.source, group, weight.cols, lane, out);
     } else {
-      packed::visit_format(weight.source, [&](auto format) { unpack_blocks<decltype(format)>(source, group, lane, out); });
+      packed::visit_format(weight.source,
+                           [&](auto format) { unpack_blocks<decltype(format)>(source, group, lane, out); });
     }
   }
 }

@@ -1,8 +1,8 @@
 // Weights packed for the matmul kernels, and the int8 activations that meet them there.
 //
 // Packing changes where bits are, never what they say: unpack_rows gives exactly the floats of dequantise() on the
-// file's blocks (a zero may lose its sign, and mxfp8 blocks beyond f32's range become infinite). The size is that of the
-// file, up to 3 % more for k types and where scales keep f32 (scale_form.h), plus padding to 16 rows.
+// file's blocks (a zero may lose its sign, and mxfp8 blocks beyond f32's range become infinite). The size is that of
+// the file, up to 3 % more for k types and where scales keep f32 (scale_form.h), plus padding to 16 rows.
 // kernels/packed_planes.h describes the layout.
 #pragma once
 
@@ -29,22 +29,23 @@ struct PackedWeight {
   std::int64_t groups() const { return (rows + packed_group_rows - 1) / packed_group_rows; }
 };
 
-// Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, the block-quantised
-// types of packed_dispatch.h with whole blocks, of 32 columns at least.
+// Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, the
+// block-quantised types of packed_dispatch.h with whole blocks, of 32 columns at least.
 bool can_pack(DType dtype, std::int64_t cols);
 
 // Bytes of the packed form. Throws Error where can_pack is false or rows < 0.
 std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales = {});
 
-// A weight with its memory allocated and nothing in it yet; all its scales must fit `scales`. Throws as packed_bytes does.
+// A weight with its memory allocated and nothing in it yet; all its scales must fit `scales`. Throws as packed_bytes
+// does.
 PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales = {});
 
 // Packs the groups [group_begin, group_end), 16 rows each. `source` is the first byte of row 0 of the whole weight.
 // Ranges that do not overlap may be packed by several threads at once.
 void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group_begin, std::int64_t group_end);
 
-// The same for weights that have no packed form (e2m1_16 with rows that are no multiple of 32): dequantised from `from`,
-// into a weight packed as f32.
+// The same for weights that have no packed form (e2m1_16 with rows that are no multiple of 32): dequantised from
+// `from`, into a weight packed as f32.
 void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& weight, std::int64_t group_begin,
                            std::int64_t group_end);
 

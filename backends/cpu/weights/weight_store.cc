@@ -1,7 +1,6 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/graph/types/quantised.h>
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,9 +19,7 @@ struct Matrix {
   std::int64_t rows, cols;
 };
 
-Matrix as_matrix(const Shape& shape) {
-  return {element_count(Shape(shape.begin(), shape.end() - 1)), shape.back()};
-}
+Matrix as_matrix(const Shape& shape) { return {element_count(Shape(shape.begin(), shape.end() - 1)), shape.back()}; }
 
 // Calls body(begin, end) on ranges of `units` of `unit_bytes` each, and gives the pages of each back when it is done.
 template <class Body>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <lazuli/backends/cpu/host/disk_cache.h>
-#include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/backends/cpu/host/threads.h>
+#include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/graph.h>
 
 #include <atomic>
@@ -30,8 +30,8 @@ using WeightProgress = std::function<void(const std::string& label, std::int64_t
 
 class WeightStore {
  public:
-  // `cache_folder`: where packed weights of checkpoint files are kept for later processes (disk_cache.h), which map them
-  // instead of packing again; empty: nowhere.
+  // `cache_folder`: where packed weights of checkpoint files are kept for later processes (disk_cache.h), which map
+  // them instead of packing again; empty: nowhere.
   explicit WeightStore(const std::string& cache_folder = {});
 
   // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system as they have been
@@ -40,7 +40,7 @@ class WeightStore {
   std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor);
   std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor);
 
-  std::int64_t bytes() const;  // held by all stored weights
+  std::int64_t bytes() const;                          // held by all stored weights
   std::int64_t laid_out() const { return laid_out_; }  // weights that were not found on disk
   void on_progress(WeightProgress progress) { progress_ = std::move(progress); }
 

@@ -1,11 +1,10 @@
 // The attention kernels of every instruction set this host has, rope and argmax, against definitions in double.
-#include <lazuli/backends/cpu/kernels/rows/argmax.h>
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
+#include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/kernels/rows/rope.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/types/quantised.h>
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <bit>
@@ -191,8 +190,8 @@ class Attentions : public testing::TestWithParam<AttentionKernel> {
     if (!supported(kernel.isa)) GTEST_SKIP() << "this host lacks " << to_string(kernel.isa);
   }
 
-  // f32 sums of up to 512 products give scores to some 1e-6, and weights as relatively; the values are near 1. Rounded to
-  // bf16, the factors of a score and of a weighted value are off by up to 2^-8 each.
+  // f32 sums of up to 512 products give scores to some 1e-6, and weights as relatively; the values are near 1. Rounded
+  // to bf16, the factors of a score and of a weighted value are off by up to 2^-8 each.
   double tolerance() const { return kernel.use == AttentionUse::any ? 1e-5 : 3e-2; }
 
   void expect_near_oracle(const Problem& problem) { expect_near_oracle(problem, problem.run(kernel)); }
@@ -378,9 +377,8 @@ TEST_P(Attentions, RowsAloneAndTogetherGiveTheSameBits) {
 TEST_P(Attentions, AnyPartitionGivesTheSameBits) {
   for (const std::int32_t rows : {1, 5, 130, 300}) {
     const std::int64_t kv_heads = rows == 300 ? 1 : 2;
-    const Problem problem(
-        {.heads = 8, .kv_heads = kv_heads, .width = 64, .length = 330, .cache = AttentionCache::f16},
-        range(330 - rows, 330));
+    const Problem problem({.heads = 8, .kv_heads = kv_heads, .width = 64, .length = 330, .cache = AttentionCache::f16},
+                          range(330 - rows, 330));
     const std::vector<float> whole = problem.run(kernel);
     std::vector<float> out(whole.size());
     for (const std::int64_t parts : {2L, 3L, 5L, attention_units(kernel, problem.arguments(out.data()))}) {

@@ -1,8 +1,7 @@
-#include <lazuli/backends/cpu/kernels/blas.h>
-#include <lazuli/backends/cpu/host/threads.h>
-#include <lazuli/graph/base/error.h>
-
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/host/threads.h>
+#include <lazuli/backends/cpu/kernels/blas.h>
+#include <lazuli/graph/base/error.h>
 
 #include <array>
 #include <cstdlib>

@@ -1,8 +1,8 @@
 // Merged matmuls, epilogues and row chains: where they fire, where they must not, and that they change no bit.
 #include <gtest/gtest.h>
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>
 #include <lazuli/tests/support/run_reference.h>
 #include <lazuli/tests/support/weight_blocks.h>
@@ -62,7 +62,8 @@ Outcome run(const Function& function, const std::vector<Shape>& shapes, const Se
   options.split_bytes = setting.split_bytes;
   Session session(options);
   Arrays arguments;
-  for (std::size_t i = 0; i < shapes.size(); ++i) arguments.push_back(input(shapes[i], static_cast<std::uint32_t>(i + 1)));
+  for (std::size_t i = 0; i < shapes.size(); ++i)
+    arguments.push_back(input(shapes[i], static_cast<std::uint32_t>(i + 1)));
   CompileOptions compile_options;
   compile_options.phase = setting.phase;
   const CompiledFunction compiled = compile(function, compile_options);
@@ -83,7 +84,9 @@ Outcome run(const Function& function, const std::vector<Shape>& shapes, const Se
 
 using Names = std::vector<std::string>;
 
-bool has(const Names& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); }
+bool has(const Names& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 Names names_of(const Function& function, const std::vector<Shape>& shapes, const Setting& setting = {}) {
   return run(function, shapes, setting).names;
@@ -164,9 +167,8 @@ TEST(LinearEpilogue, StaysAway) {
     const Array y = linear(x[0], w(1));
     return {y - mean(y, {-1}, true)};
   })) << "a reduction needs whole rows";
-  EXPECT_FALSE(fires([&](const Arrays& x) -> Arrays {
-    return {exp(reshape(linear(x[0], w(1)), {128}))};
-  })) << "another shape";
+  EXPECT_FALSE(fires([&](const Arrays& x) -> Arrays { return {exp(reshape(linear(x[0], w(1)), {128}))}; }))
+      << "another shape";
 }
 
 TEST(LinearEpilogue, ResultsThatOthersReadAreKept) {
@@ -194,7 +196,8 @@ TEST(LinearEpilogue, TileEdges) {
 TEST(LinearEpilogue, ManyRowsTakeSeveralPieces) {
   const Function layer = feed_forward(DType::q4_0, 32, 1056);
   const Outcome expected = run(layer, {{600, 32}}, {"none", 1, Phase::prefill});
-  for (int threads : {1, 2, 3}) EXPECT_TRUE(run(layer, {{600, 32}}, {"all", threads, Phase::prefill}).results == expected.results);
+  for (int threads : {1, 2, 3})
+    EXPECT_TRUE(run(layer, {{600, 32}}, {"all", threads, Phase::prefill}).results == expected.results);
 }
 
 // Equal logits in different pieces, equal before or only after the softcap: the first wins.
@@ -203,8 +206,7 @@ TEST(LinearEpilogue, ArgmaxTakesTheFirstOfEquals) {
   const auto head = [&](double cap, std::vector<std::pair<std::int64_t, float>> rows) -> Function {
     return [=](const Arrays& x) -> Arrays {
       std::vector<float> values(static_cast<std::size_t>(vocabulary * columns), 0.0f);
-      for (const auto& [row, value] : rows)
-        std::fill_n(values.begin() + row * columns, columns, value);
+      for (const auto& [row, value] : rows) std::fill_n(values.begin() + row * columns, columns, value);
       const Type type{DType::q8_0, {vocabulary, columns}};
       const BufferRef blocks = Buffer::allocate(static_cast<std::size_t>(type.bytes()));
       quantise(type.dtype, values.data(), vocabulary * columns, blocks->data());
@@ -248,13 +250,15 @@ TEST(RowChain, NormsAndWhatFollowsThem) {
   const Function function = [](const Arrays& x) -> Arrays {
     const Array w = norm_weight(64, 9);
     const Array y = rms_norm(x[0] + x[1], w, 1e-6);
-    return {linear(y, weight(DType::q8_0, 48, 64, 1)), rms_norm(reshape(y, {x[0].size(0), 4, 16}), norm_weight(16, 8), 1e-6)};
+    return {linear(y, weight(DType::q8_0, 48, 64, 1)),
+            rms_norm(reshape(y, {x[0].size(0), 4, 16}), norm_weight(16, 8), 1e-6)};
   };
   for (std::int64_t rows : {1, 2, 7, 40, 300}) {
     const std::vector<Shape> shapes{{rows, 64}, {rows, 64}};
     const Outcome expected = run(function, shapes, {"none", 1});
     for (int threads : {1, 2, 3, 8})
-      EXPECT_TRUE(run(function, shapes, {"all", threads}).results == expected.results) << rows << " rows, " << threads << " threads";
+      EXPECT_TRUE(run(function, shapes, {"all", threads}).results == expected.results)
+          << rows << " rows, " << threads << " threads";
     EXPECT_LT(names_of(function, shapes).size(), names_of(function, shapes, {"all,-row_chain"}).size()) << rows;
   }
 }
@@ -270,7 +274,8 @@ TEST(RowChain, TakesMatmulsOfManyRowsAndFewOutputs) {
   EXPECT_EQ(many.names.size(), 1U);
   EXPECT_EQ(many.split, 1);
   EXPECT_EQ(run(router, shapes(1), {"all", 2, Phase::prefill}).split, 0);
-  for (std::int64_t rows : {3, 127, 131, 256}) expect_one_result(router, shapes(rows), fmt::format("router of {} rows", rows));
+  for (std::int64_t rows : {3, 127, 131, 256})
+    expect_one_result(router, shapes(rows), fmt::format("router of {} rows", rows));
 }
 
 // What reads other rows than those it stands on must wait for all of them.

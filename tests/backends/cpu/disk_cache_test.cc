@@ -1,9 +1,7 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/tests/support/environment_variable.h>
-
-#include <gtest/gtest.h>
-
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -102,13 +100,13 @@ TEST_F(DiskCacheTest, DamageIsAMissAndIsReplaced) {
     cache.store("key", bytes_of("payload"));
     EXPECT_EQ(text_of(cache.find("key")), "payload") << offset;
   };
-  damage(0, "LZCACHE0");                                 // written by another version
-  damage(8, "\x7f");                                     // length of the key
-  damage(16, "\x08");                                    // length of the payload
+  damage(0, "LZCACHE0");  // written by another version
+  damage(8, "\x7f");      // length of the key
+  damage(16, "\x08");     // length of the payload
   damage(16, "\xff\xff\xff\xff\xff\xff\xff\x7f");
-  damage(24, "12345678");                                // checksum
-  damage(32, "K");                                       // key
-  damage(4096, "P");                                     // payload
+  damage(24, "12345678");  // checksum
+  damage(32, "K");         // key
+  damage(4096, "P");       // payload
   for (const std::uintmax_t size : {0u, 20u, 4096u, 4100u}) {
     DiskCache cache(root_, "things", plenty);
     fs::resize_file(files()[0], size);
@@ -261,7 +259,9 @@ TEST_F(DiskCacheTest, NamesThatAreTakenArePassedOver) {
 }
 
 TEST_F(DiskCacheTest, ProcessesMayWriteAtOnce) {
-  const auto text = [](int key) { return std::string(static_cast<std::size_t>(1000 * key + 1), static_cast<char>('a' + key)); };
+  const auto text = [](int key) {
+    return std::string(static_cast<std::size_t>(1000 * key + 1), static_cast<char>('a' + key));
+  };
   constexpr int keys = 4;
   std::vector<pid_t> writers;
   for (int writer = 0; writer < 2; ++writer) {

@@ -1,8 +1,8 @@
 // Products with the weights of chosen experts: what they are, which arithmetic they use, how they fail and narrow.
 #include <gtest/gtest.h>
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text/text.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/run_reference.h>
 #include <lazuli/tests/support/weight_blocks.h>

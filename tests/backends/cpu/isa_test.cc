@@ -1,8 +1,7 @@
 // Instruction-set levels: detection, LAZULI_ISA, and the reasons given.
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/error.h>
-
-#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>

@@ -1,13 +1,12 @@
 // Packed weights and every matmul kernel of kernels.def: packing is exact, all instruction-set levels give the bits of
 // the stated arithmetic, and no split of rows or outputs changes a bit.
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/tests/support/weight_blocks.h>
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <bit>
@@ -131,7 +130,9 @@ TEST(PackedWeight, TakesTheSpaceOfTheFile) {
 
 TEST(PackedWeight, ShortScalesTakeTheSpaceOfTheCheckpoint) {
   const std::int64_t elements = 512 * 2048;
-  const auto bytes = [](DType dtype, int width) { return static_cast<std::int64_t>(packed_bytes(dtype, 512, 2048, {width, 1})); };
+  const auto bytes = [](DType dtype, int width) {
+    return static_cast<std::int64_t>(packed_bytes(dtype, 512, 2048, {width, 1}));
+  };
   EXPECT_EQ(bytes(DType::affine4_64, 2), elements / 2 + elements / 64 * 4);
   EXPECT_EQ(bytes(DType::affine3_128, 2), elements * 3 / 8 + elements / 128 * 4);
   EXPECT_EQ(bytes(DType::affine8_32, 2), elements + elements / 32 * 4);
@@ -352,7 +353,8 @@ TEST(LinearKernels, NotANumberAmongCodesReachesItsOutput) {
     problem.source[17 * 99 + 33 + 1 + 5] = std::byte{0xff};  // output 17, block 1
     problem.weight = pack(kernel.source, problem.source, 18, 96);
     const std::vector<float> y = problem.run_all(kernel);
-    for (std::size_t index = 0; index < y.size(); ++index) EXPECT_EQ(std::isnan(y[index]), index % 18 == 17) << kernel.name;
+    for (std::size_t index = 0; index < y.size(); ++index)
+      EXPECT_EQ(std::isnan(y[index]), index % 18 == 17) << kernel.name;
   }
 }
 

@@ -71,18 +71,26 @@ struct Matrix {
   }
   std::int64_t integer(std::int64_t i) const {
     switch (dtype) {
-      case DType::i8: return raw<std::int8_t>(i);
-      case DType::i32: return raw<std::int32_t>(i);
-      case DType::u32: return raw<std::uint32_t>(i);
-      case DType::i64: return raw<std::int64_t>(i);
-      default: return raw<std::uint8_t>(i);
+      case DType::i8:
+        return raw<std::int8_t>(i);
+      case DType::i32:
+        return raw<std::int32_t>(i);
+      case DType::u32:
+        return raw<std::uint32_t>(i);
+      case DType::i64:
+        return raw<std::int64_t>(i);
+      default:
+        return raw<std::uint8_t>(i);
     }
   }
   void set_integer(std::int64_t i, std::int64_t value) {
     switch (info(dtype).block_bytes) {
-      case 1: return set_raw(i, static_cast<std::uint8_t>(value));
-      case 4: return set_raw(i, static_cast<std::uint32_t>(value));
-      default: return set_raw(i, value);
+      case 1:
+        return set_raw(i, static_cast<std::uint8_t>(value));
+      case 4:
+        return set_raw(i, static_cast<std::uint32_t>(value));
+      default:
+        return set_raw(i, value);
     }
   }
   std::string text(std::int64_t i) const {
@@ -256,62 +264,103 @@ std::int64_t wrap(DType dtype, std::uint64_t value) {
 double reference_real(const GraphNode& node, float a, float b) {
   const double x = a;
   switch (node.op) {
-    case Op::neg: return -a;
-    case Op::abs: return std::abs(a);
-    case Op::square: return a * a;
-    case Op::sqrt: return std::sqrt(a);
-    case Op::rsqrt: return 1.0f / std::sqrt(a);
-    case Op::reciprocal: return 1.0f / a;
-    case Op::floor: return std::floor(a);
-    case Op::add: return a + b;
-    case Op::sub: return a - b;
-    case Op::mul: return a * b;
-    case Op::div: return a / b;
-    case Op::maximum: return std::isnan(a) || a >= b ? a : b;
-    case Op::minimum: return std::isnan(a) || a <= b ? a : b;
-    case Op::exp: return std::exp(x) < 0x1p-126 ? 0 : std::exp(x) > 0x1.ffffffp127 ? INFINITY : std::exp(x);
-    case Op::log: return std::log(x);
-    case Op::tanh: return std::tanh(x);
-    case Op::sigmoid: return std::exp(-x) > 0x1.ffffffp127 ? 0 : 1 / (1 + std::exp(-x));
-    case Op::erf: return std::erf(a);
-    case Op::sin: return std::sin(a);
-    case Op::cos: return std::cos(a);
-    case Op::pow: return std::pow(a, b);
-    case Op::gelu_tanh: return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    case Op::softcap: return std::tanh(x / node.as<SoftcapAttrs>().cap) * node.as<SoftcapAttrs>().cap;
-    default: ADD_FAILURE() << to_string(node.op); return 0;
+    case Op::neg:
+      return -a;
+    case Op::abs:
+      return std::abs(a);
+    case Op::square:
+      return a * a;
+    case Op::sqrt:
+      return std::sqrt(a);
+    case Op::rsqrt:
+      return 1.0f / std::sqrt(a);
+    case Op::reciprocal:
+      return 1.0f / a;
+    case Op::floor:
+      return std::floor(a);
+    case Op::add:
+      return a + b;
+    case Op::sub:
+      return a - b;
+    case Op::mul:
+      return a * b;
+    case Op::div:
+      return a / b;
+    case Op::maximum:
+      return std::isnan(a) || a >= b ? a : b;
+    case Op::minimum:
+      return std::isnan(a) || a <= b ? a : b;
+    case Op::exp:
+      return std::exp(x) < 0x1p-126 ? 0 : std::exp(x) > 0x1.ffffffp127 ? INFINITY : std::exp(x);
+    case Op::log:
+      return std::log(x);
+    case Op::tanh:
+      return std::tanh(x);
+    case Op::sigmoid:
+      return std::exp(-x) > 0x1.ffffffp127 ? 0 : 1 / (1 + std::exp(-x));
+    case Op::erf:
+      return std::erf(a);
+    case Op::sin:
+      return std::sin(a);
+    case Op::cos:
+      return std::cos(a);
+    case Op::pow:
+      return std::pow(a, b);
+    case Op::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    case Op::softcap:
+      return std::tanh(x / node.as<SoftcapAttrs>().cap) * node.as<SoftcapAttrs>().cap;
+    default:
+      ADD_FAILURE() << to_string(node.op);
+      return 0;
   }
 }
 
 std::int64_t reference_integer(const GraphNode& node, DType dtype, std::int64_t a, std::int64_t b) {
   const auto x = static_cast<std::uint64_t>(a), y = static_cast<std::uint64_t>(b);
   switch (node.op) {
-    case Op::neg: return wrap(dtype, 0 - x);
-    case Op::abs: return wrap(dtype, a < 0 ? 0 - x : x);
-    case Op::square: return wrap(dtype, x * x);
-    case Op::add: return wrap(dtype, x + y);
-    case Op::sub: return wrap(dtype, x - y);
-    case Op::mul: return wrap(dtype, x * y);
+    case Op::neg:
+      return wrap(dtype, 0 - x);
+    case Op::abs:
+      return wrap(dtype, a < 0 ? 0 - x : x);
+    case Op::square:
+      return wrap(dtype, x * x);
+    case Op::add:
+      return wrap(dtype, x + y);
+    case Op::sub:
+      return wrap(dtype, x - y);
+    case Op::mul:
+      return wrap(dtype, x * y);
     case Op::div: {
       if (b == 0) return 0;
       if (b == -1) return wrap(dtype, 0 - x);
       return a / b - (a % b != 0 && (a < 0) != (b < 0));
     }
-    case Op::maximum: return std::max(a, b);
-    case Op::minimum: return std::min(a, b);
-    default: ADD_FAILURE() << to_string(node.op); return 0;
+    case Op::maximum:
+      return std::max(a, b);
+    case Op::minimum:
+      return std::min(a, b);
+    default:
+      ADD_FAILURE() << to_string(node.op);
+      return 0;
   }
 }
 
 template <class T>
 bool reference_compare(Op op, T a, T b) {
   switch (op) {
-    case Op::equal: return a == b;
-    case Op::not_equal: return a != b;
-    case Op::less: return a < b;
-    case Op::less_equal: return a <= b;
-    case Op::greater: return a > b;
-    default: return a >= b;
+    case Op::equal:
+      return a == b;
+    case Op::not_equal:
+      return a != b;
+    case Op::less:
+      return a < b;
+    case Op::less_equal:
+      return a <= b;
+    case Op::greater:
+      return a > b;
+    default:
+      return a >= b;
   }
 }
 
@@ -342,18 +391,24 @@ bool is_exact(Op op) {
     case Op::tanh:
     case Op::sigmoid:
     case Op::gelu_tanh:
-    case Op::softcap: return false;
-    default: return true;
+    case Op::softcap:
+      return false;
+    default:
+      return true;
   }
 }
 
 double allowed_ulps(Op op) {
   switch (op) {
     case Op::exp:
-    case Op::log: return 1;
-    case Op::sigmoid: return 2.5;
-    case Op::softcap: return 4.5;
-    default: return 3;
+    case Op::log:
+      return 1;
+    case Op::sigmoid:
+      return 2.5;
+    case Op::softcap:
+      return 4.5;
+    default:
+      return 3;
   }
 }
 

@@ -1,12 +1,11 @@
 // The many-row matmul kernels against a double sum over the bf16 values they multiply.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/tests/support/weight_blocks.h>
-
-#include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +15,9 @@
 namespace lazuli {
 namespace {
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 std::int64_t place_in_panels(std::int64_t padded_rows, std::int64_t row, std::int64_t output) {
   const std::int64_t block = output / 32 * 32 * padded_rows + row / 32 * 1024;
@@ -29,7 +30,8 @@ struct Size {
 
 class Case {
  public:
-  Case(const PanelKernel& kernel, const Size& size, float scale = 1) : kernel_(kernel), size_(size), packed_(allocate_packed(kernel.source, size.outputs, size.cols)) {
+  Case(const PanelKernel& kernel, const Size& size, float scale = 1)
+      : kernel_(kernel), size_(size), packed_(allocate_packed(kernel.source, size.outputs, size.cols)) {
     std::mt19937 random(7);
     std::normal_distribution<float> normal;
     std::vector<float> weights(static_cast<std::size_t>(size.outputs * size.cols));
@@ -45,8 +47,8 @@ class Case {
     for (float& value : x_) value = scale * normal(random);  // last: fewer rows are the first of more
     tiles_ = Buffer::allocate(tiled_rows_bytes(size.rows, size.cols));
     const TiledRowsView view = tiled();
-    find_tile_rows_kernel(kernel.isa)->tile(x_.data(), size.cols, 0,
-                                            static_cast<std::int64_t>(tiles_->size()) / (view.steps * 1024), view);
+    find_tile_rows_kernel(kernel.isa)
+        ->tile(x_.data(), size.cols, 0, static_cast<std::int64_t>(tiles_->size()) / (view.steps * 1024), view);
   }
 
   // y[row, output], whichever way the sums take.
@@ -57,14 +59,16 @@ class Case {
     float* values = memory->as<float>();
     std::fill_n(values, padded_rows * padded_outputs, NAN);
     const PanelSumsView sums{values, order == PanelOrder::panels ? padded_rows : padded_outputs, order};
-    const BufferRef scratch = Buffer::allocate(static_cast<std::size_t>(panel_scratch_weights + panel_scratch_row * panel_scratch_rows));
+    const BufferRef scratch =
+        Buffer::allocate(static_cast<std::size_t>(panel_scratch_weights + panel_scratch_row * panel_scratch_rows));
     for (std::int64_t group = 0; group < packed_.groups(); group += 2 * pairs_at_once)
       kernel_.multiply(view(packed_), tiled(), group, std::min(packed_.groups(), group + 2 * pairs_at_once), sums,
                        scratch->as<std::uint8_t>());
     std::vector<float> y;
     for (std::int64_t row = 0; row < size_.rows; ++row)
       for (std::int64_t output = 0; output < size_.outputs; ++output)
-        y.push_back(values[order == PanelOrder::panels ? place_in_panels(padded_rows, row, output) : row * sums.stride + output]);
+        y.push_back(values[order == PanelOrder::panels ? place_in_panels(padded_rows, row, output)
+                                                       : row * sums.stride + output]);
     return y;
   }
 
@@ -102,7 +106,8 @@ class Case {
 };
 
 TEST(PanelKernels, AgreeWithADoubleSumForAnySplit) {
-  // Columns in one to three blocks, rows in one or two, outputs in one or two batches of panels; whole and partial tiles.
+  // Columns in one to three blocks, rows in one or two, outputs in one or two batches of panels; whole and partial
+  // tiles.
   const Size sizes[] = {{1, 16, 256}, {33, 40, 256}, {16, 33, 768}, {70, 300, 512}, {64, 272, 1536}, {530, 49, 768}};
   for (const PanelKernel& kernel : panel_kernels()) {
     if (!supported(kernel.isa)) continue;
@@ -110,8 +115,8 @@ TEST(PanelKernels, AgreeWithADoubleSumForAnySplit) {
       SCOPED_TRACE(fmt::format("{} rows {} outputs {} cols {}", kernel.name, size.rows, size.outputs, size.cols));
       const Case test_case(kernel, size);
       const std::vector<float> y = test_case.multiply(1000);
-      // f32 sums of at most 1536 exact products; a dequantised weight may round the other way from its double value, and
-      // does so more often where scales are any f32: 2^-8 of one of 256 products then.
+      // f32 sums of at most 1536 exact products; a dequantised weight may round the other way from its double value,
+      // and does so more often where scales are any f32: 2^-8 of one of 256 products then.
       EXPECT_LE(test_case.worst_error(y), has_quantiser(kernel.source) ? 2e-5 : 6e-5);
       EXPECT_EQ(test_case.multiply(1), y);
       EXPECT_EQ(test_case.multiply(3), y);
@@ -127,7 +132,8 @@ TEST(PanelKernels, RowsDoNotDependOnOtherRows) {
     const std::vector<float> all = Case(kernel, {most_rows, outputs, cols}).multiply(1000);
     for (const std::int64_t rows : {1, 31, 48, 513}) {
       SCOPED_TRACE(fmt::format("{} rows {}", kernel.name, rows));
-      EXPECT_EQ(Case(kernel, {rows, outputs, cols}).multiply(1000), std::vector<float>(all.begin(), all.begin() + rows * outputs));
+      EXPECT_EQ(Case(kernel, {rows, outputs, cols}).multiply(1000),
+                std::vector<float>(all.begin(), all.begin() + rows * outputs));
     }
   }
 }
@@ -138,7 +144,8 @@ TEST(PanelKernels, OneRowTakesDenormalsForZeroAsTilesDo) {
     if (!supported(kernel.isa)) continue;
     SCOPED_TRACE(kernel.name);
     for (const float scale : {1e-36F, 1e-38F, 3e-39F})
-      EXPECT_EQ(Case(kernel, {1, 40, 256}, scale).multiply(1000), Case(kernel, {1, 40, 256}, scale).multiply(1000, PanelOrder::panels));
+      EXPECT_EQ(Case(kernel, {1, 40, 256}, scale).multiply(1000),
+                Case(kernel, {1, 40, 256}, scale).multiply(1000, PanelOrder::panels));
   }
 }
 

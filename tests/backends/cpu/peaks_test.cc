@@ -1,7 +1,6 @@
 // Peak loops run at every level the host has, and the best of an arithmetic is the highest level's.
-#include <lazuli/backends/cpu/kernels/peaks.h>
-
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/kernels/peaks.h>
 
 namespace lazuli {
 namespace {

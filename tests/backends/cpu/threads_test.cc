@@ -1,8 +1,7 @@
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/process_memory.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/base/error.h>
-
-#include <gtest/gtest.h>
 #include <sched.h>
 
 #include <filesystem>
@@ -55,7 +54,9 @@ TEST(ThreadPool, RejectsImpossibleSizes) {
 }
 
 TEST(ThreadPool, DestroyedUnusedIdleOrAsleep) {
-  { ThreadPool unused(4); }
+  {
+    ThreadPool unused(4);
+  }
   {
     ThreadPool spinning(2);
     spinning.run_on_all([](int) {});

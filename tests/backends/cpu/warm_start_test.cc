@@ -1,12 +1,11 @@
 // What one session leaves on disk and the next one finds: generated kernels and packed weights.
+#include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
-#include <lazuli/runtime/session.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>
+#include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/environment_variable.h>
-
-#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -148,17 +147,10 @@ TEST(PackedLayout, ChangesWithItsVersion) {
     DType dtype;
     std::uint64_t sum;
   } known[] = {
-      {DType::f32, 0x6f46f08b89a237a0u},
-      {DType::f16, 0xc04d92c621234a53u},
-      {DType::bf16, 0xc04d92c621234a53u},
-      {DType::q4_0, 0x941947319e204afdu},
-      {DType::q4_1, 0xefdce522e634190fu},
-      {DType::q5_0, 0xee166447882861d6u},
-      {DType::q5_1, 0x1b61901fc1a11f11u},
-      {DType::q8_0, 0xb9a83c9de55733cfu},
-      {DType::q4_k, 0xc2def3b5cdf77f1cu},
-      {DType::q5_k, 0x153f8693aebdca61u},
-      {DType::q6_k, 0x567529e1a0fac0b0u},
+      {DType::f32, 0x6f46f08b89a237a0u},  {DType::f16, 0xc04d92c621234a53u},  {DType::bf16, 0xc04d92c621234a53u},
+      {DType::q4_0, 0x941947319e204afdu}, {DType::q4_1, 0xefdce522e634190fu}, {DType::q5_0, 0xee166447882861d6u},
+      {DType::q5_1, 0x1b61901fc1a11f11u}, {DType::q8_0, 0xb9a83c9de55733cfu}, {DType::q4_k, 0xc2def3b5cdf77f1cu},
+      {DType::q5_k, 0x153f8693aebdca61u}, {DType::q6_k, 0x567529e1a0fac0b0u},
   };
   for (const auto& [dtype, sum] : known) {
     const std::vector<std::byte> blocks = some_blocks(dtype, rows * cols);

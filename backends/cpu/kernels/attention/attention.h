@@ -28,13 +28,13 @@ struct AttentionKernel {
 #define LAZULI_PROMPT_ATTENTION(isa)                                                                               \
   void attention_prompt_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, \
                               float* scratch);
-#define LAZULI_ATTENTION(isa)                                                                                     \
-  void attention_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,       \
-                       float* scratch);                                                                           \
-  void attention_parts_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, \
-                             float* partials, float* scratch);                                                    \
-  void attention_combine_##isa(const AttentionArguments& arguments, std::int64_t query_begin,                     \
-                               std::int64_t query_end, float* partials);
+#define LAZULI_ATTENTION(isa)                                                                                         \
+  void attention_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,           \
+                       float* scratch);                                                                               \
+  void attention_parts_##isa(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,     \
+                             float* partials, float* scratch);                                                        \
+  void attention_combine_##isa(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end, \
+                               float* partials);
 #include <lazuli/backends/cpu/kernels/attention/attention.def>
 #undef LAZULI_PROMPT_ATTENTION
 #undef LAZULI_ATTENTION

@@ -47,8 +47,8 @@ using Attention = void (*)(const AttentionArguments& arguments, std::int64_t uni
                            float* scratch);
 
 // The same in two steps, for few rows and many positions: parts of the positions, units [unit_begin, unit_end) of
-// attention_part_units(arguments), to `partials` of attention_partial_floats(arguments) floats that all units share; then
-// the queries [query_begin, query_end) of rows * heads from their parts. Splits of either change no bit.
+// attention_part_units(arguments), to `partials` of attention_partial_floats(arguments) floats that all units share;
+// then the queries [query_begin, query_end) of rows * heads from their parts. Splits of either change no bit.
 using AttentionParts = void (*)(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
                                 float* partials, float* scratch);
 using AttentionCombine = void (*)(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end,

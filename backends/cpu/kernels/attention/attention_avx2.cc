@@ -1,7 +1,6 @@
 // Attention with AVX2, FMA and F16C. No std:: code and no shared inline code here: this unit has wider compiler flags.
-#include <lazuli/backends/cpu/kernels/attention/attention_parts.h>
-
 #include <immintrin.h>
+#include <lazuli/backends/cpu/kernels/attention/attention_parts.h>
 
 namespace lazuli {
 namespace {
@@ -145,12 +144,12 @@ void attention_avx2(const AttentionArguments& arguments, std::int64_t unit_begin
 }
 
 void attention_parts_avx2(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end,
-                            float* partials, float* scratch) {
+                          float* partials, float* scratch) {
   run_parts<Avx2Lanes>(arguments, unit_begin, unit_end, partials, scratch);
 }
 
 void attention_combine_avx2(const AttentionArguments& arguments, std::int64_t query_begin, std::int64_t query_end,
-                              float* partials) {
+                            float* partials) {
   combine_parts<Avx2Lanes>(arguments, query_begin, query_end, partials);
 }
 

@@ -1,6 +1,7 @@
-// Attention of a decode step: positions divide into parts that workers compute by themselves, and what they found is put
-// together in ascending order. Bits depend on the parts alone, which are aligned to absolute positions, and not on who
-// computed them. A query that sees one part gets the bits that run_units gives it. Private to the instruction-set units.
+// Attention of a decode step: positions divide into parts that workers compute by themselves, and what they found is
+// put together in ascending order. Bits depend on the parts alone, which are aligned to absolute positions, and not on
+// who computed them. A query that sees one part gets the bits that run_units gives it. Private to the instruction-set
+// units.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/attention/attention_tiles.h>
@@ -27,7 +28,8 @@ void keep_partial(const ScratchPlan& plan, const Query& query, float* to) {
 // Adds those of the queries [first, last) of a kv head that see positions of [begin, begin + part_keys), and runs the
 // block when it is full.
 template <class V, class Keep>
-void add_part(Block& block, std::int64_t kv_head, std::int64_t first, std::int64_t last, std::int64_t begin, Keep keep) {
+void add_part(Block& block, std::int64_t kv_head, std::int64_t first, std::int64_t last, std::int64_t begin,
+              Keep keep) {
   const AttentionArguments& arguments = *block.arguments;
   const std::int64_t group = arguments.heads / arguments.kv_heads;
   for (std::int64_t place = first; place < last; ++place) {
@@ -40,9 +42,9 @@ void add_part(Block& block, std::int64_t kv_head, std::int64_t first, std::int64
   }
 }
 
-// Units [unit_begin, unit_end) of part_units are that share of the work there is: the queries of each part, one kv head's
-// parts after another's; rounded, so that half of the units are half of it. Where a share has several kv heads, they go
-// through the positions together: their rows lie next to each other.
+// Units [unit_begin, unit_end) of part_units are that share of the work there is: the queries of each part, one kv
+// head's parts after another's; rounded, so that half of the units are half of it. Where a share has several kv heads,
+// they go through the positions together: their rows lie next to each other.
 template <class V>
 void run_parts(const AttentionArguments& arguments, std::int64_t unit_begin, std::int64_t unit_end, float* partials,
                float* scratch) {

@@ -11,10 +11,10 @@
 namespace lazuli {
 namespace {
 
-constexpr int lanes = 16;          // of a dot product, at every instruction-set level
-constexpr int tile_keys = 64;      // a tile holds the positions [64 n, 64 n + 64): the step of the online softmax
-constexpr int group_keys = 16;     // keys converted to f32 at a time; 16 heads of width 512 fit an L1 cache
-constexpr int value_columns = 64;  // columns of values converted at a time; 64 keys of them fit an L1 cache
+constexpr int lanes = 16;           // of a dot product, at every instruction-set level
+constexpr int tile_keys = 64;       // a tile holds the positions [64 n, 64 n + 64): the step of the online softmax
+constexpr int group_keys = 16;      // keys converted to f32 at a time; 16 heads of width 512 fit an L1 cache
+constexpr int value_columns = 64;   // columns of values converted at a time; 64 keys of them fit an L1 cache
 constexpr int block_queries = 128;  // queries that share one conversion of keys and values
 constexpr int cache_line_floats = 16;
 

@@ -31,7 +31,7 @@ struct Unit {
   std::int64_t place;  // of its first query among those of the kv head
   std::int64_t first;  // any query sees [first, end)
   std::int64_t end;
-  int tiles;           // with queries in them
+  int tiles;  // with queries in them
   std::uint8_t* queries;
   float* sums;
   alignas(64) std::int32_t query_first[unit_queries];  // visible positions, by query; none for those past the last
@@ -184,7 +184,7 @@ void weigh(const std::uint8_t* values, const std::uint8_t* probabilities, int fi
 
 // Which of 16 queries see a key.
 struct Visible {
-  __m512i first, end;     // positions, by query
+  __m512i first, end;      // positions, by query
   std::int64_t all_first;  // all see [all_first, all_end)
   std::int64_t all_end;
 
@@ -309,7 +309,8 @@ void run_unit(const Block& block, Unit& unit, const Step& step, bool values_fini
   }
   for (int tile = 0; tile < tiles; ++tile) {
     soften(unit, tile, step, scores + tile * step_keys * tile_queries,
-           probabilities + tile * step_granules * bf16_tile_bytes, unit.sums + tile * tile_sums, panels * panel_columns);
+           probabilities + tile * step_granules * bf16_tile_bytes, unit.sums + tile * tile_sums,
+           panels * panel_columns);
   }
   for (std::int64_t panel = 0; panel < panels; ++panel) {
     weigh<tiles>(block.at(plan.values) + panel * step_granules * 2 * bf16_tile_bytes, probabilities, step.first_granule,

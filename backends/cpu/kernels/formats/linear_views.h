@@ -51,9 +51,9 @@ struct RealRowsView {
   std::int64_t stride;  // elements
 };
 
-// Activations X[rows, cols] in bf16 tiles of 16 rows and 32 columns, 1 KB each: tile (t, s) holds rows 16t.. and columns
-// 32s.., row after row, at ((t / 2 * steps + s) * 2 + t % 2) KB: 32 rows at a time are read in order. The number of tiles
-// down is even; what lies past the array is zero.
+// Activations X[rows, cols] in bf16 tiles of 16 rows and 32 columns, 1 KB each: tile (t, s) holds rows 16t.. and
+// columns 32s.., row after row, at ((t / 2 * steps + s) * 2 + t % 2) KB: 32 rows at a time are read in order. The
+// number of tiles down is even; what lies past the array is zero.
 struct TiledRowsView {
   std::uint8_t* tiles;  // 64-byte aligned
   std::int64_t rows;
@@ -77,9 +77,9 @@ enum class PanelOrder : std::uint8_t {
   panels,  // blocks of 32 rows by 32 outputs in the order they are computed, see below
 };
 
-// In the order `panels`, `stride` is the number of rows rounded up to 32, and the block of rows from r and outputs from o
-// begins at o * stride + r * 32: four parts of 16 rows by 16 outputs each, the outputs that follow before the rows that
-// do. What belongs to rows or outputs past the end is undefined.
+// In the order `panels`, `stride` is the number of rows rounded up to 32, and the block of rows from r and outputs from
+// o begins at o * stride + r * 32: four parts of 16 rows by 16 outputs each, the outputs that follow before the rows
+// that do. What belongs to rows or outputs past the end is undefined.
 struct PanelSumsView {
   float* values;  // 64-byte aligned for `panels`
   std::int64_t stride;
@@ -101,8 +101,8 @@ using LinearPanel = void (*)(const PackedWeightView& weight, const TiledRowsView
 using TileRows = void (*)(const float* x, std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end,
                           const TiledRowsView& out);
 // Columns [32 * step_begin, 32 * step_end) of sums in the order `panels` (stride as above), likewise.
-using TilePanelSums = void (*)(const float* sums, std::int64_t sums_stride, std::int64_t step_begin, std::int64_t step_end,
-                               const TiledRowsView& out);
+using TilePanelSums = void (*)(const float* sums, std::int64_t sums_stride, std::int64_t step_begin,
+                               std::int64_t step_end, const TiledRowsView& out);
 
 // Rows [row_begin, row_end) of x (row stride in elements) to int8. Each block of 32 has the scale d = max|x| / 127 and
 // values x * (127 / max|x|) rounded to nearest, ties to even. A block whose largest magnitude is below 2^-119 is zero;

@@ -11,22 +11,49 @@ namespace lazuli::packed {
 template <class Visitor>
 bool visit_format(DType dtype, Visitor visitor) {
   switch (dtype) {
-    case DType::q4_0: visitor(Q4_0{}); return true;
-    case DType::q4_1: visitor(Q4_1{}); return true;
-    case DType::q5_0: visitor(Q5_0{}); return true;
-    case DType::q5_1: visitor(Q5_1{}); return true;
-    case DType::q8_0: visitor(Q8_0{}); return true;
-    case DType::q4_k: visitor(Q4_K{}); return true;
-    case DType::q5_k: visitor(Q5_K{}); return true;
-    case DType::q6_k: visitor(Q6_K{}); return true;
-    case DType::mxfp4: visitor(Mxfp4{}); return true;
-    case DType::nvfp4: visitor(Nvfp4{}); return true;
-    case DType::mxfp8: visitor(Mxfp8{}); return true;
-    case DType::e2m1_16: visitor(E2m1{}); return true;
+    case DType::q4_0:
+      visitor(Q4_0{});
+      return true;
+    case DType::q4_1:
+      visitor(Q4_1{});
+      return true;
+    case DType::q5_0:
+      visitor(Q5_0{});
+      return true;
+    case DType::q5_1:
+      visitor(Q5_1{});
+      return true;
+    case DType::q8_0:
+      visitor(Q8_0{});
+      return true;
+    case DType::q4_k:
+      visitor(Q4_K{});
+      return true;
+    case DType::q5_k:
+      visitor(Q5_K{});
+      return true;
+    case DType::q6_k:
+      visitor(Q6_K{});
+      return true;
+    case DType::mxfp4:
+      visitor(Mxfp4{});
+      return true;
+    case DType::nvfp4:
+      visitor(Nvfp4{});
+      return true;
+    case DType::mxfp8:
+      visitor(Mxfp8{});
+      return true;
+    case DType::e2m1_16:
+      visitor(E2m1{});
+      return true;
 #define LAZULI_AFFINE(name, bits, group) \
-    case DType::name: visitor(Affine<bits, group>{}); return true;
+  case DType::name:                      \
+    visitor(Affine<bits, group>{});      \
+    return true;
 #include <lazuli/graph/types/affine.def>
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -103,8 +103,7 @@ struct Affine : AffineCodes<bits> {
       return quads[static_cast<std::size_t>(quad)] >> shift & mask * 0x01010101u;
     };
     if constexpr (bits >= 4) {
-      store_nibbles(
-          to, [&](int v) { return take(v, 0, 15); }, [&](int v) { return take(v + 4, 0, 15); });
+      store_nibbles(to, [&](int v) { return take(v, 0, 15); }, [&](int v) { return take(v + 4, 0, 15); });
     }
     if constexpr (Codes::has_pairs) {
       store_pairs(to, Codes::nibble_bytes, [&](int quad) { return take(quad, Codes::pair_shift, 3); });

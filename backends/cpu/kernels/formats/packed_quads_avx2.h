@@ -1,10 +1,9 @@
-// How AVX2 code reads the planes of packed_planes.h: one struct a format, with the 32 bytes of one side (8 outputs) of a
-// quad and its scales. For units compiled for AVX2 only; everything here has internal linkage.
+// How AVX2 code reads the planes of packed_planes.h: one struct a format, with the 32 bytes of one side (8 outputs) of
+// a quad and its scales. For units compiled for AVX2 only; everything here has internal linkage.
 #pragma once
 
-#include <lazuli/backends/cpu/kernels/formats/packed_entries.h>
-
 #include <immintrin.h>
+#include <lazuli/backends/cpu/kernels/formats/packed_entries.h>
 
 #define LAZULI_INLINE inline __attribute__((always_inline))
 #define LAZULI_UNROLL _Pragma("GCC unroll 16")

@@ -1,9 +1,9 @@
-// How AVX-512 code reads the planes of packed_planes.h: one struct a format, with the 64 unsigned bytes of a quad and the
-// scales of a block. For units compiled for AVX-512 only; everything here has internal linkage.
+// How AVX-512 code reads the planes of packed_planes.h: one struct a format, with the 64 unsigned bytes of a quad and
+// the scales of a block. For units compiled for AVX-512 only; everything here has internal linkage.
 #pragma once
 
-#include <lazuli/backends/cpu/kernels/intrinsics/intrinsics_avx512.h>
 #include <lazuli/backends/cpu/kernels/formats/packed_entries.h>
+#include <lazuli/backends/cpu/kernels/intrinsics/intrinsics_avx512.h>
 
 #define LAZULI_INLINE inline __attribute__((always_inline))
 #define LAZULI_UNROLL _Pragma("GCC unroll 16")
@@ -15,8 +15,8 @@ using packed::Halves;
 using packed::Planes;
 
 struct BlockScale {
-  __m512 scale[2];   // of the halves; the second only where they are separate
-  __m512 minimum;    // only where there are minimums
+  __m512 scale[2];  // of the halves; the second only where they are separate
+  __m512 minimum;   // only where there are minimums
 };
 
 constexpr int prefetch_distance = 2048;  // bytes; the hardware alone leaves a third of the memory's speed unused

@@ -18,7 +18,8 @@ constexpr QuantiseRowsKernel quantise_rows_table[] = {
 };
 
 constexpr PanelKernel panel_table[] = {
-#define LAZULI_LINEAR_PANEL(type, isa) {DType::type, Isa::isa, "linear_panel_" #type "_" #isa, linear_panel_##type##_##isa},
+#define LAZULI_LINEAR_PANEL(type, isa) \
+  {DType::type, Isa::isa, "linear_panel_" #type "_" #isa, linear_panel_##type##_##isa},
 #include <lazuli/backends/cpu/kernels/linear/kernels.def>
 };
 

@@ -16,13 +16,13 @@ namespace lazuli {
 #define LAZULI_QUANTISE_ROWS(isa)                                                                               \
   void quantise_rows_##isa(const float* x, std::int64_t x_stride, std::int64_t row_begin, std::int64_t row_end, \
                            const QuantisedRowsView& out);
-#define LAZULI_LINEAR_PANEL(type, isa)                                                                                \
+#define LAZULI_LINEAR_PANEL(type, isa)                                                                               \
   void linear_panel_##type##_##isa(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin, \
                                    std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch);
-#define LAZULI_TILE_ROWS(isa)                                                                                       \
-  void tile_rows_##isa(const float* x, std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end,      \
-                       const TiledRowsView& out);                                                                  \
-  void tile_panel_sums_##isa(const float* sums, std::int64_t sums_stride, std::int64_t step_begin,                 \
+#define LAZULI_TILE_ROWS(isa)                                                                                 \
+  void tile_rows_##isa(const float* x, std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end, \
+                       const TiledRowsView& out);                                                             \
+  void tile_panel_sums_##isa(const float* sums, std::int64_t sums_stride, std::int64_t step_begin,            \
                              std::int64_t step_end, const TiledRowsView& out);
 #include <lazuli/backends/cpu/kernels/linear/kernels.def>
 

@@ -3,13 +3,14 @@
 //
 // The bits of weights are put apart once for all rows: a batch of groups, a chunk of blocks at a time, becomes bytes
 // and f32 scales in the second cache level. Tiles of rows meet them one after the other, with their activations in the
-// first. Between chunks the sums of a tile lie in y, which many rows push out of the cache: they take longer chunks, whose
-// unpacking takes longer in turn. Every element adds up its blocks in ascending order, whatever the batch, chunk and tile.
+// first. Between chunks the sums of a tile lie in y, which many rows push out of the cache: they take longer chunks,
+// whose unpacking takes longer in turn. Every element adds up its blocks in ascending order, whatever the batch, chunk
+// and tile.
 //
 // Level has: tile_rows and tile_groups, the most of a tile; chunk_blocks, the most of a chunk; kind<Format>;
-// offset<Format>, of the bytes that unpack<Format>(weight, group, block, to) makes; Prepared<rows>, the activations of a
-// tile and a chunk; prepare<terms>(x, row, block, count, offset, to); and
-// multiply<kind>(blocks, count, groups, prepared, sums), a tile.
+// offset<Format>, of the bytes that unpack<Format>(weight, group, block, to) makes; Prepared<rows>, the activations of
+// a tile and a chunk; prepare<terms>(x, row, block, count, offset, to); and multiply<kind>(blocks, count, groups,
+// prepared, sums), a tile.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/formats/linear_views.h>
@@ -56,7 +57,7 @@ struct Unpacked {
   int groups;
   int blocks;
   std::int64_t first_block;
-  int offset;  // of the bytes
+  int offset;                                                         // of the bytes
   UnpackedBlock<terms> block[unpacked_groups * Level::chunk_blocks];  // [groups][blocks]
 };
 
@@ -83,9 +84,8 @@ void multiply_tile(const Unpacked<Level, kind.terms>& weights, const QuantisedRo
 }
 
 template <class Level, Kind kind>
-__attribute__((noinline)) void multiply_unpacked(const Unpacked<Level, kind.terms>& weights,
-                                                 const QuantisedRowsView& x, std::int64_t row, std::int64_t row_end,
-                                                 const TileSums& sums) {
+__attribute__((noinline)) void multiply_unpacked(const Unpacked<Level, kind.terms>& weights, const QuantisedRowsView& x,
+                                                 std::int64_t row, std::int64_t row_end, const TileSums& sums) {
   constexpr int full = Level::tile_rows;
   // Two tiles of four rather than a full one and a thin one.
   for (; row_end - row >= full && row_end - row != 8; row += full)

@@ -1,16 +1,16 @@
 // Matmul of many rows, AMX bf16.
 //
 // A panel of weights, 32 outputs by 512 columns or so, is dequantised to bf16 and stays in L1 while the rows of
-// activations pass by it from L2, 32 at a time: two by two tiles of 16 rows and 16 outputs, summed in f32 over ascending
-// columns. The next panel is dequantised between the tile products of this one: the vector units have nothing else to
-// do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of y are too
-// far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where its columns
-// are cut, which their number decides: any split of rows and groups gives the same bits. A single row has a shorter way
-// (panel_row_amx.h).
+// activations pass by it from L2, 32 at a time: two by two tiles of 16 rows and 16 outputs, summed in f32 over
+// ascending columns. The next panel is dequantised between the tile products of this one: the vector units have nothing
+// else to do. Where columns take several panels, sums wait for the next one side by side in scratch memory: the rows of
+// y are too far apart for the caches to hold them. A sum depends on its own row and its own output alone, and on where
+// its columns are cut, which their number decides: any split of rows and groups gives the same bits. A single row has a
+// shorter way (panel_row_amx.h).
+#include <lazuli/backends/cpu/kernels/intrinsics/tile_configuration_amx.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear/panel_row_amx.h>
 #include <lazuli/backends/cpu/kernels/linear/panel_weights_amx.h>
-#include <lazuli/backends/cpu/kernels/intrinsics/tile_configuration_amx.h>
 
 namespace lazuli {
 namespace {
@@ -27,8 +27,8 @@ constexpr std::int64_t block_rows = 512;
 constexpr int batch_panels = 8;
 constexpr int batch_groups = 2 * batch_panels;
 
-// One panel times one block of rows. They follow each other column block after column block for a batch of panels, batch
-// after batch, row block after row block.
+// One panel times one block of rows. They follow each other column block after column block for a batch of panels,
+// batch after batch, row block after row block.
 struct Turn {
   std::int64_t row_begin, row_end;
   std::int64_t batch_begin, batch_end;  // groups
@@ -44,8 +44,11 @@ struct Turn {
 class Turns {
  public:
   Turns(std::int64_t rows, std::int64_t steps, std::int64_t group_begin, std::int64_t group_end)
-      : rows_(rows), steps_(steps), blocks_(steps <= panel_steps ? 1 : (steps + block_steps - 1) / block_steps),
-        group_begin_(group_begin), group_end_(group_end) {}
+      : rows_(rows),
+        steps_(steps),
+        blocks_(steps <= panel_steps ? 1 : (steps + block_steps - 1) / block_steps),
+        group_begin_(group_begin),
+        group_end_(group_end) {}
 
   Turn first() const {
     Turn turn;
@@ -94,8 +97,8 @@ class Turns {
   std::int64_t rows_, steps_, blocks_, group_begin_, group_end_;
 };
 
-// Dequantises a turn's panel unit by unit: [step][group] tiles. The second half of a panel of one group stays as it was;
-// its sums go nowhere.
+// Dequantises a turn's panel unit by unit: [step][group] tiles. The second half of a panel of one group stays as it
+// was; its sums go nowhere.
 template <class Weights>
 class Unpacker {
  public:
@@ -115,14 +118,30 @@ class Unpacker {
   __attribute__((noinline)) void unpack(int units) {
     for (; units > 0 && left_ > 0; --units, --left_) {
       switch (unit_) {
-        case 0: unpack_unit<0>(); break;
-        case 1: unpack_unit<1>(); break;
-        case 2: unpack_unit<2>(); break;
-        case 3: unpack_unit<3>(); break;
-        case 4: unpack_unit<4>(); break;
-        case 5: unpack_unit<5>(); break;
-        case 6: unpack_unit<6>(); break;
-        default: unpack_unit<7>(); break;
+        case 0:
+          unpack_unit<0>();
+          break;
+        case 1:
+          unpack_unit<1>();
+          break;
+        case 2:
+          unpack_unit<2>();
+          break;
+        case 3:
+          unpack_unit<3>();
+          break;
+        case 4:
+          unpack_unit<4>();
+          break;
+        case 5:
+          unpack_unit<5>();
+          break;
+        case 6:
+          unpack_unit<6>();
+          break;
+        default:
+          unpack_unit<7>();
+          break;
       }
       if (++unit_ == units_per_tile) next_tile();
     }
@@ -171,7 +190,9 @@ struct Sums {
 
 // In scratch memory tile after tile; in y where they belong.
 LAZULI_INLINE Sums sums_in_scratch(float* data) { return {data, tile_rows, pass_sums / 4, pass_sums / 2}; }
-LAZULI_INLINE Sums sums_in_y(float* y, std::int64_t y_stride) { return {y, y_stride, packed_group_rows, tile_rows * y_stride}; }
+LAZULI_INLINE Sums sums_in_y(float* y, std::int64_t y_stride) {
+  return {y, y_stride, packed_group_rows, tile_rows * y_stride};
+}
 
 LAZULI_INLINE void zero_sums() {
   _tile_zero(0);
@@ -198,7 +219,8 @@ LAZULI_INLINE void multiply_tiles(const std::uint8_t* a, const std::uint8_t* pan
 }
 
 // Sums in scratch memory to fewer than 32 rows or outputs of y.
-LAZULI_INLINE void copy_sums(const float* sums, std::int64_t rows, std::int64_t outputs, float* y, std::int64_t y_stride) {
+LAZULI_INLINE void copy_sums(const float* sums, std::int64_t rows, std::int64_t outputs, float* y,
+                             std::int64_t y_stride) {
   const auto first = static_cast<__mmask16>(outputs < 16 ? (1 << outputs) - 1 : 0xffff);
   const auto second = static_cast<__mmask16>(outputs < 16 ? 0 : outputs < 32 ? (1 << (outputs - 16)) - 1 : 0xffff);
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -344,10 +366,10 @@ void tile_panel_sums_amx(const float* sums, std::int64_t sums_stride, std::int64
     }
 }
 
-#define LAZULI_DEFINE(type, Unpack)                                                                             \
+#define LAZULI_DEFINE(type, Unpack)                                                                                \
   void linear_panel_##type##_amx(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin, \
-                                 std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {       \
-    multiply<Unpack>(weight, x, group_begin, group_end, y, scratch);                                            \
+                                 std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {          \
+    multiply<Unpack>(weight, x, group_begin, group_end, y, scratch);                                               \
   }
 LAZULI_DEFINE(q4_0, Nibbles)
 LAZULI_DEFINE(q4_1, Quantised<Q4_1>)

@@ -5,9 +5,9 @@
 // says how many such sums fit before they must be widened. 8-bit weights would not fit: 128 less, they are taken as
 // signed, and their sign moves to the activations. Scaled dot products are added by FMA in ascending block order: the
 // other levels round in the same places.
+#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx2.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_many_rows.h>
-#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx2.h>
 
 namespace lazuli {
 namespace {
@@ -43,8 +43,8 @@ struct Rows {
   const std::int16_t* half_sums[rows];
 };
 
-// The same made ready: a chunk of a tile of many rows. Values go block after block, so that every address in the tile is
-// a constant away from its block's.
+// The same made ready: a chunk of a tile of many rows. Values go block after block, so that every address in the tile
+// is a constant away from its block's.
 template <int rows_>
 struct PreparedRows {
   static constexpr int rows = rows_;
@@ -94,8 +94,7 @@ LAZULI_INLINE void add_quads(const Side& weights, const X& x, std::int64_t block
       for (int r = 0; r < X::rows; ++r) {
         const auto* four = reinterpret_cast<const AliasingInt*>(x.block_values(r, block) + 4 * quad);
         const __m256i values = _mm256_set1_epi32(*four);
-        const __m256i product =
-            _mm256_maddubs_epi16(magnitudes, run == 1 ? _mm256_sign_epi8(values, columns) : values);
+        const __m256i product = _mm256_maddubs_epi16(magnitudes, run == 1 ? _mm256_sign_epi8(values, columns) : values);
         narrow[r] = quad == begin ? product : _mm256_add_epi16(narrow[r], product);
         __asm__("" : "+x"(narrow[r]));  // or GCC sums in trees, for which there are not registers enough
       }

@@ -2,18 +2,18 @@
 //
 // A tile is one group of 16 outputs, or two where there are many rows, one 32-bit lane each, times a few rows of
 // activations. Per block of 32 columns, eight vpdpbusd a row make 16 dot products of unsigned weights and signed
-// activations; the weights' offset is taken back by starting the sum at -offset times the sum of the activations. Scaled
-// dot products are added by FMA in ascending block order: the other levels round in the same places.
+// activations; the weights' offset is taken back by starting the sum at -offset times the sum of the activations.
+// Scaled dot products are added by FMA in ascending block order: the other levels round in the same places.
+#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_many_rows.h>
-#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>
 
 namespace lazuli {
 namespace {
 
-// Few rows walk their groups chunk by chunk: a chunk of activations stays in L1, and 32 groups pay for preparing it while
-// their weights stay in L2 for the next tile of rows. One or two rows take long chunks: then weights are read in the
-// order they lie in memory.
+// Few rows walk their groups chunk by chunk: a chunk of activations stays in L1, and 32 groups pay for preparing it
+// while their weights stay in L2 for the next tile of rows. One or two rows take long chunks: then weights are read in
+// the order they lie in memory.
 template <int rows>
 constexpr int few_rows_blocks = rows <= 2 ? 256 : 32;
 constexpr int batch_groups = 32;
@@ -38,8 +38,8 @@ struct Activations {
 };
 
 template <Terms terms, int rows, int blocks>
-LAZULI_INLINE void prepare_activations(const QuantisedRowsView& x, std::int64_t row, std::int64_t first_block, int count,
-                                       int offset, Activations<rows, blocks>& out) {
+LAZULI_INLINE void prepare_activations(const QuantisedRowsView& x, std::int64_t row, std::int64_t first_block,
+                                       int count, int offset, Activations<rows, blocks>& out) {
   out.values = x.values + row * x.value_stride + first_block * packed_block_columns;
   out.value_stride = x.value_stride;
   for (int r = 0; r < rows; ++r) {

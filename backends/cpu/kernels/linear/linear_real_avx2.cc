@@ -2,9 +2,9 @@
 //
 // An output has four sums, one for each column index modulo 4, made by FMA in ascending column order and added as
 // (0 + 1) + (2 + 3) at the end: the other levels round in the same places.
+#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx2.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_real_tiles.h>
-#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx2.h>
 
 namespace lazuli {
 namespace {
@@ -34,8 +34,8 @@ struct BF16 : F32 {
   }
 };
 
-// Codes as the upper bits of f16 are too small by 2^8, which the packed exponents take in. Bit 14, which the sign-extended
-// codes fill with the sign, is cleared.
+// Codes as the upper bits of f16 are too small by 2^8, which the packed exponents take in. Bit 14, which the
+// sign-extended codes fill with the sign, is cleared.
 struct Mxfp8 {
   static constexpr int bytes = 1;
   static LAZULI_INLINE __m128i load8(const std::uint8_t* bytes) {
@@ -109,7 +109,8 @@ LAZULI_INLINE void multiply_both_sides(const std::uint8_t* first, const std::uin
   __m256 total[rows][2];
   multiply_real_tile<Avx2, Type, rows>(tile, cols, values, stride, total);
   for (int r = 0; r < rows; ++r) {
-    for (int side = 0; side < 2; ++side) _mm256_storeu_ps(out + r * packed_group_rows + side * side_rows, total[r][side]);
+    for (int side = 0; side < 2; ++side)
+      _mm256_storeu_ps(out + r * packed_group_rows + side * side_rows, total[r][side]);
   }
 }
 

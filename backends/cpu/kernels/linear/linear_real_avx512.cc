@@ -2,9 +2,9 @@
 //
 // An output has four sums, one for each column index modulo 4, made by FMA in ascending column order and added as
 // (0 + 1) + (2 + 3) at the end: the other levels round in the same places.
+#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_real_tiles.h>
-#include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>
 
 namespace lazuli {
 namespace {
@@ -31,8 +31,7 @@ struct BF16 : F32 {
     const __m256i words = _mm256_load_si256(reinterpret_cast<const __m256i*>(column));
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i upper_halves = _mm512_slli_epi32(lane, 16);
-    return _mm512_castsi512_ps(
-        _mm512_maskz_permutexvar_epi16(0xaaaaaaaa, upper_halves, _mm512_castsi256_si512(words)));
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, upper_halves, _mm512_castsi256_si512(words)));
   }
 };
 

@@ -30,13 +30,14 @@ inline __attribute__((always_inline)) void add_columns(const TileWeights<V::vect
                                                        typename V::Register (&kept)[rows][V::vectors]) {
   typename V::Register sum[rows][V::vectors];
 #pragma GCC unroll 24
-  for (int i = 0; i < rows * V::vectors; ++i) sum[i / V::vectors][i % V::vectors] = kept[i / V::vectors][i % V::vectors];
+  for (int i = 0; i < rows * V::vectors; ++i)
+    sum[i / V::vectors][i % V::vectors] = kept[i / V::vectors][i % V::vectors];
   for (std::int64_t column = first; column < end; column += 4) {
     typename V::Register weights[V::vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < V::vectors; ++v) {
-      weights[v] = Type::load(tile.weights[v] + column * packed_group_rows * Type::bytes,
-                              Type::scale(tile.scales[v], column));
+      weights[v] =
+          Type::load(tile.weights[v] + column * packed_group_rows * Type::bytes, Type::scale(tile.scales[v], column));
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
@@ -46,7 +47,8 @@ inline __attribute__((always_inline)) void add_columns(const TileWeights<V::vect
     }
   }
 #pragma GCC unroll 24
-  for (int i = 0; i < rows * V::vectors; ++i) kept[i / V::vectors][i % V::vectors] = sum[i / V::vectors][i % V::vectors];
+  for (int i = 0; i < rows * V::vectors; ++i)
+    kept[i / V::vectors][i % V::vectors] = sum[i / V::vectors][i % V::vectors];
 }
 
 template <class V, class Type, int rows>

@@ -1,6 +1,6 @@
 // The matmul kernels in plain C++: every host runs them, and the other levels give their bits.
-#include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/backends/cpu/kernels/formats/packed_dispatch.h>
+#include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 
 #include <algorithm>
 #include <cmath>

@@ -2,8 +2,8 @@
 // AMX units; everything here has internal linkage.
 #pragma once
 
-#include <lazuli/backends/cpu/kernels/linear/panel_weights_amx.h>
 #include <lazuli/backends/cpu/kernels/intrinsics/tile_configuration_amx.h>
+#include <lazuli/backends/cpu/kernels/linear/panel_weights_amx.h>
 
 namespace lazuli {
 namespace {

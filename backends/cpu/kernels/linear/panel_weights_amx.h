@@ -1,13 +1,13 @@
 // Packed weights dequantised to the bf16 pairs of tile products. Private to AMX units; everything here has internal
 // linkage.
 //
-// A tile of weights is 16 outputs by 32 columns: row k holds columns 2k and 2k + 1 of the outputs side by side. A unit is
-// two rows. Each struct has unpack<begin, end>(weight, group, step, tile), which writes some units of the tile of 32
+// A tile of weights is 16 outputs by 32 columns: row k holds columns 2k and 2k + 1 of the outputs side by side. A unit
+// is two rows. Each struct has unpack<begin, end>(weight, group, step, tile), which writes some units of the tile of 32
 // columns `step`, and prefetch(weight, group, step) for who reads groups once, in their order.
 #pragma once
 
-#include <lazuli/backends/cpu/kernels/intrinsics/bf16_pairs_avx512.h>
 #include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>
+#include <lazuli/backends/cpu/kernels/intrinsics/bf16_pairs_avx512.h>
 
 namespace lazuli {
 namespace {
@@ -47,10 +47,10 @@ struct Quantised {
   }
 };
 
-// Nibbles n whose values are (n - 8) d. For a whole tile at once there is a shorter way: set at bit p of the mantissa of
-// 1, a nibble is 1 + n 2^(p - 23), and an FMA takes it to its value, without a conversion. 2^(23 - p) d and
-// (2^(23 - p) + 8) d have 24 bits at most for a d of 11 bits and p >= 8, so that the value is exact. Bits 8, 12 and 16
-// serve all eight nibbles of a lane with two shifts.
+// Nibbles n whose values are (n - 8) d. For a whole tile at once there is a shorter way: set at bit p of the mantissa
+// of 1, a nibble is 1 + n 2^(p - 23), and an FMA takes it to its value, without a conversion. 2^(23 - p) d and (2^(23 -
+// p) + 8) d have 24 bits at most for a d of 11 bits and p >= 8, so that the value is exact. Bits 8, 12 and 16 serve all
+// eight nibbles of a lane with two shifts.
 struct Nibbles : Quantised<Q4_0> {
   template <int begin, int end>
   static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
@@ -73,7 +73,8 @@ struct Nibbles : Quantised<Q4_0> {
     LAZULI_INLINE __m512 value(__m512i nibbles) const {
       constexpr int a_and_b_or_c = 0xea;
       const __m512i one = _mm512_set1_epi32(0x3f800000);
-      return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_ternarylogic_epi32(nibbles, mask, one, a_and_b_or_c)), factor, shift);
+      return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_ternarylogic_epi32(nibbles, mask, one, a_and_b_or_c)), factor,
+                             shift);
     }
   };
 
@@ -81,7 +82,8 @@ struct Nibbles : Quantised<Q4_0> {
     const Place at8(d, 8), at12(d, 12), at16(d, 16);
     LAZULI_UNROLL
     for (int vector = 0; vector < 4; ++vector) {
-      const __m512i here = load64(quants + 64 * vector), up = _mm512_slli_epi32(here, 8), down = _mm512_srli_epi32(here, 12);
+      const __m512i here = load64(quants + 64 * vector), up = _mm512_slli_epi32(here, 8),
+                    down = _mm512_srli_epi32(here, 12);
       store_pair(tile, 2 * vector, at8.value(up), at8.value(here));
       store_pair(tile, 2 * vector + 1, at16.value(here), at12.value(down));
       store_pair(tile, 2 * vector + 8, at12.value(up), at12.value(here));

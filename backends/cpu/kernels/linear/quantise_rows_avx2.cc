@@ -1,6 +1,5 @@
-#include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
-
 #include <immintrin.h>
+#include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 
 #define LAZULI_INLINE inline __attribute__((always_inline))
 

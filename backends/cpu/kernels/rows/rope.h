@@ -14,8 +14,8 @@ namespace lazuli {
 std::vector<float> make_inverse_frequencies(std::int64_t width, double base, double scale, std::int64_t rotated_pairs,
                                             const float* factors = nullptr);
 
-// Sines and cosines of position * inverse frequency for rows [row_begin, row_end): turns is [rows, 2, pairs], the cosines
-// of a row first. The angle is exact to a double, its sine and cosine to 1e-7, at any position.
+// Sines and cosines of position * inverse frequency for rows [row_begin, row_end): turns is [rows, 2, pairs], the
+// cosines of a row first. The angle is exact to a double, its sine and cosine to 1e-7, at any position.
 void rope_turns(const std::int32_t* positions, const float* inverse_frequencies, std::int64_t pairs, float* turns,
                 std::int64_t row_begin, std::int64_t row_end);
 

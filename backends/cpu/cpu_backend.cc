@@ -1,4 +1,5 @@
 #include <lazuli/backends/cpu/cpu_backend.h>
+#include <lazuli/backends/cpu/lowering/lowering.h>
 
 #include <string>
 

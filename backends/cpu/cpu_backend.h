@@ -2,9 +2,12 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
+#include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/passes/fusion_choice.h>
+#include <lazuli/passes/verdict.h>
 
 namespace lazuli {
 

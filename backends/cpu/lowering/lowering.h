@@ -6,7 +6,7 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/kernels/formats/linear_views.h>
 #include <lazuli/backends/cpu/options.h>
-#include <lazuli/backends/cpu/program/step.h>
+#include <lazuli/backends/cpu/program/lowered.h>
 #include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/passes/verdict.h>
 
@@ -32,16 +32,6 @@ struct Tools {
   const FusionChoice& fusion;
   std::int64_t split_bytes;
   const VerdictSink& verdicts;
-};
-
-struct Lowered {
-  std::vector<BufferInfo> buffers;
-  std::vector<Step> steps;
-  Graph scheduled;
-  std::vector<OutputPlacement> outputs;
-  std::vector<int> written_inputs;
-  // Kept alive by the program: weights whose memory the buffers refer to.
-  std::vector<std::shared_ptr<const StoredWeight>> weights;
 };
 
 class Lowering {

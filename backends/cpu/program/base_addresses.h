@@ -2,7 +2,7 @@
 // what the caller brings is looked up each time.
 #pragma once
 
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/program/lowered.h>
 
 #include <span>
 #include <vector>

@@ -4,7 +4,8 @@
 // values: a chain changes no bit.
 #pragma once
 
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/program/lowered.h>
+#include <lazuli/passes/verdict.h>
 
 #include <string>
 #include <vector>

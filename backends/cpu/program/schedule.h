@@ -1,7 +1,7 @@
 // From steps to a schedule: where each buffer lies in the arena, and where the workers must meet.
 #pragma once
 
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/program/lowered.h>
 #include <lazuli/backends/plan.h>
 
 namespace lazuli::cpu {

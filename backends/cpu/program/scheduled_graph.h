@@ -1,7 +1,7 @@
 // The steps of a program as a graph, for listings and pictures: one node per kernel launch.
 #pragma once
 
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/program/lowered.h>
 
 namespace lazuli::cpu {
 

@@ -1,0 +1,26 @@
+// A program as lowering leaves it and scheduling completes it: buffers, steps in the order they run, and where results
+// come to lie.
+#pragma once
+
+#include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/program/step.h>
+#include <lazuli/graph/graph.h>
+
+#include <memory>
+#include <vector>
+
+namespace lazuli::cpu {
+
+struct StoredWeight;
+
+struct Lowered {
+  std::vector<BufferInfo> buffers;
+  std::vector<Step> steps;
+  Graph scheduled;
+  std::vector<OutputPlacement> outputs;
+  std::vector<int> written_inputs;
+  // Kept alive by the program: weights whose memory the buffers refer to.
+  std::vector<std::shared_ptr<const StoredWeight>> weights;
+};
+
+}  // namespace lazuli::cpu

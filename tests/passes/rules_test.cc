@@ -12,6 +12,7 @@
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/passes/rules/rules.h>
+#include <lazuli/tests/support/paths.h>
 #include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>
@@ -57,7 +58,7 @@ void read_directives(std::string_view comment, Case& test) {
 
 std::vector<Case> read_cases() {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(LAZULI_TEST_RULES))
+  for (const auto& entry : std::filesystem::directory_iterator(test::rules_folder))
     if (entry.path().extension() == ".lir") files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   std::vector<Case> cases;

@@ -1,6 +1,7 @@
 // The Chrome trace of a step: slices, waits, scopes, arrows and the memory counter, with times made up by hand.
 #include <gtest/gtest.h>
 #include <lazuli/runtime/profile/trace.h>
+#include <lazuli/tests/support/paths.h>
 #include <lazuli/tests/support/simulated_run.h>
 #include <unistd.h>
 
@@ -86,8 +87,8 @@ TEST_F(TraceTest, AForeignParserReadsIt) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / fmt::format("lazuli_trace_{}.json", getpid());
   std::ofstream(file) << chrome_trace(profile_, "quotes \" and \\ and \n");
-  const std::string command =
-      fmt::format("'{}' -D TRACE='{}' -P '{}/trace_test.cmake'", LAZULI_CMAKE, file.string(), LAZULI_TEST_BUILD);
+  const std::string command = fmt::format("'{}' -D TRACE='{}' -P '{}/trace_test.cmake'", test::cmake_program,
+                                          file.string(), test::build_folder);
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
   std::filesystem::remove(file);
 }

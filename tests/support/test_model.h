@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <lazuli/tests/support/paths.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -25,7 +26,7 @@ inline std::string no_test_model_message() {
 }
 
 // A file of tests/data, such as "gemma3-270m/golden.json".
-inline std::string test_data_path(const std::string& name) { return LAZULI_TEST_DATA "/" + name; }
+inline std::string test_data_path(const std::string& name) { return std::string(data_folder) + "/" + name; }
 
 }  // namespace lazuli::test
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/runtime/tuning/compare.h>
 #include <lazuli/tests/support/environment_variable.h>
+#include <lazuli/tests/support/paths.h>
 #include <lazuli/tests/support/test_model.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -62,11 +63,11 @@ class ToolTest : public testing::Test {
     posix_spawn_file_actions_addopen(&actions, 0, (folder_ / "in").c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_addopen(&actions, 2, (folder_ / "err").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    std::vector<char*> argv{const_cast<char*>(LAZULI_TOOL)};
+    std::vector<char*> argv{const_cast<char*>(test::tool_program)};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     pid_t process = -1;
-    EXPECT_EQ(posix_spawn(&process, LAZULI_TOOL, &actions, nullptr, argv.data(), environ), 0);
+    EXPECT_EQ(posix_spawn(&process, test::tool_program, &actions, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     return process;
   }

@@ -1,0 +1,11 @@
+#include <lazuli/tests/support/paths.h>
+
+namespace lazuli::test {
+
+constinit const char* const data_folder = LAZULI_TEST_DATA;
+constinit const char* const rules_folder = LAZULI_TEST_RULES;
+constinit const char* const build_folder = LAZULI_TEST_BUILD;
+constinit const char* const cmake_program = LAZULI_CMAKE;
+constinit const char* const tool_program = LAZULI_TOOL;
+
+}  // namespace lazuli::test

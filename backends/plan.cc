@@ -1,5 +1,6 @@
+#include <fmt/format.h>
 #include <lazuli/backends/plan.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 #include <algorithm>
 #include <bit>

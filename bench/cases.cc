@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>

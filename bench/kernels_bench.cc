@@ -2,6 +2,7 @@
 // also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is
 // timed.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
 #include <lazuli/graph/ops.h>

@@ -1,5 +1,6 @@
 // oneDNN's bf16 matmul, as a measure for ours: x and y lie row by row, weights in whatever layout it likes best, as
 // ours do. Its x is given in bf16; ours is f32, and converting it is part of the time measured.
+#include <fmt/format.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
 

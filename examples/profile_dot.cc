@@ -1,4 +1,5 @@
 // What a step costs, node by node: profiles a gated MLP, prints where its time went, and writes the times into mlp.dot.
+#include <fmt/format.h>
 #include <lazuli/lazuli.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/types/scalar_value.h>
 
@@ -34,6 +35,14 @@ Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label
 Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
 Array::Array(double value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
 Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}
+
+void detail::fail_value_count(std::size_t values, const Shape& shape) {
+  fail("from: {} values do not fill the shape {}", values, to_string(shape));
+}
+
+void detail::fail_element_size(std::size_t bytes, const Type& type) {
+  fail("data: elements of {} bytes do not match an array of {}", bytes, to_string(type));
+}
 
 Array Array::from(BufferRef data, Type type) {
   // Memory that others see too is a view here, which no program writes into.

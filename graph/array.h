@@ -135,10 +135,15 @@ constexpr DType dtype_of<bool>() {
   return DType::bool_;
 }
 
+namespace detail {
+[[noreturn]] void fail_value_count(std::size_t values, const Shape& shape);
+[[noreturn]] void fail_element_size(std::size_t bytes, const Type& type);
+}  // namespace detail
+
 template <class T>
 Array Array::from(std::span<const T> values, Shape shape) {
   if (static_cast<std::int64_t>(values.size()) != element_count(shape))
-    fail("from: {} values do not fill the shape {}", values.size(), to_string(shape));
+    detail::fail_value_count(values.size(), shape);
   BufferRef buffer = Buffer::allocate(values.size_bytes());
   std::copy(values.begin(), values.end(), buffer->as<T>());
   return from(std::move(buffer), Type{dtype_of<T>(), std::move(shape)});
@@ -147,7 +152,7 @@ Array Array::from(std::span<const T> values, Shape shape) {
 template <class T>
 std::span<const T> Array::data() const {
   if (sizeof(T) * static_cast<std::size_t>(type().elements()) != static_cast<std::size_t>(type().bytes()))
-    fail("data: elements of {} bytes do not match an array of {}", sizeof(T), to_string(type()));
+    detail::fail_element_size(sizeof(T), type());
   return {reinterpret_cast<const T*>(bytes()), static_cast<std::size_t>(type().elements())};
 }
 

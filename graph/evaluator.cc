@@ -1,4 +1,5 @@
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
 
 #include <atomic>

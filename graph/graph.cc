@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/graph.h>
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 // Shape rules: one function per rule named in ops.def.
+#include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/op.h>
 #include <lazuli/graph/types/quantised.h>
 

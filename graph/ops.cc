@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/graph_edit.h>

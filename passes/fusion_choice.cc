@@ -1,4 +1,5 @@
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pipeline.h>

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/reference/reference.h>
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/runtime/session.h>
 

@@ -1,4 +1,4 @@
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/task_queue.h>
 #include <pthread.h>
 

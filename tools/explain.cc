@@ -1,4 +1,5 @@
 // lazuli explain: which fusions fired, why others did not, and which kernels run what is left.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>

@@ -1,4 +1,5 @@
 // lazuli generate: text or ids that continue a prompt.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/process_memory.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/generation/conversation.h>

@@ -1,4 +1,5 @@
 // lazuli info: what this host offers, which choices are in force, and what a checkpoint holds.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/models/load.h>

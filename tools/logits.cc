@@ -1,4 +1,5 @@
 // lazuli logits: the logits of every position of a prompt, as a safetensors file.
+#include <fmt/format.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/tools/commands.h>

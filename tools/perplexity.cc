@@ -1,4 +1,5 @@
 // lazuli perplexity: how well a model foresees a text, teacher-forced, in one window.
+#include <fmt/format.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>

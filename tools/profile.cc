@@ -1,4 +1,5 @@
 // lazuli profile: where the time of one warm step goes.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/runtime/profile/profile.h>

@@ -1,4 +1,5 @@
 // lazuli synth: a checkpoint of a published architecture with random weights.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/tools/commands.h>

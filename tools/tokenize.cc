@@ -1,4 +1,6 @@
 // lazuli tokenize: the ids and pieces of a text.
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/load.h>
 #include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tools/commands.h>

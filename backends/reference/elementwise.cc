@@ -1,5 +1,6 @@
 // Elementwise ops. Integer lambdas that take Bits wrap around: unsigned arithmetic does, signed must not.
 #include <lazuli/backends/reference/kernels.h>
+#include <lazuli/graph/base/fail.h>
 
 #include <cmath>
 #include <cstring>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/backends/reference/kernels.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Views, which the oracle copies, and the ops that move data.
 #include <lazuli/backends/reference/kernels.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/quantised.h>
 
 #include <cstring>

@@ -1,5 +1,6 @@
 // Elements of tensors, and the index arithmetic of kernels.h.
 #include <lazuli/backends/reference/kernels.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 

@@ -1,11 +1,8 @@
 // Errors: what happened, where (op, scope, tensor, byte offset), what was expected and what was found, in one line.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace lazuli {
 
@@ -32,15 +29,5 @@ class InternalError : public Error {
  public:
   using Error::Error;
 };
-
-template <class... Args>
-[[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
-  throw Error(fmt::format(text, std::forward<Args>(args)...));
-}
-
-template <class... Args>
-[[noreturn]] void fail_internal(fmt::format_string<Args...> text, Args&&... args) {
-  throw InternalError("internal error: " + fmt::format(text, std::forward<Args>(args)...));
-}
 
 }  // namespace lazuli

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/graph/pictures/placement.h>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/pictures/collapse.h>
 #include <lazuli/graph/pictures/numbered_scope.h>
 

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/pictures/dot/clusters.h>
 #include <lazuli/graph/pictures/dot/labels.h>
 #include <lazuli/graph/pictures/dot/layers.h>

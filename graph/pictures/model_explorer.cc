@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/dot/text.h>
 #include <lazuli/graph/pictures/numbered_scope.h>

@@ -1,6 +1,6 @@
 // Pictures by the program `dot`.
 #include <fcntl.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <spawn.h>
 #include <sys/mman.h>

@@ -1,4 +1,6 @@
+#include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/graph/text/text.h>
 

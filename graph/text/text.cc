@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/text/text.h>
 
 #include <iterator>

@@ -1,4 +1,5 @@
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/shape.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/config_limits.h>
 #include <lazuli/models/checkpoint/safetensors.h>

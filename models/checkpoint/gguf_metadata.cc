@@ -1,4 +1,4 @@
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/config_limits.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 

@@ -1,5 +1,6 @@
 // Split GGUF models: finding the parts, and making one file of them.
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/error_text.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/checkpoint/mapped_file.h>

@@ -1,5 +1,6 @@
 #include <fcntl.h>
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/mapped_file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/derived_buffer.h>

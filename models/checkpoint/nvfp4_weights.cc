@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/models/checkpoint/derived_buffer.h>
 #include <lazuli/models/checkpoint/nvfp4_weights.h>

@@ -1,5 +1,6 @@
 #include <fcntl.h>
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/mapped_file.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>

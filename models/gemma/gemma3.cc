@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 #include <lazuli/models/checkpoint/weights.h>

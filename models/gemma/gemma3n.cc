@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/altup.h>
 #include <lazuli/models/gemma/gemma3n.h>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/gemma/layers.h>

@@ -1,5 +1,6 @@
 // Gemma 4's configuration, from GGUF metadata and from config.json.
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 #include <lazuli/models/gemma/gemma4.h>

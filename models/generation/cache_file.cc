@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/generation/cache_file.h>

@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/generation/conversation.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/generation/sampler.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Folders as Hugging Face and MLX publish them: config.json, the tokenizer's files, safetensors.
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/synth/checkpoint_plan.h>
 #include <lazuli/models/synth/vocabulary.h>

@@ -1,5 +1,6 @@
 // GGUF: keys as llama.cpp's converter writes them, types as its quantiser chooses them.
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/synth/checkpoint_plan.h>
 #include <lazuli/models/synth/vocabulary.h>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/models/synth/vocabulary.h>
 

@@ -1,4 +1,5 @@
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/text/chat_template.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/pattern.h>

@@ -1,4 +1,5 @@
 // Runs a step, with and without an observer, and keeps one call of it.
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <sys/resource.h>
 

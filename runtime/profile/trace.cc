@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/runtime/profile/trace.h>
 
 #include <algorithm>

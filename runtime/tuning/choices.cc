@@ -1,4 +1,6 @@
+#include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/tuning/choices.h>
 
 #include <algorithm>

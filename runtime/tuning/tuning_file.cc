@@ -1,7 +1,9 @@
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/private_folder.h>
 #include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
 #include <lazuli/runtime/tuning/tuning_record.h>
 #include <unistd.h>

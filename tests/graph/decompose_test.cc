@@ -1,4 +1,5 @@
 // Composites against their decompositions, both on the reference backend.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/verify.h>

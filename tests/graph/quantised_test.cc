@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/types/half.h>

@@ -1,4 +1,5 @@
 // Checkpoint folders: names, shards, quantised modules, configurations, tokenizers, and what is wrong with a folder.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>

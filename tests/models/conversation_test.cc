@@ -1,4 +1,5 @@
 // Texts that grow by turns, their caches in files, and the tokens a checkpoint forbids or ends with.
+#include <fmt/format.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/tests/support/checkpoint_copy.h>

@@ -1,5 +1,6 @@
 // Gemma 3n: what must not change a bit, what its graph becomes, AltUp by its formulas, and configurations.
 // golden_test.cc has it against the published classes.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/models/gemma/altup.h>
 #include <lazuli/models/gemma/gemma3n.h>

@@ -1,5 +1,6 @@
 // Gemma 4: what must not change a bit, what its graph becomes, and its configurations. golden_test.cc has it against
 // the published classes.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>

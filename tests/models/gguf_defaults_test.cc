@@ -1,4 +1,5 @@
 // Keys that older GGUF converters left out, family by family, and values no model has.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/models/gemma/gemma3.h>
 #include <lazuli/models/gemma/gemma3n.h>

@@ -1,4 +1,5 @@
 // Models split over several GGUF files, as llama-gguf-split writes them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/tests/support/error_of.h>

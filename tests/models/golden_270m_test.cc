@@ -1,4 +1,5 @@
 // The real Gemma 3 270M against references computed in f32 from its dequantised weights (tests/data/README.md).
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/generation/generate.h>

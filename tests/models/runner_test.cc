@@ -1,4 +1,5 @@
 // Runner on tiny checkpoints with windows of 8: what its caches keep, how far they can be cut back, and long contexts.
+#include <fmt/format.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>

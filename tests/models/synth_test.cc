@@ -1,5 +1,7 @@
 // Checkpoints with random weights: published sizes, and one model whatever the container and the quantisation.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf.h>

@@ -1,5 +1,6 @@
 // Everything about a checkpoint's tensors that does not fit is one message, written before any weight is read: for the
 // three families, from GGUF files and from folders of every kind.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/weights.h>

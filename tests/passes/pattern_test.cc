@@ -1,4 +1,5 @@
 // What patterns match, what they look through, and how they explain themselves.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/passes/rules/pattern.h>

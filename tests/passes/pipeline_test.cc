@@ -1,6 +1,8 @@
 // The runner: order, switches, reports, failures, and graphs of a million nodes.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/fold_constants.h>

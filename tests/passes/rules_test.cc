@@ -6,8 +6,9 @@
 //   # CHECK-NOT: text               no line of the result holds it
 //   # WHY: text                     a reason given for a place where nothing happened
 //   return %3
+#include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/pipeline.h>

@@ -1,4 +1,5 @@
 // What fusions say of themselves: rules, loops, and the choices of the CPU backend, fired or not, and why.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>

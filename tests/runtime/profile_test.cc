@@ -1,4 +1,5 @@
 // Profiles: observers, the account of a run's time, what is captured, and the forms it is printed in.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/models/generation/runner.h>

@@ -1,6 +1,7 @@
 // What a session promises to programs: values, errors, streams, donation, cached programs.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/threads.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>

@@ -1,4 +1,5 @@
 // The Chrome trace of a step: slices, waits, scopes, arrows and the memory counter, with times made up by hand.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/runtime/profile/trace.h>
 #include <lazuli/tests/support/paths.h>

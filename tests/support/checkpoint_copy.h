@@ -1,6 +1,7 @@
 // A golden checkpoint folder of which a test may change the JSON files.
 #pragma once
 
+#include <fmt/format.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/tests/support/safetensors_writer.h>
 #include <lazuli/tests/support/test_model.h>

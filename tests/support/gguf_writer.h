@@ -1,7 +1,7 @@
 // Writes small GGUF files for tests, valid ones by default and malformed ones on request.
 #pragma once
 
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/dtype.h>
 #include <lazuli/graph/types/shape.h>
 #include <lazuli/models/checkpoint/gguf.h>

@@ -1,6 +1,7 @@
 // A tiny checkpoint against its reference: logits at every position, and the greedy continuation token by token.
 #pragma once
 
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/generation/runner.h>

@@ -1,7 +1,7 @@
 // Writes small checkpoint folders for tests.
 #pragma once
 
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/shape.h>
 
 #include <cstdint>

@@ -1,4 +1,5 @@
 // What `lazuli bench` makes of --sweep and --compare.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tools/bench/bench_plan.h>

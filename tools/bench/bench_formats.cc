@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/tools/bench/bench_formats.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/bench/bench_plan.h>
 #include <lazuli/tools/support/errors.h>

@@ -1,4 +1,5 @@
 // lazuli graph: the graph of a step, as built, after the passes, or as it runs.
+#include <fmt/format.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>

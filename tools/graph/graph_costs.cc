@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/tools/graph/graph_costs.h>
 
 #include <algorithm>

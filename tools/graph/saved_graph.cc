@@ -1,4 +1,5 @@
-#include <lazuli/graph/base/error.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/tools/graph/saved_graph.h>
 #include <lazuli/tools/support/options.h>
 #include <lazuli/tools/support/output.h>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/host/process_memory.h>
 #include <lazuli/models/load.h>

@@ -1,6 +1,7 @@
 // What the command line itself reports, beside the library's errors.
 #pragma once
 
+#include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
 
 namespace lazuli::tool {

@@ -1,4 +1,5 @@
 // What is in force on this host: defaults, figures shipped for the CPU, tuning files, environment, command line.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cpu_identity.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/models/model.h>

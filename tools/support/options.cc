@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/one_of.h>
 #include <lazuli/tools/support/options.h>

@@ -1,4 +1,4 @@
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/tools/support/output_folder.h>
 #include <sys/stat.h>

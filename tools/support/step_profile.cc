@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/tools/support/step_profile.h>
 

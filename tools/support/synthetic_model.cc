@@ -1,4 +1,4 @@
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/models/synth/synth.h>
 #include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/support/synthetic_model.h>

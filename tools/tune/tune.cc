@@ -1,4 +1,5 @@
 // lazuli tune: measures what may be chosen on this host, one choice after the other, and keeps what pays.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cpu_identity.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/host/process_memory.h>

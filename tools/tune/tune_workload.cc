@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text/text.h>

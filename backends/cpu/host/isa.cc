@@ -1,6 +1,7 @@
 #include <cpuid.h>
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

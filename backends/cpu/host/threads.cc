@@ -1,5 +1,6 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/threads.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <pthread.h>
 
 #include <exception>

@@ -1,6 +1,6 @@
 #include <lazuli/backends/cpu/jit/elementwise.h>
 #include <lazuli/backends/cpu/jit/math.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <llvm/IR/Intrinsics.h>
 
 #include <limits>

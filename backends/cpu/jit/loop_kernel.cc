@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
@@ -5,6 +6,7 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
 #include <llvm/ExecutionEngine/JITEventListener.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>

@@ -1,6 +1,7 @@
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 #include <algorithm>
 #include <cstdlib>

@@ -3,6 +3,7 @@
 // For one token the threads share the outputs of its experts, one expert after the other. For many, the rows are sorted
 // by expert, so that each expert's weights are read once for all its rows, and every thread computes its share of the
 // outputs of every expert. The kernels compute each row by itself, so that both ways give the same bits.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>

@@ -1,6 +1,7 @@
 // Elementwise work on the results of matmuls, done while they are in cache: the products, the body, and the next
 // matmul's operand form (or the argmax of greedy decoding) become one chain over columns. What only the chain reads
 // exists for one piece of columns at a time and is never written to memory.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>

@@ -1,4 +1,5 @@
 // Matmuls through OpenBLAS: f32, and what no written kernel takes (product_steps.cc).
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 

@@ -1,4 +1,5 @@
 // Elementwise ops, reductions, fused bodies and copies: everything the loop compiler generates code for.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/lowering/loop_space.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 

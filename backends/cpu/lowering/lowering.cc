@@ -1,7 +1,9 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/program/chain.h>
 #include <lazuli/backends/cpu/program/scheduled_graph.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/passes/fusion_choice.h>

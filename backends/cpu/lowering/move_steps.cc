@@ -1,4 +1,5 @@
 // Ops that move data: concatenate, slice_update, take, gather, and the generators iota and random.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/graph/types/quantised.h>

@@ -1,5 +1,6 @@
 // Matmuls with packed weights, through the written kernels. Products that read the same x become one step: a list of
 // weights, one launch and one barrier.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>

@@ -1,4 +1,5 @@
 // Ops along the sequence and over long rows: rope, attention, argmax, top_k.
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
 #include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/kernels/rows/rope.h>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/program/chain.h>
 #include <lazuli/passes/graph_edit.h>
 

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
 

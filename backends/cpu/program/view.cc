@@ -1,5 +1,5 @@
 #include <lazuli/backends/cpu/program/view.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 namespace lazuli::cpu {
 namespace {

@@ -1,6 +1,6 @@
 #include <lazuli/backends/cpu/kernels/formats/packed_dispatch.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // Clusters of a picture: a tree of scopes, and which nodes stand in each.
 #pragma once
 
+#include <fmt/format.h>
 #include <lazuli/graph/pictures/dot/drawing.h>
 
 #include <cstddef>

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <lazuli/graph/pictures/dot/layers.h>
 #include <lazuli/graph/pictures/dot/text.h>
 

@@ -1,4 +1,5 @@
 // Merged matmuls, epilogues and row chains: where they fire, where they must not, and that they change no bit.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>

@@ -1,4 +1,5 @@
 // Products with the weights of chosen experts: what they are, which arithmetic they use, how they fail and narrow.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/text/text.h>

@@ -1,5 +1,6 @@
 // Packed weights and every matmul kernel of kernels.def: packing is exact, all instruction-set levels give the bits of
 // the stated arithmetic, and no split of rows or outputs changes a bit.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>

@@ -1,4 +1,5 @@
 // Generated kernels against scalar C++, at every instruction set this host has.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/graph/base/error.h>

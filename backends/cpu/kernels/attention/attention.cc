@@ -1,7 +1,7 @@
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
 #include <lazuli/backends/cpu/kernels/attention/attention_plan.h>
 #include <lazuli/backends/cpu/kernels/attention/attention_prompt_plan.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 namespace lazuli {
 namespace {

@@ -1,6 +1,6 @@
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 namespace lazuli {
 namespace {

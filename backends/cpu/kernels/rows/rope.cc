@@ -1,5 +1,5 @@
 #include <lazuli/backends/cpu/kernels/rows/rope.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 #include <algorithm>
 #include <bit>

@@ -24,24 +24,9 @@ Graph decompose(Graph graph, PassContext& context) {
   // A definition may use composites in turn; each round takes one level of them.
   constexpr int most_rounds = 4;
   for (int round = 0; round < most_rounds; ++round) {
-    const bool done = std::none_of(graph.nodes.begin(), graph.nodes.end(),
-                                   [&](const GraphNode& node) { return must_go(graph, node, context); });
-    if (done) break;
-    GraphRewriter rewriter(graph);
-    for (std::int32_t id = 0; id < static_cast<std::int32_t>(graph.nodes.size()); ++id) {
-      const GraphNode& node = graph.nodes[static_cast<std::size_t>(id)];
-      if (!must_go(graph, node, context)) {
-        rewriter.copy(id);
-        continue;
-      }
-      const Graph definition = decomposition(node.op, node.attrs, operand_types(graph, node));
-      std::vector<ValueId> operands;
-      for (ValueId input : node.inputs) operands.push_back(rewriter.mapped(input));
-      const auto values = inline_graph(rewriter.result(), definition, operands, node.scope, node.from);
-      for (std::size_t output = 0; output < values.size(); ++output)
-        rewriter.map({id, static_cast<std::int32_t>(output)}, values[output]);
-    }
-    graph = rewriter.finish();
+    const auto goes = [&](const GraphNode& node) { return must_go(graph, node, context); };
+    if (std::none_of(graph.nodes.begin(), graph.nodes.end(), goes)) break;
+    graph = spell_out(graph, goes);
   }
   return graph;
 }

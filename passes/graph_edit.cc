@@ -106,6 +106,24 @@ std::vector<ValueId> inline_graph(Graph& graph, const Graph& part, std::span<con
   return outputs;
 }
 
+Graph spell_out(const Graph& graph, FunctionRef<bool(const GraphNode&)> chosen) {
+  GraphRewriter rewriter(graph);
+  for (std::int32_t id = 0; id < static_cast<std::int32_t>(graph.nodes.size()); ++id) {
+    const GraphNode& node = graph.nodes[static_cast<std::size_t>(id)];
+    if (!chosen(node)) {
+      rewriter.copy(id);
+      continue;
+    }
+    const Graph definition = decomposition(node.op, node.attrs, operand_types(graph, node));
+    std::vector<ValueId> operands;
+    for (ValueId input : node.inputs) operands.push_back(rewriter.mapped(input));
+    const auto values = inline_graph(rewriter.result(), definition, operands, node.scope, node.from);
+    for (std::size_t output = 0; output < values.size(); ++output)
+      rewriter.map({id, static_cast<std::int32_t>(output)}, values[output]);
+  }
+  return rewriter.finish();
+}
+
 namespace {
 
 class RegionCutter {

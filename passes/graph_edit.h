@@ -1,6 +1,7 @@
 // What rewriting passes share: scopes and sources of merged nodes, inlining a graph, cutting a region out into a body.
 #pragma once
 
+#include <lazuli/graph/base/function_ref.h>
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
@@ -36,6 +37,10 @@ ValueId add_node(Graph& graph, Op op, Attrs attrs, std::vector<ValueId> inputs, 
 // Returns the values of the outputs of `part`.
 std::vector<ValueId> inline_graph(Graph& graph, const Graph& part, std::span<const ValueId> operands,
                                   const Scope::Ref& scope = nullptr, const std::vector<Source>& from = {});
+
+// The graph with the definition (decompose.cc) of each node that `chosen` names in the node's place. What stands for a
+// node keeps its scope and sources.
+Graph spell_out(const Graph& graph, FunctionRef<bool(const GraphNode&)> chosen);
 
 // Part of a graph as a graph of its own. Inputs are the operands, in this order.
 struct Region {

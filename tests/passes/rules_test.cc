@@ -156,5 +156,20 @@ INSTANTIATE_TEST_SUITE_P(Files, RulesTest, testing::ValuesIn(read_cases()), [](c
   return name;
 });
 
+// A rule states the spellings that programs use; the definition is one of them.
+TEST(Rules, TakeTheDefinitionsOfTheirOps) {
+  const std::vector<Type> operands{{DType::f32, {2, 8}}};
+  int rules = 0;
+  for (const Rule& rule : named_rules()) {
+    const std::optional<Op> op = parse_op(rule.name);
+    if (!op || !is_elementwise(*op)) continue;
+    ++rules;
+    PassContext context;
+    const Graph raised = fuse_named(decomposition(*op, info(*op).default_attrs, operands), context);
+    EXPECT_EQ(raised.node(raised.outputs[0]).name(), rule.name) << to_text(raised);
+  }
+  EXPECT_GE(rules, 2);
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -43,10 +43,6 @@ Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
       return emit_library_call(emit, LibraryCall::cos, x, nullptr);
     case Op::floor:
       return emit_floor(emit, x);
-    case Op::gelu_tanh:
-      return emit_gelu_tanh(emit, x);
-    case Op::softcap:
-      return emit_softcap(emit, x, static_cast<float>(node.as<SoftcapAttrs>().cap));
     default:
       fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
   }

@@ -9,7 +9,7 @@
 namespace lazuli::cpu::jit {
 
 // `operands` are computed values (lanes.h) of types `dtypes`, all scalars or all vectors. The result is rounded to the
-// node's type once, also where the op is a composite: inside it computes in f32.
+// node's type.
 llvm::Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<llvm::Value* const> operands,
                               std::span<const DType> dtypes);
 

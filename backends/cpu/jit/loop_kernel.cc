@@ -8,6 +8,7 @@
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
+#include <lazuli/passes/graph_edit.h>
 #include <llvm/ExecutionEngine/JITEventListener.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
@@ -19,6 +20,7 @@
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/TargetParser/Host.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <mutex>
@@ -179,6 +181,9 @@ LoopCompiler::~LoopCompiler() = default;
 
 const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access,
                                         std::string_view name) {
+  const auto is_named_formula = [](const GraphNode& node) { return is_elementwise(node.op) && is_composite(node.op); };
+  if (std::any_of(graph.nodes.begin(), graph.nodes.end(), is_named_formula))
+    return compile(spell_out(graph, is_named_formula), access, name);
   jit::LoopBody body = jit::analyse(graph, access);
   const std::lock_guard lock(impl_->mutex);
   if (const auto found = impl_->kernels.find(body.key); found != impl_->kernels.end()) return *found->second;

@@ -2,10 +2,10 @@
 // last-axis reductions in one pass per reduction stage. Every elementwise and reduction op of the list runs through
 // here, alone (a body of one op) or fused.
 //
-// A body is a Graph of elementwise ops (composites among them), last-axis reductions with keep_dims, scalars and
-// broadcast_to. Each of its values is either *full* (its last size is the number of columns) or *narrow* (its last size
-// is 1, or it has rank 0: one value per row). Sizes are not part of a kernel; they come as arguments, so that one
-// kernel serves every batch size. Rows broadcast through zero strides.
+// A body is a Graph of elementwise ops, last-axis reductions with keep_dims, scalars and broadcast_to. Elementwise
+// composites in it are compiled as their definitions (decompose.cc). Each of its values is either *full* (its last size
+// is the number of columns) or *narrow* (its last size is 1, or it has rank 0: one value per row). Sizes are not part
+// of a kernel; they come as arguments, so that one kernel serves every batch size. Rows broadcast through zero strides.
 //
 // Same bits everywhere: values of 16-bit types are kept as f32 and rounded after each op of that type; nothing is
 // contracted or reassociated; reductions run in 16 f32 lanes (lane l takes columns l, l + 16, ...) and end in the tree

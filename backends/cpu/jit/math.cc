@@ -124,18 +124,6 @@ Value* emit_sigmoid(Emitter& emit, Value* x) {
   return emit.ir.CreateFDiv(f32_like(x, 1), plus(emit, emit_exp(emit, emit.ir.CreateFNeg(x)), 1));
 }
 
-Value* emit_gelu_tanh(Emitter& emit, Value* x) {
-  llvm::IRBuilder<>& ir = emit.ir;
-  Value* cube = ir.CreateFMul(ir.CreateFMul(x, x), x);
-  Value* inner = ir.CreateFAdd(x, times(emit, cube, 0.044715f));
-  Value* gate = plus(emit, emit_tanh(emit, times(emit, inner, 0.7978845608f)), 1);
-  return ir.CreateFMul(times(emit, x, 0.5f), gate);
-}
-
-Value* emit_softcap(Emitter& emit, Value* x, float cap) {
-  return times(emit, emit_tanh(emit, emit.ir.CreateFDiv(x, f32_like(x, cap))), cap);
-}
-
 Value* emit_maximum(Emitter& emit, Value* a, Value* b) {
   llvm::IRBuilder<>& ir = emit.ir;
   Value* larger = ir.CreateSelect(ir.CreateFCmpOGT(b, a), b, a);  // a where a is NaN

@@ -16,9 +16,7 @@ llvm::Value* emit_tanh(Emitter& emit, llvm::Value* x);
 // Polynomial of degree 10 on [sqrt(1/2), sqrt(2)]; 1 ulp. Subnormals are exact operands, 0 gives -infinity, x < 0 NaN.
 llvm::Value* emit_log(Emitter& emit, llvm::Value* x);
 llvm::Value* emit_floor(Emitter& emit, llvm::Value* x);
-llvm::Value* emit_sigmoid(Emitter& emit, llvm::Value* x);    // 1 / (1 + exp(-x)); 0 where exp(-x) overflows
-llvm::Value* emit_gelu_tanh(Emitter& emit, llvm::Value* x);  // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x x x)))
-llvm::Value* emit_softcap(Emitter& emit, llvm::Value* x, float cap);  // tanh(x / cap) cap
+llvm::Value* emit_sigmoid(Emitter& emit, llvm::Value* x);  // 1 / (1 + exp(-x)); 0 where exp(-x) overflows
 // NaN from either side; of zeros with different signs the first operand.
 llvm::Value* emit_maximum(Emitter& emit, llvm::Value* a, llvm::Value* b);
 llvm::Value* emit_minimum(Emitter& emit, llvm::Value* a, llvm::Value* b);

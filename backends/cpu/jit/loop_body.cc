@@ -3,7 +3,6 @@
 #include <lazuli/graph/base/error.h>
 
 #include <algorithm>
-#include <bit>
 
 namespace lazuli::cpu {
 
@@ -186,9 +185,8 @@ void append_node(std::string& key, const LoopBody& body, std::size_t i) {
   append(key, node.type().dtype);
   append(key, static_cast<char>(body.live[i] | body.full[i] << 1 | body.uniform[i] << 2));
   for (const ValueId input : node.inputs) append(key, input.node);
-  if (node.op == Op::input) append(key, node.as<InputAttrs>().index);
-  if (node.op == Op::scalar) append(key, std::bit_cast<std::uint64_t>(node.as<ScalarAttrs>().value));
-  if (node.op == Op::softcap) append(key, std::bit_cast<std::uint64_t>(node.as<SoftcapAttrs>().cap));
+  // Not those of broadcasts and reductions: their shapes and axes are no part of the code.
+  if (is_leaf(node.op) || is_elementwise(node.op)) append_key(node.attrs, key);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Generated kernels against scalar C++, at every instruction set this host has.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/types/half.h>
@@ -863,6 +864,57 @@ TEST(LoopKernel, KernelsAreCached) {
   const ColumnAccess other[] = {contiguous, contiguous, strided};
   EXPECT_NE(&first, &fresh.compile(rms_norm_body(DType::f32, 4, 640).graph, other, "rms_norm"));
   EXPECT_EQ(fresh.compiled(), 3);
+}
+
+TEST(LoopKernel, CapsAreOfTheKernel) {
+  LoopCompiler fresh("");
+  const ColumnAccess access[] = {contiguous, contiguous};
+  const auto kernel_of = [&](double cap) {
+    Body body;
+    body.output(body.op(Op::softcap, SoftcapAttrs{cap}, {body.input(full_type(DType::f32, 1, 16))}, DType::f32));
+    return &fresh.compile(body.graph, access, "softcap");
+  };
+  EXPECT_NE(kernel_of(30), kernel_of(50));
+  EXPECT_EQ(kernel_of(30), kernel_of(30));
+  EXPECT_EQ(fresh.compiled(), 2);
+}
+
+// Another value of the field, whatever it is.
+void change(bool& value) { value = !value; }
+void change(std::int64_t& value) { ++value; }
+void change(double& value) { value += 0.5; }
+void change(DType& value) { value = value == DType::f32 ? DType::i32 : DType::f32; }
+void change(std::string& value) { value += "x"; }
+void change(Dims& value) { value.push_back(1); }
+
+TEST(LoopKernel, EveryAttributeOfAnElementwiseOpIsOfTheKey) {
+  const auto key_of = [](const OpInfo& op, const Attrs& attrs) {
+    Body body;
+    std::vector<ValueId> operands;
+    std::vector<ColumnAccess> access(static_cast<std::size_t>(op.min_operands) + 1, contiguous);
+    for (int i = 0; i < op.min_operands; ++i) operands.push_back(body.input(full_type(DType::f32, 1, 16)));
+    body.output(body.add(op.op, attrs, operands, full_type(result_of(op.op, DType::f32), 1, 16)));
+    return jit::analyse(body.graph, access).key;
+  };
+  int fields = 0;
+  for (const OpInfo& op : all_ops()) {
+    if (!op.has(op_flags::elementwise) || !fits(op.op, DType::f32)) continue;
+    Attrs changed = op.default_attrs;
+    const std::string key = key_of(op, changed);
+    std::visit(
+        [&](auto& attrs) {
+          attrs.visit(attrs, [&](const char* name, auto& value) {
+            const auto before = value;
+            change(value);
+            EXPECT_NE(key_of(op, changed), key) << op.name << " {" << name << "}";
+            value = before;
+            ++fields;
+          });
+        },
+        changed);
+    EXPECT_EQ(key_of(op, changed), key) << op.name;
+  }
+  EXPECT_GE(fields, 2);  // cast and softcap
 }
 
 TEST(LoopKernel, ThreadsShareTheCache) {

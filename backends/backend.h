@@ -27,7 +27,7 @@ enum class Arithmetic : std::uint8_t { f32, bf16, int8 };
 // One kernel launch of a program.
 struct ProgramStep {
   std::int32_t node = 0;          // in Program::scheduled
-  std::string kernel;             // what runs it: "linear_q8_0_avx512", "gelu_mul_1f3a"
+  std::string kernel;             // what runs it: "linear_q8_0_avx512", "gelu_mul_1f3a"; of several, "a+b"
   std::int64_t bytes = 0;         // read and written
   bool split = false;             // over all workers, or on worker 0 alone
   bool barrier = false;           // workers meet before it
@@ -36,6 +36,8 @@ struct ProgramStep {
   std::int64_t operations = 0;    // as count_operations
   StepKind kind = StepKind::other;
   Arithmetic arithmetic = Arithmetic::f32;
+  // The instruction sets of its kernels, each once: "avx512", "amx+avx512"; "openblas" where that library chooses.
+  std::string isa;
 };
 
 class Program {

@@ -13,11 +13,12 @@
 namespace lazuli {
 namespace {
 
-std::unique_ptr<Backend> make_backend(const SessionOptions& options, const FusionChoice& fusion, Executor& executor) {
+std::unique_ptr<Backend> make_backend(const SessionOptions& options, const FusionChoice& fusion, Isa isa,
+                                      Executor& executor) {
   if (options.backend == "reference") return make_reference_backend();
   if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
   return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision,
-                                                                  selected_isa(),
+                                                                  isa,
                                                                   fusion,
                                                                   options.on_weight,
                                                                   options.disk_cache ? cpu::default_cache_folder() : "",
@@ -25,15 +26,24 @@ std::unique_ptr<Backend> make_backend(const SessionOptions& options, const Fusio
                                                                   {options.on_verdict, options.why_off}});
 }
 
+Isa checked_isa(const std::optional<Isa>& isa) {
+  if (!isa) return selected_isa();
+  require_isa(*isa, "isa");
+  return *isa;
+}
+
 }  // namespace
 
 Session::Session(SessionOptions options)
-    : options_(std::move(options)), fusion_(FusionChoice::parse(options_.fusion)), current_(*this) {
+    : options_(std::move(options)),
+      fusion_(FusionChoice::parse(options_.fusion)),
+      isa_(checked_isa(options_.isa)),
+      current_(*this) {
   if (options_.threads < 0) fail("threads: {} given, expected 0 (the usable cores) or more", options_.threads);
   if (options_.executor == nullptr)
     own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
   executor_ = options_.executor ? options_.executor : own_executor_.get();
-  backend_ = make_backend(options_, fusion_, *executor_);
+  backend_ = make_backend(options_, fusion_, isa_, *executor_);
   cpu_ = dynamic_cast<CpuBackend*>(backend_.get());
   folded_ = std::make_shared<FoldCache>();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/passes/pipeline.h>
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -25,6 +27,8 @@ struct SessionOptions {
   std::string backend = "cpu";  // or "reference"
   std::string fusion = "all";   // all | none | primitive, then ,+rule and ,-rule
   Precision precision = Precision::fast;
+  // Written kernels and generated code use at most this level; none: what LAZULI_ISA names, or the best of this CPU.
+  std::optional<Isa> isa;
   // Kernel launches that touch fewer bytes run on one thread; 0: each kind of launch has its own threshold alone.
   std::int64_t split_bytes = 0;
   bool disk_cache = true;        // keep generated code and packed weights for later processes, unless LAZULI_CACHE=off
@@ -56,7 +60,7 @@ struct SessionStatistics {
 class Session final : public Evaluator {
  public:
   // Becomes the evaluator of this thread until it is destroyed. Throws an Error for unknown names and for an
-  // instruction set (LAZULI_ISA) the host lacks.
+  // instruction set the host lacks.
   explicit Session(SessionOptions options = {});
   ~Session() override;
 
@@ -74,6 +78,7 @@ class Session final : public Evaluator {
 
   const SessionOptions& options() const { return options_; }
   int threads() const;
+  Isa isa() const { return isa_; }  // in use
   SessionStatistics statistics() const;
 
   // Evaluator
@@ -98,6 +103,7 @@ class Session final : public Evaluator {
 
   SessionOptions options_;
   FusionChoice fusion_;
+  Isa isa_;
   std::unique_ptr<Executor> own_executor_;
   Executor* executor_ = nullptr;
   std::unique_ptr<Backend> backend_;

@@ -1,6 +1,5 @@
 // lazuli explain: which fusions fired, why others did not, and which kernels run what is left.
 #include <fmt/format.h>
-#include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
@@ -71,30 +70,13 @@ struct Launch {
   Type type;
 };
 
-// OpenBLAS chooses for itself.
-std::string instructions_of(std::string_view kernel, Isa session) {
-  return kernel.starts_with("openblas") ? "OpenBLAS" : std::string(to_string(isa_of_kernel(kernel, session)));
-}
-
-// "avx512" or "amx+avx512": of a launch of several kernels, each level once.
-std::string instructions_of_all(std::string_view kernels, Isa session) {
-  std::vector<std::string> levels;
-  while (!kernels.empty()) {
-    const std::size_t end = std::min(kernels.find('+'), kernels.size());
-    std::string level = instructions_of(kernels.substr(0, end), session);
-    if (std::find(levels.begin(), levels.end(), level) == levels.end()) levels.push_back(std::move(level));
-    kernels.remove_prefix(std::min(end + 1, kernels.size()));
-  }
-  return fmt::format("{}", fmt::join(levels, "+"));
-}
-
-std::vector<Launch> launches_of(const Program& program, std::string_view scope, Isa isa) {
+std::vector<Launch> launches_of(const Program& program, std::string_view scope) {
   std::vector<Launch> launches;
   for (const ProgramStep& step : program.steps()) {
     const GraphNode& node = program.scheduled().nodes[static_cast<std::size_t>(step.node)];
     if (holds(scope, text_of(node.scope)))
-      launches.push_back({std::string(node.name()), text_of(node.scope), step.kernel,
-                          instructions_of_all(step.kernel, isa), sources_text(node.from), node.type()});
+      launches.push_back(
+          {std::string(node.name()), text_of(node.scope), step.kernel, step.isa, sources_text(node.from), node.type()});
   }
   return launches;
 }
@@ -170,7 +152,7 @@ int run(const Options& options) {
     fail_usage("--scope: the graph has no scope \"{}\"{}", options.scope, near_matches_text(options.scope, scopes));
 
   const std::vector<Site> sites = sites_of(verdicts, options.scope);
-  const std::vector<Launch> launches = launches_of(*compiled->program, options.scope, selected_isa());
+  const std::vector<Launch> launches = launches_of(*compiled->program, options.scope);
   if (options.common.json) {
     print_json(to_json(sites, launches, options));
     return success;

@@ -59,7 +59,7 @@ Json host_json(const Session& session, const CommonOptions& options) {
           {"commit", commit()},
           {"llvm", llvm_version()},
           {"cpu", cpu_name()},
-          {"isa", to_string(selected_isa())},
+          {"isa", to_string(session.isa())},
           {"isa_levels", isa_json()},
           {"threads", session.threads()},
           {"blas", blas_json()},

@@ -39,13 +39,14 @@ int run(const Options& options) {
   const Phase phase = parse_phase(options.phase);
   const int threads = engine.session().threads();
   ProfileOptions choice;
-  choice.limits = measure_limits(threads);
+  const Isa isa = engine.session().isa();
+  choice.limits = measure_limits(threads, isa);
   choice.overhead_seconds = options.seconds;
   choice.labels = {{"cpu", fmt::format("{}, {} thread{}, instruction set {}", cpu_name(), threads,
-                                       threads == 1 ? "" : "s", to_string(selected_isa()))}};
+                                       threads == 1 ? "" : "s", to_string(isa))}};
   const std::int64_t depth = options.depth > 0 || phase == Phase::prefill ? options.depth : decode_depth;
   Profile profile = profile_step(engine, engine.options().runner(), phase, options.rows, depth, choice);
-  profile.limits = higher_of(*profile.limits, measure_limits(threads));
+  profile.limits = higher_of(*profile.limits, measure_limits(threads, isa));
   if (trace) write(trace, chrome_trace(profile, fmt::format("lazuli {}, {} threads", options.phase, threads)));
   if (html) write(html, to_html(profile));
   if (options.common.json)

@@ -1,21 +1,7 @@
 #include <lazuli/backends/cpu/cpu_backend.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 
-#include <string>
-
 namespace lazuli {
-namespace {
-
-// LLVM is handed features, not a CPU name: it takes some CPUs for others by their model number.
-std::string loop_features(Isa isa) {
-  std::string features = "+sse2";
-  if (isa >= Isa::avx2) features += ",+avx,+avx2,+fma,+f16c";
-  if (isa >= Isa::avx512) features += ",+avx512f,+avx512bw,+avx512dq,+avx512vl";
-  return features;
-}
-
-}  // namespace
-
 std::string_view to_string(Precision precision) { return precision == Precision::fast ? "fast" : "f32"; }
 
 std::optional<Precision> parse_precision(std::string_view name) {
@@ -27,7 +13,7 @@ std::optional<Precision> parse_precision(std::string_view name) {
 CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
     : options_(std::move(options)),
       runtime_(std::make_shared<cpu::Runtime>(executor)),
-      loops_(loop_features(options_.isa), options_.cache_folder),
+      loops_(options_.isa, options_.cache_folder),
       weights_(options_.cache_folder) {
   weights_.on_progress(options_.on_weight);
 }

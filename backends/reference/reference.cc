@@ -69,7 +69,9 @@ class ReferenceProgram final : public Program {
     const GraphNode& node = graph_.nodes[static_cast<std::size_t>(index)];
     std::int64_t bytes = result_bytes(node);
     for (ValueId input : node.inputs) bytes += graph_.type(input).bytes();
-    return {index, fmt::format("reference_{}", node.name()), bytes};
+    ProgramStep step{index, fmt::format("reference_{}", node.name()), bytes};
+    step.isa = "scalar";
+    return step;
   }
 
   const Graph graph_;

@@ -64,10 +64,10 @@ double read_gbps(Executor& threads) {
   return static_cast<double>(read * 8) / seconds * 1e-9;
 }
 
-// 10^9 operations a second of all threads together, in registers, at the best level in use.
-std::optional<double> peak_giga(Executor& threads, PeakArithmetic arithmetic) {
+// 10^9 operations a second of all threads together, in registers, at the level given.
+std::optional<double> peak_giga(Executor& threads, PeakArithmetic arithmetic, Isa isa) {
   constexpr std::int64_t rounds = 100'000;  // a few milliseconds at most
-  const PeakLoop* loop = find_peak_loop(arithmetic, selected_isa());
+  const PeakLoop* loop = find_peak_loop(arithmetic, isa);
   if (!loop) return std::nullopt;
   const double seconds = best_seconds(threads, [&](int) { loop->run(rounds); });
   return loop->operations * rounds * threads.size() / seconds * 1e-9;
@@ -75,13 +75,13 @@ std::optional<double> peak_giga(Executor& threads, PeakArithmetic arithmetic) {
 
 }  // namespace
 
-HostLimits measure_limits(int threads) {
+HostLimits measure_limits(int threads, Isa isa) {
   ThreadPool pool(threads);
   HostLimits limits;
   limits.read_gbps = read_gbps(pool);
-  limits.f32_gflops = peak_giga(pool, PeakArithmetic::f32);
-  limits.bf16_gflops = peak_giga(pool, PeakArithmetic::bf16);
-  limits.int8_gops = peak_giga(pool, PeakArithmetic::int8);
+  limits.f32_gflops = peak_giga(pool, PeakArithmetic::f32, isa);
+  limits.bf16_gflops = peak_giga(pool, PeakArithmetic::bf16, isa);
+  limits.int8_gops = peak_giga(pool, PeakArithmetic::int8, isa);
   return limits;
 }
 

@@ -1,14 +1,16 @@
 // What this host can do at most, measured: the scale that tokens per second are read against.
 #pragma once
 
+#include <lazuli/backends/cpu/host/isa.h>
+
 #include <optional>
 
 namespace lazuli {
 
 struct HostLimits {
   double read_gbps = 0;  // 10^9 bytes/s, all threads summing up a buffer far larger than the caches
-  // The CPU's own peaks in 10^9 operations/s, all threads at once on registers alone, at the best instruction-set level
-  // in use; none where that has no such arithmetic.
+  // The CPU's own peaks in 10^9 operations/s, all threads at once on registers alone, at the instruction-set level
+  // given; none where that has no such arithmetic.
   std::optional<double> f32_gflops;
   std::optional<double> bf16_gflops;  // AMX tiles
   std::optional<double> int8_gops;    // AMX tiles, VNNI or AVX2
@@ -21,7 +23,7 @@ struct HostLimits {
 };
 
 // About a second. Each figure is the best of several short runs.
-HostLimits measure_limits(int threads);
+HostLimits measure_limits(int threads, Isa isa);
 // The higher of each: of a host that others use as well, one moment says little.
 HostLimits higher_of(const HostLimits& a, const HostLimits& b);
 

@@ -1,5 +1,4 @@
 // From the spans of a run to nodes and the states of threads.
-#include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/profile/profile.h>
 
@@ -9,18 +8,6 @@ namespace lazuli {
 namespace {
 
 double microseconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-3; }
-
-// Of several kernels in one launch, "a+b", the widest.
-std::string isa_of(std::string_view kernels) {
-  if (kernels.starts_with("openblas")) return "openblas";
-  Isa widest = Isa::scalar;
-  while (!kernels.empty()) {
-    const std::size_t end = std::min(kernels.find('+'), kernels.size());
-    widest = std::max(widest, isa_of_kernel(kernels.substr(0, end), selected_isa()));
-    kernels.remove_prefix(std::min(end + 1, kernels.size()));
-  }
-  return std::string(to_string(widest));
-}
 
 class Builder {
  public:
@@ -58,7 +45,7 @@ class Builder {
     node.op = scheduled.name();
     node.scope = scheduled.scope ? *scheduled.scope : std::string();
     node.kernel = step.kernel;
-    node.isa = isa_of(step.kernel);
+    node.isa = step.isa;
     node.kind = step.kind;
     node.arithmetic = step.arithmetic;
     node.split = step.split;

@@ -121,15 +121,15 @@ std::string hot_table(const Profile& profile, std::size_t most) {
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return profile.nodes[a].us > profile.nodes[b].us; });
   order.resize(std::min(order.size(), most));
-  std::string text = fmt::format("{:>5} {:>9} {:>6} {:>7} {:>6} {:>7} {:>6}  {:<18} {:<20} {:<8} {}\n", "node", "us",
+  std::string text = fmt::format("{:>5} {:>9} {:>6} {:>7} {:>6} {:>7} {:>6}  {:<18} {:<20} {:<10} {}\n", "node", "us",
                                  "share", "MB", "GB/s", "GFLOP/s", "limit", "op", "kernel", "isa", "scope");
   for (const std::size_t index : order) {
     const ProfiledNode& node = profile.nodes[index];
     const std::string limit = profile.limits ? fmt::format("{:.0f}%", 100 * profile.limit_share(node)) : "-";
-    text += fmt::format("{:>5} {:>9.1f} {:>5.1f}% {:>7.2f} {:>6.1f} {:>7.1f} {:>6}  {:<18} {:<20} {:<8} {}\n", node.id,
+    text += fmt::format("{:>5} {:>9.1f} {:>5.1f}% {:>7.2f} {:>6.1f} {:>7.1f} {:>6}  {:<18} {:<20} {:<10} {}\n", node.id,
                         node.us, share(node.us, profile.wall_us * profile.threads), node.bytes * 1e-6, node.gbps(),
                         node.gflops(), limit, fitted(node.op, 18), fitted(node.kernel, 20), node.isa,
-                        fitted(node.scope, 17));
+                        fitted(node.scope, 15));
   }
   return text;
 }

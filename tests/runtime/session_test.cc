@@ -145,6 +145,35 @@ TEST(Session, RejectsUnknownOptions) {
   EXPECT_FALSE(has_evaluator());
 }
 
+// A loop, and a product whose written kernel every level has.
+TEST(Session, TheLevelIsTheSessions) {
+  for (const IsaLevel& level : isa_levels()) {
+    SessionOptions options;
+    options.isa = level.isa;
+    if (!level.usable) {
+      const std::string error = error_of([&] { Session session(options); });
+      EXPECT_TRUE(error.starts_with(fmt::format("isa: this host cannot run '{}': ", to_string(level.isa)))) << error;
+      continue;
+    }
+    Session session(options);
+    EXPECT_EQ(session.isa(), level.isa);
+    const Array x = Array::from(std::vector<float>(32, 1.0f), {1, 32});
+    const Array weight = Array::constant(Buffer::allocate(16 * 32 * 4), {DType::f32, {16, 32}}, "weight");
+    const Graph graph = graph_of({linear(exp(x) + 1.0, weight)});
+    const auto compiled = std::static_pointer_cast<CompiledGraph>(session.prepare(graph, {}));
+    std::string loops;
+    for (const ProgramStep& step : compiled->program->steps()) {
+      if (step.kernel.starts_with("exp")) loops = step.isa;
+      EXPECT_FALSE(step.isa.empty()) << step.kernel;
+      for (const IsaLevel& above : isa_levels())
+        if (above.isa > level.isa) {
+          EXPECT_EQ(step.isa.find(to_string(above.isa)), std::string::npos) << step.kernel;
+        }
+    }
+    EXPECT_EQ(loops, to_string(std::min(level.isa, Isa::avx512)));
+  }
+}
+
 TEST(Session, KernelErrorReachesTheWaiter) {
   Session session;
   const Array failing = row_of_four(4);

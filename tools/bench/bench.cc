@@ -103,12 +103,12 @@ BenchReport measure(const Options& options, const BenchPlan& plan) {
   BenchRuns runs(cases);
   const ModelInfo model = runs.model();
   BenchReport report{.cpu = cpu_name(),
-                     .isa = std::string(to_string(selected_isa())),
+                     .isa = std::string(to_string(runs.isa())),
                      .model = model.name,
                      .threads = runs.threads(),
                      .sizes = options.sizes,
                      .repetitions = options.repetitions,
-                     .limits = measure_limits(runs.threads()),
+                     .limits = measure_limits(runs.threads(), runs.isa()),
                      .pairs = plan.pairs};
   const auto total = static_cast<std::int64_t>(cases.size()) * (options.repetitions + options.warmup);
   Progress bar("measuring", total);

@@ -122,6 +122,7 @@ BenchRuns::~BenchRuns() {
 
 ModelInfo BenchRuns::model() const { return models_->get(cases_[0].options).info(); }
 int BenchRuns::threads() const { return lanes_.front()->session.threads(); }
+Isa BenchRuns::isa() const { return lanes_.front()->session.isa(); }
 
 std::vector<BenchSamples> BenchRuns::measure(int warmup, int repetitions, const std::function<void()>& advance) {
   std::vector<BenchSamples> samples(lanes_.size());

@@ -31,6 +31,7 @@ class BenchRuns {
 
   ModelInfo model() const;  // of the first case, as is
   int threads() const;
+  Isa isa() const;
   // One entry a case. The first `warmup` repetitions are not counted; `advance` is called after each run. Throws
   // Interrupted.
   std::vector<BenchSamples> measure(int warmup, int repetitions, const std::function<void()>& advance);

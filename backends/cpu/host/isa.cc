@@ -107,14 +107,6 @@ std::optional<Isa> parse_isa(std::string_view name) {
   return std::nullopt;
 }
 
-Isa isa_of_kernel(std::string_view kernel, Isa session) {
-  const std::size_t underscore = kernel.rfind('_');
-  if (underscore == std::string_view::npos) return Isa::scalar;
-  const std::string_view ending = kernel.substr(underscore + 1);
-  const bool generated = ending.size() == 4 && ending.find_first_not_of("0123456789abcdef") == ending.npos;
-  return generated ? std::min(session, Isa::avx512) : parse_isa(ending).value_or(Isa::scalar);
-}
-
 const std::vector<IsaLevel>& isa_levels() {
   static const std::vector<IsaLevel> levels = detect();
   return levels;
@@ -122,19 +114,21 @@ const std::vector<IsaLevel>& isa_levels() {
 
 bool supported(Isa isa) { return isa_levels()[static_cast<std::size_t>(isa)].usable; }
 
+void require_isa(Isa isa, std::string_view where) {
+  const IsaLevel& level = isa_levels()[static_cast<std::size_t>(isa)];
+  if (!level.usable) fail("{}: this host cannot run '{}': {}", where, to_string(isa), level.reason);
+}
+
 Isa choose_isa(std::optional<std::string_view> choice) {
-  const std::vector<IsaLevel>& levels = isa_levels();
   if (!choice || choice->empty()) {
     Isa best = Isa::scalar;
-    for (const IsaLevel& level : levels) {
+    for (const IsaLevel& level : isa_levels())
       if (level.usable) best = level.isa;
-    }
     return best;
   }
   const std::optional<Isa> isa = parse_isa(*choice);
   if (!isa) fail("LAZULI_ISA: unknown instruction set '{}'; expected scalar, avx2, avx512 or amx", *choice);
-  const IsaLevel& level = levels[static_cast<std::size_t>(*isa)];
-  if (!level.usable) fail("LAZULI_ISA: this host cannot run '{}': {}", *choice, level.reason);
+  require_isa(*isa, "LAZULI_ISA");
   return *isa;
 }
 

@@ -26,18 +26,16 @@ struct IsaLevel {
 std::string_view to_string(Isa isa);
 std::optional<Isa> parse_isa(std::string_view name);
 
-// What a kernel of this name uses where the session's level is `session`. Written kernels end in the level they were
-// compiled for; generated loops end in "_" and four hexadecimal digits, and use what the session has of AVX; all others
-// are compiled for the baseline.
-Isa isa_of_kernel(std::string_view kernel, Isa session);
-
 // One entry a level, scalar first. The first call asks the kernel for permission to use AMX tiles where the CPU has
 // them (arch_prctl), which holds for the rest of the process.
 const std::vector<IsaLevel>& isa_levels();
 bool supported(Isa isa);
 
-// The level named by `choice`, or the best usable one when it is absent or empty.
-// Throws Error when the name is unknown or this host lacks the level; the text says what is missing.
+// Throws Error when this host lacks the level; the text begins with `where` and says what is missing.
+void require_isa(Isa isa, std::string_view where);
+
+// The level named by `choice`, or the best usable one when it is absent or empty. Throws as require_isa, and when the
+// name is unknown.
 Isa choose_isa(std::optional<std::string_view> choice);
 
 // choose_isa of the environment variable LAZULI_ISA.

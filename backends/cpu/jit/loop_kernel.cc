@@ -50,17 +50,19 @@ void initialise_target() {
   });
 }
 
-bool has_feature(std::string_view features, std::string_view name) {
-  return ("," + std::string(features) + ",").find(fmt::format(",+{},", name)) != std::string::npos;
+// LLVM is handed features, not a CPU name: it takes some CPUs for others by their model number.
+std::string features_of(Isa isa) {
+  std::string features = "+sse2";
+  if (isa >= Isa::avx2) features += ",+avx,+avx2,+fma,+f16c";
+  if (isa >= Isa::avx512) features += ",+avx512f,+avx512bw,+avx512dq,+avx512vl";
+  return features;
 }
 
-jit::TargetTraits traits_of(std::string_view features) {
-  return {.half_conversion = has_feature(features, "f16c") || has_feature(features, "avx512f"),
-          .masked_memory = has_feature(features, "avx512bw") && has_feature(features, "avx512vl")};
+jit::TargetTraits traits_of(Isa isa) {
+  return {.half_conversion = isa >= Isa::avx2, .masked_memory = isa >= Isa::avx512};
 }
 
-// The processor is named by its features alone: LLVM's idea of a processor's name depends on its model number, and a
-// name would bring features that were not asked for.
+// The processor's name stays the baseline's: any other would bring features that were not asked for.
 llvm::orc::JITTargetMachineBuilder target_machine(const std::string& features) {
   initialise_target();
   llvm::orc::JITTargetMachineBuilder builder{llvm::Triple(llvm::sys::getProcessTriple())};
@@ -103,11 +105,13 @@ std::unique_ptr<llvm::orc::LLJIT> make_jit(const std::string& features) {
 }  // namespace
 
 struct LoopCompiler::Impl {
-  Impl(std::string isa_features, const std::string& cache_folder)
-      : features(std::move(isa_features)),
+  Impl(Isa level, const std::string& cache_folder)
+      : isa(std::min(level, Isa::avx512)),
+        features(features_of(isa)),
         build(jit::build_id()),
         objects(build.empty() ? std::string() : cache_folder, "kernels", most_cached_bytes) {}
 
+  Isa isa;
   std::string features;
   std::string build;
   DiskCache objects;
@@ -147,7 +151,7 @@ std::unique_ptr<llvm::MemoryBuffer> LoopCompiler::Impl::compile_object(const jit
   llvm::Module module(symbol, context);
   module.setDataLayout(machine->createDataLayout());
   module.setTargetTriple(machine->getTargetTriple().str());
-  llvm::Function* function = jit::emit_loop(module, body, traits_of(features), symbol);
+  llvm::Function* function = jit::emit_loop(module, body, traits_of(isa), symbol);
   std::string faults;
   llvm::raw_string_ostream stream(faults);
   if (llvm::verifyFunction(*function, &stream)) fail_internal("loop kernel {}: invalid code: {}", symbol, stream.str());
@@ -172,11 +176,11 @@ std::unique_ptr<LoopKernel> LoopCompiler::Impl::build_kernel(const jit::LoopBody
   if (!jit) jit = make_jit(features);
   check(jit->addObjectFile(std::move(object)), "cannot add the kernel");
   const auto address = value_of(jit->lookup(symbol), "cannot link");
-  return std::make_unique<LoopKernel>(LoopKernel{std::move(symbol), address.toPtr<LoopFunction>()});
+  return std::make_unique<LoopKernel>(LoopKernel{std::move(symbol), isa, address.toPtr<LoopFunction>()});
 }
 
-LoopCompiler::LoopCompiler(std::string isa_features, const std::string& cache_folder)
-    : impl_(std::make_unique<Impl>(std::move(isa_features), cache_folder)) {}
+LoopCompiler::LoopCompiler(Isa isa, const std::string& cache_folder)
+    : impl_(std::make_unique<Impl>(isa, cache_folder)) {}
 LoopCompiler::~LoopCompiler() = default;
 
 const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access,

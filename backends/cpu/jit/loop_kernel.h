@@ -12,6 +12,7 @@
 // 16 > 8 > 4 > 2 > 1; constants are exact. Fused and unfused therefore agree bit for bit, as do instruction sets.
 #pragma once
 
+#include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
@@ -52,15 +53,15 @@ struct LoopKernel {
   // The symbol, "gelu_mul_1f3a": gdb sees it; perf too (perf inject -j) where the environment variable JITDUMPDIR is
   // set.
   std::string name;
+  Isa isa = Isa::scalar;
   LoopFunction function = nullptr;
 };
 
 class LoopCompiler {
  public:
-  // `isa_features`: LLVM feature string such as "+avx2,+fma,+f16c"; empty for the baseline. Nothing is taken from the
-  // host beyond it. Tails use masked memory with avx512bw and avx512vl, f16 its instructions with f16c.
+  // Nothing is taken from the host beyond the level; of levels above avx512, loops have no use.
   // `cache_folder`: where machine code is kept for later processes (disk_cache.h); empty: nowhere.
-  explicit LoopCompiler(std::string isa_features, const std::string& cache_folder = {});
+  explicit LoopCompiler(Isa isa, const std::string& cache_folder = {});
   ~LoopCompiler();
 
   // Compiles (some milliseconds), loads what a process of the same build compiled, or returns the kernel made before

@@ -75,7 +75,7 @@ struct Lowering::ExpertCall {
   View x, choice, y;
   int weight = -1;          // buffer
   int quantised_rows = -1;  // the int8 form of x, where the kernel takes that
-  std::string kernel;
+  KernelUse kernel = KernelUse::sgemm();
   std::string where;  // for errors
   MultiplyRows multiply;
 
@@ -136,7 +136,7 @@ void Lowering::choose_expert_kernel(std::int32_t id, ExpertCall& call) {
     if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
     result_.weights.push_back(stored);
     call.weight = add_constant(stored->packed.data, type, constant.label);
-    call.kernel = kernel->name;
+    call.kernel = {kernel->name, kernel->isa};
     if (kernel->multiply) call.quantised_rows = quantised_rows_of(id, call.x);
     call.multiply = multiply_packed(stored->packed, *kernel, call.outputs);
     return;
@@ -153,7 +153,6 @@ void Lowering::choose_expert_kernel(std::int32_t id, ExpertCall& call) {
     weight = converted_input(id, 1, DType::f32);
   }
   call.weight = weight.buffer;
-  call.kernel = "openblas_sgemm";
   call.multiply = multiply_f32(weight, call.outputs, call.cols);
 }
 

@@ -316,14 +316,14 @@ Division Lowering::add_operand_columns(std::int32_t reader, const View& x, std::
   Division division{columns, packed_block_columns, {}, {}};
   if (order == PanelOrder::panels) {
     const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
-    add_step(reader, "tile_rows", kernel.name, {x.buffer}, {target});
+    add_step(reader, "tile_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
     division.run = [=, tile = kernel.tile_sums](Memory& memory, std::int64_t begin, std::int64_t end, int) {
       tile(memory.as<const float>(x), panel_rows(rows), begin / packed_block_columns, end / packed_block_columns,
            tiled_rows(memory.base(target), rows, columns));
     };
   } else if (tiled) {
     const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
-    add_step(reader, "tile_rows", kernel.name, {x.buffer}, {target});
+    add_step(reader, "tile_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
     division.run = [=, tile = kernel.tile](Memory& memory, std::int64_t begin, std::int64_t end, int) {
       const TiledRowsView whole = tiled_rows(memory.base(target), rows, columns);
       // Two tiles down lie side by side for each step, so that a range of steps is in one piece for 32 rows.
@@ -338,7 +338,7 @@ Division Lowering::add_operand_columns(std::int32_t reader, const View& x, std::
     };
   } else {
     const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
-    add_step(reader, "quantise_rows", kernel.name, {x.buffer}, {target});
+    add_step(reader, "quantise_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
     division.run = [=, quantise = kernel.quantise](Memory& memory, std::int64_t begin, std::int64_t end, int) {
       QuantisedRowsView piece = quantised_rows(memory.base(target), rows, columns);
       piece.values += begin;

@@ -41,7 +41,7 @@ void Lowering::lower_linear(std::int32_t id) {
 void Lowering::lower_linear_f32(std::int32_t id, const View& x, const View& y, const View& weight) {
   const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = weight.shape[0];
   const int workers = tools_.executor.size();
-  Step& step = add_step(id, node(id).name(), "openblas_sgemm", {x.buffer, weight.buffer}, {y.buffer});
+  Step& step = add_step(id, node(id).name(), KernelUse::sgemm(), {x.buffer, weight.buffer}, {y.buffer});
   step.units = workers;
   step.split = true;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -88,7 +88,7 @@ void Lowering::lower_matmul(std::int32_t id) {
   const bool single = batches == 1;
   if (y.elements() == 0) return;
 
-  Step& step = add_step(id, node(id).name(), "openblas_sgemm", {a.buffer, b.buffer}, {y.buffer});
+  Step& step = add_step(id, node(id).name(), KernelUse::sgemm(), {a.buffer, b.buffer}, {y.buffer});
   step.units = single ? workers : batches;
   step.split = m * n * k * batches >= 64 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {

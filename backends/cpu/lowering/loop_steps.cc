@@ -354,7 +354,7 @@ void Lowering::add_loop(std::int32_t id, const Graph& body, std::span<const View
       list.push_back(core.operands[i].buffer);
   }
   if (elements == 0) return;
-  Step& step = add_step(id, node(id).name(), kernel.name, std::move(reads), std::move(writes));
+  Step& step = add_step(id, node(id).name(), {kernel.name, kernel.isa}, std::move(reads), std::move(writes));
   step.units = call.rows() * call.pieces;
   step.split = elements >= elements_worth_splitting && step.units > 1;
   step.rows = shape.size() > 1 ? shape[0] : 0;

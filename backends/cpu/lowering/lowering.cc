@@ -224,7 +224,7 @@ View Lowering::converted_input(std::int32_t id, std::size_t operand, DType dtype
   return converted;
 }
 
-Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads,
+Step& Lowering::add_step(std::int32_t id, std::string_view name, KernelUse kernel, std::vector<int> reads,
                          std::vector<int> writes) {
   const GraphNode& source = node(id);
   const bool same_op = name == source.name();
@@ -244,7 +244,7 @@ Step& Lowering::add_step(std::int32_t id, std::string_view name, std::string ker
     step.operations = count_operations(graph_, source);
     step.kind = kind_of(source.op);
   }
-  step.kernel = std::move(kernel);
+  step.kernels.push_back(std::move(kernel));
   step.results = writes.size();
   step.reads = std::move(reads);
   step.writes = std::move(writes);

@@ -65,7 +65,7 @@ class Lowering {
   BufferRef constant_data(ValueId value) const;
 
   // Steps
-  Step& add_step(std::int32_t id, std::string_view name, std::string kernel, std::vector<int> reads,
+  Step& add_step(std::int32_t id, std::string_view name, KernelUse kernel, std::vector<int> reads,
                  std::vector<int> writes);
   // Declares that the units of a step that has its `run` are `rows_at_once` rows each, of `rows` (the last unit may
   // reach past them), and touch the same rows of these arrays and nothing else of them. `others` are buffers whose rows

@@ -13,7 +13,7 @@ struct Product {
                                       std::int64_t row_begin, std::int64_t row_end, int worker)>;
 
   std::int32_t id = -1;  // the linear node
-  std::string kernel;
+  KernelUse kernel = KernelUse::sgemm();
   Arithmetic arithmetic = Arithmetic::f32;
   std::vector<int> reads, writes;  // operand and weight; the result, then scratch
   View x, y;                       // the operand before it took its form, and the result

@@ -140,7 +140,7 @@ int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
       add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)), fmt::format("%{} int8 rows", id));
   entry->second = target;
   const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
-  Step& step = add_step(id, "quantise_rows", kernel.name, {x.buffer}, {target});
+  Step& step = add_step(id, "quantise_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
   step.units = rows;
   step.split = rows * cols >= elements_worth_splitting;
   step.run = [=, quantise = kernel.quantise](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -159,7 +159,7 @@ int Lowering::tiled_rows_of(std::int32_t id, const View& x) {
   const int target = add_scratch(bytes, fmt::format("%{} bf16 tiles", id));
   entry->second = target;
   const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
-  Step& step = add_step(id, "tile_rows", kernel.name, {x.buffer}, {target});
+  Step& step = add_step(id, "tile_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
   step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * 1024);
   step.split = rows * cols >= elements_worth_splitting;
   step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -190,7 +190,7 @@ Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order)
   product.writes = {y.buffer};
   int operand = x.buffer;
   if (const PanelKernel* panel = panel_of(id)) {
-    product.kernel = panel->name;
+    product.kernel = {panel->name, panel->isa};
     product.arithmetic = Arithmetic::bf16;
     product.groups_at_once = 2;  // pairs share a panel
     product.rows_at_once = panel_sums_rows;
@@ -209,7 +209,7 @@ Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order)
   } else {
     const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
     if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
-    product.kernel = kernel->name;
+    product.kernel = {kernel->name, kernel->isa};
     if (kernel->multiply) {
       operand = quantised_rows_of(id, x);
       product.arithmetic = Arithmetic::int8;
@@ -294,7 +294,6 @@ void Lowering::divide_narrow_product(Step& step, const Product& product) {
 Step& Lowering::add_products(std::vector<Product> products) {
   const bool several = products.size() > 1;
   std::vector<int> reads, writes, scratch;
-  std::string kernel;
   Scope::Ref scope = node(products[0].id).scope;
   std::vector<Source> from;
   std::int64_t operations = 0;
@@ -304,12 +303,12 @@ Step& Lowering::add_products(std::vector<Product> products) {
       if (std::find(reads.begin(), reads.end(), buffer) == reads.end()) reads.push_back(buffer);
     writes.push_back(product.writes[0]);
     scratch.insert(scratch.end(), product.writes.begin() + 1, product.writes.end());
-    if (kernel.find(product.kernel) == std::string::npos) kernel += (kernel.empty() ? "" : "+") + product.kernel;
     scope = common_scope(scope, node(product.id).scope);
     from = merge_sources(from, node(product.id).from);
   }
-  Step& step = add_step(products[0].id, several ? "merged_linear" : node(products[0].id).name(), std::move(kernel),
+  Step& step = add_step(products[0].id, several ? "merged_linear" : node(products[0].id).name(), products[0].kernel,
                         std::move(reads), std::move(writes));
+  for (const Product& product : products) add_kernel(step.kernels, product.kernel);
   step.described.scope = std::move(scope);
   step.described.from = std::move(from);
   step.operations = operations;

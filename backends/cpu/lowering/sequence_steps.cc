@@ -149,7 +149,7 @@ void Lowering::lower_attention(std::int32_t id) {
     return reinterpret_cast<float*>(memory.base(scratch)) + worker * scratch_floats;
   };
   if (graph_.phase != Phase::decode) {
-    Step& step = add_step(id, current.name(), kernel->name, reads, {target.buffer, scratch});
+    Step& step = add_step(id, current.name(), {kernel->name, kernel->isa}, reads, {target.buffer, scratch});
     step.arithmetic = kernel->use == AttentionUse::prompt ? Arithmetic::bf16 : Arithmetic::f32;
     step.spared = spared_of;
     step.bytes -= result_.buffers[static_cast<std::size_t>(scratch)].bytes;  // it stays in the cache
@@ -161,7 +161,7 @@ void Lowering::lower_attention(std::int32_t id) {
     return;
   }
   const int partials = add_scratch(attention_partial_floats(arguments) * 4, fmt::format("%{} parts", id));
-  Step& parts = add_step(id, current.name(), kernel->name, reads, {partials, scratch});
+  Step& parts = add_step(id, current.name(), {kernel->name, kernel->isa}, reads, {partials, scratch});
   parts.spared = spared_of;
   parts.bytes -= result_.buffers[static_cast<std::size_t>(scratch)].bytes;
   parts.units = attention_part_units(arguments);

@@ -36,6 +36,7 @@ void join_operands(const std::vector<ChainMember>& members, const std::vector<in
     chain.bytes += step.bytes;
     chain.weight_bytes += step.weight_bytes;
     chain.operations += step.operations;
+    for (const KernelUse& kernel : step.kernels) add_kernel(chain.kernels, kernel);
     if (step.kind < chain.kind) {
       chain.kind = step.kind;
       chain.arithmetic = step.arithmetic;
@@ -52,17 +53,6 @@ void join_operands(const std::vector<ChainMember>& members, const std::vector<in
   }
   chain.results = chain.writes.size();
   for (int buffer : scratch) add_once(chain.writes, buffer);
-}
-
-std::string joined_kernels(const std::vector<ChainMember>& members) {
-  std::string kernels;
-  std::vector<std::string_view> seen;
-  for (const auto& [step, division] : members) {
-    if (std::find(seen.begin(), seen.end(), step.kernel) != seen.end()) continue;
-    seen.push_back(step.kernel);
-    kernels += (kernels.empty() ? "" : "+") + step.kernel;
-  }
-  return kernels;
 }
 
 std::function<Spared(const Memory& memory)> joined_spared(const std::vector<ChainMember>& members) {
@@ -135,7 +125,6 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   }
   for (const TileLocal& local : shape.locals) shape.inner.push_back(local.buffer);
   join_operands(members, shape.inner, buffers, chain);
-  chain.kernel = joined_kernels(members);
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
   chain.spared = joined_spared(members);

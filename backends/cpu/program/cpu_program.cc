@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
 
@@ -72,14 +73,27 @@ Range first_units(const Step& step, int worker, int workers) {
   return {own.begin * step.piece, std::min(own.end * step.piece, step.units)};
 }
 
+std::string names(const std::vector<KernelUse>& kernels) {
+  std::string joined;
+  for (const KernelUse& kernel : kernels) joined += (joined.empty() ? "" : "+") + kernel.name;
+  return joined;
+}
+
+std::string instruction_sets(const std::vector<KernelUse>& kernels) {
+  std::vector<std::string_view> sets;
+  for (const KernelUse& kernel : kernels)
+    if (std::find(sets.begin(), sets.end(), kernel.isa) == sets.end()) sets.push_back(kernel.isa);
+  return fmt::format("{}", fmt::join(sets, "+"));
+}
+
 }  // namespace
 
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
     : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)), addresses_(lowered_) {
   place_barriers(lowered_);
   for (const Step& step : lowered_.steps)
-    described_.push_back({step.node, step.kernel, step.bytes, step.split, step.barrier, 0, step.weight_bytes,
-                          step.operations, step.kind, step.arithmetic});
+    described_.push_back({step.node, names(step.kernels), step.bytes, step.split, step.barrier, 0, step.weight_bytes,
+                          step.operations, step.kind, step.arithmetic, instruction_sets(step.kernels)});
   for (const Interval& life : arena_.intervals)
     for (std::int64_t step = life.first; step <= life.last; ++step)
       described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/program/kernel_use.h>
 #include <lazuli/backends/cpu/program/view.h>
 #include <lazuli/graph/graph.h>
 
@@ -63,7 +64,7 @@ struct Spared {
 struct Step {
   std::int32_t node = 0;  // in the scheduled graph
   GraphNode described;    // that node, without inputs and types, which follow from reads and writes
-  std::string kernel;
+  std::vector<KernelUse> kernels;
   std::vector<int> reads, writes;  // buffers
   std::size_t results = 0;         // so many of `writes` hold arrays; scratch memory follows
   std::int64_t bytes = 0;

@@ -21,13 +21,12 @@ constexpr auto contiguous = ColumnAccess::contiguous;
 constexpr auto broadcast = ColumnAccess::broadcast;
 constexpr auto strided = ColumnAccess::strided;
 
-// Feature strings, narrowest first.
-const std::vector<std::string>& instruction_sets() {
-  static const std::vector<std::string> sets = [] {
-    std::vector<std::string> found{""};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back("+avx2,+fma,+f16c");
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-      found.push_back("+avx2,+fma,+f16c,+avx512f,+avx512bw,+avx512vl,+avx512dq");
+// Narrowest first.
+const std::vector<Isa>& instruction_sets() {
+  static const std::vector<Isa> sets = [] {
+    std::vector<Isa> found;
+    for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512})
+      if (supported(isa)) found.push_back(isa);
     return found;
   }();
   return sets;
@@ -36,7 +35,7 @@ const std::vector<std::string>& instruction_sets() {
 LoopCompiler& compiler(std::size_t set) {
   static std::vector<std::unique_ptr<LoopCompiler>> compilers = [] {
     std::vector<std::unique_ptr<LoopCompiler>> made;
-    for (const std::string& features : instruction_sets()) made.push_back(std::make_unique<LoopCompiler>(features));
+    for (const Isa isa : instruction_sets()) made.push_back(std::make_unique<LoopCompiler>(isa));
     return made;
   }();
   return *compilers[set];
@@ -501,7 +500,7 @@ void check_op(Op op, Attrs attrs, const std::vector<DType>& dtypes, DType result
   Matrix baseline;
   for (std::size_t set = 0; set < instruction_sets().size(); ++set) {
     const std::string where = fmt::format("{} of {} [{},{}] at \"{}\"", to_string(op), to_string(dtypes.back()), rows,
-                                          columns, instruction_sets()[set]);
+                                          columns, to_string(instruction_sets()[set]));
     const Matrix got = run(set, body.graph, inputs, layout)[0];
     const GraphNode& node = body.graph.nodes.back();
     if (is_exact(op) || result == DType::f32)
@@ -855,7 +854,7 @@ TEST(LoopKernel, ScalarsAreExact) {
 }
 
 TEST(LoopKernel, KernelsAreCached) {
-  LoopCompiler fresh("");
+  LoopCompiler fresh(Isa::scalar);
   const ColumnAccess access[] = {contiguous, contiguous, contiguous};
   const LoopKernel& first = fresh.compile(rms_norm_body(DType::f32, 4, 640).graph, access, "rms_norm");
   EXPECT_EQ(&first, &fresh.compile(rms_norm_body(DType::f32, 9, 1152).graph, access, "other"));  // sizes are arguments
@@ -867,7 +866,7 @@ TEST(LoopKernel, KernelsAreCached) {
 }
 
 TEST(LoopKernel, CapsAreOfTheKernel) {
-  LoopCompiler fresh("");
+  LoopCompiler fresh(Isa::scalar);
   const ColumnAccess access[] = {contiguous, contiguous};
   const auto kernel_of = [&](double cap) {
     Body body;
@@ -918,7 +917,7 @@ TEST(LoopKernel, EveryAttributeOfAnElementwiseOpIsOfTheKey) {
 }
 
 TEST(LoopKernel, ThreadsShareTheCache) {
-  LoopCompiler fresh("");
+  LoopCompiler fresh(Isa::scalar);
   const ColumnAccess access[] = {contiguous, contiguous};
   std::vector<const LoopKernel*> kernels(4);
   std::vector<std::thread> threads;
@@ -935,12 +934,12 @@ TEST(LoopKernel, RefusesWhatCannotStandInABody) {
   body.output(body.add(Op::softmax, AxisAttrs{1}, {x}, full_type(DType::f32, 4, 8)));
   const ColumnAccess access[] = {contiguous, contiguous};
   try {
-    LoopCompiler("").compile(body.graph, access, "x");
+    LoopCompiler(Isa::scalar).compile(body.graph, access, "x");
     FAIL();
   } catch (const CompileError& error) {
     EXPECT_NE(std::string(error.what()).find("softmax"), std::string::npos) << error.what();
   }
-  EXPECT_THROW(LoopCompiler("").compile(rms_norm_body(DType::f32, 1, 8).graph, access, "x"), CompileError);
+  EXPECT_THROW(LoopCompiler(Isa::scalar).compile(rms_norm_body(DType::f32, 1, 8).graph, access, "x"), CompileError);
   const Type matrix{DType::f32, {4, 8}}, quantised{DType::q4_0, {4, 32}};
   EXPECT_FALSE(LoopCompiler::can_contain(Op::sum, ReduceAttrs{{0}, true}, {&matrix, 1}, {DType::f32, {1, 8}}));
   EXPECT_FALSE(LoopCompiler::can_contain(Op::sum, ReduceAttrs{{1}, false}, {&matrix, 1}, {DType::f32, {4}}));

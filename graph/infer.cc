@@ -409,9 +409,8 @@ Types fused(const Call& call) { call.reject("takes its types from its body"); }
 
 using Rule = Types (*)(const Call&);
 constexpr Rule rules[] = {
-#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) shape,
+#define LAZULI_OP(name, min, max, attrs, shape, ...) shape,
 #include <lazuli/graph/ops.def>
-#undef LAZULI_OP
 };
 
 }  // namespace

@@ -19,17 +19,16 @@ constexpr std::size_t alternative() {
 // after an exception takes compilers minutes.
 template <class T>
 [[gnu::noinline]] void add_row(std::vector<OpInfo>& ops, Op op, std::string_view name, int min, int max, unsigned flags,
-                               RowRule rows) {
-  ops.push_back({op, name, min, max, flags, rows, alternative<T>(), T{}});
+                               RowRule rows, int name_weight) {
+  ops.push_back({op, name, min, max, flags, rows, name_weight, alternative<T>(), T{}});
 }
 
 std::vector<OpInfo> make_table() {
   using namespace op_flags;
   std::vector<OpInfo> ops;
-#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) \
-  add_row<attrs>(ops, Op::name, #name, min, max, flags, RowRule::rows);
+#define LAZULI_OP(name, min, max, attrs, shape, flags, rows, cost, picture, weight) \
+  add_row<attrs>(ops, Op::name, #name, min, max, flags, RowRule::rows, weight);
 #include <lazuli/graph/ops.def>
-#undef LAZULI_OP
   return ops;
 }
 

@@ -12,14 +12,13 @@
 namespace lazuli {
 
 enum class Op : std::uint8_t {
-#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) name,
+#define LAZULI_OP(name, ...) name,
 #include <lazuli/graph/ops.def>
-#undef LAZULI_OP
 };
 
 namespace op_flags {
 inline constexpr unsigned none_flag = 0, leaf = 1, elementwise = 2, reduction = 4, view = 8, composite = 16,
-                          commutative = 32;
+                          commutative = 32, rowwise = 64, product = 128, indexed = 256;
 }
 
 enum class RowRule : std::uint8_t {
@@ -40,6 +39,7 @@ struct OpInfo {
   int min_operands, max_operands;
   unsigned flags;
   RowRule rows;
+  int name_weight;  // in the names of generated loops
   std::size_t attrs_index;  // alternative of Attrs
   Attrs default_attrs;
 
@@ -54,6 +54,8 @@ inline bool is_view(Op op) { return info(op).has(op_flags::view); }
 inline bool is_leaf(Op op) { return info(op).has(op_flags::leaf); }
 inline bool is_composite(Op op) { return info(op).has(op_flags::composite); }
 inline bool is_reduction(Op op) { return info(op).has(op_flags::reduction); }
+inline bool is_rowwise(Op op) { return info(op).has(op_flags::rowwise); }
+inline bool is_product(Op op) { return info(op).has(op_flags::product); }
 inline bool is_commutative(Op op) { return info(op).has(op_flags::commutative); }
 std::optional<Op> parse_op(std::string_view name);
 

@@ -1,45 +1,42 @@
 #include <lazuli/graph/operations.h>
 
-#include <vector>
-
 namespace lazuli {
 namespace {
 
+struct Call {
+  const Graph& graph;
+  const GraphNode& node;
+
+  const Type& operand(std::size_t position) const { return graph.type(node.inputs[position]); }
+  std::int64_t results() const { return node.type().elements(); }
+};
+
+std::int64_t nothing(const Call&) { return 0; }
+// So many for each element of the result.
+template <int count>
+std::int64_t each(const Call& call) {
+  return count * call.results();
+}
+// One for each element that is read.
+std::int64_t read(const Call& call) { return call.operand(0).elements(); }
+std::int64_t product(const Call& call) { return 2 * call.results() * call.operand(0).shape.back(); }
+std::int64_t rms_norm(const Call& call) { return (call.node.inputs.size() == 2 ? 4 : 3) * call.results(); }
+std::int64_t attention(const Call& call) {
+  const Shape& q = call.operand(0).shape;
+  const std::int64_t queries = q[0] * q[1], keys = call.operand(1).shape[0];
+  return queries * keys * (4 * q[2] + 5);  // scores, softmax, values
+}
+std::int64_t altup_predict(const Call& call) { return (2 * call.operand(0).shape[0] + 1) * call.results(); }
+std::int64_t altup_correct(const Call& call) { return 2 * call.results() + call.operand(1).elements(); }
+
+using Cost = std::int64_t (*)(const Call&);
+constexpr Cost costs[] = {
+#define LAZULI_OP(name, min, max, attrs, shape, flags, rows, cost, ...) cost,
+#include <lazuli/graph/ops.def>
+};
+
 std::int64_t operations_of(const Graph& graph, const GraphNode& node) {
-  if (is_leaf(node.op) || is_view(node.op)) return 0;
-  const std::int64_t results = node.type().elements();
-  const Type& first = graph.type(node.inputs[0]);
-  switch (node.op) {
-    case Op::linear:
-    case Op::matmul:
-    case Op::expert_linear:
-      return 2 * results * first.shape.back();
-    case Op::argmax:
-    case Op::top_k:
-      return first.elements();
-    case Op::gelu_tanh:
-      return 9 * results;  // x x x a, + x, c, tanh, + 1, x, 0.5
-    case Op::softcap:
-      return 3 * results;
-    case Op::softmax:
-      return 5 * results;  // maximum, difference, exp, sum, quotient
-    case Op::rms_norm:
-      return (node.inputs.size() == 2 ? 4 : 3) * results;
-    case Op::rope:
-      return 3 * results;
-    case Op::attention: {
-      const std::int64_t queries = first.shape[0] * first.shape[1], keys = graph.type(node.inputs[1]).shape[0];
-      return queries * keys * (4 * first.shape[2] + 5);  // scores, softmax, values
-    }
-    case Op::altup_predict:
-      return (2 * first.shape[0] + 1) * results;
-    case Op::altup_correct:
-      return 2 * results + graph.type(node.inputs[1]).elements();
-    default:
-      break;
-  }
-  if (is_reduction(node.op)) return first.elements();
-  return is_elementwise(node.op) ? results : 0;
+  return costs[static_cast<std::size_t>(node.op)]({graph, node});
 }
 
 }  // namespace

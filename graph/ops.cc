@@ -49,36 +49,21 @@ Array normal(Shape shape, DType dtype, std::int64_t key) {
 }
 }  // namespace random
 
+#define LAZULI_FUNCTION_1(name) \
+  Array name(const Array& x) { return unary(Op::name, x); }
+#define LAZULI_FUNCTION_2(name) \
+  Array name(const Array& a, const Array& b) { return binary(Op::name, a, b); }
+#define LAZULI_OP(...)
+#define LAZULI_FUNCTION(name, min, max, ...) LAZULI_FUNCTION_##max(name)
+#include <lazuli/graph/ops.def>
+
 Array operator-(const Array& x) { return unary(Op::neg, x); }
 Array operator+(const Array& a, const Array& b) { return binary(Op::add, a, b); }
 Array operator-(const Array& a, const Array& b) { return binary(Op::sub, a, b); }
 Array operator*(const Array& a, const Array& b) { return binary(Op::mul, a, b); }
 Array operator/(const Array& a, const Array& b) { return binary(Op::div, a, b); }
-Array abs(const Array& x) { return unary(Op::abs, x); }
-Array exp(const Array& x) { return unary(Op::exp, x); }
-Array log(const Array& x) { return unary(Op::log, x); }
-Array sqrt(const Array& x) { return unary(Op::sqrt, x); }
-Array rsqrt(const Array& x) { return unary(Op::rsqrt, x); }
-Array square(const Array& x) { return unary(Op::square, x); }
-Array reciprocal(const Array& x) { return unary(Op::reciprocal, x); }
-Array tanh(const Array& x) { return unary(Op::tanh, x); }
-Array sigmoid(const Array& x) { return unary(Op::sigmoid, x); }
-Array erf(const Array& x) { return unary(Op::erf, x); }
-Array sin(const Array& x) { return unary(Op::sin, x); }
-Array cos(const Array& x) { return unary(Op::cos, x); }
-Array floor(const Array& x) { return unary(Op::floor, x); }
-Array logical_not(const Array& x) { return unary(Op::logical_not, x); }
 Array cast(const Array& x, DType dtype) { return x.dtype() == dtype ? x : make_array(Op::cast, CastAttrs{dtype}, {x}); }
-Array pow(const Array& a, const Array& b) { return binary(Op::pow, a, b); }
-Array maximum(const Array& a, const Array& b) { return binary(Op::maximum, a, b); }
-Array minimum(const Array& a, const Array& b) { return binary(Op::minimum, a, b); }
 Array clip(const Array& x, double low, double high) { return minimum(maximum(x, low), high); }
-Array equal(const Array& a, const Array& b) { return binary(Op::equal, a, b); }
-Array not_equal(const Array& a, const Array& b) { return binary(Op::not_equal, a, b); }
-Array less(const Array& a, const Array& b) { return binary(Op::less, a, b); }
-Array less_equal(const Array& a, const Array& b) { return binary(Op::less_equal, a, b); }
-Array greater(const Array& a, const Array& b) { return binary(Op::greater, a, b); }
-Array greater_equal(const Array& a, const Array& b) { return binary(Op::greater_equal, a, b); }
 Array logical_and(const Array& a, const Array& b) { return make_array(Op::logical_and, NoAttrs{}, {a, b}); }
 Array logical_or(const Array& a, const Array& b) { return make_array(Op::logical_or, NoAttrs{}, {a, b}); }
 Array select(const Array& condition, const Array& a, const Array& b) {

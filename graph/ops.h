@@ -21,37 +21,21 @@ Array uniform(Shape shape, DType dtype, std::int64_t key);  // [0, 1)
 Array normal(Shape shape, DType dtype, std::int64_t key);
 }  // namespace random
 
-// Elementwise
+// Elementwise: a function for each LAZULI_FUNCTION of ops.def, such as exp(x) and maximum(a, b)
+#define LAZULI_OPERANDS_1 const Array& a
+#define LAZULI_OPERANDS_2 const Array &a, const Array &b
+#define LAZULI_OP(...)
+#define LAZULI_FUNCTION(name, min, max, ...) Array name(LAZULI_OPERANDS_##max);
+#include <lazuli/graph/ops.def>
+#undef LAZULI_OPERANDS_1
+#undef LAZULI_OPERANDS_2
 Array operator-(const Array& x);
 Array operator+(const Array& a, const Array& b);
 Array operator-(const Array& a, const Array& b);
 Array operator*(const Array& a, const Array& b);
 Array operator/(const Array& a, const Array& b);
-Array abs(const Array& x);
-Array exp(const Array& x);
-Array log(const Array& x);
-Array sqrt(const Array& x);
-Array rsqrt(const Array& x);
-Array square(const Array& x);
-Array reciprocal(const Array& x);
-Array tanh(const Array& x);
-Array sigmoid(const Array& x);
-Array erf(const Array& x);
-Array sin(const Array& x);
-Array cos(const Array& x);
-Array floor(const Array& x);
-Array logical_not(const Array& x);
 Array cast(const Array& x, DType dtype);
-Array pow(const Array& a, const Array& b);
-Array maximum(const Array& a, const Array& b);
-Array minimum(const Array& a, const Array& b);
 Array clip(const Array& x, double low, double high);
-Array equal(const Array& a, const Array& b);
-Array not_equal(const Array& a, const Array& b);
-Array less(const Array& a, const Array& b);
-Array less_equal(const Array& a, const Array& b);
-Array greater(const Array& a, const Array& b);
-Array greater_equal(const Array& a, const Array& b);
 Array logical_and(const Array& a, const Array& b);
 Array logical_or(const Array& a, const Array& b);
 Array select(const Array& condition, const Array& a, const Array& b);

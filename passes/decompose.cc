@@ -7,10 +7,15 @@
 namespace lazuli {
 namespace {
 
+// A composite without a kernel of its own, which the rule of its name fuses as it is.
 bool has_own_rule(const Graph& graph, const GraphNode& node, const PassContext& context) {
-  if (node.op != Op::altup_predict && node.op != Op::altup_correct) return false;
-  return context.is_enabled(node.name()) &&
-         context.can_run(Op::fused, FusedAttrs{std::string(node.name())}, operand_types(graph, node));
+  const auto own = [&](const Rule& rule) {
+    return rule.name == node.name() && std::find(rule.roots.begin(), rule.roots.end(), node.op) != rule.roots.end();
+  };
+  if (std::none_of(named_rules().begin(), named_rules().end(), own)) return false;
+  const std::vector<Type> operands = operand_types(graph, node);
+  return !context.can_run(node.op, node.attrs, operands) && context.is_enabled(node.name()) &&
+         context.can_run(Op::fused, FusedAttrs{std::string(node.name())}, operands);
 }
 
 bool must_go(const Graph& graph, const GraphNode& node, const PassContext& context) {

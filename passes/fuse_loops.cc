@@ -18,15 +18,10 @@ std::vector<bool> nodes_of_disabled_rules(const Graph& graph, const PassContext&
   return nodes_matched(graph, disabled);
 }
 
-int weight(Op op) {
-  if (op == Op::cast) return 0;
-  if (is_composite(op)) return 3;
-  return is_reduction(op) ? 2 : 1;
-}
-
-// "rms_norm_add": the group's weightiest ops in order, at most three; never the name of a rule.
+// "rms_norm_add": the group's heaviest ops in order, at most three; never the name of a rule.
 std::string loop_name(const Graph& graph, std::span<const std::int32_t> members) {
   constexpr std::size_t most_words = 3;
+  const auto weight = [](Op op) { return info(op).name_weight; };
   std::vector<Op> ops;
   for (std::int32_t member : members) {
     const Op op = graph.nodes[static_cast<std::size_t>(member)].op;

@@ -26,16 +26,10 @@ struct Space {
   }
 };
 
-// Nodes that the op takes in a body, where composites are spelled out.
+// Nodes that the op takes in a body, where rowwise composites are spelled out.
 int body_size(Op op) {
-  switch (op) {
-    case Op::rms_norm:
-      return 8;
-    case Op::softmax:
-      return 6;
-    default:
-      return 1;
-  }
+  constexpr int longest_definition = 8;
+  return is_rowwise(op) ? longest_definition : 1;
 }
 
 struct Read {
@@ -106,8 +100,8 @@ class Grouping {
     if (candidate.type().elements() == 0) return false;
     const Type& operand = graph_.type(candidate.inputs[0]);
     const auto last = static_cast<std::int64_t>(operand.shape.size()) - 1;
-    bool fits = is_elementwise(candidate.op) || candidate.op == Op::rms_norm;
-    if (candidate.op == Op::softmax) fits = candidate.as<AxisAttrs>().axis == last;
+    bool fits = is_elementwise(candidate.op) || is_rowwise(candidate.op);
+    if (const auto* over = std::get_if<AxisAttrs>(&candidate.attrs)) fits = fits && over->axis == last;
     if (is_reduction(candidate.op)) {
       const auto& reduce = candidate.as<ReduceAttrs>();
       // Over an axis of size one it could not be told from a reduction of a narrow value.

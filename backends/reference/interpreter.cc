@@ -8,9 +8,8 @@ namespace {
 
 using Kernel = void (*)(const Call&);
 constexpr Kernel kernels[] = {
-#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) name,
+#define LAZULI_OP(name, ...) name,
 #include <lazuli/graph/ops.def>
-#undef LAZULI_OP
 };
 
 // The values of one run. Memory of intermediates is freed after the last node that reads it.

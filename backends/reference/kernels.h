@@ -51,9 +51,8 @@ struct Call {
 
 // One function per op. It throws an Error without the op's name; the interpreter adds the node. `input` and `constant`
 // are never called.
-#define LAZULI_OP(name, min, max, attrs, shape, flags, rows) void name(const Call& call);
+#define LAZULI_OP(name, ...) void name(const Call& call);
 #include <lazuli/graph/ops.def>
-#undef LAZULI_OP
 
 // Inputs and constants have their memory before the program runs; every other node is a step of the program.
 inline bool is_bound(Op op) { return op == Op::input || op == Op::constant; }

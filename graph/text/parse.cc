@@ -325,11 +325,6 @@ class GraphParser {
     return operands;
   }
 
-  static bool wants_position(Op op, std::size_t operand) {
-    return (op == Op::take && operand == 1) || (op == Op::slice_update && operand == 2) ||
-           (op == Op::attention && operand == 4);
-  }
-
   // Numbers become scalar nodes of their own, before the node that reads them.
   void add_operands(GraphNode& node, const std::vector<OperandText>& operands) {
     DType met = DType::f32;
@@ -341,7 +336,8 @@ class GraphParser {
       if (value.node < 0) {
         GraphNode scalar;
         scalar.op = Op::scalar;
-        scalar.attrs = ScalarAttrs{operands[i].number, wants_position(node.op, i) ? DType::i32 : met};
+        const bool is_index = info(node.op).has(op_flags::indexed) && i + 1 == operands.size();
+        scalar.attrs = ScalarAttrs{operands[i].number, is_index ? DType::i32 : met};
         scalar.types = infer(scalar, operands[i].position);
         set_own_source(scalar);
         value = graph_.add(std::move(scalar));

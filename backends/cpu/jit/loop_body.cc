@@ -13,47 +13,20 @@ namespace {
 
 std::int64_t last_size(const Type& type) { return type.shape.empty() ? 1 : type.shape.back(); }
 
-bool all_have(std::span<const Type> operands, DType dtype) {
-  return std::all_of(operands.begin(), operands.end(), [&](const Type& type) { return type.dtype == dtype; });
-}
-
 bool is_last_axis(const Attrs& attrs, const Type& operand) {
   const auto* reduce = std::get_if<ReduceAttrs>(&attrs);
   return reduce && reduce->keep_dims && !operand.shape.empty() &&
          reduce->axes == Dims{static_cast<std::int64_t>(operand.shape.size()) - 1};
 }
 
-bool elementwise_types_fit(Op op, std::span<const Type> operands, DType result) {
-  const bool same = all_have(operands, result);
-  switch (op) {
-    case Op::neg:
-    case Op::abs:
-    case Op::square:
-    case Op::add:
-    case Op::sub:
-    case Op::mul:
-    case Op::div:
-      return same && result != DType::bool_;
-    case Op::maximum:
-    case Op::minimum:
-      return same;
-    case Op::equal:
-    case Op::not_equal:
-    case Op::less:
-    case Op::less_equal:
-    case Op::greater:
-    case Op::greater_equal:
-      return result == DType::bool_ && all_have(operands, operands[0].dtype);
-    case Op::logical_not:
-    case Op::logical_and:
-    case Op::logical_or:
-      return same && result == DType::bool_;
-    case Op::select:
-      return operands[0].dtype == DType::bool_ && all_have(operands.subspan(1), result);
-    case Op::cast:
-      return true;
-    default:  // functions of real numbers
-      return same && is_real(result);
+// As the op's shape rule says of single numbers.
+bool elementwise_types_fit(Op op, const Attrs& attrs, std::span<const Type> operands, DType result) {
+  std::vector<Type> numbers;
+  for (const Type& type : operands) numbers.push_back({type.dtype, {}});
+  try {
+    return infer_types(op, attrs, numbers)[0].dtype == result;
+  } catch (const Error&) {
+    return false;
   }
 }
 
@@ -208,7 +181,7 @@ bool LoopCompiler::can_contain(Op op, const Attrs& attrs, std::span<const Type> 
   if (is_reduction(op))
     return operands[0].dtype == result.dtype && is_last_axis(attrs, operands[0]) && last_size(result) == 1 &&
            result.dtype != DType::bool_ && (op != Op::mean || is_real(result.dtype));
-  return is_elementwise(op) && elementwise_types_fit(op, operands, result.dtype);
+  return is_elementwise(op) && elementwise_types_fit(op, attrs, operands, result.dtype);
 }
 
 namespace jit {

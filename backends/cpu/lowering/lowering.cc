@@ -16,7 +16,7 @@ namespace lazuli::cpu {
 namespace {
 
 StepKind kind_of(Op op) {
-  if (op == Op::linear || op == Op::matmul || op == Op::expert_linear) return StepKind::matmul;
+  if (is_product(op)) return StepKind::matmul;
   return op == Op::attention ? StepKind::attention : StepKind::other;
 }
 

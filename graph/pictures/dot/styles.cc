@@ -14,32 +14,11 @@ const std::array<Style, kinds> styles = {{
 }};
 
 Kind kind_of(Op op) {
-  switch (op) {
-    case Op::input:
-      return Kind::input;
-    case Op::fused:
-      return Kind::fused;
-    case Op::rope:
-      return Kind::elementwise;
-    case Op::matmul:
-    case Op::linear:
-    case Op::expert_linear:
-    case Op::attention:
-    case Op::altup_predict:
-    case Op::altup_correct:
-      return Kind::matrix;
-    case Op::softmax:
-    case Op::rms_norm:
-    case Op::argmax:
-    case Op::top_k:
-      return Kind::reduction;
-    default:
-      break;
-  }
-  if (is_leaf(op)) return Kind::constant;
-  if (is_view(op)) return Kind::view;
-  if (is_elementwise(op)) return Kind::elementwise;
-  return is_reduction(op) ? Kind::reduction : Kind::movement;
+  static constexpr Kind pictures[] = {
+#define LAZULI_OP(name, min, max, attrs, shape, flags, rows, cost, picture, ...) Kind::picture,
+#include <lazuli/graph/ops.def>
+  };
+  return pictures[static_cast<std::size_t>(op)];
 }
 
 }  // namespace lazuli::dot

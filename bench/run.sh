@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 out=build/bench
 
 if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != --peers ]; }; then
-  sed -n '2,4s/^# //p' "$0" >&2
+  sed -n 's/^#   //p' "$0" >&2
   exit 2
 fi
 scripts/install-dependencies.sh

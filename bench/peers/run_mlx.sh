@@ -23,7 +23,7 @@ case ${1:-} in
     compare=(compare_mlx_model.py --lazuli "$program" --folders "$folder")
     ;;
   *)
-    sed -n '2,5s/^# //p' "$0" >&2
+    sed -n 's/^#   //p' "$0" >&2
     exit 2
     ;;
 esac

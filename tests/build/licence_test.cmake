@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# Every source names its licence in its first line, or in its second behind a "#!" line.
+#   cmake -D SOURCE_DIR=<sources> -P licence_test.cmake
+cmake_minimum_required(VERSION 3.25)
+
+set(patterns)
+foreach(folder IN ITEMS graph passes backends runtime models tools tests bench examples cmake scripts .ci)
+  foreach(name IN ITEMS *.cc *.h *.def *.cmake CMakeLists.txt *.py *.sh)
+    list(APPEND patterns ${SOURCE_DIR}/${folder}/${name})
+  endforeach()
+endforeach()
+file(GLOB_RECURSE sources RELATIVE ${SOURCE_DIR} ${patterns} ${SOURCE_DIR}/scripts/* ${SOURCE_DIR}/.ci/*)
+file(GLOB top_level RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/*.cc ${SOURCE_DIR}/*.h ${SOURCE_DIR}/CMakeLists.txt)
+list(APPEND sources ${top_level})
+list(REMOVE_DUPLICATES sources)
+list(FILTER sources EXCLUDE REGEX "__pycache__|\\.pyc$")
+list(LENGTH sources count)
+if(count LESS 500)
+  message(FATAL_ERROR "licence: found only ${count} sources under ${SOURCE_DIR}")
+endif()
+
+set(missing)
+foreach(source IN LISTS sources)
+  file(READ ${SOURCE_DIR}/${source} start LIMIT 200)
+  if(NOT start MATCHES "^(#![^\n]*\n)?(//|#) SPDX-License-Identifier: MIT\n")
+    list(APPEND missing "\n  ${source}")
+  endif()
+endforeach()
+if(missing)
+  list(LENGTH missing count)
+  string(CONCAT missing ${missing})
+  message(FATAL_ERROR "licence: ${count} sources do not begin with \"SPDX-License-Identifier: MIT\" in a comment:${missing}")
+endif()

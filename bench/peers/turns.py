@@ -36,10 +36,13 @@ def load_of_others():
 
 
 def measure(programs, repetitions):
-    """Lists of samples by program and by what is measured, as program.sample() names it."""
+    """Lists of samples by program and by what is measured, as program.sample() names it.
+
+    Every second repetition goes backwards: a host that slows down or speeds up meanwhile favours neither.
+    """
     samples = {program.name: {} for program in programs}
     for repetition in range(repetitions):
-        for program in programs:
+        for program in programs if repetition % 2 == 0 else reversed(programs):
             print(f"repetition {repetition + 1} of {repetitions}: {program.name}", file=sys.stderr)
             for name, value in program.sample().items():
                 samples[program.name].setdefault(name, []).append(value)

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/graph_edit.h>

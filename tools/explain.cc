@@ -1,5 +1,7 @@
 // lazuli explain: which fusions fired, why others did not, and which kernels run what is left.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>

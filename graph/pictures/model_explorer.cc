@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/dot/text.h>
 #include <lazuli/graph/pictures/numbered_scope.h>

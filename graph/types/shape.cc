@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/shape.h>
 

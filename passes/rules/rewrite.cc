@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/rewrite.h>

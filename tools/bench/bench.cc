@@ -1,6 +1,7 @@
 // lazuli bench: tokens per second of prompts and generation, variants side by side, and how close they come to what the
 // host can do.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/models/checkpoint/output_file.h>

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/bench/bench_plan.h>
 #include <lazuli/tools/support/errors.h>

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/tools/graph/graph_diff.h>
 

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/support/one_of.h>
 

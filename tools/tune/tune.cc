@@ -1,5 +1,6 @@
 // lazuli tune: measures what may be chosen on this host, one choice after the other, and keeps what pays.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/cpu_identity.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/host/process_memory.h>

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/backends/cpu/program/chain.h>
 #include <lazuli/passes/graph_edit.h>
 

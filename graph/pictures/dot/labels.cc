@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/pictures/dot/labels.h>
 #include <lazuli/graph/pictures/dot/text.h>
 

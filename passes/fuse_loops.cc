@@ -156,7 +156,14 @@ class LoopWriter {
 
 Graph fuse_loops(Graph graph, PassContext& context) {
   graph = remove_dead(std::move(graph));
-  return LoopWriter(graph, context, group_loops(graph, nodes_of_disabled_rules(graph, context))).write();
+  LoopGroups groups = group_loops(graph, nodes_of_disabled_rules(graph, context), context.note != nullptr);
+  for (StayedOut& apart : groups.apart) {
+    const GraphNode& node = graph.nodes[static_cast<std::size_t>(apart.node)];
+    const GraphNode& reader = graph.nodes[static_cast<std::size_t>(apart.reader)];
+    context.note(
+        {"fuse_loops", false, std::move(apart.reason), apart.node, node.scope, merge_sources(node.from, reader.from)});
+  }
+  return LoopWriter(graph, context, std::move(groups)).write();
 }
 
 }  // namespace lazuli

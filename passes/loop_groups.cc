@@ -1,7 +1,9 @@
+#include <fmt/format.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/loop_groups.h>
 
 #include <algorithm>
+#include <set>
 
 namespace lazuli {
 namespace {
@@ -24,6 +26,25 @@ struct Space {
   bool fits(const Space& other) const {
     return rows == other.rows && (columns == 0 || other.columns == 0 || columns == other.columns);
   }
+  std::string text() const {
+    Shape sizes = rows;
+    sizes.push_back(std::max<std::int64_t>(columns, 1));
+    return to_string(sizes);
+  }
+};
+
+// Why a node or a group did not join. Texts are made of it where somebody asks.
+enum class Refusal : std::uint8_t {
+  none,
+  no_loop_op,
+  excluded,
+  no_elements,
+  axes,
+  rank,
+  space,
+  nodes,
+  operands,
+  results
 };
 
 // Nodes that the op takes in a body, where rowwise composites are spelled out.
@@ -50,9 +71,10 @@ struct Group {
 // groups convex without looking at paths: whatever a group feeds stands above it and cannot feed it back.
 class Grouping {
  public:
-  Grouping(const Graph& graph, const std::vector<bool>& excluded, const LoopLimits& limits)
+  Grouping(const Graph& graph, const std::vector<bool>& excluded, bool tell_why, const LoopLimits& limits)
       : graph_(graph),
         excluded_(excluded),
+        tell_why_(tell_why),
         limits_(limits),
         uses_(graph),
         level_(graph.nodes.size()),
@@ -69,6 +91,7 @@ class Grouping {
       result.group_of[id] = group;
       result.members[static_cast<std::size_t>(group)].push_back(static_cast<std::int32_t>(id));
     }
+    if (tell_why_) result.apart = still_apart();
     return result;
   }
 
@@ -93,21 +116,21 @@ class Grouping {
     return index < 0 ? level_[static_cast<std::size_t>(id)] : group(index).level;
   }
 
-  bool can_join(std::int32_t id) const {
+  Refusal refusal_of(std::int32_t id) const {
     const GraphNode& candidate = node(id);
-    if (excluded_[static_cast<std::size_t>(id)] || candidate.types.size() != 1 || candidate.inputs.empty())
-      return false;
-    if (candidate.type().elements() == 0) return false;
+    if (!is_elementwise(candidate.op) && !is_rowwise(candidate.op) && !is_reduction(candidate.op))
+      return Refusal::no_loop_op;
+    if (excluded_[static_cast<std::size_t>(id)]) return Refusal::excluded;
+    if (candidate.type().elements() == 0) return Refusal::no_elements;
     const Type& operand = graph_.type(candidate.inputs[0]);
     const auto last = static_cast<std::int64_t>(operand.shape.size()) - 1;
-    bool fits = is_elementwise(candidate.op) || is_rowwise(candidate.op);
-    if (const auto* over = std::get_if<AxisAttrs>(&candidate.attrs)) fits = fits && over->axis == last;
+    if (const auto* over = std::get_if<AxisAttrs>(&candidate.attrs); over && over->axis != last) return Refusal::axes;
     if (is_reduction(candidate.op)) {
       const auto& reduce = candidate.as<ReduceAttrs>();
       // Over an axis of size one it could not be told from a reduction of a narrow value.
-      fits = reduce.keep_dims && reduce.axes == Dims{last} && operand.shape.back() > 1;
+      if (!reduce.keep_dims || reduce.axes != Dims{last} || operand.shape.back() == 1) return Refusal::axes;
     }
-    return fits && space_of(id).rows.size() <= most_row_axes;
+    return space_of(id).rows.size() <= most_row_axes ? Refusal::none : Refusal::rank;
   }
 
   // The space a node asks for: reductions run over their operand.
@@ -121,7 +144,7 @@ class Grouping {
     if (is_leaf(placed.op)) return;
     int highest = 0;
     for (ValueId input : placed.inputs) highest = std::max(highest, level_of(input.node));
-    if (!can_join(id)) {
+    if (refusal_of(id) != Refusal::none) {
       // Views of leaves are ready from the start, like the leaves.
       level_[static_cast<std::size_t>(id)] = is_view(placed.op) && highest == 0 ? 0 : highest + 1;
       return;
@@ -130,6 +153,7 @@ class Grouping {
     std::vector<int> absorbed;
     merged.level = join_level(id, highest, merged, absorbed);
     for (ValueId input : placed.inputs) lift(input, merged, absorbed);
+    if (tell_why_) note_apart(id, merged, absorbed);
     commit(id, std::move(merged), absorbed);
   }
 
@@ -163,7 +187,7 @@ class Grouping {
       if (level_of(input.node) < highest) continue;
       const int candidate = group_of(input.node);
       if (std::find(absorbed.begin(), absorbed.end(), candidate) != absorbed.end()) continue;
-      if (candidate >= 0 && absorb(candidate, merged)) {
+      if (candidate >= 0 && absorb(candidate, merged) == Refusal::none) {
         absorbed.push_back(candidate);
         continue;
       }
@@ -182,13 +206,14 @@ class Grouping {
       const Read* read = find_read(merged.operands, result.value);
       if (!read || read->count != result.count) return;
     }
-    if (absorb(candidate, merged)) absorbed.push_back(candidate);
+    if (absorb(candidate, merged) == Refusal::none) absorbed.push_back(candidate);
   }
 
   // Adds a group to `merged` if the space and the limits allow it.
-  bool absorb(int candidate, Group& merged) {
+  Refusal absorb(int candidate, Group& merged) {
     const Group& other = group(candidate);
-    if (!merged.space.fits(other.space) || merged.size + other.size > limits_.nodes) return false;
+    if (!merged.space.fits(other.space)) return Refusal::space;
+    if (merged.size + other.size > limits_.nodes) return Refusal::nodes;
     Group joined;
     joined.space = merged.space.columns == 0 ? other.space : merged.space;
     joined.size = merged.size + other.size;
@@ -205,10 +230,10 @@ class Grouping {
     take_reads(other.operands);
     take_reads(merged.operands);
     std::erase_if(joined.results, [](const Read& result) { return result.count == 0; });
-    if (static_cast<int>(joined.operands.size()) > limits_.operands) return false;
-    if (static_cast<int>(joined.results.size()) > limits_.results) return false;
+    if (static_cast<int>(joined.operands.size()) > limits_.operands) return Refusal::operands;
+    if (static_cast<int>(joined.results.size()) > limits_.results) return Refusal::results;
     merged = std::move(joined);
-    return true;
+    return Refusal::none;
   }
 
   void commit(std::int32_t id, Group merged, const std::vector<int>& absorbed) {
@@ -221,19 +246,91 @@ class Grouping {
     groups_.push_back(std::move(merged));
   }
 
+  // Of operands that could be in a loop, those that `merged`, the group of the node, leaves out.
+  void note_apart(std::int32_t id, const Group& merged, const std::vector<int>& absorbed) {
+    for (ValueId input : node(id).inputs) {
+      const int candidate = group_of(input.node);
+      if (candidate < 0 || std::find(absorbed.begin(), absorbed.end(), candidate) != absorbed.end()) continue;
+      Group tried = merged;
+      const Refusal refusal = absorb(candidate, tried);
+      apart_.push_back({input.node, id, text(refusal, input.node, id, group(candidate).space, merged.space)});
+    }
+  }
+
+  std::string text(Refusal refusal, std::int32_t id, std::int32_t reader, const Space& space,
+                   const Space& other) const {
+    const std::string_view name = node(id).name(), reader_name = node(reader).name();
+    switch (refusal) {
+      case Refusal::no_elements:
+        return fmt::format("the {} has no elements", name);
+      case Refusal::axes:
+        return fmt::format("the {} {} of {}: loops over rows reduce the last axis, longer than 1, and keep it", name,
+                           to_string(node(id).attrs), to_string(graph_.type(node(id).inputs[0])));
+      case Refusal::rank:
+        return fmt::format("the {} is {}: loops take at most {} axes of rows", name, to_string(node(id).type()),
+                           most_row_axes);
+      case Refusal::space:
+        return fmt::format("the {} is in a loop over {}, the {} in one over {}", name, space.text(), reader_name,
+                           other.text());
+      case Refusal::nodes:
+        return fmt::format("one loop of the {} and the {} would have more than {} nodes", name, reader_name,
+                           limits_.nodes);
+      case Refusal::operands:
+        return fmt::format("one loop of the {} and the {} would have more than {} operands", name, reader_name,
+                           limits_.operands);
+      case Refusal::results:
+        return fmt::format("one loop of the {} and the {} would have more than {} results", name, reader_name,
+                           limits_.results);
+      default:
+        return fmt::format("the loop of the {} has other readers, which cannot wait for what else the {} reads", name,
+                           reader_name);
+    }
+  }
+
+  // What was apart when its reader was placed may have met it since. Two loops are told of once.
+  std::vector<StayedOut> still_apart() {
+    std::vector<StayedOut> told;
+    std::set<std::pair<int, int>> seen;
+    for (StayedOut& pair : apart_) {
+      const int first = group_of(pair.node), second = group_of(pair.reader);
+      if (first != second && seen.emplace(first, second).second) told.push_back(std::move(pair));
+    }
+    append_refused(told);
+    return told;
+  }
+
+  // Nodes that no loop takes, beside one that could be in theirs.
+  void append_refused(std::vector<StayedOut>& told) {
+    std::vector<bool> beside(graph_.nodes.size());
+    for (std::size_t id = 0; id < graph_.nodes.size(); ++id)
+      for (ValueId input : graph_.nodes[id].inputs) {
+        if (group_[id] >= 0) beside[static_cast<std::size_t>(input.node)] = true;
+        if (group_[static_cast<std::size_t>(input.node)] >= 0) beside[id] = true;
+      }
+    for (std::int32_t id = 0; id < static_cast<std::int32_t>(graph_.nodes.size()); ++id) {
+      if (!beside[static_cast<std::size_t>(id)]) continue;
+      const Refusal refusal = refusal_of(id);
+      // What a rule that is off would take is told of by the rule.
+      if (refusal != Refusal::none && refusal != Refusal::no_loop_op && refusal != Refusal::excluded)
+        told.push_back({id, id, text(refusal, id, id, {}, {})});
+    }
+  }
+
   const Graph& graph_;
   const std::vector<bool>& excluded_;
+  const bool tell_why_;
   const LoopLimits& limits_;
   UseCounts uses_;
   std::vector<int> level_;  // of nodes without a group
   std::vector<int> group_;
   std::vector<Group> groups_;
+  std::vector<StayedOut> apart_;
 };
 
 }  // namespace
 
-LoopGroups group_loops(const Graph& graph, const std::vector<bool>& excluded, const LoopLimits& limits) {
-  return Grouping(graph, excluded, limits).run();
+LoopGroups group_loops(const Graph& graph, const std::vector<bool>& excluded, bool tell_why, const LoopLimits& limits) {
+  return Grouping(graph, excluded, tell_why, limits).run();
 }
 
 }  // namespace lazuli

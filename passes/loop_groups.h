@@ -7,6 +7,7 @@
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace lazuli {
@@ -19,12 +20,21 @@ struct LoopLimits {
   int results = 8;
 };
 
+// A node that stayed out of the loop of one that reads it, or that no loop takes beside one that could be in a loop.
+struct StayedOut {
+  std::int32_t node;
+  std::int32_t reader;  // the node itself, where no loop takes it
+  std::string reason;
+};
+
 struct LoopGroups {
   std::vector<std::int32_t> group_of;              // by node; -1: none
   std::vector<std::vector<std::int32_t>> members;  // by group, ascending; may be empty or of one node
+  std::vector<StayedOut> apart;                    // one for each two groups; empty unless asked for
 };
 
 // Greedy along the topological order, in time linear in the graph. Nodes with `excluded` set join no group.
-LoopGroups group_loops(const Graph& graph, const std::vector<bool>& excluded, const LoopLimits& limits = {});
+LoopGroups group_loops(const Graph& graph, const std::vector<bool>& excluded, bool tell_why = false,
+                       const LoopLimits& limits = {});
 
 }  // namespace lazuli

@@ -134,5 +134,35 @@ TEST(FuseLoops, LeavesWhatTheBackendDoesNotRun) {
   EXPECT_TRUE(reason.starts_with("the backend has no kernel for it on f32")) << reason;
 }
 
+std::vector<std::string> reasons(const Graph& graph) {
+  std::vector<std::string> given;
+  PassContext context;
+  context.note = [&](const Verdict& verdict) {
+    if (!verdict.fired) given.push_back(verdict.reason);
+  };
+  fuse_loops(graph, context);
+  return given;
+}
+
+TEST(FuseLoops, LimitsAreReasons) {
+  Array chain = placeholder({DType::f32, {4, 8}}), sum = chain, sums = chain;
+  for (int i = 0; i < 60; ++i) chain = tanh(chain);
+  for (int i = 0; i < 40; ++i) sum = sum + placeholder({DType::f32, {4, 8}});
+  std::vector<Array> results;
+  for (int i = 0; i < 12; ++i) results.push_back(sums = tanh(sums));
+  using Reasons = std::vector<std::string>;
+  EXPECT_EQ(reasons(graph_of({chain})), (Reasons{"one loop of the tanh and the tanh would have more than 48 nodes"}));
+  EXPECT_EQ(reasons(graph_of({sum})), (Reasons{"one loop of the add and the add would have more than 24 operands"}));
+  EXPECT_EQ(reasons(graph_of(results)), (Reasons{"one loop of the tanh and the tanh would have more than 8 results"}));
+}
+
+// However many of their values meet.
+TEST(FuseLoops, TwoLoopsAreToldOfOnce) {
+  const Array row = placeholder({DType::f32, {8}}), x = placeholder({DType::f32, {4, 8}});
+  const Array scale = exp(row), shift = tanh(scale);
+  EXPECT_EQ(reasons(graph_of({(x * scale + shift) * scale})).size(), 1u);
+  EXPECT_TRUE(reasons(graph_of({tanh(x) * exp(x)})).empty());
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -3,9 +3,9 @@
 namespace lazuli {
 
 std::span<const Rule> named_rules() {
-  // AltUp islands first: smaller rules would eat their nodes. softcap before tanh_mul, which takes any tanh product.
   static const std::vector<Rule> rules = {
-      altup_predict_rule(), altup_correct_rule(), gelu_mul_rule(), gelu_tanh_rule(), softcap_rule(), tanh_mul_rule(),
+#define LAZULI_RULE(name) name##_rule(),
+#include <lazuli/passes/rules/rules.def>
   };
   return rules;
 }

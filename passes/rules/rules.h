@@ -1,4 +1,4 @@
-// The named fusions, one a file.
+// The named fusions, one a file; rules.def lists them.
 #pragma once
 
 #include <lazuli/passes/rules/rewrite.h>
@@ -7,12 +7,8 @@
 
 namespace lazuli {
 
-Rule altup_predict_rule();
-Rule altup_correct_rule();
-Rule gelu_mul_rule();
-Rule gelu_tanh_rule();
-Rule softcap_rule();
-Rule tanh_mul_rule();
+#define LAZULI_RULE(name) Rule name##_rule();
+#include <lazuli/passes/rules/rules.def>
 
 // All of them, in the order they are tried at one root.
 std::span<const Rule> named_rules();

@@ -95,12 +95,7 @@ class LoopWriter {
 
   // Values of members that somebody outside reads.
   std::vector<ValueId> results(std::span<const std::int32_t> members) const {
-    std::vector<int> inner(members.size());
-    for (std::int32_t member : members)
-      for (ValueId input : graph_.nodes[static_cast<std::size_t>(member)].inputs) {
-        const auto at = std::lower_bound(members.begin(), members.end(), input.node);
-        if (at != members.end() && *at == input.node) ++inner[static_cast<std::size_t>(at - members.begin())];
-      }
+    const std::vector<int> inner = inner_reads(graph_, members);
     std::vector<ValueId> read;
     for (std::size_t i = 0; i < members.size(); ++i)
       if (uses_[{members[i], 0}] > inner[i]) read.push_back({members[i], 0});

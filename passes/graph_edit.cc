@@ -1,3 +1,4 @@
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/passes/graph_edit.h>
 
 #include <algorithm>
@@ -9,26 +10,8 @@ Scope::Ref common_scope(const Scope::Ref& a, const Scope::Ref& b) {
   if (a == b) return a;
   if (!a || !b) return nullptr;
   if (*a == *b) return a;
-  const auto [in_a, in_b] = std::mismatch(a->begin(), a->end(), b->begin(), b->end());
-  const auto ends_name = [](const std::string& text, std::string::const_iterator at) {
-    return at == text.end() || *at == '.';
-  };
-  auto length = in_a - a->begin();
-  if (!ends_name(*a, in_a) || !ends_name(*b, in_b)) {
-    const std::size_t dot = a->rfind('.', static_cast<std::size_t>(length));
-    length = dot == std::string::npos || dot > static_cast<std::size_t>(length) ? 0 : static_cast<std::ptrdiff_t>(dot);
-  }
-  // "layers.0" and "layers.1" share no scope: a name and its number are one.
-  const auto numbered = [&](const std::string& text) {
-    const auto next = static_cast<std::size_t>(length) + 1;
-    return next < text.size() && text[next] >= '0' && text[next] <= '9';
-  };
-  if (length > 0 && (numbered(*a) || numbered(*b))) {
-    const std::size_t dot = a->rfind('.', static_cast<std::size_t>(length) - 1);
-    length = dot == std::string::npos ? 0 : static_cast<std::ptrdiff_t>(dot);
-  }
-  if (length == 0) return nullptr;
-  return std::make_shared<const std::string>(a->substr(0, static_cast<std::size_t>(length)));
+  const std::string_view common = common_path(*a, *b);
+  return common.empty() ? nullptr : std::make_shared<const std::string>(common);
 }
 
 std::vector<Type> operand_types(const Graph& graph, const GraphNode& node) {
@@ -122,6 +105,21 @@ Graph spell_out(const Graph& graph, FunctionRef<bool(const GraphNode&)> chosen) 
       rewriter.map({id, static_cast<std::int32_t>(output)}, values[output]);
   }
   return rewriter.finish();
+}
+
+std::vector<int> inner_reads(const Graph& graph, std::span<const std::int32_t> nodes) {
+  std::vector<int> reads(nodes.size());
+  for (std::int32_t id : nodes)
+    for (ValueId input : graph.nodes[static_cast<std::size_t>(id)].inputs) {
+      const auto at = std::lower_bound(nodes.begin(), nodes.end(), input.node);
+      if (at != nodes.end() && *at == input.node) ++reads[static_cast<std::size_t>(at - nodes.begin())];
+    }
+  return reads;
+}
+
+void sort_unique(std::vector<std::int32_t>& nodes) {
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
 }
 
 namespace {

@@ -14,8 +14,7 @@
 
 namespace lazuli {
 
-// Longest common prefix, by whole names, of which a number is a part: "layers.3.mlp" and "layers.3.attention" give
-// "layers.3", "layers.3" and "layers.4" give none.
+// common_path of the two; null where that is "".
 Scope::Ref common_scope(const Scope::Ref& a, const Scope::Ref& b);
 
 std::vector<Type> operand_types(const Graph& graph, const GraphNode& node);
@@ -41,6 +40,11 @@ std::vector<ValueId> inline_graph(Graph& graph, const Graph& part, std::span<con
 // The graph with the definition (decompose.cc) of each node that `chosen` names in the node's place. What stands for a
 // node keeps its scope and sources.
 Graph spell_out(const Graph& graph, FunctionRef<bool(const GraphNode&)> chosen);
+
+// How many operands of the nodes (ascending) each of them is.
+std::vector<int> inner_reads(const Graph& graph, std::span<const std::int32_t> nodes);
+
+void sort_unique(std::vector<std::int32_t>& nodes);
 
 // Part of a graph as a graph of its own. Inputs are the operands, in this order.
 struct Region {

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
@@ -25,12 +26,6 @@ struct Options {
 };
 
 std::string text_of(const Scope::Ref& scope) { return scope ? *scope : std::string(); }
-
-// "layers.3" holds "layers.3.mlp" but not "layers.30".
-bool holds(std::string_view outer, std::string_view inner) {
-  return outer.empty() ||
-         (inner.substr(0, outer.size()) == outer && (inner.size() == outer.size() || inner[outer.size()] == '.'));
-}
 
 std::vector<std::string> scopes_of(const Graph& graph) {
   std::set<std::string> scopes;
@@ -62,7 +57,7 @@ std::vector<Site> sites_of(const std::vector<Verdict>& verdicts, std::string_vie
   for (const Verdict& verdict : verdicts) {
     Site site{verdict.rule, text_of(verdict.scope), verdict.reason, verdict.fired, verdict.from};
     const bool is_new = seen.insert({site.rule, site.fired, site.scope, site.reason, sources_text(site.from)}).second;
-    if (is_new && (holds(scope, site.scope) || verdict.node < 0)) sites.push_back(std::move(site));
+    if (is_new && (holds_path(scope, site.scope) || verdict.node < 0)) sites.push_back(std::move(site));
   }
   return sites;
 }
@@ -76,7 +71,7 @@ std::vector<Launch> launches_of(const Program& program, std::string_view scope) 
   std::vector<Launch> launches;
   for (const ProgramStep& step : program.steps()) {
     const GraphNode& node = program.scheduled().nodes[static_cast<std::size_t>(step.node)];
-    if (holds(scope, text_of(node.scope)))
+    if (holds_path(scope, text_of(node.scope)))
       launches.push_back(
           {std::string(node.name()), text_of(node.scope), step.kernel, step.isa, sources_text(node.from), node.type()});
   }

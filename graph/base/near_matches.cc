@@ -7,6 +7,9 @@
 #include <utility>
 
 namespace lazuli {
+namespace {
+
+// Levenshtein's: characters to insert, remove or replace.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);  // of the table of prefixes
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -22,19 +25,23 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+}  // namespace
+
 std::vector<std::string> near_matches(std::string_view wanted, std::span<const std::string> names, std::size_t most) {
   const std::size_t tolerated = std::max<std::size_t>(2, wanted.size() / 3);
-  std::vector<std::pair<std::size_t, std::string>> found;
-  for (const std::string& name : names) {
-    const std::size_t distance = edit_distance(wanted, name);
+  std::vector<std::pair<std::size_t, std::string_view>> found;
+  for (const std::string_view name : names) {
+    // Endings are what people leave out or guess, so a name counts up to the length of the word as well.
+    const std::size_t distance =
+        std::min(edit_distance(wanted, name), edit_distance(wanted, name.substr(0, wanted.size())) + 1);
     const bool contains = !wanted.empty() && name.find(wanted) != std::string::npos;
     if (distance <= tolerated || contains) found.emplace_back(distance, name);
   }
-  std::sort(found.begin(), found.end());
-  found.erase(std::unique(found.begin(), found.end()), found.end());
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> nearest;
-  for (auto& [distance, name] : found)
-    if (nearest.size() < most) nearest.push_back(std::move(name));
+  for (const auto& [distance, name] : found)
+    if (nearest.size() < most && std::find(nearest.begin(), nearest.end(), name) == nearest.end())
+      nearest.emplace_back(name);
   return nearest;
 }
 

@@ -8,11 +8,8 @@
 
 namespace lazuli {
 
-// Levenshtein's: characters to insert, remove or replace.
-std::size_t edit_distance(std::string_view a, std::string_view b);
-
-// The names nearest to `wanted`: few edits away (Levenshtein distance), or containing it; nearest first, at most
-// `most`.
+// The names nearest to `wanted`: few edits away (Levenshtein distance), or containing it; nearest first, of equals the
+// first in the list, at most `most`.
 std::vector<std::string> near_matches(std::string_view wanted, std::span<const std::string> names,
                                       std::size_t most = 5);
 

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/alike.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/graph/pictures/placement.h>
 
 #include <algorithm>

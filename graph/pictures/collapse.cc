@@ -1,6 +1,6 @@
 #include <fmt/format.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/collapse.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
 
 #include <algorithm>
 #include <set>

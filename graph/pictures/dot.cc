@@ -1,11 +1,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/dot/clusters.h>
 #include <lazuli/graph/pictures/dot/labels.h>
 #include <lazuli/graph/pictures/dot/layers.h>
 #include <lazuli/graph/pictures/dot/styles.h>
 #include <lazuli/graph/pictures/dot/text.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/graph/pictures/pictures.h>
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/dot/text.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/pictures/placement.h>
 

@@ -1,4 +1,4 @@
-#include <lazuli/graph/pictures/numbered_scope.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/placement.h>
 
 #include <algorithm>
@@ -7,23 +7,9 @@
 namespace lazuli {
 namespace {
 
-// "layers.3" of "layers.3.mlp" and "layers.3.attention"; "" of "layers.3" and "layers.30": "layers" by itself is none.
-std::string_view common_scope(std::string_view a, std::string_view b) {
-  std::size_t common = 0;
-  for (std::size_t i = 0; i <= std::min(a.size(), b.size()); ++i) {
-    const bool ends_a = i == a.size() || a[i] == '.', ends_b = i == b.size() || b[i] == '.';
-    if (ends_a && ends_b) common = i;
-    if (i == a.size() || i == b.size() || a[i] != b[i]) break;
-  }
-  const auto numbered = numbered_scope(a);
-  if (!numbered || common != numbered->family.size()) return a.substr(0, common);
-  const std::size_t outer = numbered->family.rfind('.');
-  return a.substr(0, outer == a.npos ? 0 : outer);
-}
-
 Scope::Ref common_place(const Scope::Ref& a, const Scope::Ref& b) {
   if (!a || !b || a == b) return a == b ? a : nullptr;
-  const std::string_view common = common_scope(*a, *b);
+  const std::string_view common = common_path(*a, *b);
   if (common.size() == a->size()) return a;
   return common.empty() ? nullptr : std::make_shared<const std::string>(common);
 }

@@ -18,25 +18,14 @@ constexpr int max_body_depth = 8;
 constexpr std::size_t max_word_in_errors = 40;
 constexpr std::int64_t max_index = std::numeric_limits<std::int32_t>::max();
 
-// The known name a typing error or a shortened name most likely means; "" when none is near.
-std::string_view nearest(std::string_view word, const std::vector<std::string_view>& known) {
-  if (word.size() > max_word_in_errors) return {};
-  std::string_view best;
-  std::size_t best_distance = word.size() / 2 + 2;
-  for (std::string_view name : known) {
-    // Endings are what people leave out or guess, so a name counts up to the length of the word as well.
-    const std::size_t distance =
-        std::min(edit_distance(word, name), edit_distance(word, name.substr(0, word.size())) + 1);
-    if (distance >= best_distance) continue;
-    best = name;
-    best_distance = distance;
-  }
-  return best;
-}
-
-std::string expected_one_of(std::string_view word, const std::vector<std::string_view>& known, std::string_view list) {
-  const std::string_view near = nearest(word, known);
-  return near.empty() ? fmt::format("expected {}", list) : fmt::format("expected {}, did you mean '{}'?", list, near);
+template <class Known>
+std::string expected_one_of(std::string_view word, const Known& known, std::string_view list) {
+  std::vector<std::string> names;
+  if (word.size() <= max_word_in_errors)
+    for (const auto& entry : known) names.emplace_back(entry.name);
+  const std::vector<std::string> near = near_matches(word, names, 1);
+  return near.empty() ? fmt::format("expected {}", list)
+                      : fmt::format("expected {}, did you mean '{}'?", list, near[0]);
 }
 
 // Position in the text and the smallest pieces: characters, words, numbers, strings.
@@ -301,12 +290,9 @@ class GraphParser {
     const std::size_t position = cursor_.position();
     const std::string_view word = cursor_.take_word("an op");
     const std::optional<Op> op = parse_op(word);
-    if (!op) {
-      std::vector<std::string_view> known;
-      for (const OpInfo& entry : all_ops()) known.push_back(entry.name);
+    if (!op)
       cursor_.fail_at(position, "unknown op '{}'; {}", word.substr(0, max_word_in_errors),
-                      expected_one_of(word, known, "an op of ops.def"));
-    }
+                      expected_one_of(word, all_ops(), "an op of ops.def"));
     node.op = *op;
     return position;
   }
@@ -404,10 +390,8 @@ class GraphParser {
     const std::string_view word = cursor_.take_word(what);
     const std::optional<DType> dtype = parse_dtype(word);
     if (dtype) return *dtype;
-    std::vector<std::string_view> known;
-    for (const DTypeInfo& entry : all_dtypes()) known.push_back(entry.name);
     cursor_.fail_at(position, "unknown dtype '{}'; {}", word.substr(0, max_word_in_errors),
-                    expected_one_of(word, known, "a dtype of dtype.def"));
+                    expected_one_of(word, all_dtypes(), "a dtype of dtype.def"));
   }
 
   Dims take_dims(std::string_view what) {

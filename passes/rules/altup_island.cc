@@ -11,21 +11,11 @@ void append(Dims& dims, const Dims& more) { dims.insert(dims.end(), more.begin()
 
 std::optional<std::string> outside_reader(const Graph& graph, const UseCounts& uses, std::int32_t root,
                                           const std::vector<std::int32_t>& covers) {
-  std::vector<int> readers(covers.size());
-  for (std::int32_t id : covers)
-    for (ValueId input : graph.nodes[static_cast<std::size_t>(id)].inputs) {
-      const auto at = std::lower_bound(covers.begin(), covers.end(), input.node);
-      if (at != covers.end() && *at == input.node) ++readers[static_cast<std::size_t>(at - covers.begin())];
-    }
+  const std::vector<int> readers = inner_reads(graph, covers);
   for (std::size_t i = 0; i < covers.size(); ++i)
     if (covers[i] != root && uses[{covers[i], 0}] != readers[i])
       return fmt::format("the {} has a second reader", graph.nodes[static_cast<std::size_t>(covers[i])].name());
   return std::nullopt;
-}
-
-void sort_unique(std::vector<std::int32_t>& nodes) {
-  std::sort(nodes.begin(), nodes.end());
-  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
 }
 
 }  // namespace

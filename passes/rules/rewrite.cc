@@ -59,11 +59,6 @@ Rule RuleBuilder::after(pattern::Pattern pattern) const {
 
 namespace {
 
-void sort_unique(std::vector<std::int32_t>& nodes) {
-  std::sort(nodes.begin(), nodes.end());
-  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
-}
-
 // Whether a loop over `space` computes a value of `shape` once per element (or once per row), not over and over.
 bool fits_loop(const Shape& shape, const Shape& space) {
   if (element_count(shape) == element_count(space)) return true;
@@ -76,13 +71,7 @@ bool fits_loop(const Shape& shape, const Shape& space) {
 Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root, std::vector<std::int32_t> covers,
                    std::vector<std::int32_t> shared, std::span<const ValueId> operands) {
   sort_unique(covers);
-  const auto covered = [&](std::int32_t id) { return std::binary_search(covers.begin(), covers.end(), id); };
-  std::vector<int> readers(covers.size());
-  for (std::int32_t id : covers)
-    for (ValueId input : graph.nodes[static_cast<std::size_t>(id)].inputs)
-      if (covered(input.node))
-        ++readers[static_cast<std::size_t>(std::lower_bound(covers.begin(), covers.end(), input.node) -
-                                           covers.begin())];
+  const std::vector<int> readers = inner_reads(graph, covers);
   for (std::size_t i = 0; i < covers.size(); ++i) {
     const ValueId value{covers[i], 0};
     const GraphNode& node = graph.node(value);

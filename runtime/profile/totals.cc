@@ -1,22 +1,15 @@
 // Times by op and by layer, and how often ops stand in a graph.
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/runtime/profile/profile.h>
 
 #include <algorithm>
-#include <cctype>
 #include <map>
 
 namespace lazuli {
 namespace {
 
 // "layers.3" of "layers.3.mlp.gate"; the outermost scope where there is no number behind it.
-std::string layer_of(const std::string& scope) {
-  const std::size_t first = scope.find('.');
-  if (first == std::string::npos) return scope;
-  std::size_t end = first + 1;
-  while (end < scope.size() && std::isdigit(static_cast<unsigned char>(scope[end]))) ++end;
-  const bool is_number = end > first + 1 && (end == scope.size() || scope[end] == '.');
-  return scope.substr(0, is_number ? end : first);
-}
+std::string layer_of(const std::string& scope) { return scope.substr(0, level_end(scope, 0)); }
 
 }  // namespace
 

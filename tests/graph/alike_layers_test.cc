@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/alike.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/graph/pictures/placement.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/tests/support/layered_graph.h>

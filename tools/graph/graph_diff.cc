@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/tools/graph/graph_diff.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
+#include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/dot/clusters.h>
-#include <lazuli/graph/pictures/numbered_scope.h>
 #include <lazuli/graph/pictures/placement.h>
 
 #include <algorithm>
@@ -15,15 +15,10 @@ ClusterTree::ClusterTree(const Drawing& drawing)
   if (drawing.options().collapsed) name_groups(drawing, places);
 }
 
-// A name followed by a number is one level: "layers.3.mlp" lies in "layers.3".
 std::size_t ClusterTree::cluster_of(const std::string& path) {
   std::size_t parent = root;
   for (std::size_t begin = 0; begin < path.size();) {
-    std::size_t end = std::min(path.find('.', begin), path.size());
-    if (end < path.size()) {
-      const std::size_t digits = std::min(path.find_first_not_of("0123456789", end + 1), path.size());
-      if (digits > end + 1 && (digits == path.size() || path[digits] == '.')) end = digits;
-    }
+    const std::size_t end = level_end(path, begin);
     const auto [known, added] = ids_.try_emplace(path.substr(0, end), clusters_.size());
     if (added) {
       clusters_[parent].children.push_back(clusters_.size());

@@ -1,4 +1,4 @@
-// Scope paths with numbers in them, as layers have: "layers.3.mlp".
+// Scope paths, "layers.3.mlp": a name and the number behind it are one level.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,16 @@
 #include <string_view>
 
 namespace lazuli {
+
+// Where the level that begins at `begin` ends: "layers.3.mlp" has levels that end at 8 and 12.
+std::size_t level_end(std::string_view path, std::size_t begin);
+
+// The levels that both paths begin with: "layers.3" of "layers.3.mlp" and "layers.3.attention"; "" of "layers.3" and
+// "layers.30". It refers to `a`.
+std::string_view common_path(std::string_view a, std::string_view b);
+
+// Whether `inner` is the path `outer` or lies in it: "layers.3" holds "layers.3.mlp" but not "layers.30"; "" holds all.
+bool holds_path(std::string_view outer, std::string_view inner);
 
 // A scope path cut at its outermost level that has a number: "encoder.layers.3.mlp" is layer 3 of "encoder.layers".
 struct NumberedScope {

@@ -44,7 +44,7 @@ std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const
                            options_.fusion,
                            options_.split_bytes,
                            options_.verdicts};
-    lowered = cpu::Lowering(graph, donated, tools).lower();
+    lowered = cpu::lower(graph, donated, tools);
   }
   return std::make_unique<cpu::CpuProgram>(std::move(lowered), runtime_);
 }

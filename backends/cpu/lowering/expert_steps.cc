@@ -1,12 +1,9 @@
-// Products with stacks of expert weights: every token has its own experts, and only chosen experts are read.
-//
-// For one token the threads share the outputs of its experts, one expert after the other. For many, the rows are sorted
-// by expert, so that each expert's weights are read once for all its rows, and every thread computes its share of the
-// outputs of every expert. The kernels compute each row by itself, so that both ways give the same bits.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/lowering/expert_steps.h>
+#include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/operand_forms.h>
 
 #include <algorithm>
 #include <cstring>
@@ -67,10 +64,8 @@ void copy_quantised_row(const QuantisedRowsView& from, std::int64_t from_row, co
               static_cast<std::size_t>(to.cols / 16) * sizeof(std::int16_t));
 }
 
-}  // namespace
-
 // One node on its way. A pair is a token and one of its experts; pairs are numbered token by token.
-struct Lowering::ExpertCall {
+struct ExpertCall {
   std::int64_t tokens, chosen, rows_per_token, experts, outputs, cols;
   View x, choice, y;
   int weight = -1;          // buffer
@@ -98,68 +93,44 @@ struct Lowering::ExpertCall {
   }
 };
 
-void Lowering::lower_expert_linear(std::int32_t id) {
-  const GraphNode& current = node(id);
-  const Shape& stack = graph_.type(current.inputs[1]).shape;
-  ExpertCall call;
-  call.x = converted_input(id, 0, DType::f32);
-  call.choice = contiguous_input(id, 2);
-  const View result = result_view(id);
-  call.y = result.dtype == DType::f32 ? result : new_array({DType::f32, result.shape}, fmt::format("%{} f32", id));
-  call.tokens = call.x.shape[0];
-  call.rows_per_token = call.x.shape[1];
-  call.chosen = call.choice.shape[1];
-  call.experts = stack[0];
-  call.outputs = stack[1];
-  call.cols = stack[2];
-  call.where = fmt::format("expert_linear (node %{}{})", id, Scope::where(current.scope));
-  if (call.pairs() * call.outputs == 0) return;
-
-  choose_expert_kernel(id, call);
-  if (call.tokens == 1)
-    lower_experts_of_one_token(id, call);
-  else
-    lower_experts_sorted(id, call);
-  if (result.dtype != DType::f32) lower_copy(id, call.y, result);
-}
-
-void Lowering::choose_expert_kernel(std::int32_t id, ExpertCall& call) {
-  const ValueId value = node(id).inputs[1];
-  const GraphNode& constant = graph_.node(value);
-  const Type& type = graph_.type(value);
+void choose_expert_kernel(ProgramBuilder& builder, std::int32_t id, ExpertCall& call) {
+  const ValueId value = builder.node(id).inputs[1];
+  const GraphNode& constant = builder.graph().node(value);
+  const Type& type = builder.graph().type(value);
   const bool is_constant = constant.op == Op::constant;
   // A group of packed rows must not hold rows of two experts.
   const bool packs = call.outputs % packed_group_rows == 0;
-  if (is_constant && tools_.precision == Precision::fast && packs) {
-    const auto stored = tools_.weights.packed(constant, tools_.executor);
-    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
-    if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
-    result_.weights.push_back(stored);
-    call.weight = add_constant(stored->packed.data, type, constant.label);
+  if (is_constant && builder.tools().precision == Precision::fast && packs) {
+    const auto stored = builder.tools().weights.packed(constant, builder.tools().executor);
+    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, builder.tools().isa);
+    if (kernel == nullptr) builder.reject(id, "no matmul kernel takes this weight type");
+    builder.program().weights.push_back(stored);
+    call.weight = builder.add_constant(stored->packed.data, type, constant.label);
     call.kernel = {kernel->name, kernel->isa};
-    if (kernel->multiply) call.quantised_rows = quantised_rows_of(id, call.x);
+    if (kernel->multiply) call.quantised_rows = quantised_rows_of(builder, id, call.x);
     call.multiply = multiply_packed(stored->packed, *kernel, call.outputs);
     return;
   }
   View weight;
   if (is_constant) {
-    const auto stored = tools_.weights.dequantised(constant, tools_.executor);
-    result_.weights.push_back(stored);
+    const auto stored = builder.tools().weights.dequantised(constant, builder.tools().executor);
+    builder.program().weights.push_back(stored);
     const Type f32{DType::f32, type.shape};
-    weight = whole_buffer(add_constant(stored->dequantised, f32, constant.label), f32);
+    weight = whole_buffer(builder.add_constant(stored->dequantised, f32, constant.label), f32);
   } else if (is_quantised(type.dtype)) {
-    reject(id, "a quantised weight must be a constant");
+    builder.reject(id, "a quantised weight must be a constant");
   } else {
-    weight = converted_input(id, 1, DType::f32);
+    weight = converted_input(builder, id, 1, DType::f32);
   }
   call.weight = weight.buffer;
   call.multiply = multiply_f32(weight, call.outputs, call.cols);
 }
 
 // The step that reads the weights: of the whole stack, at most one expert a pair.
-Step& Lowering::add_expert_step(std::int32_t id, const ExpertCall& call, std::vector<int> reads, int target) {
-  Step& step = add_step(id, node(id).name(), call.kernel, std::move(reads), {target});
-  const std::int64_t stack_bytes = result_.buffers[static_cast<std::size_t>(call.weight)].bytes;
+Step& add_expert_step(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, std::vector<int> reads,
+                      int target) {
+  Step& step = builder.add_step(id, builder.node(id).name(), call.kernel, std::move(reads), {target});
+  const std::int64_t stack_bytes = builder.buffer(call.weight).bytes;
   const std::int64_t unread_bytes = stack_bytes - stack_bytes / call.experts * std::min(call.pairs(), call.experts);
   step.bytes -= unread_bytes;
   if (step.weight_bytes > 0) step.weight_bytes -= unread_bytes;
@@ -167,8 +138,8 @@ Step& Lowering::add_expert_step(std::int32_t id, const ExpertCall& call, std::ve
   return step;
 }
 
-void Lowering::lower_experts_of_one_token(std::int32_t id, const ExpertCall& call) {
-  Step& step = add_expert_step(id, call, {call.operand(), call.weight, call.choice.buffer}, call.y.buffer);
+void lower_experts_of_one_token(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call) {
+  Step& step = add_expert_step(builder, id, call, {call.operand(), call.weight, call.choice.buffer}, call.y.buffer);
   const std::int64_t slices = call.slices();
   step.units = call.chosen * slices;
   step.split = step.units > 1;
@@ -184,62 +155,123 @@ void Lowering::lower_experts_of_one_token(std::int32_t id, const ExpertCall& cal
   };
 }
 
-void Lowering::lower_experts_sorted(std::int32_t id, const ExpertCall& call) {
-  const std::int64_t pairs = call.pairs(), cols = call.cols, outputs = call.outputs, experts = call.experts;
-  const View order = new_array({DType::i32, {pairs}}, fmt::format("%{} pairs by expert", id));
-  const View first = new_array({DType::i32, {experts + 2}}, fmt::format("%{} first pair of each expert", id));
-  const bool quantised = call.is_quantised();
-  const std::int64_t row_bytes = quantised ? static_cast<std::int64_t>(quantised_rows_bytes(1, cols)) : cols * 4;
-  const int x_sorted = add_scratch(pairs * row_bytes, fmt::format("%{} rows by expert", id));
-  const View y_sorted = new_array({DType::f32, {pairs, outputs}}, fmt::format("%{} results by expert", id));
+// The pairs of all tokens in the order of their experts.
+struct SortedPairs {
+  View order;  // the pairs by expert
+  View first;  // the first of each expert in that order; the end of the last one follows
+  int x;       // buffer of the rows of x in that order
+  std::int64_t row_bytes;
+  View y;  // results in that order
+};
 
-  // A counting sort. While it places pairs, the end of each expert's range lies one entry further than afterwards.
-  Step& sort = add_step(id, "sort_by_expert", "sort_by_expert", {call.choice.buffer}, {order.buffer, first.buffer});
-  sort.run = [=](const Memory& memory, std::int64_t, std::int64_t, int) {
-    auto* starts = memory.as<std::int32_t>(first);
-    std::fill_n(starts, experts + 2, 0);
-    for (std::int64_t pair = 0; pair < pairs; ++pair) ++starts[call.expert_of(memory, pair) + 2];
-    for (std::int64_t expert = 1; expert < experts; ++expert) starts[expert + 1] += starts[expert];
-    for (std::int64_t pair = 0; pair < pairs; ++pair)
-      memory.as<std::int32_t>(order)[starts[call.expert_of(memory, pair) + 1]++] = static_cast<std::int32_t>(pair);
+SortedPairs place_sorted_pairs(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call) {
+  const std::int64_t pairs = call.pairs();
+  SortedPairs sorted;
+  sorted.order = builder.new_array({DType::i32, {pairs}}, fmt::format("%{} pairs by expert", id));
+  sorted.first = builder.new_array({DType::i32, {call.experts + 2}}, fmt::format("%{} first pair of each expert", id));
+  sorted.row_bytes =
+      call.is_quantised() ? static_cast<std::int64_t>(quantised_rows_bytes(1, call.cols)) : call.cols * 4;
+  sorted.x = builder.add_scratch(pairs * sorted.row_bytes, fmt::format("%{} rows by expert", id));
+  sorted.y = builder.new_array({DType::f32, {pairs, call.outputs}}, fmt::format("%{} results by expert", id));
+  return sorted;
+}
+
+// A counting sort. While it places pairs, the end of each expert's range lies one entry further than afterwards.
+void add_sort(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, const SortedPairs& sorted) {
+  Step& step = builder.add_step(id, "sort_by_expert", "sort_by_expert", {call.choice.buffer},
+                                {sorted.order.buffer, sorted.first.buffer});
+  step.run = [=](const Memory& memory, std::int64_t, std::int64_t, int) {
+    auto* starts = memory.as<std::int32_t>(sorted.first);
+    std::fill_n(starts, call.experts + 2, 0);
+    for (std::int64_t pair = 0; pair < call.pairs(); ++pair) ++starts[call.expert_of(memory, pair) + 2];
+    for (std::int64_t expert = 1; expert < call.experts; ++expert) starts[expert + 1] += starts[expert];
+    for (std::int64_t pair = 0; pair < call.pairs(); ++pair)
+      memory.as<std::int32_t>(sorted.order)[starts[call.expert_of(memory, pair) + 1]++] =
+          static_cast<std::int32_t>(pair);
   };
+}
 
-  Step& gather = add_step(id, "gather_rows", "gather_rows", {call.operand(), order.buffer}, {x_sorted});
-  gather.units = pairs;
-  gather.split = pairs * row_bytes >= 64 * 1024;
-  gather.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+void add_gather(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, const SortedPairs& sorted) {
+  Step& step = builder.add_step(id, "gather_rows", "gather_rows", {call.operand(), sorted.order.buffer}, {sorted.x});
+  step.units = call.pairs();
+  step.split = call.pairs() * sorted.row_bytes >= 64 * 1024;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const RowData source = call.rows(memory);
+    std::byte* target = memory.base(sorted.x);
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t row = call.row_of(memory.as<const std::int32_t>(order)[i]);
-      if (quantised)
-        copy_quantised_row(quantised_rows(source.data, source.count, cols), row,
-                           quantised_rows(memory.base(x_sorted), pairs, cols), i);
+      const std::int64_t row = call.row_of(memory.as<const std::int32_t>(sorted.order)[i]);
+      if (call.is_quantised())
+        copy_quantised_row(quantised_rows(source.data, source.count, call.cols), row,
+                           quantised_rows(target, call.pairs(), call.cols), i);
       else
-        std::memcpy(memory.base(x_sorted) + i * row_bytes, source.data + row * row_bytes,
-                    static_cast<std::size_t>(row_bytes));
+        std::memcpy(target + i * sorted.row_bytes, source.data + row * sorted.row_bytes,
+                    static_cast<std::size_t>(sorted.row_bytes));
     }
   };
+}
 
-  Step& multiply = add_expert_step(id, call, {x_sorted, call.weight, first.buffer}, y_sorted.buffer);
-  multiply.units = call.slices();
-  multiply.split = multiply.units > 1;
-  multiply.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    const auto* starts = memory.as<const std::int32_t>(first);
-    for (std::int64_t expert = 0; expert < experts; ++expert) {
+void add_sorted_multiply(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, const SortedPairs& sorted) {
+  Step& step = add_expert_step(builder, id, call, {sorted.x, call.weight, sorted.first.buffer}, sorted.y.buffer);
+  step.units = call.slices();
+  step.split = step.units > 1;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const auto* starts = memory.as<const std::int32_t>(sorted.first);
+    for (std::int64_t expert = 0; expert < call.experts; ++expert) {
       const Range rows{starts[expert], starts[expert + 1]};
       if (rows.begin == rows.end) continue;
-      call.multiply(memory, {memory.base(x_sorted), pairs}, expert, {begin, end}, rows, memory.as<float>(y_sorted));
+      call.multiply(memory, {memory.base(sorted.x), call.pairs()}, expert, {begin, end}, rows,
+                    memory.as<float>(sorted.y));
     }
   };
+}
 
-  Step& scatter = add_step(id, "scatter_rows", "scatter_rows", {y_sorted.buffer, order.buffer}, {call.y.buffer});
-  scatter.units = pairs;
-  scatter.split = pairs * outputs >= 16 * 1024;
-  scatter.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+void add_scatter(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, const SortedPairs& sorted) {
+  Step& step =
+      builder.add_step(id, "scatter_rows", "scatter_rows", {sorted.y.buffer, sorted.order.buffer}, {call.y.buffer});
+  const std::int64_t outputs = call.outputs;
+  step.units = call.pairs();
+  step.split = call.pairs() * outputs >= 16 * 1024;
+  step.run = [=, y = call.y](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t i = begin; i < end; ++i)
-      std::memcpy(memory.as<float>(call.y) + memory.as<const std::int32_t>(order)[i] * outputs,
-                  memory.as<const float>(y_sorted) + i * outputs, static_cast<std::size_t>(outputs) * sizeof(float));
+      std::memcpy(memory.as<float>(y) + memory.as<const std::int32_t>(sorted.order)[i] * outputs,
+                  memory.as<const float>(sorted.y) + i * outputs, static_cast<std::size_t>(outputs) * sizeof(float));
   };
+}
+
+void lower_experts_sorted(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call) {
+  const SortedPairs sorted = place_sorted_pairs(builder, id, call);
+  add_sort(builder, id, call, sorted);
+  add_gather(builder, id, call, sorted);
+  add_sorted_multiply(builder, id, call, sorted);
+  add_scatter(builder, id, call, sorted);
+}
+
+}  // namespace
+
+void lower_expert_linear(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
+  const Shape& stack = builder.graph().type(current.inputs[1]).shape;
+  ExpertCall call;
+  call.x = converted_input(builder, id, 0, DType::f32);
+  call.choice = contiguous_input(builder, id, 2);
+  const View result = builder.result_view(id);
+  call.y =
+      result.dtype == DType::f32 ? result : builder.new_array({DType::f32, result.shape}, fmt::format("%{} f32", id));
+  call.tokens = call.x.shape[0];
+  call.rows_per_token = call.x.shape[1];
+  call.chosen = call.choice.shape[1];
+  call.experts = stack[0];
+  call.outputs = stack[1];
+  call.cols = stack[2];
+  call.where = fmt::format("expert_linear (node %{}{})", id, Scope::where(current.scope));
+  if (call.pairs() * call.outputs == 0) return;
+
+  choose_expert_kernel(builder, id, call);
+  if (call.tokens == 1)
+    lower_experts_of_one_token(builder, id, call);
+  else
+    lower_experts_sorted(builder, id, call);
+  if (result.dtype != DType::f32) lower_copy(builder, id, call.y, result);
 }
 
 }  // namespace lazuli::cpu

@@ -1,47 +1,34 @@
-// Matmuls through OpenBLAS: f32, and what no written kernel takes (product_steps.cc).
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/lowering/linear_choice.h>
+#include <lazuli/backends/cpu/lowering/linear_steps.h>
+#include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/operand_forms.h>
+#include <lazuli/backends/cpu/lowering/product_steps.h>
 
 #include <algorithm>
 
 namespace lazuli::cpu {
 namespace {
 
-// All axes but the last, as one.
-std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
-
-}  // namespace
-
-void Lowering::lower_linear(std::int32_t id) {
-  if (lowered_[static_cast<std::size_t>(id)]) return;
-  if (is_packed_linear(id)) return lower_products(id);
-  const GraphNode& current = node(id);
-  const Type& weight_type = graph_.type(current.inputs[1]);
-  const View x = converted_input(id, 0, DType::f32);
-  View y = result_view(id);
-  const View result = y;
-  if (y.elements() == 0) return;
-  if (y.dtype != DType::f32) y = new_array({DType::f32, y.shape}, fmt::format("%{} f32", id));
-
-  if (graph_.node(current.inputs[1]).op == Op::constant) {
-    const auto weight = tools_.weights.dequantised(graph_.node(current.inputs[1]), tools_.executor);
-    result_.weights.push_back(weight);
-    const Type type{DType::f32, weight_type.shape};
-    lower_linear_f32(id, x, y,
-                     whole_buffer(add_constant(weight->dequantised, type, graph_.node(current.inputs[1]).label), type));
-  } else if (is_quantised(weight_type.dtype)) {
-    reject(id, "a quantised weight must be a constant");
-  } else {
-    lower_linear_f32(id, x, y, converted_input(id, 1, DType::f32));
+// The second operand of a linear in f32: a constant is dequantised once.
+View f32_weight(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& weight = builder.graph().node(builder.node(id).inputs[1]);
+  if (weight.op == Op::constant) {
+    const auto stored = builder.tools().weights.dequantised(weight, builder.tools().executor);
+    builder.program().weights.push_back(stored);
+    const Type type{DType::f32, weight.type().shape};
+    return whole_buffer(builder.add_constant(stored->dequantised, type, weight.label), type);
   }
-  if (result.dtype != DType::f32) lower_copy(id, y, result);
+  if (is_quantised(builder.type(builder.node(id).inputs[1]).dtype))
+    builder.reject(id, "a quantised weight must be a constant");
+  return converted_input(builder, id, 1, DType::f32);
 }
 
-void Lowering::lower_linear_f32(std::int32_t id, const View& x, const View& y, const View& weight) {
+void lower_linear_f32(ProgramBuilder& builder, std::int32_t id, const View& x, const View& y, const View& weight) {
   const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = weight.shape[0];
-  const int workers = tools_.executor.size();
-  Step& step = add_step(id, node(id).name(), KernelUse::sgemm(), {x.buffer, weight.buffer}, {y.buffer});
+  const int workers = builder.workers();
+  Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {x.buffer, weight.buffer}, {y.buffer});
   step.units = workers;
   step.split = true;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -60,61 +47,99 @@ void Lowering::lower_linear_f32(std::int32_t id, const View& x, const View& y, c
   };
 }
 
-// [..., M, K] x [..., K, N]: one product per batch index; the batches divide over the threads, or a single product
-// does.
-void Lowering::lower_matmul(std::int32_t id) {
-  const View a = converted_input(id, 0, DType::f32);
-  View b = view(node(id).inputs[1]);
+// Where f32 results of a node go before they become what the node gives: its result itself, if that is f32.
+View f32_result(ProgramBuilder& builder, std::int32_t id, const View& result) {
+  if (result.dtype == DType::f32) return result;
+  return builder.new_array({DType::f32, result.shape}, fmt::format("%{} f32", id));
+}
+
+// One product for each index of the batch axes of a matmul [..., M, K] x [..., K, N].
+struct BatchedMatmul {
+  View a, b, y;
+  bool transposed;  // b, as it lies
+  std::int64_t m, k, n, ldb;
+  Shape batch_shape;
+  Dims a_batch, b_batch, y_batch;  // strides along the batch axes
+
+  std::int64_t batches() const { return element_count(batch_shape); }
+
+  Sgemm product(const Memory& memory, std::int64_t batch) const {
+    std::int64_t a_offset = 0, b_offset = 0, y_offset = 0;
+    for (std::size_t axis = batch_shape.size(); axis-- > 0;) {
+      const std::int64_t position = batch % batch_shape[axis];
+      batch /= batch_shape[axis];
+      a_offset += position * a_batch[axis];
+      b_offset += position * b_batch[axis];
+      y_offset += position * y_batch[axis];
+    }
+    return {transposed ? RightOperand::rows_are_columns_of_c : RightOperand::rows_are_inner,
+            m,
+            n,
+            k,
+            memory.as<const float>(a) + a_offset,
+            std::max<std::int64_t>(k, 1),
+            memory.as<const float>(b) + b_offset,
+            std::max({ldb, transposed ? k : n, std::int64_t{1}}),
+            memory.as<float>(y) + y_offset,
+            n};
+  }
+};
+
+BatchedMatmul describe(const View& a, const View& b, bool transposed, const View& y) {
+  BatchedMatmul call{a,  b,  y,  transposed, a.shape[a.shape.size() - 2], a.shape.back(), y.shape.back(), 0,
+                     {}, {}, {}, {}};
+  const std::size_t rank = b.shape.size();
+  call.ldb = transposed ? b.strides[rank - 1] : b.strides[rank - 2];
+  call.batch_shape.assign(y.shape.begin(), y.shape.end() - 2);
+  const auto batch_strides = [&](View operand) {
+    operand.shape.resize(operand.shape.size() - 2);
+    operand.strides.resize(operand.strides.size() - 2);
+    return broadcast_view(operand, call.batch_shape).strides;
+  };
+  call.a_batch = batch_strides(a);
+  call.b_batch = batch_strides(b);
+  call.y_batch = batch_strides(y);
+  return call;
+}
+
+}  // namespace
+
+void lower_linear(ProgramBuilder& builder, std::int32_t id) {
+  if (is_packed_linear(builder, id)) return lower_products(builder, id);
+  const View x = converted_input(builder, id, 0, DType::f32);
+  const View result = builder.result_view(id);
+  if (result.elements() == 0) return;
+  const View y = f32_result(builder, id, result);
+  lower_linear_f32(builder, id, x, y, f32_weight(builder, id));
+  if (result.dtype != DType::f32) lower_copy(builder, id, y, result);
+}
+
+// The batches divide over the threads, or a single product does.
+void lower_matmul(ProgramBuilder& builder, std::int32_t id) {
+  const View a = converted_input(builder, id, 0, DType::f32);
+  View b = builder.operand(id, 1);
   // A right operand that is a transposed view is read as it lies.
   const std::size_t rank = b.shape.size();
   const bool transposed = b.dtype == DType::f32 && b.strides[rank - 2] == 1 && b.shape[rank - 1] > 1 &&
                           b.strides[rank - 1] >= b.shape[rank - 2];
   const bool straight = b.dtype == DType::f32 && b.strides[rank - 1] == 1 && b.strides[rank - 2] >= b.shape[rank - 1];
-  if (!transposed && !straight) b = converted_input(id, 1, DType::f32);
-  View y = result_view(id);
-  const View result = y;
-  if (y.dtype != DType::f32) y = new_array({DType::f32, y.shape}, fmt::format("%{} f32", id));
-
-  const std::int64_t m = a.shape[a.shape.size() - 2], k = a.shape.back(), n = y.shape.back();
-  const Shape batch_shape(y.shape.begin(), y.shape.end() - 2);
-  auto batch_strides = [&](View operand) {
-    operand.shape.resize(operand.shape.size() - 2);
-    operand.strides.resize(operand.strides.size() - 2);
-    return broadcast_view(operand, batch_shape).strides;
-  };
-  const Dims a_batch = batch_strides(a), b_batch = batch_strides(b), y_batch = batch_strides(y);
-  const std::int64_t batches = element_count(batch_shape), ldb = transposed ? b.strides[rank - 1] : b.strides[rank - 2];
-  const int workers = tools_.executor.size();
-  const bool single = batches == 1;
+  if (!transposed && !straight) b = converted_input(builder, id, 1, DType::f32);
+  const View result = builder.result_view(id);
+  const View y = f32_result(builder, id, result);
   if (y.elements() == 0) return;
-
-  Step& step = add_step(id, node(id).name(), KernelUse::sgemm(), {a.buffer, b.buffer}, {y.buffer});
-  step.units = single ? workers : batches;
-  step.split = m * n * k * batches >= 64 * 1024;
+  const BatchedMatmul call = describe(a, b, transposed, y);
+  const int workers = builder.workers();
+  const bool single = call.batches() == 1;
+  Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {a.buffer, b.buffer}, {y.buffer});
+  step.units = single ? workers : call.batches();
+  step.split = call.m * call.n * call.k * call.batches() >= 64 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
-      std::int64_t a_offset = 0, b_offset = 0, y_offset = 0, rest = single ? 0 : unit;
-      for (std::size_t axis = batch_shape.size(); axis-- > 0;) {
-        const std::int64_t position = rest % batch_shape[axis];
-        rest /= batch_shape[axis];
-        a_offset += position * a_batch[axis];
-        b_offset += position * b_batch[axis];
-        y_offset += position * y_batch[axis];
-      }
-      const Sgemm product{transposed ? RightOperand::rows_are_columns_of_c : RightOperand::rows_are_inner,
-                          m,
-                          n,
-                          k,
-                          memory.as<const float>(a) + a_offset,
-                          std::max<std::int64_t>(k, 1),
-                          memory.as<const float>(b) + b_offset,
-                          std::max({ldb, transposed ? k : n, std::int64_t{1}}),
-                          memory.as<float>(y) + y_offset,
-                          n};
+      const Sgemm product = call.product(memory, single ? 0 : unit);
       sgemm(single ? sgemm_slice(product, static_cast<int>(unit), workers) : product);
     }
   };
-  if (result.dtype != DType::f32) lower_copy(id, y, result);
+  if (result.dtype != DType::f32) lower_copy(builder, id, y, result);
 }
 
 }  // namespace lazuli::cpu

@@ -1,6 +1,7 @@
-// Ops that move data: concatenate, slice_update, take, gather, and the generators iota and random.
 #include <fmt/format.h>
-#include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/backends/cpu/lowering/donation.h>
+#include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/move_steps.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/graph/types/scalar_value.h>
@@ -42,41 +43,31 @@ void encode_row(DType dtype, const std::byte* from, std::int64_t count, std::byt
 
 }  // namespace
 
-void Lowering::lower_concatenate(std::int32_t id) {
-  const GraphNode& current = node(id);
-  const View target = result_view(id);
+void lower_concatenate(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
+  const View target = builder.result_view(id);
   const auto axis = static_cast<int>(current.as<AxisAttrs>().axis);
   std::int64_t begin = 0;
   for (ValueId part : current.inputs) {
-    const View source = view(part);
+    const View source = builder.view(part);
     const std::int64_t size = source.shape[static_cast<std::size_t>(axis)];
-    if (source.elements() > 0) lower_copy(id, source, slice_view(target, axis, begin, begin + size));
+    if (source.elements() > 0) lower_copy(builder, id, source, slice_view(target, axis, begin, begin + size));
     begin += size;
   }
 }
 
-// In place where nothing reads the base afterwards and its memory is ours to write: a donated input or an intermediate.
-void Lowering::lower_slice_update(std::int32_t id) {
-  const GraphNode& current = node(id);
+// In place where the base can be taken over.
+void lower_slice_update(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
   const auto [axis, ring] = current.as<SliceUpdateAttrs>();
-  View base = view(current.inputs[0]);
-  const View update = contiguous_input(id, 1);
-  const View start = view(current.inputs[2]);
-  const BufferInfo& memory_of_base = result_.buffers[static_cast<std::size_t>(base.buffer)];
-  const bool writable =
-      memory_of_base.kind == BufferKind::arena ||
-      (memory_of_base.kind == BufferKind::input && donated_[static_cast<std::size_t>(memory_of_base.index)]);
-  const bool whole = base.offset == 0 && base.contiguous() && memory_of_base.bytes == current.type().bytes();
-  const bool read_by_itself = update.buffer == base.buffer || start.buffer == base.buffer;
-  if (writable && whole && last_reader_of_root(current.inputs[0]) == id && !read_by_itself) {
-    if (memory_of_base.kind == BufferKind::input) result_.written_inputs.push_back(memory_of_base.index);
-    const auto of_base = [&](const auto& made) { return made.first.buffer == base.buffer; };
-    std::erase_if(quantised_, of_base);
-    std::erase_if(tiled_, of_base);
-    set_view({id, 0}, base);
+  const View update = contiguous_input(builder, id, 1);
+  const View start = builder.operand(id, 2);
+  View base = builder.operand(id, 0);
+  if (take_over(builder, id, 0, {update.buffer, start.buffer})) {
+    builder.set_view({id, 0}, base);
   } else {
-    const View copy = result_view(id);
-    lower_copy(id, base, copy);
+    const View copy = builder.result_view(id);
+    lower_copy(builder, id, base, copy);
     base = copy;
   }
   const AxisLayout to = layout_around(base.shape, axis), from = layout_around(update.shape, axis);
@@ -85,7 +76,7 @@ void Lowering::lower_slice_update(std::int32_t id) {
   if (row_bytes * from.size * from.outer == 0) return;
   const bool encodes = is_quantised(base.dtype);
   const std::string kernel = std::string(encodes ? "encode_" : "") + (ring ? "ring_update" : "slice_update");
-  Step& step = add_step(id, current.name(), kernel, {update.buffer, start.buffer, base.buffer}, {base.buffer});
+  Step& step = builder.add_step(id, current.name(), kernel, {update.buffer, start.buffer, base.buffer}, {base.buffer});
   step.bytes = from.outer * from.size * (update_bytes + row_bytes);
   step.units = from.outer * from.size;
   step.split = step.bytes > 256 * 1024;
@@ -103,26 +94,26 @@ void Lowering::lower_slice_update(std::int32_t id) {
     }
   };
   // Where rows land depends on `start`: the base is nobody's own part.
-  if (from.outer == 1) divide_by_rows(step, {update}, {}, from.size);
+  if (from.outer == 1) builder.divide_by_rows(step, {update}, {}, from.size);
 }
 
-void Lowering::lower_take(std::int32_t id) {
-  const GraphNode& current = node(id);
-  const GraphNode& table = graph_.node(current.inputs[0]);
-  const View indices = contiguous_input(id, 1);
-  const View target = result_view(id);
+void lower_take(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
+  const GraphNode& table = builder.graph().node(current.inputs[0]);
+  const View indices = contiguous_input(builder, id, 1);
+  const View target = builder.result_view(id);
   const std::string where = fmt::format("take (node %{}{})", id, Scope::where(current.scope));
   const std::int64_t count = indices.elements();
-  const Type& type = graph_.type(current.inputs[0]);
+  const Type& type = builder.graph().type(current.inputs[0]);
   if (target.elements() == 0) return;
 
   if (is_quantised(type.dtype)) {
     const std::int64_t rows = type.shape[0], cols = layout_around(type.shape, 0).inner;
     const std::int64_t row_bytes = byte_size(type.dtype, cols);
     // Few rows of a large table: they are read as the checkpoint has them, wherever else the table is packed.
-    const int buffer =
-        table.op == Op::constant ? add_constant(table.constant, type, table.label) : contiguous_input(id, 0).buffer;
-    Step& step = add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
+    const int buffer = table.op == Op::constant ? builder.add_constant(table.constant, type, table.label)
+                                                : contiguous_input(builder, id, 0).buffer;
+    Step& step = builder.add_step(id, current.name(), "take_dequantised", {buffer, indices.buffer}, {target.buffer});
     step.bytes = count * (row_bytes + cols * 4);
     if (table.op == Op::constant) step.weight_bytes = count * row_bytes;
     step.units = count;
@@ -133,13 +124,13 @@ void Lowering::lower_take(std::int32_t id) {
         dequantise(dtype, memory.base(buffer) + row * row_bytes, cols, memory.as<float>(target) + i * cols);
       }
     };
-    divide_by_rows(step, {target}, {}, count);
+    builder.divide_by_rows(step, {target}, {}, count);
     return;
   }
-  const View source = contiguous_input(id, 0);
+  const View source = contiguous_input(builder, id, 0);
   const AxisLayout layout = layout_around(source.shape, current.as<AxisAttrs>().axis);
   const std::int64_t row_bytes = byte_size(source.dtype, layout.inner);
-  Step& step = add_step(id, current.name(), "take", {source.buffer, indices.buffer}, {target.buffer});
+  Step& step = builder.add_step(id, current.name(), "take", {source.buffer, indices.buffer}, {target.buffer});
   step.bytes = 2 * byte_size(target.dtype, target.elements());
   step.weight_bytes = std::min(step.weight_bytes, step.bytes / 2);
   step.units = layout.outer * count;
@@ -155,16 +146,16 @@ void Lowering::lower_take(std::int32_t id) {
   };
 }
 
-void Lowering::lower_gather(std::int32_t id) {
-  const GraphNode& current = node(id);
-  const View source = contiguous_input(id, 0), indices = contiguous_input(id, 1);
-  const View target = result_view(id);
+void lower_gather(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
+  const View source = contiguous_input(builder, id, 0), indices = contiguous_input(builder, id, 1);
+  const View target = builder.result_view(id);
   const std::string where = fmt::format("gather (node %{}{})", id, Scope::where(current.scope));
   const std::int64_t axis = current.as<AxisAttrs>().axis;
   const AxisLayout from = layout_around(source.shape, axis), to = layout_around(target.shape, axis);
   const auto element = static_cast<std::size_t>(info(source.dtype).block_bytes);
   if (target.elements() == 0) return;
-  Step& step = add_step(id, current.name(), "gather", {source.buffer, indices.buffer}, {target.buffer});
+  Step& step = builder.add_step(id, current.name(), "gather", {source.buffer, indices.buffer}, {target.buffer});
   step.units = target.elements();
   step.split = step.units > 64 * 1024;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -179,13 +170,13 @@ void Lowering::lower_gather(std::int32_t id) {
   };
 }
 
-void Lowering::lower_generator(std::int32_t id) {
-  const GraphNode& current = node(id);
-  const View target = result_view(id);
+void lower_generator(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
+  const View target = builder.result_view(id);
   const DType dtype = target.dtype;
   const auto element = info(dtype).block_bytes;
   if (target.elements() == 0) return;
-  Step& step = add_step(id, current.name(), std::string(current.name()), {}, {target.buffer});
+  Step& step = builder.add_step(id, current.name(), std::string(current.name()), {}, {target.buffer});
   step.units = target.elements();
   step.split = step.units > 16 * 1024;
   auto fill = [=](auto value_at) {

@@ -1,6 +1,7 @@
 // A matmul with one packed weight, on its way to become a step or a part of one.
 #pragma once
 
+#include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/cpu/kernels/formats/linear_views.h>
 #include <lazuli/backends/cpu/program/step.h>
 
@@ -9,15 +10,17 @@
 namespace lazuli::cpu {
 
 struct Product {
-  using Multiply = std::function<void(Memory& memory, std::int64_t group_begin, std::int64_t group_end,
-                                      std::int64_t row_begin, std::int64_t row_end, int worker)>;
+  // Outputs of a range of groups for a range of rows.
+  using Multiply = std::function<void(Memory& memory, Range groups, Range rows, int worker)>;
 
   std::int32_t id = -1;  // the linear node
   KernelUse kernel = KernelUse::sgemm();
   Arithmetic arithmetic = Arithmetic::f32;
-  std::vector<int> reads, writes;  // operand and weight; the result, then scratch
-  View x, y;                       // the operand before it took its form, and the result
-  std::int64_t rows = 0, outputs = 0;
+  View x, y;                      // the operand before it took its form, and the result
+  int operand = -1, weight = -1;  // buffers: of the operand in its form, of the weight
+  std::vector<int> scratch;       // buffers
+  std::int64_t rows = 0;
+  std::int64_t y_stride = 0;        // elements from one row of y to the next
   std::int64_t groups = 0;          // of 16 outputs
   std::int64_t groups_at_once = 1;  // ranges of groups begin at multiples of it
   std::int64_t rows_at_once = 1;    // likewise, ranges of rows

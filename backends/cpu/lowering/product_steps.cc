@@ -1,10 +1,11 @@
-// Matmuls with packed weights, through the written kernels. Products that read the same x become one step: a list of
-// weights, one launch and one barrier.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
-#include <lazuli/backends/cpu/lowering/lowering.h>
-#include <lazuli/backends/cpu/lowering/product.h>
+#include <lazuli/backends/cpu/lowering/linear_choice.h>
+#include <lazuli/backends/cpu/lowering/linear_plan.h>
+#include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/operand_forms.h>
+#include <lazuli/backends/cpu/lowering/product_steps.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/graph_edit.h>
@@ -14,15 +15,8 @@
 namespace lazuli::cpu {
 namespace {
 
-// Weights of more outputs are vocabulary heads, which a prompt asks for on its last row alone: unpacking them for one
-// row would take longer than the row. Decided by the weight, not by the rows at hand, so that chunks agree bit for bit.
-constexpr std::int64_t most_panel_outputs = 64 * 1024;
-
 // Of an operand: below, a second thread costs more than it brings.
 constexpr std::int64_t elements_worth_splitting = 32 * 1024;
-
-// All axes but the last, as one.
-std::int64_t rows_of(const View& x) { return element_count({x.shape.begin(), x.shape.end() - 1}); }
 
 // From a row whose tiles begin a block of theirs.
 TiledRowsView rows_of(const TiledRowsView& x, std::int64_t begin, std::int64_t end) {
@@ -50,7 +44,7 @@ class ProductList {
 
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
     for_each_part(begin, end, [&](const Product& product, std::int64_t group_begin, std::int64_t group_end) {
-      product.multiply(memory, group_begin, group_end, 0, product.rows, worker);
+      product.multiply(memory, {group_begin, group_end}, {0, product.rows}, worker);
       return true;
     });
   }
@@ -93,232 +87,81 @@ class ProductList {
   std::int64_t units_ = 0, total_ = 0;
 };
 
-// What the weight store makes of a matrix.
-DType packed_dtype(const Type& weight) { return can_pack(weight.dtype, weight.shape[1]) ? weight.dtype : DType::f32; }
-
-}  // namespace
-
-void Lowering::plan_products() {
-  lowered_.assign(graph_.nodes.size(), false);
-  epilogue_of_.assign(graph_.nodes.size(), -1);
-  for (std::size_t id = 0; id < graph_.nodes.size(); ++id)
-    if (is_packed_linear(static_cast<std::int32_t>(id)))
-      readers_of_x_[graph_.nodes[id].inputs[0]].push_back(static_cast<std::int32_t>(id));
-}
-
-bool Lowering::is_packed_linear(std::int32_t id) const {
-  return node(id).op == Op::linear && tools_.precision == Precision::fast && node(id).type().elements() > 0 &&
-         graph_.node(node(id).inputs[1]).op == Op::constant;
-}
-
-const PanelKernel* Lowering::panel_of(std::int32_t id) const {
-  const Type& weight = graph_.type(node(id).inputs[1]);
-  const bool many_rows = graph_.phase == Phase::prefill && weight.shape[0] <= most_panel_outputs;
-  return many_rows && weight.shape[1] > 0 ? find_panel_kernel(packed_dtype(weight), tools_.isa) : nullptr;
-}
-
-// Whether outputs are too few to divide among threads, and rows are many.
-bool Lowering::is_narrow_linear(std::int32_t id) const {
-  const std::int64_t outputs = graph_.type(node(id).inputs[1]).shape[0], rows = node(id).type().elements() / outputs;
-  return panel_of(id) ? outputs <= panel_sums_outputs && rows >= 4 * panel_sums_rows
-                      : outputs <= packed_group_rows && rows >= 4;
-}
-
-Lowering::OperandForm Lowering::operand_form(std::int32_t id) const {
-  if (panel_of(id)) return OperandForm::tiles;
-  const Type& weight = graph_.type(node(id).inputs[1]);
-  const LinearKernel* kernel = find_linear_kernel(packed_dtype(weight), tools_.isa);
-  return kernel && kernel->multiply ? OperandForm::int8 : OperandForm::real;
-}
-
-// The int8 form of x, made once for all its readers.
-int Lowering::quantised_rows_of(std::int32_t id, const View& x) {
-  const std::int64_t rows = rows_of(x), cols = x.shape.back();
-  const auto [entry, added] = quantised_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
-  if (!added) return entry->second;
-  const int target =
-      add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)), fmt::format("%{} int8 rows", id));
-  entry->second = target;
-  const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(tools_.isa);
-  Step& step = add_step(id, "quantise_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
-  step.units = rows;
-  step.split = rows * cols >= elements_worth_splitting;
-  step.run = [=, quantise = kernel.quantise](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    quantise(memory.as<const float>(x), cols, begin, end, quantised_rows(memory.base(target), rows, cols));
-  };
-  divide_by_rows(step, {x}, {target}, rows);
-  return target;
-}
-
-// The bf16 tiles of x, likewise.
-int Lowering::tiled_rows_of(std::int32_t id, const View& x) {
-  const std::int64_t rows = rows_of(x), cols = x.shape.back();
-  const auto [entry, added] = tiled_.try_emplace({x.buffer, x.offset, rows, cols}, -1);
-  if (!added) return entry->second;
-  const auto bytes = static_cast<std::int64_t>(tiled_rows_bytes(rows, cols));
-  const int target = add_scratch(bytes, fmt::format("%{} bf16 tiles", id));
-  entry->second = target;
-  const TileRowsKernel& kernel = *find_tile_rows_kernel(tools_.isa);
-  Step& step = add_step(id, "tile_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
-  step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * 1024);
-  step.split = rows * cols >= elements_worth_splitting;
-  step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), rows, cols));
-  };
-  divide_by_rows(step, {x}, {target}, rows, packed_group_rows);
-  return target;
-}
-
 // Prompts: every weight is dequantised once a step, whatever the rows of the chunk, so that chunks agree bit for bit.
-Product Lowering::make_product(std::int32_t id, const View& y, PanelOrder order) {
-  const View x = converted_input(id, 0, DType::f32);
-  const GraphNode& constant = graph_.node(node(id).inputs[1]);
-  const auto stored = tools_.weights.packed(constant, tools_.executor);
-  result_.weights.push_back(stored);
-  const PackedWeightView packed = lazuli::view(stored->packed);
-  const std::int64_t rows = rows_of(x), cols = x.shape.back();
-  const std::int64_t stride = order == PanelOrder::panels ? panel_rows(rows) : row_stride(y);
-  Product product;
-  product.id = id;
-  product.x = x;
-  product.y = y;
-  product.rows = rows;
-  product.outputs = constant.type().shape[0];
-  product.groups = stored->packed.groups();
-  product.weights = stored->packed.data->data();
-  product.group_bytes = packed.group_bytes;
-  product.writes = {y.buffer};
-  int operand = x.buffer;
-  if (const PanelKernel* panel = panel_of(id)) {
-    product.kernel = {panel->name, panel->isa};
-    product.arithmetic = Arithmetic::bf16;
-    product.groups_at_once = 2;  // pairs share a panel
-    product.rows_at_once = panel_sums_rows;
-    operand = tiled_rows_of(id, x);
-    const std::int64_t sums_bytes = panel_scratch_row * std::min(panel_scratch_rows, panel_rows(rows));
-    const std::int64_t scratch_bytes = panel_scratch_weights + (order == PanelOrder::panels ? 0 : sums_bytes);
-    const int scratch = add_scratch(scratch_bytes * tools_.executor.size(), fmt::format("%{} panels", id));
-    product.writes.push_back(scratch);
-    product.multiply = [=, multiply = panel->multiply](Memory& memory, std::int64_t begin, std::int64_t end,
-                                                       std::int64_t row_begin, std::int64_t row_end, int worker) {
-      // Sums in panels are of all rows: only epilogues have them, which divide by columns.
-      const TiledRowsView part = rows_of(tiled_rows(memory.base(operand), rows, cols), row_begin, row_end);
-      multiply(packed, part, begin, end, {memory.as<float>(y) + row_begin * stride, stride, order},
-               reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
-    };
-  } else {
-    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, tools_.isa);
-    if (kernel == nullptr) reject(id, "no matmul kernel takes this weight type");
-    product.kernel = {kernel->name, kernel->isa};
-    if (kernel->multiply) {
-      operand = quantised_rows_of(id, x);
-      product.arithmetic = Arithmetic::int8;
-      product.multiply = [=, multiply = kernel->multiply](Memory& memory, std::int64_t begin, std::int64_t end,
-                                                          std::int64_t row_begin, std::int64_t row_end, int) {
-        multiply(packed, quantised_rows(memory.base(operand), rows, cols), begin, end, row_begin, row_end,
-                 memory.as<float>(y), stride);
-      };
-    } else {
-      product.multiply = [=, multiply = kernel->multiply_real](Memory& memory, std::int64_t begin, std::int64_t end,
-                                                               std::int64_t row_begin, std::int64_t row_end, int) {
-        multiply(packed, RealRowsView{memory.as<const float>(x), rows, cols, cols}, begin, end, row_begin, row_end,
-                 memory.as<float>(y), stride);
-      };
-    }
-  }
-  product.reads = {operand, add_constant(stored->packed.data, constant.type(), constant.label)};
-  return product;
+void multiply_in_panels(ProgramBuilder& builder, Product& product, const PackedWeightView& packed, PanelOrder order) {
+  const PanelKernel& kernel = *panel_kernel_of(builder, product.id);
+  product.kernel = {kernel.name, kernel.isa};
+  product.arithmetic = Arithmetic::bf16;
+  product.groups_at_once = 2;  // pairs share a panel
+  product.rows_at_once = panel_sums_rows;
+  product.operand = tiled_rows_of(builder, product.id, product.x);
+  const std::int64_t rows = product.rows, cols = product.x.shape.back();
+  const std::int64_t sums_bytes = panel_scratch_row * std::min(panel_scratch_rows, panel_rows(rows));
+  const std::int64_t scratch_bytes = panel_scratch_weights + (order == PanelOrder::panels ? 0 : sums_bytes);
+  const int scratch = builder.add_scratch(scratch_bytes * builder.workers(), fmt::format("%{} panels", product.id));
+  product.scratch.push_back(scratch);
+  product.multiply = [=, tiles = product.operand, y = product.y, stride = product.y_stride, multiply = kernel.multiply](
+                         Memory& memory, Range groups, Range of_rows, int worker) {
+    // Sums in panels are of all rows: only epilogues have them, which divide by columns.
+    const TiledRowsView x = rows_of(tiled_rows(memory.base(tiles), rows, cols), of_rows.begin, of_rows.end);
+    multiply(packed, x, groups.begin, groups.end, {memory.as<float>(y) + of_rows.begin * stride, stride, order},
+             reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
+  };
+}
+
+void multiply_int8(ProgramBuilder& builder, Product& product, const PackedWeightView& packed,
+                   LinearQuantised multiply) {
+  product.arithmetic = Arithmetic::int8;
+  product.operand = quantised_rows_of(builder, product.id, product.x);
+  product.multiply = [=, quantised = product.operand, rows = product.rows, cols = product.x.shape.back(), y = product.y,
+                      stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
+    multiply(packed, quantised_rows(memory.base(quantised), rows, cols), groups.begin, groups.end, of_rows.begin,
+             of_rows.end, memory.as<float>(y), stride);
+  };
+}
+
+void multiply_real(Product& product, const PackedWeightView& packed, LinearReal multiply) {
+  product.operand = product.x.buffer;
+  product.multiply = [=, rows = product.rows, cols = product.x.shape.back(), x = product.x, y = product.y,
+                      stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
+    multiply(packed, RealRowsView{memory.as<const float>(x), rows, cols, cols}, groups.begin, groups.end, of_rows.begin,
+             of_rows.end, memory.as<float>(y), stride);
+  };
 }
 
 // The products of the same x that are not part of an epilogue's chain, this one among them.
-std::vector<std::int32_t> Lowering::products_beside(std::int32_t id) const {
-  const std::vector<std::int32_t>& readers = readers_of_x_.at(node(id).inputs[0]);
+std::vector<std::int32_t> products_beside(const ProgramBuilder& builder, const LinearPlan& plan, std::int32_t id) {
+  const std::vector<std::int32_t>& readers = plan.readers_of_x.at(builder.node(id).inputs[0]);
   std::vector<std::int32_t> beside;
-  for (std::int32_t other : readers) {
-    const auto index = static_cast<std::size_t>(other);
-    if (!lowered_[index] && epilogue_of_[index] < 0) beside.push_back(other);
-  }
-  const bool enabled = tools_.fusion.enabled("merged_linear");
-  const bool is_first = std::none_of(readers.begin(), readers.end(),
-                                     [&](std::int32_t reader) { return lowered_[static_cast<std::size_t>(reader)]; });
+  for (std::int32_t other : readers)
+    if (!plan.runs_elsewhere(other)) beside.push_back(other);
+  const Tools& tools = builder.tools();
+  const bool enabled = tools.fusion.enabled("merged_linear");
+  const bool is_first = std::none_of(readers.begin(), readers.end(), [&](std::int32_t reader) {
+    return plan.lowered[static_cast<std::size_t>(reader)];
+  });
   if (readers.size() > 1 && is_first)
-    note("merged_linear", readers,
-         !enabled            ? tools_.verdicts.reason_off("merged_linear")
-         : beside.size() > 1 ? ""
-                             : "the other matmuls of this operand run in epilogues");
+    builder.note("merged_linear", readers,
+                 !enabled            ? tools.verdicts.reason_off("merged_linear")
+                 : beside.size() > 1 ? ""
+                                     : "the other matmuls of this operand run in epilogues");
   return enabled ? beside : std::vector{id};
 }
 
-void Lowering::lower_products(std::int32_t id) {
-  struct Copy {
-    std::int32_t id;
-    View from, to;
-  };
-  std::vector<Copy> copies;
-  std::vector<Product> products;
-  for (std::int32_t other : products_beside(id)) {
-    lowered_[static_cast<std::size_t>(other)] = true;
-    const View result = result_view(other);
-    View y = result;
-    if (y.dtype != DType::f32) {
-      y = new_array({DType::f32, y.shape}, fmt::format("%{} f32", other));
-      copies.push_back({other, y, result});
-    }
-    products.push_back(make_product(other, y, PanelOrder::rows));
-  }
-  add_products(std::move(products));
-  for (const Copy& copy : copies) lower_copy(copy.id, copy.from, copy.to);
-}
-
-// Columns [begin, end) of the product for all rows.
-Run Lowering::columns_of(const Product& product) {
-  return [multiply = product.multiply, rows = product.rows, groups = product.groups](Memory& memory, std::int64_t begin,
-                                                                                     std::int64_t end, int worker) {
-    const std::int64_t last = (end + packed_group_rows - 1) / packed_group_rows;
-    multiply(memory, begin / packed_group_rows, std::min(last, groups), 0, rows, worker);
-  };
-}
-
 // By rows, all outputs at a time.
-void Lowering::divide_narrow_product(Step& step, const Product& product) {
+void divide_narrow_product(const ProgramBuilder& builder, Step& step, const Product& product) {
   const std::int64_t rows = product.rows, at_once = product.rows_at_once;
   step.units = (rows + at_once - 1) / at_once;
   step.split = rows * product.x.shape.back() >= elements_worth_splitting;
   step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin,
                                                                        std::int64_t end, int worker) {
-    multiply(memory, 0, groups, begin * at_once, std::min(rows, end * at_once), worker);
+    multiply(memory, {0, groups}, {begin * at_once, std::min(rows, end * at_once)}, worker);
   };
-  divide_by_rows(step, {product.x, product.y}, {product.reads[0]}, rows, at_once);
+  builder.divide_by_rows(step, {product.x, product.y}, {product.operand}, rows, at_once);
 }
 
-Step& Lowering::add_products(std::vector<Product> products) {
-  const bool several = products.size() > 1;
-  std::vector<int> reads, writes, scratch;
-  Scope::Ref scope = node(products[0].id).scope;
-  std::vector<Source> from;
-  std::int64_t operations = 0;
-  for (const Product& product : products) {
-    operations += count_operations(graph_, node(product.id));
-    for (int buffer : product.reads)
-      if (std::find(reads.begin(), reads.end(), buffer) == reads.end()) reads.push_back(buffer);
-    writes.push_back(product.writes[0]);
-    scratch.insert(scratch.end(), product.writes.begin() + 1, product.writes.end());
-    scope = common_scope(scope, node(product.id).scope);
-    from = merge_sources(from, node(product.id).from);
-  }
-  Step& step = add_step(products[0].id, several ? "merged_linear" : node(products[0].id).name(), products[0].kernel,
-                        std::move(reads), std::move(writes));
-  for (const Product& product : products) add_kernel(step.kernels, product.kernel);
-  step.described.scope = std::move(scope);
-  step.described.from = std::move(from);
-  step.operations = operations;
-  step.kind = StepKind::matmul;
-  step.arithmetic = products[0].arithmetic;
-  step.writes.insert(step.writes.end(), scratch.begin(), scratch.end());
-  if (!several && is_narrow_linear(products[0].id)) {
-    divide_narrow_product(step, products[0]);
-    return step;
-  }
+// By the outputs of all products.
+void divide_products(Step& step, std::vector<Product> products) {
   const bool few = has_few_rows(products);
   const auto list = std::make_shared<const ProductList>(std::move(products));
   step.units = list->units();
@@ -328,6 +171,99 @@ Step& Lowering::add_products(std::vector<Product> products) {
     (*list)(memory, begin, end, worker);
   };
   step.first_weights = [list](std::int64_t begin, std::int64_t end) { return list->first_weights(begin, end); };
+}
+
+}  // namespace
+
+Product make_product(ProgramBuilder& builder, std::int32_t id, const View& y, PanelOrder order) {
+  const GraphNode& constant = builder.graph().node(builder.node(id).inputs[1]);
+  Product product;
+  product.id = id;
+  product.x = converted_input(builder, id, 0, DType::f32);
+  product.y = y;
+  product.rows = rows_of(product.x);
+  product.y_stride = order == PanelOrder::panels ? panel_rows(product.rows) : row_stride(y);
+  const auto stored = builder.tools().weights.packed(constant, builder.tools().executor);
+  builder.program().weights.push_back(stored);
+  const PackedWeightView packed = lazuli::view(stored->packed);
+  product.groups = stored->packed.groups();
+  product.weights = stored->packed.data->data();
+  product.group_bytes = packed.group_bytes;
+  if (operand_form(builder, id) == OperandForm::tiles) {
+    multiply_in_panels(builder, product, packed, order);
+  } else {
+    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, builder.tools().isa);
+    if (kernel == nullptr) builder.reject(id, "no matmul kernel takes this weight type");
+    product.kernel = {kernel->name, kernel->isa};
+    if (kernel->multiply)
+      multiply_int8(builder, product, packed, kernel->multiply);
+    else
+      multiply_real(product, packed, kernel->multiply_real);
+  }
+  product.weight = builder.add_constant(stored->packed.data, constant.type(), constant.label);
+  return product;
+}
+
+void lower_products(ProgramBuilder& builder, std::int32_t id) {
+  struct Copy {
+    std::int32_t id;
+    View from, to;
+  };
+  auto& plan = builder.state<LinearPlan>();
+  std::vector<Copy> copies;
+  std::vector<Product> products;
+  for (std::int32_t other : products_beside(builder, plan, id)) {
+    plan.lowered[static_cast<std::size_t>(other)] = true;
+    const View result = builder.result_view(other);
+    View y = result;
+    if (y.dtype != DType::f32) {
+      y = builder.new_array({DType::f32, y.shape}, fmt::format("%{} f32", other));
+      copies.push_back({other, y, result});
+    }
+    products.push_back(make_product(builder, other, y, PanelOrder::rows));
+  }
+  add_products(builder, std::move(products));
+  for (const Copy& copy : copies) lower_copy(builder, copy.id, copy.from, copy.to);
+}
+
+Run columns_of(const Product& product) {
+  return [multiply = product.multiply, rows = product.rows, groups = product.groups](Memory& memory, std::int64_t begin,
+                                                                                     std::int64_t end, int worker) {
+    const std::int64_t last = (end + packed_group_rows - 1) / packed_group_rows;
+    multiply(memory, {begin / packed_group_rows, std::min(last, groups)}, {0, rows}, worker);
+  };
+}
+
+Step& add_products(ProgramBuilder& builder, std::vector<Product> products) {
+  const bool several = products.size() > 1;
+  const GraphNode& first = builder.node(products[0].id);
+  std::vector<int> reads, writes, scratch;
+  Scope::Ref scope = first.scope;
+  std::vector<Source> from;
+  std::int64_t operations = 0;
+  for (const Product& product : products) {
+    const GraphNode& linear = builder.node(product.id);
+    operations += count_operations(builder.graph(), linear);
+    for (int buffer : {product.operand, product.weight})
+      if (std::find(reads.begin(), reads.end(), buffer) == reads.end()) reads.push_back(buffer);
+    writes.push_back(product.y.buffer);
+    scratch.insert(scratch.end(), product.scratch.begin(), product.scratch.end());
+    scope = common_scope(scope, linear.scope);
+    from = merge_sources(from, linear.from);
+  }
+  Step& step = builder.add_step(products[0].id, several ? "merged_linear" : first.name(), products[0].kernel,
+                                std::move(reads), std::move(writes));
+  for (const Product& product : products) add_kernel(step.kernels, product.kernel);
+  step.described.scope = std::move(scope);
+  step.described.from = std::move(from);
+  step.operations = operations;
+  step.kind = StepKind::matmul;
+  step.arithmetic = products[0].arithmetic;
+  step.writes.insert(step.writes.end(), scratch.begin(), scratch.end());
+  if (!several && is_narrow_linear(builder, products[0].id))
+    divide_narrow_product(builder, step, products[0]);
+  else
+    divide_products(step, std::move(products));
   return step;
 }
 

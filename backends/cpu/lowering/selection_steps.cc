@@ -1,0 +1,194 @@
+#include <fmt/format.h>
+#include <lazuli/backends/cpu/kernels/rows/argmax.h>
+#include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/selection_steps.h>
+#include <lazuli/graph/types/scalar_value.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace lazuli::cpu {
+namespace {
+
+template <class T>
+std::int64_t first_largest(const std::byte* row, std::int64_t columns) {
+  const auto* values = reinterpret_cast<const T*>(row);
+  return std::max_element(values, values + columns) - values;
+}
+
+// For integers that f32 does not tell apart; null for all other dtypes.
+using FirstLargest = std::int64_t (*)(const std::byte* row, std::int64_t columns);
+FirstLargest first_largest_of(DType dtype) {
+  switch (dtype) {
+    case DType::i32:
+      return first_largest<std::int32_t>;
+    case DType::u32:
+      return first_largest<std::uint32_t>;
+    case DType::i64:
+      return first_largest<std::int64_t>;
+    default:
+      return nullptr;
+  }
+}
+
+std::int64_t ranges_of(std::int64_t columns) { return (columns + argmax_columns - 1) / argmax_columns; }
+
+View new_maxima(ProgramBuilder& builder, std::int64_t count) {
+  return builder.new_array({DType::u8, {count * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax");
+}
+
+// Of `ranges` maxima a row, the first largest.
+void add_argmax_combine(ProgramBuilder& builder, std::int32_t id, const View& maxima, std::int64_t ranges) {
+  const View target = builder.result_view(id);
+  Step& step = builder.add_step(id, "argmax_combine", "argmax_combine", {maxima.buffer}, {target.buffer});
+  step.units = target.elements();
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      Best best = memory.as<Best>(maxima)[row * ranges];
+      for (std::int64_t range = 1; range < ranges; ++range)
+        best = combine(best, memory.as<Best>(maxima)[row * ranges + range]);
+      memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
+    }
+  };
+}
+
+// The operand with the axis last, contiguous, in a dtype that kernels compare.
+View rows_to_compare(ProgramBuilder& builder, std::int32_t id) {
+  const std::int64_t axis = builder.node(id).as<AxisAttrs>().axis;
+  View source = builder.operand(id, 0);
+  Dims permutation(source.shape.size());
+  std::iota(permutation.begin(), permutation.end(), 0);
+  permutation.erase(permutation.begin() + axis);
+  permutation.push_back(axis);
+  source = *apply_view(Op::transpose, TransposeAttrs{permutation}, source);
+  // The dtypes without a comparison of their own keep their order in f32.
+  const DType compared = first_largest_of(source.dtype) ? source.dtype : DType::f32;
+  if (source.dtype == compared && source.contiguous()) return source;
+  const View copy = builder.new_array({compared, source.shape}, fmt::format("%{} {}", id, to_string(compared)));
+  lower_copy(builder, id, source, copy);
+  return copy;
+}
+
+Run argmax_of_integers(const View& source, const View& target, FirstLargest first_largest) {
+  const std::int64_t columns = source.shape.back();
+  return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::byte* values = memory.at(source) + byte_size(source.dtype, row * columns);
+      memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(first_largest(values, columns));
+    }
+  };
+}
+
+Run argmax_of_rows(const View& source, const View& target) {
+  const std::int64_t columns = source.shape.back();
+  return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const Best best = argmax_range(memory.as<const float>(source) + row * columns, 0, columns);
+      memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
+    }
+  };
+}
+
+// Of each of `ranges` equal ranges of a row.
+Run argmax_of_ranges(const View& source, const View& maxima, std::int64_t ranges) {
+  const std::int64_t columns = source.shape.back();
+  return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t unit = begin; unit < end; ++unit) {
+      const std::int64_t row = unit / ranges, range = unit % ranges;
+      memory.as<Best>(maxima)[unit] = argmax_range(memory.as<const float>(source) + row * columns,
+                                                   columns * range / ranges, columns * (range + 1) / ranges);
+    }
+  };
+}
+
+// The k largest of a row, and where they are; NaN stands behind all numbers.
+class LargestOfRow {
+ public:
+  LargestOfRow(DType dtype, std::int64_t columns)
+      : dtype_(dtype), keys_(static_cast<std::size_t>(columns)), order_(static_cast<std::size_t>(columns)) {}
+
+  void find(const std::byte* row, std::int64_t k, std::byte* values, std::int32_t* indices) {
+    const auto element = static_cast<std::size_t>(info(dtype_).block_bytes);
+    for (std::size_t i = 0; i < keys_.size(); ++i) keys_[i] = load_scalar(dtype_, row + i * element);
+    std::iota(order_.begin(), order_.end(), 0);
+    std::partial_sort(order_.begin(), order_.begin() + k, order_.end(),
+                      [&](std::int32_t a, std::int32_t b) { return stands_before(a, b); });
+    for (std::size_t i = 0; i < static_cast<std::size_t>(k); ++i) {
+      store_scalar(keys_[static_cast<std::size_t>(order_[i])], dtype_, values + i * element);
+      indices[i] = order_[i];
+    }
+  }
+
+ private:
+  bool stands_before(std::int32_t a, std::int32_t b) const {
+    const double left = keys_[static_cast<std::size_t>(a)], right = keys_[static_cast<std::size_t>(b)];
+    if (left > right || right > left) return left > right;
+    const bool a_is_number = left == left, b_is_number = right == right;
+    return a_is_number != b_is_number ? a_is_number : a < b;
+  }
+
+  DType dtype_;
+  std::vector<double> keys_;
+  std::vector<std::int32_t> order_;
+};
+
+}  // namespace
+
+void lower_argmax(ProgramBuilder& builder, std::int32_t id) {
+  const View source = rows_to_compare(builder, id);
+  const FirstLargest of_integers = first_largest_of(source.dtype);
+  const std::int64_t columns = source.shape.back(),
+                     rows = element_count(source.shape) / std::max<std::int64_t>(columns, 1);
+  // Long rows divide into one range a worker; what they found meets in add_argmax_combine.
+  const bool by_range = !of_integers && rows < builder.workers() && columns >= 64 * 1024;
+  const std::int64_t ranges = by_range ? builder.workers() : 1;
+  const View found = by_range ? new_maxima(builder, rows * ranges) : builder.result_view(id);
+  Step& step = builder.add_step(id, builder.node(id).name(), "argmax", {source.buffer}, {found.buffer});
+  step.units = rows * ranges;
+  step.split = rows * columns >= 32 * 1024;
+  step.run = of_integers ? argmax_of_integers(source, found, of_integers)
+             : by_range  ? argmax_of_ranges(source, found, ranges)
+                         : argmax_of_rows(source, found);
+  if (by_range) add_argmax_combine(builder, id, found, ranges);
+}
+
+View new_argmax_maxima(ProgramBuilder& builder, std::int64_t rows, std::int64_t columns) {
+  return new_maxima(builder, rows * ranges_of(columns));
+}
+
+Division add_argmax_columns(ProgramBuilder& builder, std::int32_t id, const View& x, const View& maxima) {
+  const std::int64_t columns = x.shape.back(), rows = element_count(x.shape) / columns, ranges = ranges_of(columns);
+  const std::int64_t stride = x.shape.size() < 2 ? columns : x.strides[x.strides.size() - 2];
+  builder.add_step(id, "argmax", "argmax", {x.buffer}, {maxima.buffer});
+  return {columns, argmax_columns, {}, [=](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+            for (std::int64_t row = 0; row < rows; ++row)
+              for (std::int64_t first = begin; first < end; first += argmax_columns)
+                memory.as<Best>(maxima)[row * ranges + first / argmax_columns] = argmax_range(
+                    memory.as<const float>(x) + row * stride, first, std::min(end, first + argmax_columns));
+          }};
+}
+
+void add_argmax_of_maxima(ProgramBuilder& builder, std::int32_t id, const View& maxima, std::int64_t columns) {
+  add_argmax_combine(builder, id, maxima, ranges_of(columns));
+}
+
+void lower_top_k(ProgramBuilder& builder, std::int32_t id) {
+  const GraphNode& current = builder.node(id);
+  const View source = contiguous_input(builder, id, 0);
+  const View values = builder.result_view(id, 0), indices = builder.result_view(id, 1);
+  const std::int64_t columns = source.shape.back(), k = current.as<TopKAttrs>().k;
+  const std::int64_t rows = columns > 0 ? source.elements() / columns : 0;
+  if (rows == 0) return;
+  Step& step = builder.add_step(id, current.name(), "top_k", {source.buffer}, {values.buffer, indices.buffer});
+  step.units = rows;
+  step.split = rows * columns >= 16 * 1024;
+  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const std::int64_t element = info(source.dtype).block_bytes;
+    LargestOfRow largest(source.dtype, columns);
+    for (std::int64_t row = begin; row < end; ++row)
+      largest.find(memory.at(source) + row * columns * element, k, memory.at(values) + row * k * element,
+                   memory.as<std::int32_t>(indices) + row * k);
+  };
+}
+
+}  // namespace lazuli::cpu

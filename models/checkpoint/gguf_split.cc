@@ -80,7 +80,9 @@ GgufFile GgufFile::open(const std::string& path) {
   const std::vector<std::string> paths = part_paths(file, count);
   check_presence(path, paths);
   std::vector<GgufFile> parts;
-  for (const std::string& part : paths) parts.push_back(part == path ? std::move(file) : open_part(part));
+  for (const std::string& part : paths)
+    // NOLINTNEXTLINE(bugprone-use-after-move): `path` is one of them, once.
+    parts.push_back(part == path ? std::move(file) : open_part(part));
   return join(std::move(parts));
 }
 

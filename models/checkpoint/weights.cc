@@ -238,7 +238,7 @@ Array Weights::take(const std::string& name, const Shape& shape) {
 }
 
 Array Weights::take_f32(const std::string& name, const Shape& shape) {
-  const Array weight = take(name, shape);
+  Array weight = take(name, shape);
   if (weight.dtype() == DType::f32) return weight;
   if (is_real(weight.dtype())) return cast(weight, DType::f32);
   const Stored& stored = tensors_.at(name);

@@ -130,6 +130,7 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   chain.split = shape.split && chain.units > 1;
   chain.spared = joined_spared(members);
   std::vector<Run> runs;
+  runs.reserve(members.size());
   for (ChainMember& member : members) runs.push_back(std::move(member.division.run));
   chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.piece, granule));
   return chain;

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+# Tests of what reads foreign bytes and of what runs threads, as programs with a sanitizer each. Only the sources that
+# the tests are about are compiled again, with the sanitizer; the rest comes from the libraries as they are: a member of
+# a static library is linked only where no symbol of it is there already. So this costs a fifth of a sanitized build of
+# everything, which scripts/sanitizers.sh does as well. Built on demand, by the target lazuli_sanitized.
+if(BUILD_SHARED_LIBS)
+  return()  # a shared library cannot lack some of its sources
+endif()
+
+function(lazuli_sanitized name sanitizers)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "TESTS;SOURCES")
+  set(tests)
+  foreach(test IN LISTS arg_TESTS)
+    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${test}_test.cc)
+      message(FATAL_ERROR "sanitized tests: no file tests/${test}_test.cc")
+    endif()
+    list(APPEND tests ${test}_test.cc)
+  endforeach()
+  set(sources)
+  foreach(pattern IN LISTS arg_SOURCES)
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${pattern})
+    if(NOT found)
+      message(FATAL_ERROR "sanitized tests: no source is named ${pattern}")
+    endif()
+    list(APPEND sources ${found})
+  endforeach()
+  add_executable(${name} EXCLUDE_FROM_ALL ${tests} ${sources} support/paths.cc)
+  # -O1 and line tables alone: half the time to compile of the usual -O2 -g. Assertions stay in.
+  target_compile_options(${name} PRIVATE -O1 -g1 -UNDEBUG -fno-omit-frame-pointer -fsanitize=${sanitizers}
+    -fno-sanitize-recover=all)
+  target_link_options(${name} PRIVATE -fsanitize=${sanitizers})
+  target_include_directories(${name} SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+  target_link_libraries(${name} PRIVATE lazuli::lazuli lazuli_flags nlohmann_json::nlohmann_json GTest::gtest_main)
+  add_dependencies(lazuli_sanitized ${name})
+endfunction()
+
+add_custom_target(lazuli_sanitized)
+lazuli_sanitized(lazuli_readers_asan address,undefined
+  TESTS graph/graph_text graph/quantised models/checkpoint_folder models/conversation models/gguf models/gguf_defaults
+    models/gguf_split models/tokenizer models/weights_errors backends/cpu/disk_cache runtime/choices runtime/tuning
+  SOURCES graph/text/*.cc graph/types/*.cc graph/base/*.cc models/checkpoint/*.cc models/text/*.cc models/gemma/*_config.cc
+    models/gemma/gemma3.cc models/load.cc models/generation/*.cc runtime/tuning/*.cc backends/cpu/host/*.cc)
+lazuli_sanitized(lazuli_threads_tsan thread
+  TESTS graph/event backends/cpu/disk_cache backends/cpu/shared_work backends/cpu/threads backends/cpu/chain
+    models/conversation models/runner runtime/session
+  SOURCES graph/*.cc backends/cpu/host/*.cc backends/cpu/program/*.cc backends/cpu/weights/*.cc
+    backends/cpu/cpu_backend.cc backends/plan.cc backends/run_observer.cc runtime/*.cc models/generation/*.cc)

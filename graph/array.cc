@@ -4,6 +4,7 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/types/scalar_value.h>
 
+#include <cstring>
 #include <utility>
 
 namespace lazuli {
@@ -40,8 +41,8 @@ void detail::fail_value_count(std::size_t values, const Shape& shape) {
   fail("from: {} values do not fill the shape {}", values, to_string(shape));
 }
 
-void detail::fail_element_size(std::size_t bytes, const Type& type) {
-  fail("data: elements of {} bytes do not match an array of {}", bytes, to_string(type));
+void detail::fail_element_type(const Type& type, std::string_view expected) {
+  fail("data: the array is {}, expected {}", to_string(type), expected);
 }
 
 Array Array::from(BufferRef data, Type type) {
@@ -121,9 +122,24 @@ Node::~Node() {
   }
 }
 
-double item_as_double(const Array& array) {
+namespace {
+
+const std::byte* single_element(const Array& array) {
   if (array.type().elements() != 1) fail("item: the array is {}, expected one element", to_string(array.type()));
-  return load_scalar(array.dtype(), array.bytes());
+  return array.bytes();
+}
+
+}  // namespace
+
+double detail::item_as_double(const Array& array) {
+  const std::byte* element = single_element(array);
+  return load_scalar(array.dtype(), element);
+}
+
+std::int64_t detail::item_as_integer(const Array& array) {
+  std::int64_t value;
+  std::memcpy(&value, single_element(array), sizeof value);
+  return value;
 }
 
 }  // namespace lazuli

@@ -14,6 +14,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace lazuli {
@@ -136,14 +138,33 @@ constexpr DType dtype_of<bool>() {
 }
 
 namespace detail {
+
 [[noreturn]] void fail_value_count(std::size_t values, const Shape& shape);
-[[noreturn]] void fail_element_size(std::size_t bytes, const Type& type);
+[[noreturn]] void fail_element_type(const Type& type, std::string_view expected);
+double item_as_double(const Array& array);
+std::int64_t item_as_integer(const Array& array);  // of an i64, which a double does not hold beyond 2^53
+
+// f16 and bf16 have no C++ type: std::uint16_t reads their bits.
+template <class T>
+constexpr bool is_element(DType dtype) {
+  if constexpr (std::is_same_v<T, std::uint16_t>)
+    return dtype == DType::f16 || dtype == DType::bf16;
+  else
+    return dtype == dtype_of<T>();
+}
+template <class T>
+std::string_view element_name() {
+  if constexpr (std::is_same_v<T, std::uint16_t>)
+    return "f16 or bf16";
+  else
+    return to_string(dtype_of<T>());
+}
+
 }  // namespace detail
 
 template <class T>
 Array Array::from(std::span<const T> values, Shape shape) {
-  if (static_cast<std::int64_t>(values.size()) != element_count(shape))
-    detail::fail_value_count(values.size(), shape);
+  if (static_cast<std::int64_t>(values.size()) != element_count(shape)) detail::fail_value_count(values.size(), shape);
   BufferRef buffer = Buffer::allocate(values.size_bytes());
   std::copy(values.begin(), values.end(), buffer->as<T>());
   return from(std::move(buffer), Type{dtype_of<T>(), std::move(shape)});
@@ -151,15 +172,15 @@ Array Array::from(std::span<const T> values, Shape shape) {
 
 template <class T>
 std::span<const T> Array::data() const {
-  if (sizeof(T) * static_cast<std::size_t>(type().elements()) != static_cast<std::size_t>(type().bytes()))
-    detail::fail_element_size(sizeof(T), type());
+  if (!detail::is_element<T>(dtype())) detail::fail_element_type(type(), detail::element_name<T>());
   return {reinterpret_cast<const T*>(bytes()), static_cast<std::size_t>(type().elements())};
 }
 
-double item_as_double(const Array& array);
 template <class T>
 T Array::item() const {
-  return static_cast<T>(item_as_double(*this));
+  if constexpr (std::is_integral_v<T>)
+    if (dtype() == DType::i64) return static_cast<T>(detail::item_as_integer(*this));
+  return static_cast<T>(detail::item_as_double(*this));
 }
 
 }  // namespace lazuli

@@ -67,7 +67,7 @@ Types logical(const Call& call) {
   for (std::size_t i = 0; i < call.operands.size(); ++i) {
     if (call.operand(i).dtype != DType::bool_)
       call.reject("operand {} is {}, expected bool", i, to_string(call.operand(i)));
-    shape = broadcast_shapes(shape, call.operand(i).shape, to_string(call.op).data());
+    shape = broadcast_shapes(shape, call.operand(i).shape, to_string(call.op));
   }
   return {{DType::bool_, shape}};
 }
@@ -78,7 +78,7 @@ Types cast(const Call& call) {
   return {{to, call.operand(0).shape}};
 }
 Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {
-  return broadcast_shapes(call.operand(a).shape, call.operand(b).shape, to_string(call.op).data());
+  return broadcast_shapes(call.operand(a).shape, call.operand(b).shape, to_string(call.op));
 }
 Types binary(const Call& call) {
   call.require_plain(0);

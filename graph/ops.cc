@@ -6,7 +6,7 @@
 namespace lazuli {
 namespace {
 
-Dims normalise_axes(Dims axes, std::size_t rank, const char* where) {
+Dims normalise_axes(Dims axes, std::size_t rank, std::string_view where) {
   for (std::int64_t& axis : axes) axis = normalise_axis(axis, rank, where);
   std::sort(axes.begin(), axes.end());
   return axes;
@@ -29,7 +29,7 @@ Array binary(Op op, const Array& a, const Array& b) {
 Array unary(Op op, const Array& x) { return make_array(op, NoAttrs{}, {x}); }
 
 Array reduce(Op op, const Array& x, Dims axes, bool keep_dims) {
-  axes = normalise_axes(std::move(axes), x.shape().size(), to_string(op).data());
+  axes = normalise_axes(std::move(axes), x.shape().size(), to_string(op));
   return make_array(op, ReduceAttrs{std::move(axes), keep_dims}, {x});
 }
 

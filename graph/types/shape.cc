@@ -28,14 +28,14 @@ std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join
 
 std::string to_string(const Type& type) { return fmt::format("{}{}", to_string(type.dtype), to_string(type.shape)); }
 
-int normalise_axis(std::int64_t axis, std::size_t rank, const char* where) {
+int normalise_axis(std::int64_t axis, std::size_t rank, std::string_view where) {
   const auto signed_rank = static_cast<std::int64_t>(rank);
   if (axis < -signed_rank || axis >= signed_rank)
     fail("{}: axis {} is out of range for an array of rank {}", where, axis, rank);
   return static_cast<int>(axis < 0 ? axis + signed_rank : axis);
 }
 
-Shape broadcast_shapes(const Shape& a, const Shape& b, const char* where) {
+Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where) {
   Shape result(std::max(a.size(), b.size()));
   for (std::size_t back = 1; back <= result.size(); ++back) {
     const std::int64_t left = back <= a.size() ? a[a.size() - back] : 1;

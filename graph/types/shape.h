@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lazuli {
@@ -22,10 +23,10 @@ Dims contiguous_strides(const Shape& shape);
 std::string to_string(const Shape& shape);
 
 // Negative axes count from the end; throws when out of range. `where` names the op in the error.
-int normalise_axis(std::int64_t axis, std::size_t rank, const char* where);
+int normalise_axis(std::int64_t axis, std::size_t rank, std::string_view where);
 
 // numpy rules: align from the right, sizes equal or 1. Throws an error naming both shapes.
-Shape broadcast_shapes(const Shape& a, const Shape& b, const char* where);
+Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where);
 bool broadcastable_to(const Shape& from, const Shape& to);
 
 // What one value of the graph is: dtype and shape.

@@ -95,7 +95,7 @@ std::string CollapsedGraph::title(std::int32_t group) const {
 std::string CollapsedGraph::label(std::int32_t node, const Graph& graph) const {
   const std::string& own = graph.nodes[static_cast<std::size_t>(node)].label;
   if (group(node) == no_group || members(node).size() == 1) return own;
-  const std::string common = without_number(own, layer(node));
+  std::string common = without_number(own, layer(node));
   for (const std::int32_t member : members(node))
     if (without_number(graph.nodes[static_cast<std::size_t>(member)].label, layer(member)) != common) return own;
   return common;

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <iterator>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 namespace lazuli {
@@ -28,100 +26,6 @@ void check(std::span<const Interval> intervals) {
   }
 }
 
-// The buffers placed so far. Finds those alive at the same time as a new one, in order of offset: by a tree over
-// lifetimes when they are few (a long chain: thousands of buffers, a handful alive), by a scan of all placed ones when
-// they are many (where walking the tree and sorting would cost more).
-class PlacedBuffers {
- public:
-  PlacedBuffers(std::span<const Interval> intervals, const std::vector<std::size_t>& offsets)
-      : intervals_(intervals), offsets_(offsets), by_first_(intervals.size()), rank_(intervals.size()) {
-    std::iota(by_first_.begin(), by_first_.end(), Index{0});
-    std::stable_sort(by_first_.begin(), by_first_.end(),
-                     [&](Index a, Index b) { return intervals_[a].first < intervals_[b].first; });
-    for (Index rank = 0; rank < by_first_.size(); ++rank) rank_[by_first_[rank]] = rank;
-    firsts_.reserve(intervals.size());
-    lasts_.reserve(intervals.size());
-    for (const Interval& interval : intervals) {
-      firsts_.push_back(interval.first);
-      lasts_.push_back(interval.last);
-    }
-    std::sort(firsts_.begin(), firsts_.end());
-    std::sort(lasts_.begin(), lasts_.end());
-    leaves_ = std::bit_ceil(std::max<std::size_t>(1, intervals.size()));
-    latest_.assign(2 * leaves_, not_placed);
-  }
-
-  void add(Index buffer) {
-    unsorted_.push_back(buffer);
-    for (std::size_t node = leaves_ + rank_[buffer]; node != 0; node /= 2)
-      latest_[node] = std::max(latest_[node], intervals_[buffer].last);
-  }
-
-  // Valid until the next call.
-  std::span<const Index> alive_with(const Interval& interval) {
-    // Those that begin before its end, less those that end before its beginning; placed or not.
-    const std::size_t begun = std::upper_bound(firsts_.begin(), firsts_.end(), interval.last) - firsts_.begin();
-    const std::size_t ended = std::lower_bound(lasts_.begin(), lasts_.end(), interval.first) - lasts_.begin();
-    found_.clear();
-    // One find by the tree, with its share of the sort, against one step of a scan.
-    constexpr std::size_t tree_cost = 16;
-    if ((begun - ended) * tree_cost < sorted_.size() + unsorted_.size())
-      search_tree(interval.first, begun);
-    else
-      scan(interval);
-    return found_;
-  }
-
- private:
-  static constexpr std::int64_t not_placed = std::numeric_limits<std::int64_t>::min();
-
-  bool lower(Index a, Index b) const { return std::pair(offsets_[a], a) < std::pair(offsets_[b], b); }
-
-  // Among the first `begun` ranks, those that end at `first` or later.
-  void search_tree(std::int64_t first, std::size_t begun) {
-    if (begun == 0) return;
-    stack_.assign(1, 1);
-    while (!stack_.empty()) {
-      const std::size_t node = stack_.back();
-      stack_.pop_back();
-      if (latest_[node] < first || latest_[node] == not_placed) continue;
-      const int height = std::bit_width(leaves_) - std::bit_width(node);
-      const std::size_t first_rank = (node << height) - leaves_;
-      if (first_rank >= begun) continue;
-      if (height == 0) {
-        found_.push_back(by_first_[first_rank]);
-      } else {
-        stack_.push_back(2 * node);
-        stack_.push_back(2 * node + 1);
-      }
-    }
-    std::sort(found_.begin(), found_.end(), [&](Index a, Index b) { return lower(a, b); });
-  }
-
-  void scan(const Interval& interval) {
-    // Sorting waits until a scan needs it: the scan's own cost covers the merge.
-    const auto by_offset = [&](Index a, Index b) { return lower(a, b); };
-    std::sort(unsorted_.begin(), unsorted_.end(), by_offset);
-    const auto middle = static_cast<std::ptrdiff_t>(sorted_.size());
-    sorted_.insert(sorted_.end(), unsorted_.begin(), unsorted_.end());
-    std::inplace_merge(sorted_.begin(), sorted_.begin() + middle, sorted_.end(), by_offset);
-    unsorted_.clear();
-    for (const Index buffer : sorted_)
-      if (intervals_[buffer].first <= interval.last && intervals_[buffer].last >= interval.first)
-        found_.push_back(buffer);
-  }
-
-  std::span<const Interval> intervals_;
-  const std::vector<std::size_t>& offsets_;
-  std::vector<Index> by_first_, rank_;        // buffers by the beginning of their life, and the inverse
-  std::vector<std::int64_t> firsts_, lasts_;  // each sorted
-  std::size_t leaves_ = 1;
-  std::vector<std::int64_t> latest_;      // binary tree over ranks: the latest end of life among the placed
-  std::vector<Index> sorted_, unsorted_;  // the placed buffers, by offset, and those not yet merged in
-  std::vector<Index> found_;
-  std::vector<std::size_t> stack_;
-};
-
 // `neighbours` are in order of offset.
 std::size_t best_fit(const Interval& interval, std::span<const Index> neighbours, std::span<const Interval> intervals,
                      const std::vector<std::size_t>& offsets) {
@@ -141,6 +45,8 @@ std::size_t best_fit(const Interval& interval, std::span<const Index> neighbours
 
 }  // namespace
 
+// Looks at every placed buffer for each new one: 0.3 ms for the 460 buffers of the longest decode step, below a second
+// for 10,000, once a program. A tree over lifetimes would save 0.2 ms of the former.
 Plan plan_arena(std::span<const Interval> intervals) {
   check(intervals);
   Plan plan{std::vector<std::size_t>(intervals.size(), 0), 0};
@@ -150,11 +56,16 @@ Plan plan_arena(std::span<const Interval> intervals) {
   std::stable_sort(biggest_first.begin(), biggest_first.end(),
                    [&](Index a, Index b) { return intervals[a].bytes > intervals[b].bytes; });
 
-  PlacedBuffers placed(intervals, plan.offsets);
+  const auto lower = [&](Index a, Index b) { return std::pair(plan.offsets[a], a) < std::pair(plan.offsets[b], b); };
+  std::vector<Index> placed, alive;  // in order of offset
   for (const Index i : biggest_first) {
-    plan.offsets[i] = best_fit(intervals[i], placed.alive_with(intervals[i]), intervals, plan.offsets);
-    plan.peak = std::max(plan.peak, plan.offsets[i] + intervals[i].bytes);
-    placed.add(i);
+    const Interval& interval = intervals[i];
+    alive.clear();
+    for (const Index other : placed)
+      if (intervals[other].first <= interval.last && intervals[other].last >= interval.first) alive.push_back(other);
+    plan.offsets[i] = best_fit(interval, alive, intervals, plan.offsets);
+    plan.peak = std::max(plan.peak, plan.offsets[i] + interval.bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, lower), i);
   }
   return plan;
 }

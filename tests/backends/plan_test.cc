@@ -54,7 +54,7 @@ TEST(Plan, RandomLifetimesNeverShareBytes) {
   }
 }
 
-TEST(Plan, LongProgramsUseTheTreeAndStayValid) {
+TEST(Plan, LongProgramsStayValid) {
   std::mt19937 random(2);
   for (const std::int64_t life : {1, 4, 40, 400}) {
     const std::vector<Interval> intervals = random_intervals(random, 3000, 3000, life);

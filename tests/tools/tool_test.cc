@@ -199,9 +199,14 @@ TEST_F(ToolTest, SynthLeavesNothingBehindWhenItFails) {
   fails("bf16", path("link"), "already there");
   const pid_t process =
       start({"synth", "--arch", "gemma3-4b", "--quant", "bf16", "--threads", "1", "-o", path("long")});
-  while (std::none_of(fs::directory_iterator(folder_), fs::directory_iterator(),
-                      [](const fs::directory_entry& entry) { return entry.path().stem() == "long.tmp"; }))
+  const auto has_begun = [&] {
+    return std::any_of(fs::directory_iterator(folder_), fs::directory_iterator(),
+                       [](const fs::directory_entry& entry) { return entry.path().stem() == "long.tmp"; });
+  };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!has_begun() && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(has_begun()) << "no file long.tmp.* within a minute";
   kill(process, SIGINT);
   EXPECT_EQ(finish(process).status, 130);
   for (const fs::directory_entry& entry : fs::directory_iterator(folder_))

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/tests/support/environment_variable.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -75,15 +75,8 @@ TEST(Isa, RejectsUnknownNames) {
 }
 
 TEST(Isa, ReadsTheEnvironment) {
-  const char* before = std::getenv("LAZULI_ISA");
-  const std::string saved = before == nullptr ? "" : before;
-  setenv("LAZULI_ISA", "scalar", 1);
+  const test::EnvironmentVariable isa("LAZULI_ISA", "scalar");
   EXPECT_EQ(selected_isa(), Isa::scalar);
-  if (before == nullptr) {
-    unsetenv("LAZULI_ISA");
-  } else {
-    setenv("LAZULI_ISA", saved.c_str(), 1);
-  }
 }
 
 TEST(Isa, CpuHasAName) { EXPECT_FALSE(cpu_name().empty()); }

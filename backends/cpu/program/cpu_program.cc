@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/program/cpu_program.h>
 
 #include <algorithm>
+#include <new>
 
 namespace lazuli::cpu {
 namespace {
@@ -183,6 +184,12 @@ void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worke
     launch.run(memory, taken->begin * launch.piece, std::min(taken->end * launch.piece, launch.units), worker);
 }
 
+ExecutionError CpuProgram::failure(int step, std::string_view what) const {
+  const Step& failed = lowered_.steps[static_cast<std::size_t>(step)];
+  const GraphNode& node = lowered_.scheduled.nodes[static_cast<std::size_t>(failed.node)];
+  return ExecutionError(fmt::format("{}: {}{}", node.name(), what, Scope::where(node.scope)));
+}
+
 void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer) {
   auto& [memory, next_weights] = workers_[static_cast<std::size_t>(worker)];
   Stopwatch watch(worker, observer);
@@ -210,9 +217,9 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
   } catch (const ExecutionError&) {
     throw;
   } catch (const Error& error) {
-    const GraphNode& node =
-        lowered_.scheduled.nodes[static_cast<std::size_t>(lowered_.steps[static_cast<std::size_t>(current)].node)];
-    throw ExecutionError(fmt::format("{}: {}{}", node.name(), error.what(), Scope::where(node.scope)));
+    throw failure(current, error.what());
+  } catch (const std::bad_alloc&) {
+    throw failure(current, "out of memory");
   }
 }
 

@@ -5,9 +5,11 @@
 #include <lazuli/backends/cpu/host/shared_work.h>
 #include <lazuli/backends/cpu/program/base_addresses.h>
 #include <lazuli/backends/cpu/program/schedule.h>
+#include <lazuli/graph/base/error.h>
 
 #include <memory>
 #include <mutex>
+#include <string_view>
 
 namespace lazuli::cpu {
 
@@ -51,6 +53,7 @@ class CpuProgram final : public Program {
   void list_constants_ahead();
   void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
   void run_worker(int worker, std::uint32_t run, RunObserver* observer);
+  ExecutionError failure(int step, std::string_view what) const;  // names the step's node
   void tell_spared(const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;

@@ -86,6 +86,8 @@ struct CompileOptions {
   std::vector<std::string> argument_names;  // for listings
 };
 
+// A copy shares what was traced, and calls reorder it: a compiled function and its copies are used from one thread at a
+// time. Threads that call at once compile one each.
 class CompiledFunction {
  public:
   // Computes asynchronously; a donated argument must not be used afterwards.

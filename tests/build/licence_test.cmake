@@ -5,7 +5,7 @@ cmake_minimum_required(VERSION 3.25)
 
 set(patterns)
 foreach(folder IN ITEMS graph passes backends runtime models tools tests bench examples cmake scripts .ci)
-  foreach(name IN ITEMS *.cc *.h *.def *.cmake CMakeLists.txt *.py *.sh)
+  foreach(name IN ITEMS *.cc *.h *.h.in *.def *.cmake *.cmake.in CMakeLists.txt *.py *.sh)
     list(APPEND patterns ${SOURCE_DIR}/${folder}/${name})
   endforeach()
 endforeach()

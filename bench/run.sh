@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Measures what the README shows, on this host, and writes it there.
-#   bench/run.sh [--peers]      with --peers also against llama.cpp, which is built first, and MLX (bench/peers)
+#   bench/run.sh [--peers | --build]
+#     --peers    also against llama.cpp, which is built first, and MLX (bench/peers)
+#     --build    builds lazuli_bench and measures nothing
 # The samples stay in build/bench/*.json. Leave the machine alone meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=build/bench
 
-if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != --peers ]; }; then
+if [ $# -gt 1 ] || [[ ${1:---build} != --@(peers|build) ]]; then
   sed -n 's/^#   //p' "$0" >&2
   exit 2
 fi
@@ -14,6 +16,7 @@ scripts/install-dependencies.sh
 scripts/install-packages.sh libbenchmark-dev libdnnl-dev  # which times kernels; which matmuls are compared with
 cmake --preset release >&2
 cmake --build --preset release >&2
+if [ "${1:-}" = --build ]; then exit 0; fi
 model=$(scripts/fetch-model.sh)
 mkdir -p "$out"
 

@@ -1,6 +1,7 @@
 #include <lazuli/backends/run_observer.h>
 
 #include <chrono>
+#include <utility>
 
 namespace lazuli {
 

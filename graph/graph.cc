@@ -2,6 +2,7 @@
 #include <lazuli/graph/graph.h>
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 namespace lazuli {

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/graph/op.h>
 
+#include <type_traits>
 #include <unordered_map>
 
 namespace lazuli {

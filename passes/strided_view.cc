@@ -1,6 +1,7 @@
 #include <lazuli/passes/strided_view.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace lazuli {
 namespace {

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/scope.h>
 
+#include <utility>
+
 namespace lazuli {
 namespace {
 thread_local Scope::Ref current_scope;

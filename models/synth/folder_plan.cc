@@ -6,6 +6,7 @@
 #include <lazuli/models/synth/vocabulary.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 namespace lazuli::synth {

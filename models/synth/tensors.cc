@@ -2,6 +2,7 @@
 #include <lazuli/graph/base/error.h>
 #include <lazuli/models/synth/tensors.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <utility>

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdint>
 #include <iterator>
+#include <system_error>
 
 namespace lazuli {
 namespace {

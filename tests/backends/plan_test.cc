@@ -2,6 +2,7 @@
 #include <lazuli/backends/plan.h>
 #include <lazuli/graph/base/error.h>
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <random>

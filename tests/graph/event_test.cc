@@ -4,6 +4,7 @@
 #include <lazuli/runtime/task_queue.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <memory>
 #include <thread>

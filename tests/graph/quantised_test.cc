@@ -5,6 +5,7 @@
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/tests/support/error_of.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <iterator>

@@ -13,6 +13,7 @@
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/safetensors_writer.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>

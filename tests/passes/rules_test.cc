@@ -17,6 +17,7 @@
 #include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <sstream>

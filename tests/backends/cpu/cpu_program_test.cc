@@ -22,7 +22,7 @@ std::string error_of_step(const std::function<void()>& work) {
   step.described = node;
   step.run = [work](Memory&, std::int64_t, std::int64_t, int) { work(); };
   lowered.steps.push_back(step);
-  Executor executor(1);
+  ThreadPool executor(1);
   CpuProgram program(std::move(lowered), std::make_shared<Runtime>(executor));
   return test::error_of<ExecutionError>([&] { program.execute({}, {}, nullptr); });
 }

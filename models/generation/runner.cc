@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/round_up.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/text/tokenizer.h>
@@ -18,10 +19,6 @@ constexpr std::int64_t smallest_capacity = 256;
 
 std::int64_t next_power_of_two(std::int64_t value) {
   return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(value, 1))));
-}
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
 }
 
 // Rows that no position has reached must be finite numbers.

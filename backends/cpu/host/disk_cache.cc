@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/host/private_folder.h>
+#include <lazuli/graph/base/round_up.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -29,7 +30,6 @@ struct Header {
 };
 constexpr char magic[8] = {'L', 'Z', 'C', 'A', 'C', 'H', 'E', '1'};
 
-std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 std::size_t payload_offset(std::size_t key_bytes) { return round_up(sizeof(Header) + key_bytes, page); }
 std::size_t file_bytes(std::size_t key_bytes, std::size_t payload_bytes) {
   return round_up(payload_offset(key_bytes) + payload_bytes + readable_past_end, page);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/program/chain.h>
+#include <lazuli/graph/base/round_up.h>
 #include <lazuli/passes/graph_edit.h>
 
 #include <algorithm>
@@ -20,10 +21,6 @@ std::int64_t common_granule(const std::vector<ChainMember>& members) {
   std::int64_t granule = 1;
   for (const ChainMember& member : members) granule = std::lcm(granule, member.division.granule);
   return granule;
-}
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
 }
 
 // What the chain touches, as one step: operands from outside, then what others read, then memory of its own.

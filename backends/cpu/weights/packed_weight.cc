@@ -1,6 +1,7 @@
 #include <lazuli/backends/cpu/kernels/formats/packed_dispatch.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/round_up.h>
 #include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>
@@ -12,10 +13,6 @@ namespace lazuli {
 namespace {
 
 constexpr std::int64_t line_bytes = 64;
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 bool is_plain(DType dtype) { return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16; }
 

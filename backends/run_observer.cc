@@ -10,7 +10,7 @@ std::int64_t steady_clock_ns() {
       .count();
 }
 
-void RunObserver::on_spared(int, std::int64_t, std::int64_t) {}
+void RunObserver::on_skipped(int, std::int64_t, std::int64_t) {}
 std::int64_t RunObserver::now_ns(int) { return steady_clock_ns(); }
 
 RunRecorder::RunRecorder(Clock clock) : clock_(std::move(clock)) {}
@@ -32,8 +32,8 @@ void RunRecorder::on_span(int worker, const RunSpan& span) {
   tracks_[static_cast<std::size_t>(worker)].spans.push_back(span);
 }
 
-void RunRecorder::on_spared(int step, std::int64_t bytes, std::int64_t operations) {
-  record_.spared.push_back({step, bytes, operations});
+void RunRecorder::on_skipped(int step, std::int64_t bytes, std::int64_t operations) {
+  record_.skipped.push_back({step, bytes, operations});
 }
 
 void RunRecorder::end() noexcept {

@@ -28,7 +28,7 @@ class RunObserver {
   virtual void on_span(int worker, const RunSpan& span) = 0;
   // Lengths are data: of what ProgramStep says of a step, so much was left out in this run. Between begin() and end(),
   // on the thread that runs the program.
-  virtual void on_spared(int step, std::int64_t bytes, std::int64_t operations);
+  virtual void on_skipped(int step, std::int64_t bytes, std::int64_t operations);
   // The clock that spans are measured by; the steady clock unless overridden. On the worker's own thread.
   virtual std::int64_t now_ns(int worker);
 };
@@ -53,13 +53,13 @@ class ObservedRun {
 
 // One run as it was observed.
 struct RunRecord {
-  struct Spared {
+  struct Skipped {
     int step;
     std::int64_t bytes, operations;
   };
   std::int64_t begin_ns = 0, end_ns = 0;
   std::vector<std::vector<RunSpan>> workers;  // of each worker, in the order of time
-  std::vector<Spared> spared;
+  std::vector<Skipped> skipped;
 };
 
 // Keeps the record of the last run that ended.
@@ -71,7 +71,7 @@ class RunRecorder final : public RunObserver {
   void begin(int workers) override;
   void end() noexcept override;
   void on_span(int worker, const RunSpan& span) override;
-  void on_spared(int step, std::int64_t bytes, std::int64_t operations) override;
+  void on_skipped(int step, std::int64_t bytes, std::int64_t operations) override;
   std::int64_t now_ns(int worker) override;
 
   int runs() const { return runs_; }

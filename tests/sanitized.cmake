@@ -43,7 +43,7 @@ lazuli_sanitized(lazuli_readers_asan address,undefined
   SOURCES graph/text/*.cc graph/types/*.cc graph/base/*.cc models/checkpoint/*.cc models/text/*.cc models/gemma/*_config.cc
     models/gemma/gemma3.cc models/load.cc models/generation/*.cc runtime/tuning/*.cc backends/cpu/host/*.cc)
 lazuli_sanitized(lazuli_threads_tsan thread
-  TESTS graph/event backends/cpu/disk_cache backends/cpu/shared_work backends/cpu/threads backends/cpu/chain
+  TESTS graph/event backends/cpu/disk_cache backends/cpu/work_stealing backends/cpu/threads backends/cpu/chain
     models/conversation models/runner runtime/session
   SOURCES graph/*.cc backends/cpu/host/*.cc backends/cpu/program/*.cc backends/cpu/weights/*.cc
     backends/cpu/cpu_backend.cc backends/plan.cc backends/run_observer.cc runtime/*.cc models/generation/*.cc)

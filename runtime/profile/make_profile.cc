@@ -18,10 +18,10 @@ class Builder {
     profile_.threads = static_cast<int>(record_.workers.size());
     profile_.wall_us = microseconds(record_.end_ns - record_.begin_ns);
     for (std::size_t step = 0; step < steps_.size(); ++step) add_node(static_cast<int>(step));
-    for (const RunRecord::Spared& spared : record_.spared) {
-      ProfiledNode& node = profile_.nodes[static_cast<std::size_t>(spared.step)];
-      node.bytes -= static_cast<double>(spared.bytes);
-      node.operations -= static_cast<double>(spared.operations);
+    for (const RunRecord::Skipped& skipped : record_.skipped) {
+      ProfiledNode& node = profile_.nodes[static_cast<std::size_t>(skipped.step)];
+      node.bytes -= static_cast<double>(skipped.bytes);
+      node.operations -= static_cast<double>(skipped.operations);
     }
     for (const RunSpan& span : record_.workers[0])
       if (span.step != RunSpan::waiting && !steps_[static_cast<std::size_t>(span.step)].split) serial_.push_back(span);

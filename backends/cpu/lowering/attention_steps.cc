@@ -61,13 +61,13 @@ const AttentionKernel& choose_kernel(const ProgramBuilder& builder) {
 }
 
 // Keys that no query of a run sees; none where the length is not known before the program runs.
-std::function<Spared(const Memory& memory)> unseen_keys(const ProgramBuilder& builder, std::int32_t id,
-                                                        const AttentionCall& call) {
+std::function<Skipped(const Memory& memory)> unseen_keys(const ProgramBuilder& builder, std::int32_t id,
+                                                         const AttentionCall& call) {
   const bool known_length = builder.buffer(call.length.buffer).kind == BufferKind::input;
   const std::int64_t bytes = byte_size(call.k.dtype, call.k.elements() + call.v.elements()),
                      operations = count_operations(builder.graph(), builder.node(id)), capacity = call.shape.capacity,
                      window = call.shape.window, rows = call.shape.rows;
-  return [=, length = call.length](const Memory& memory) -> Spared {
+  return [=, length = call.length](const Memory& memory) -> Skipped {
     if (!known_length || capacity == 0) return {};
     const std::int64_t longest = window > 0 ? std::min(capacity, window + rows - 1) : capacity;
     const std::int64_t unseen = capacity - std::clamp<std::int64_t>(*memory.as<const std::int32_t>(length), 0, longest);
@@ -81,7 +81,7 @@ Step& add_attention_step(ProgramBuilder& builder, std::int32_t id, const Attenti
   Step& step = builder.add_step(
       id, builder.node(id).name(), {kernel.name, kernel.isa},
       {call.q.buffer, call.k.buffer, call.v.buffer, call.positions.buffer, call.length.buffer}, {target, call.scratch});
-  step.spared = unseen_keys(builder, id, call);
+  step.skipped = unseen_keys(builder, id, call);
   step.bytes -= builder.buffer(call.scratch).bytes;  // it stays in the cache
   return step;
 }

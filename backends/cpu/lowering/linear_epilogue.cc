@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/linear_epilogue.h>
@@ -131,7 +131,7 @@ class EpilogueChain {
       name += "_argmax";
     }
     Step& chain = join(std::move(name));
-    if (chain.split && few) chain.piece = piece_of(chain.units, weight_bytes);
+    if (chain.split && few) chain.grain = grain_of(chain.units, weight_bytes);
     chain.first_weights = [first, groups = tiles_.granule / packed_group_rows](std::int64_t begin, std::int64_t end) {
       return first.weights_of(std::min(first.groups, begin * groups), std::min(first.groups, end * groups));
     };

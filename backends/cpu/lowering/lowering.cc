@@ -1,5 +1,5 @@
 #include <fmt/format.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/expert_steps.h>
@@ -132,11 +132,11 @@ void join_rows(ProgramBuilder& builder) {
 }
 
 // Equal shares of what the memory bounds take unequal times, as caches happen to hold one or the other.
-void share_long_steps(std::vector<Step>& steps) {
+void let_long_steps_be_stolen(std::vector<Step>& steps) {
   constexpr std::int64_t min_bytes = 1024 * 1024;
   for (Step& step : steps)
-    if (step.split && step.piece == 0 && step.kind == StepKind::other && step.bytes >= min_bytes)
-      step.piece = piece_of(step.units, step.bytes);
+    if (step.split && step.grain == 0 && step.kind == StepKind::other && step.bytes >= min_bytes)
+      step.grain = grain_of(step.units, step.bytes);
 }
 
 }  // namespace
@@ -149,7 +149,7 @@ Lowered lower(const Graph& graph, std::span<const bool> donated, const Tools& to
   Lowered& program = builder.program();
   for (Step& step : program.steps) step.split = step.split && step.bytes >= tools.split_bytes;
   join_rows(builder);
-  share_long_steps(program.steps);
+  let_long_steps_be_stolen(program.steps);
   describe_schedule(graph, program);
   return std::move(program);
 }

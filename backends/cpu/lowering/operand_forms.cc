@@ -96,7 +96,7 @@ Run quantise_columns(const ColumnForm& form, QuantiseRows quantise) {
 Run tile_columns(const ColumnForm& form, TileRows tile) {
   return [=](Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const TiledRowsView whole = tiled_rows(memory.base(form.target), form.rows, form.columns);
-    // Two tiles down lie side by side for each step, so that a range of steps is in one piece for 32 rows.
+    // Two tiles down lie side by side for each step, so that a range of steps is contiguous for 32 rows.
     constexpr std::int64_t tiles_down = 2, rows_down = 32;
     const std::int64_t first = begin / packed_block_columns;
     for (std::int64_t row = 0; row < form.rows; row += rows_down) {

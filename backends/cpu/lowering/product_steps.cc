@@ -1,5 +1,5 @@
 #include <fmt/format.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/linear_plan.h>
@@ -166,7 +166,7 @@ void divide_products(Step& step, std::vector<Product> products) {
   const auto list = std::make_shared<const ProductList>(std::move(products));
   step.units = list->units();
   step.split = step.units > 1;
-  if (step.split && few) step.piece = piece_of(step.units, list->cost());
+  if (step.split && few) step.grain = grain_of(step.units, list->cost());
   step.run = [list](Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     (*list)(memory, begin, end, worker);
   };

@@ -53,35 +53,35 @@ void join_operands(const std::vector<ChainMember>& members, const std::vector<in
   for (int buffer : scratch) add_once(chain.writes, buffer);
 }
 
-std::function<Spared(const Memory& memory)> joined_spared(const std::vector<ChainMember>& members) {
-  std::vector<std::function<Spared(const Memory& memory)>> parts;
+std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<ChainMember>& members) {
+  std::vector<std::function<Skipped(const Memory& memory)>> parts;
   for (const auto& [step, division] : members)
-    if (step.spared) parts.push_back(step.spared);
+    if (step.skipped) parts.push_back(step.skipped);
   if (parts.empty()) return {};
   return [parts = std::move(parts)](const Memory& memory) {
-    Spared total;
+    Skipped total;
     for (const auto& part : parts) {
-      const Spared spared = part(memory);
-      total.bytes += spared.bytes;
-      total.operations += spared.operations;
+      const Skipped skipped = part(memory);
+      total.bytes += skipped.bytes;
+      total.operations += skipped.operations;
     }
     return total;
   };
 }
 
-// Runs the members on one piece after the other.
+// Runs the members on one tile after the other.
 class ChainRun {
  public:
   ChainRun(std::vector<Run> members, std::vector<TileLocal> locals, std::int64_t extent, std::int64_t granule,
-           std::int64_t piece)
-      : members_(std::move(members)), locals_(std::move(locals)), extent_(extent), granule_(granule), piece_(piece) {}
+           std::int64_t tile)
+      : members_(std::move(members)), locals_(std::move(locals)), extent_(extent), granule_(granule), tile_(tile) {}
 
   // Units are granules.
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
     const std::int64_t stop = std::min(extent_, end * granule_);
-    for (std::int64_t first = begin * granule_; first < stop; first += piece_) {
+    for (std::int64_t first = begin * granule_; first < stop; first += tile_) {
       move_locals(memory, first, worker, 1);
-      for (const Run& member : members_) member(memory, first, std::min(stop, first + piece_), worker);
+      for (const Run& member : members_) member(memory, first, std::min(stop, first + tile_), worker);
       move_locals(memory, first, worker, -1);
     }
   }
@@ -95,19 +95,19 @@ class ChainRun {
 
   std::vector<Run> members_;
   std::vector<TileLocal> locals_;
-  std::int64_t extent_, granule_, piece_;
+  std::int64_t extent_, granule_, tile_;
 };
 
 }  // namespace
 
 std::string chain_name(const std::vector<ChainMember>& members, const std::string& otherwise) {
-  constexpr std::size_t most_names = 3;
+  constexpr std::size_t max_names = 3;
   std::vector<std::string_view> names;
   for (const auto& [step, division] : members) {
     const std::string_view name = step.described.name();
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
-  return names.size() <= most_names ? fmt::format("{}", fmt::join(names, "_")) : otherwise;
+  return names.size() <= max_names ? fmt::format("{}", fmt::join(names, "_")) : otherwise;
 }
 
 Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<const BufferInfo> buffers,
@@ -125,11 +125,11 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   join_operands(members, shape.inner, buffers, chain);
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
-  chain.spared = joined_spared(members);
+  chain.skipped = joined_skipped(members);
   std::vector<Run> runs;
   runs.reserve(members.size());
   for (ChainMember& member : members) runs.push_back(std::move(member.division.run));
-  chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.piece, granule));
+  chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.tile, granule));
   return chain;
 }
 
@@ -173,8 +173,8 @@ class RowChains {
  private:
   using Divisions = std::vector<Division>;
 
-  // Rows of one piece: enough to make calls cheap, few enough to stay in the cache.
-  static constexpr std::int64_t piece_rows = 16;
+  // Rows of one tile: enough to make calls cheap, few enough to stay in the cache.
+  static constexpr std::int64_t tile_rows = 16;
 
   std::size_t end_of_serial(std::size_t first) const {
     std::size_t end = first;
@@ -248,7 +248,7 @@ class RowChains {
     const auto is_split = [](const ChainMember& member) { return member.step.split; };
     split = split && std::any_of(members.begin(), members.end(), is_split);
     std::vector<int> inner = inner_buffers(members);
-    return make_chain(std::move(members), {piece_rows, split, {}, std::move(inner)}, program_.buffers, name);
+    return make_chain(std::move(members), {tile_rows, split, {}, std::move(inner)}, program_.buffers, name);
   }
 
   // Intermediates that members write before they read them, and nobody else reads.

@@ -1,5 +1,5 @@
-// Chains: a run of steps that divide along one axis becomes one step. Each worker takes its share of the axis piece by
-// piece and runs all members on a piece before it goes on to the next, so that what one member writes is still in its
+// Chains: a run of steps that divide along one axis becomes one step. Each worker takes its share of the axis tile by
+// tile and runs all members on a tile before it goes on to the next, so that what one member writes is still in its
 // cache when the next reads it, and no barrier stands between them. The members are the same kernels on the same
 // values: a chain changes no bit.
 #pragma once
@@ -12,9 +12,9 @@
 
 namespace lazuli::cpu {
 
-// A buffer that exists for one piece at a time: every worker has its own copy of `bytes` in it, and while a piece that
-// begins at position p is computed its base is p * position_bytes before that copy. Whoever addresses columns of the
-// whole array then meets those of the piece, if its rows lie as far apart as the piece is wide.
+// A buffer that exists for one tile at a time: every worker has its own copy of `bytes` in it, and while a tile that
+// begins at position p is computed its base is p * position_bytes before that copy. A kernel that addresses columns of
+// the whole array then meets those of the tile, if its rows lie as far apart as the tile is wide.
 struct TileLocal {
   int buffer;
   std::int64_t bytes;
@@ -27,10 +27,10 @@ struct ChainMember {
 };
 
 struct ChainShape {
-  std::int64_t piece = 1;  // positions of one piece; rounded up to the granules of the members
-  bool split = true;       // over all workers
+  std::int64_t tile = 1;  // positions of one tile; rounded up to the granules of the members
+  bool split = true;      // over all workers
   std::vector<TileLocal> locals;
-  std::vector<int> inner;  // other buffers that nobody else reads; these and the locals are not memory traffic
+  std::vector<int> inner;  // other buffers that no other step reads; these and the locals are not memory traffic
 };
 
 // Joins members, in their order, which have one extent. Where a member touches what an earlier one wrote, or writes

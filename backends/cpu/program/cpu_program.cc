@@ -34,16 +34,16 @@ void fetch(std::span<const std::byte> bytes) {
 }
 
 // Brings the weights a worker will read next into its second-level cache while it waits, so that memory is not idle
-// when the next matmul begins. A few lines at a time: whoever waits wants to know soon that the others have come.
+// when the next matmul begins. A few lines at a time: a worker that waits is to see soon that the others have come.
 class Prefetcher {
  public:
   // A quarter of the cache: more would push out what the steps in between leave there.
-  Prefetcher() : most_bytes_(static_cast<std::size_t>(level2_cache_bytes() / 4)) {}
+  Prefetcher() : max_bytes_(static_cast<std::size_t>(level2_cache_bytes() / 4)) {}
 
   // Goes on where it was, if these are the weights it was given last.
   void aim_at(std::span<const std::byte> weights) {
     if (weights.data() == next_.data() - fetched_) return;
-    next_ = weights.first(std::min(weights.size(), most_bytes_));
+    next_ = weights.first(std::min(weights.size(), max_bytes_));
     fetched_ = 0;
   }
 
@@ -57,21 +57,21 @@ class Prefetcher {
   }
 
  private:
-  std::size_t most_bytes_;
+  std::size_t max_bytes_;
   std::span<const std::byte> next_;  // what is left to fetch
   std::size_t fetched_ = 0;          // before it
 };
 
 template <class Work>
-std::int64_t pieces(const Work& work) {
-  return (work.units + work.piece - 1) / work.piece;
+std::int64_t grains(const Work& work) {
+  return (work.units + work.grain - 1) / work.grain;
 }
 
 // The share a worker begins with.
 Range first_units(const Step& step, int worker, int workers) {
-  if (step.piece == 0) return share(step.units, worker, workers);
-  const Range own = share(pieces(step), worker, workers);
-  return {own.begin * step.piece, std::min(own.end * step.piece, step.units)};
+  if (step.grain == 0) return share(step.units, worker, workers);
+  const Range own = share(grains(step), worker, workers);
+  return {own.begin * step.grain, std::min(own.end * step.grain, step.units)};
 }
 
 std::string names(const std::vector<KernelUse>& kernels) {
@@ -118,12 +118,12 @@ void CpuProgram::list_launches() {
   }
   for (Step& step : steps)
     launches_.push_back(
-        {std::move(step.run), step.units, step.piece, step.split && workers > 1, step.barrier && workers > 1});
+        {std::move(step.run), step.units, step.grain, step.split && workers > 1, step.barrier && workers > 1});
 }
 
 // A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
 void CpuProgram::list_constants_ahead() {
-  constexpr std::int64_t most_bytes = 16 * 1024, most_bytes_at_once = 64 * 1024;
+  constexpr std::int64_t max_bytes = 16 * 1024, max_bytes_at_once = 64 * 1024;
   constants_ahead_.resize(launches_.size());
   std::vector<std::span<const std::byte>>* ahead = nullptr;
   std::int64_t fetched = 0;
@@ -135,7 +135,7 @@ void CpuProgram::list_constants_ahead() {
     }
     for (int buffer : lowered_.steps[i].reads) {
       const BufferInfo& info = lowered_.buffers[static_cast<std::size_t>(buffer)];
-      const bool fits = info.bytes <= std::min(most_bytes, most_bytes_at_once - fetched);
+      const bool fits = info.bytes <= std::min(max_bytes, max_bytes_at_once - fetched);
       if (!ahead || !fits || info.kind != BufferKind::constant || info.constant->is_derived()) continue;
       ahead->emplace_back(info.constant->data(), static_cast<std::size_t>(info.bytes));
       fetched += info.bytes;
@@ -153,7 +153,7 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
   }
   const Memory& memory = addresses_.of_run(inputs, outputs, runtime_->arena->data());
   const ObservedRun observed(observer, static_cast<int>(workers_.size()));
-  if (observer) tell_spared(memory, *observer);
+  if (observer) tell_skipped(memory, *observer);
   const std::uint32_t run = runtime_->work.begin_run(launches_.size());
   const auto work = [&](int worker) {
     workers_[static_cast<std::size_t>(worker)].memory = memory;
@@ -163,25 +163,25 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
   runtime_->executor.run_on_all(work);
 }
 
-void CpuProgram::tell_spared(const Memory& memory, RunObserver& observer) const {
+void CpuProgram::tell_skipped(const Memory& memory, RunObserver& observer) const {
   for (std::size_t i = 0; i < lowered_.steps.size(); ++i) {
-    if (!lowered_.steps[i].spared) continue;
-    const Spared spared = lowered_.steps[i].spared(memory);
-    observer.on_spared(static_cast<int>(i), spared.bytes, spared.operations);
+    if (!lowered_.steps[i].skipped) continue;
+    const Skipped skipped = lowered_.steps[i].skipped(memory);
+    observer.on_skipped(static_cast<int>(i), skipped.bytes, skipped.operations);
   }
 }
 
 // Computes this worker's part of a step that is split; `number` is the step's in this run.
 void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory) {
-  if (launch.piece == 0) {
+  if (launch.grain == 0) {
     const auto [begin, end] = share(launch.units, worker, static_cast<int>(workers_.size()));
     if (begin < end) launch.run(memory, begin, end, worker);
     return;
   }
-  SharedWork& work = runtime_->work;
-  work.open(worker, number, pieces(launch));
+  WorkStealing& work = runtime_->work;
+  work.open(worker, number, grains(launch));
   while (const std::optional<Range> taken = work.take(worker, number))
-    launch.run(memory, taken->begin * launch.piece, std::min(taken->end * launch.piece, launch.units), worker);
+    launch.run(memory, taken->begin * launch.grain, std::min(taken->end * launch.grain, launch.units), worker);
 }
 
 ExecutionError CpuProgram::failure(int step, std::string_view what) const {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/program/base_addresses.h>
 #include <lazuli/backends/cpu/program/schedule.h>
 #include <lazuli/graph/base/error.h>
@@ -19,7 +19,7 @@ struct Runtime {
   explicit Runtime(Executor& on) : executor(on), work(on.size()) {}
 
   Executor& executor;
-  SharedWork work;
+  WorkStealing work;
   std::mutex busy;
   BufferRef arena;
 };
@@ -40,7 +40,7 @@ class CpuProgram final : public Program {
   // What workers need of a step, without the rest: they walk the list once a run, and find it cold.
   struct alignas(cache_line) Launch {
     Run run;
-    std::int64_t units = 1, piece = 0;
+    std::int64_t units = 1, grain = 0;
     bool split = false, barrier = false;
   };
   struct alignas(cache_line) Worker {
@@ -54,7 +54,7 @@ class CpuProgram final : public Program {
   void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
   void run_worker(int worker, std::uint32_t run, RunObserver* observer);
   ExecutionError failure(int step, std::string_view what) const;  // names the step's node
-  void tell_spared(const Memory& memory, RunObserver& observer) const;
+  void tell_skipped(const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;
   Arena arena_;

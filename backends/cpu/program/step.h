@@ -48,16 +48,16 @@ class Memory {
 // Computes [begin, end) of what a step divides into; `worker` picks scratch memory.
 using Run = std::function<void(Memory& memory, std::int64_t begin, std::int64_t end, int worker)>;
 
-// A way to cut a step into pieces along an axis it shares with other steps, such as the rows of a prompt or the columns
-// of a matmul, so that one worker can take the same piece of several steps without waiting for others (chain.h).
+// A way to cut a step along an axis it shares with other steps, such as the rows of a prompt or the columns of a
+// matmul, so that one worker can compute the same range of several steps without waiting for others (chain.h).
 struct Division {
   std::int64_t extent = 0;   // positions along the axis
-  std::int64_t granule = 1;  // pieces begin at multiples of it
+  std::int64_t granule = 1;  // ranges begin at multiples of it
   std::vector<int> own;      // buffers of which the positions [begin, end) touch their own part and nothing else
   Run run;                   // computes the positions [begin, end)
 };
 
-struct Spared {
+struct Skipped {
   std::int64_t bytes = 0, operations = 0;
 };
 
@@ -72,10 +72,10 @@ struct Step {
   StepKind kind = StepKind::other;
   Arithmetic arithmetic = Arithmetic::f32;
   // Bytes and operations that the lengths of one run leave out; empty: none.
-  std::function<Spared(const Memory& memory)> spared;
-  std::int64_t units = 1;  // worker w of n gets [units w / n, units (w + 1) / n), or what shared_work.h gives it
+  std::function<Skipped(const Memory& memory)> skipped;
+  std::int64_t units = 1;  // worker w of n gets [units w / n, units (w + 1) / n), or what work_stealing.h gives it
   bool split = false;      // false: worker 0 computes all units
-  std::int64_t piece = 0;  // units that one worker may take over from another; 0: shares stay as they are
+  std::int64_t grain = 0;  // units that workers take over from each other at a time; 0: shares stay as they are
   bool barrier = false;    // set by the scheduler
   Run run;
   // The step divided into `extent` equal parts by rows, where it can be.

@@ -1,5 +1,5 @@
 #include <gtest/gtest.h>
-#include <lazuli/backends/cpu/host/shared_work.h>
+#include <lazuli/backends/cpu/host/work_stealing.h>
 
 #include <atomic>
 #include <vector>
@@ -7,8 +7,8 @@
 namespace lazuli::cpu {
 namespace {
 
-TEST(SharedWork, OneWorkerTakesItsOwnShareInOrderAndThenTheRestOfTheOthers) {
-  SharedWork work(2);
+TEST(WorkStealing, OneWorkerTakesItsOwnShareInOrderAndThenTheRestOfTheOthers) {
+  WorkStealing work(2);
   const std::uint32_t step = work.begin_run(1);
   work.open(0, step, 100);
   std::int64_t next = 0;
@@ -22,8 +22,8 @@ TEST(SharedWork, OneWorkerTakesItsOwnShareInOrderAndThenTheRestOfTheOthers) {
   EXPECT_FALSE(work.take(1, step));
 }
 
-TEST(SharedWork, StepsAndRunsDoNotMix) {
-  SharedWork work(2);
+TEST(WorkStealing, StepsAndRunsDoNotMix) {
+  WorkStealing work(2);
   const std::uint32_t first = work.begin_run(3), second = work.begin_run(1);
   EXPECT_GE(second, first + 3);
   work.open(0, first, 8);
@@ -34,18 +34,18 @@ TEST(SharedWork, StepsAndRunsDoNotMix) {
   EXPECT_TRUE(work.take(1, first + 1));
 }
 
-TEST(SharedWork, PiecesAreUnitsEnoughButNeverTooMany) {
-  EXPECT_EQ(piece_of(100, 0), 100);
-  EXPECT_EQ(piece_of(3, std::int64_t{1} << 40), 1);
-  EXPECT_EQ(piece_of(64, 64 * 16 * 1024), 2);
+TEST(WorkStealing, GrainsAreUnitsEnoughButNeverTooMany) {
+  EXPECT_EQ(grain_of(100, 0), 100);
+  EXPECT_EQ(grain_of(3, std::int64_t{1} << 40), 1);
+  EXPECT_EQ(grain_of(64, 64 * 16 * 1024), 2);
   const std::int64_t units = std::int64_t{1} << 22;
-  EXPECT_LE((units + piece_of(units, units << 20) - 1) / piece_of(units, units << 20), 65535);
+  EXPECT_LE((units + grain_of(units, units << 20) - 1) / grain_of(units, units << 20), 65535);
 }
 
-TEST(SharedWork, EveryPieceIsGivenOutOnceWhateverTheOrder) {
+TEST(WorkStealing, EveryGrainIsGivenOutOnceWhateverTheOrder) {
   constexpr int workers = 4, steps = 200;
   ThreadPool pool(workers);
-  SharedWork work(workers);
+  WorkStealing work(workers);
   std::vector<std::vector<std::atomic<int>>> counts;
   for (int step = 0; step < steps; ++step) counts.emplace_back(static_cast<std::size_t>(1 + step * 7));
   const std::uint32_t run = work.begin_run(steps);
@@ -54,8 +54,8 @@ TEST(SharedWork, EveryPieceIsGivenOutOnceWhateverTheOrder) {
       if (step % 3 == 0) pool.barrier().wait();
       work.open(worker, run + step, static_cast<std::int64_t>(counts[step].size()));
       while (const std::optional<Range> taken = work.take(worker, run + step))
-        for (std::int64_t piece = taken->begin; piece < taken->end; ++piece)
-          ++counts[step][static_cast<std::size_t>(piece)];
+        for (std::int64_t grain = taken->begin; grain < taken->end; ++grain)
+          ++counts[step][static_cast<std::size_t>(grain)];
     }
   });
   for (const auto& step : counts)

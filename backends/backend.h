@@ -47,6 +47,8 @@ class Program {
   virtual std::span<const OutputPlacement> outputs() const = 0;
   // Inputs whose memory the program writes to; all of them donated.
   virtual std::span<const int> written_inputs() const { return {}; }
+  // Does now what the first run would do before it begins: lays weights out. Waits for a running program to end.
+  virtual void prepare() {}
   // Runs to the end on the calling thread (and the threads of the executor the backend was given). Buffers are complete
   // and stay alive during the call. `outputs[i]` is the input's own buffer where the placement says so. Throws an
   // ExecutionError that names the node. One run of one program at a time. With an `observer`, every step is timed and

@@ -99,7 +99,7 @@ std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<co
   return compiled;
 }
 
-std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const bool> donated) {
+std::shared_ptr<CompiledGraph> Session::compiled(const Graph& graph, std::span<const bool> donated) {
   std::string key = structural_key(graph);
   for (bool given : donated) key.push_back(given ? '1' : '0');
   {
@@ -107,9 +107,22 @@ std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const
     const auto found = programs_.find(key);
     if (found != programs_.end()) return found->second;
   }
-  std::shared_ptr<CompiledGraph> compiled = compile(graph, donated);
+  std::shared_ptr<CompiledGraph> made = compile(graph, donated);
   const std::lock_guard lock(mutex_);
-  return programs_.try_emplace(std::move(key), std::move(compiled)).first->second;
+  return programs_.try_emplace(std::move(key), std::move(made)).first->second;
+}
+
+std::shared_ptr<CompiledGraph> Session::compiled(std::span<const Array> arrays) {
+  std::vector<Array> leaves;
+  const Graph graph = snapshot(arrays, &leaves);
+  const std::unique_ptr<bool[]> donated(new bool[leaves.size()]());
+  return compiled(graph, {donated.get(), leaves.size()});
+}
+
+std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const bool> donated) {
+  std::shared_ptr<CompiledGraph> prepared = compiled(graph, donated);
+  prepared->program->prepare();
+  return prepared;
 }
 
 // One run: its operands, its results, and the event that ends it. Keeps everything alive until then.
@@ -243,16 +256,7 @@ void Session::synchronize() {
   for (TaskQueue* tasks : all) tasks->wait_idle();
 }
 
-namespace {
-std::shared_ptr<CompiledGraph> prepare_arrays(Session& session, std::span<const Array> arrays) {
-  std::vector<Array> leaves;
-  const Graph graph = snapshot(arrays, &leaves);
-  const std::unique_ptr<bool[]> donated(new bool[leaves.size()]());
-  return std::static_pointer_cast<CompiledGraph>(session.prepare(graph, {donated.get(), leaves.size()}));
-}
-}  // namespace
-
-Graph Session::plan(std::span<const Array> arrays) { return prepare_arrays(*this, arrays)->program->scheduled(); }
-Graph Session::optimised(std::span<const Array> arrays) { return prepare_arrays(*this, arrays)->fused; }
+Graph Session::plan(std::span<const Array> arrays) { return compiled(arrays)->program->scheduled(); }
+Graph Session::optimised(std::span<const Array> arrays) { return compiled(arrays)->fused; }
 
 }  // namespace lazuli

@@ -65,12 +65,12 @@ class Session final : public Evaluator {
   ~Session() override;
 
   void eval(const Array& array) { lazuli::eval({array}); }
-  // What would run for these arrays, one node per kernel launch.
+  // What would run for these arrays, one node per kernel launch. No weight is laid out for it.
   Graph plan(std::span<const Array> arrays);
   Graph plan(std::initializer_list<Array> arrays) { return plan(std::span(arrays.begin(), arrays.size())); }
-  // After the passes, before the backend.
+  // After the passes, before the backend. Likewise.
   Graph optimised(std::span<const Array> arrays);
-  // The same of a graph that is not to run: nothing is laid out for the kernels, though constants may be folded.
+  // The same of a graph that is not to run.
   Graph optimised(const Graph& built);
 
   // Waits for everything submitted. Does not throw: errors belong to the arrays that need the results.
@@ -95,6 +95,9 @@ class Session final : public Evaluator {
   struct Run;
 
   std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const bool> donated);
+  // The same, made once; its weights are laid out when it is prepared for a run.
+  std::shared_ptr<CompiledGraph> compiled(const Graph& graph, std::span<const bool> donated);
+  std::shared_ptr<CompiledGraph> compiled(std::span<const Array> arrays);
   std::vector<BufferRef> evaluate_constants(const Graph& graph);
   std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
   std::shared_ptr<Run> make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,

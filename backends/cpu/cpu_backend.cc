@@ -12,10 +12,9 @@ std::optional<Precision> parse_precision(std::string_view name) {
 
 CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
     : options_(std::move(options)),
-      runtime_(std::make_shared<cpu::Runtime>(executor)),
-      loops_(options_.isa, options_.cache_folder),
-      weights_(options_.cache_folder) {
-  weights_.on_progress(options_.on_weight);
+      runtime_(std::make_shared<cpu::Runtime>(executor, options_.cache_folder)),
+      loops_(options_.isa, options_.cache_folder) {
+  runtime_->weights.on_progress(options_.on_weight);
 }
 
 bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) const {
@@ -33,20 +32,9 @@ bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) c
 }
 
 std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const bool> donated) {
-  cpu::Lowered lowered;
-  {
-    const std::lock_guard lock(runtime_->busy);
-    const cpu::Tools tools{loops_,
-                           weights_,
-                           runtime_->executor,
-                           options_.isa,
-                           options_.precision,
-                           options_.fusion,
-                           options_.split_bytes,
-                           options_.verdicts};
-    lowered = cpu::lower(graph, donated, tools);
-  }
-  return std::make_unique<cpu::CpuProgram>(std::move(lowered), runtime_);
+  const cpu::Tools tools{loops_,          runtime_->executor.size(), options_.isa,     options_.precision,
+                         options_.fusion, options_.split_bytes,      options_.verdicts};
+  return std::make_unique<cpu::CpuProgram>(cpu::lower(graph, donated, tools), runtime_);
 }
 
 std::int64_t CpuBackend::arena_bytes() const {

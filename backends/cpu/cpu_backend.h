@@ -28,11 +28,11 @@ class CpuBackend final : public Backend {
 
   std::string_view name() const override { return "cpu"; }
   bool supports(Op op, const Attrs& attrs, std::span<const Type> operands) const override;
-  // Lays weights out on the executor's threads where a program first needs them; waits for a running program to end.
+  // Lays nothing out: the program does that when it is prepared, on the executor's threads.
   std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool> donated) override;
 
-  std::int64_t weight_bytes() const { return weights_.bytes(); }
-  std::int64_t laid_out_weights() const { return weights_.laid_out(); }
+  std::int64_t weight_bytes() const { return runtime_->weights.bytes(); }
+  std::int64_t laid_out_weights() const { return runtime_->weights.laid_out(); }
   std::int64_t arena_bytes() const;
   std::int64_t loops() const { return loops_.kernels(); }
   std::int64_t compiled_loops() const { return loops_.compiled(); }
@@ -41,7 +41,6 @@ class CpuBackend final : public Backend {
   CpuBackendOptions options_;
   std::shared_ptr<cpu::Runtime> runtime_;
   cpu::LoopCompiler loops_;
-  cpu::WeightStore weights_;
 };
 
 }  // namespace lazuli

@@ -36,7 +36,7 @@ folder(${cpu}/kernels/rows ${cpu}/kernels/intrinsics ${cpu}/kernels/formats)
 folder(${cpu}/kernels ${cpu}/kernels/formats ${cpu}/kernels/linear ${cpu}/kernels/intrinsics ${cpu}/host)
 folder(${cpu}/jit ${cpu}/host)
 folder(${cpu}/weights ${cpu}/host ${cpu}/kernels/formats)
-folder(${cpu}/program backends ${cpu}/host)
+folder(${cpu}/program backends ${cpu}/host ${cpu}/kernels/formats ${cpu}/weights)
 folder(${cpu}/lowering backends ${cpu} ${cpu}/host ${cpu}/kernels ${cpu}/kernels/formats ${cpu}/kernels/linear
   ${cpu}/kernels/attention ${cpu}/kernels/rows ${cpu}/jit ${cpu}/weights ${cpu}/program)
 folder(${cpu} backends ${cpu}/host ${cpu}/jit ${cpu}/weights ${cpu}/program ${cpu}/lowering)

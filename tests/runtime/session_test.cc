@@ -399,6 +399,29 @@ TEST(ProgramCache, PlanShowsWhatRuns) {
   EXPECT_FALSE(y.evaluated());
 }
 
+TEST(ProgramCache, WeightsAreLaidOutForRunsAlone) {
+  SessionOptions options;
+  options.disk_cache = false;
+  int told = 0;
+  options.on_weight = [&](const std::string&, std::int64_t) { ++told; };
+  Session session(options);
+  const Array w = weight(0.5, {4, 2});
+  const Array outputs[] = {linear(vector({1, 2}), w)};
+  session.plan(outputs);
+  session.optimised(outputs);
+  EXPECT_EQ(session.statistics().programs, 1);
+  EXPECT_EQ(session.statistics().laid_out_weights, 0);
+  EXPECT_EQ(session.statistics().weight_bytes, 0);
+  EXPECT_EQ(told, 0);
+  EXPECT_EQ(floats(outputs[0]), Floats({1.5, 1.5, 1.5, 1.5}));
+  EXPECT_EQ(session.statistics().laid_out_weights, 1);
+  EXPECT_GT(session.statistics().weight_bytes, 0);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(floats(linear(vector({3, 2}), w)), Floats({2.5, 2.5, 2.5, 2.5}));
+  EXPECT_EQ(session.statistics().programs, 1);
+  EXPECT_EQ(session.statistics().laid_out_weights, 1);
+}
+
 // compile()
 
 TEST(Compile, TracesOncePerSignature) {

@@ -2,6 +2,7 @@
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/expert_steps.h>
+#include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 
@@ -28,18 +29,18 @@ PackedWeightView expert_of(PackedWeightView stack, std::int64_t expert, std::int
   return stack;
 }
 
-MultiplyRows multiply_packed(const PackedWeight& weight, const LinearKernel& kernel, std::int64_t outputs) {
-  const PackedWeightView stack = lazuli::view(weight);
+MultiplyRows multiply_packed(const PackedWeightView* stack, const LinearKernel& kernel, std::int64_t outputs,
+                             std::int64_t cols) {
   if (kernel.multiply)
     return [=, multiply = kernel.multiply](const Memory&, RowData x, std::int64_t expert, Range slices, Range rows,
                                            float* y) {
-      multiply(expert_of(stack, expert, outputs), quantised_rows(x.data, x.count, stack.cols), slices.begin, slices.end,
+      multiply(expert_of(*stack, expert, outputs), quantised_rows(x.data, x.count, cols), slices.begin, slices.end,
                rows.begin, rows.end, y, outputs);
     };
   return [=, multiply = kernel.multiply_real](const Memory&, RowData x, std::int64_t expert, Range slices, Range rows,
                                               float* y) {
-    const RealRowsView values{reinterpret_cast<const float*>(x.data), x.count, stack.cols, stack.cols};
-    multiply(expert_of(stack, expert, outputs), values, slices.begin, slices.end, rows.begin, rows.end, y, outputs);
+    const RealRowsView values{reinterpret_cast<const float*>(x.data), x.count, cols, cols};
+    multiply(expert_of(*stack, expert, outputs), values, slices.begin, slices.end, rows.begin, rows.end, y, outputs);
   };
 }
 
@@ -101,22 +102,18 @@ void choose_expert_kernel(ProgramBuilder& builder, std::int32_t id, ExpertCall& 
   // A group of packed rows must not hold rows of two experts.
   const bool packs = call.outputs % packed_group_rows == 0;
   if (is_constant && builder.tools().precision == Precision::fast && packs) {
-    const auto stored = builder.tools().weights.packed(constant, builder.tools().executor);
-    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, builder.tools().isa);
+    const LinearKernel* kernel = linear_kernel_of(builder, type);
     if (kernel == nullptr) builder.reject(id, "no matmul kernel takes this weight type");
-    builder.program().weights.push_back(stored);
-    call.weight = builder.add_constant(stored->packed.data, type, constant.label);
+    const auto [buffer, packed] = builder.add_packed(constant);
+    call.weight = buffer;
     call.kernel = {kernel->name, kernel->isa};
     if (kernel->multiply) call.quantised_rows = quantised_rows_of(builder, id, call.x);
-    call.multiply = multiply_packed(stored->packed, *kernel, call.outputs);
+    call.multiply = multiply_packed(packed, *kernel, call.outputs, call.cols);
     return;
   }
   View weight;
   if (is_constant) {
-    const auto stored = builder.tools().weights.dequantised(constant, builder.tools().executor);
-    builder.program().weights.push_back(stored);
-    const Type f32{DType::f32, type.shape};
-    weight = whole_buffer(builder.add_constant(stored->dequantised, f32, constant.label), f32);
+    weight = builder.add_dequantised(constant);
   } else if (is_quantised(type.dtype)) {
     builder.reject(id, "a quantised weight must be a constant");
   } else {

@@ -1,5 +1,6 @@
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
+#include <lazuli/backends/cpu/weights/packed_weight.h>
 
 namespace lazuli::cpu {
 namespace {
@@ -12,10 +13,11 @@ const Type& weight_type(const ProgramBuilder& builder, std::int32_t id) {
   return builder.type(builder.node(id).inputs[1]);
 }
 
-// What the weight store makes of a matrix.
-DType packed_dtype(const Type& weight) { return can_pack(weight.dtype, weight.shape[1]) ? weight.dtype : DType::f32; }
-
 }  // namespace
+
+const LinearKernel* linear_kernel_of(const ProgramBuilder& builder, const Type& weight) {
+  return find_linear_kernel(packed_dtype(weight.dtype, weight.shape.back()), builder.tools().isa);
+}
 
 bool is_packed_linear(const ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& linear = builder.node(id);
@@ -26,7 +28,9 @@ bool is_packed_linear(const ProgramBuilder& builder, std::int32_t id) {
 const PanelKernel* panel_kernel_of(const ProgramBuilder& builder, std::int32_t id) {
   const Type& weight = weight_type(builder, id);
   const bool many_rows = builder.graph().phase == Phase::prefill && weight.shape[0] <= max_panel_outputs;
-  return many_rows && weight.shape[1] > 0 ? find_panel_kernel(packed_dtype(weight), builder.tools().isa) : nullptr;
+  return many_rows && weight.shape[1] > 0
+             ? find_panel_kernel(packed_dtype(weight.dtype, weight.shape[1]), builder.tools().isa)
+             : nullptr;
 }
 
 bool is_narrow_linear(const ProgramBuilder& builder, std::int32_t id) {
@@ -37,7 +41,7 @@ bool is_narrow_linear(const ProgramBuilder& builder, std::int32_t id) {
 
 OperandForm operand_form(const ProgramBuilder& builder, std::int32_t id) {
   if (panel_kernel_of(builder, id)) return OperandForm::tiles;
-  const LinearKernel* kernel = find_linear_kernel(packed_dtype(weight_type(builder, id)), builder.tools().isa);
+  const LinearKernel* kernel = linear_kernel_of(builder, weight_type(builder, id));
   return kernel && kernel->multiply ? OperandForm::int8 : OperandForm::real;
 }
 

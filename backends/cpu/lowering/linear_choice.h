@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/lowering/program_builder.h>
 
 namespace lazuli {
+struct LinearKernel;
 struct PanelKernel;
 }  // namespace lazuli
 
@@ -11,6 +12,9 @@ namespace lazuli::cpu {
 
 // How a kernel takes the operand that meets the weight.
 enum class OperandForm : std::uint8_t { real, int8, tiles };
+
+// For a matrix, or a stack of them, that is packed; null: no kernel takes it.
+const LinearKernel* linear_kernel_of(const ProgramBuilder& builder, const Type& weight);
 
 // Whether the linear has a constant weight in the layout of the written kernels.
 bool is_packed_linear(const ProgramBuilder& builder, std::int32_t id);

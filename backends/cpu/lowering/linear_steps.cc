@@ -14,12 +14,7 @@ namespace {
 // The second operand of a linear in f32: a constant is dequantised once.
 View f32_weight(ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& weight = builder.graph().node(builder.node(id).inputs[1]);
-  if (weight.op == Op::constant) {
-    const auto stored = builder.tools().weights.dequantised(weight, builder.tools().executor);
-    builder.program().weights.push_back(stored);
-    const Type type{DType::f32, weight.type().shape};
-    return whole_buffer(builder.add_constant(stored->dequantised, type, weight.label), type);
-  }
+  if (weight.op == Op::constant) return builder.add_dequantised(weight);
   if (is_quantised(builder.type(builder.node(id).inputs[1]).dtype))
     builder.reject(id, "a quantised weight must be a constant");
   return converted_input(builder, id, 1, DType::f32);

@@ -20,18 +20,21 @@ struct Product {
   int operand = -1, weight = -1;  // buffers: of the operand in its form, of the weight
   std::vector<int> scratch;       // buffers
   std::int64_t rows = 0;
-  std::int64_t y_stride = 0;        // elements from one row of y to the next
-  std::int64_t groups = 0;          // of 16 outputs
-  std::int64_t groups_at_once = 1;  // ranges of groups begin at multiples of it
-  std::int64_t rows_at_once = 1;    // likewise, ranges of rows
-  const std::byte* weights = nullptr;
-  std::int64_t group_bytes = 0;
+  std::int64_t y_stride = 0;                 // elements from one row of y to the next
+  std::int64_t groups = 0;                   // of 16 outputs
+  std::int64_t groups_at_once = 1;           // ranges of groups begin at multiples of it
+  std::int64_t rows_at_once = 1;             // likewise, ranges of rows
+  const PackedWeightView* packed = nullptr;  // empty until the weight is laid out
+  std::int64_t group_bytes = 0;              // of the weights of a group, as their type says
   Multiply multiply;
 
   std::int64_t units() const { return (groups + groups_at_once - 1) / groups_at_once; }
   std::int64_t groups_before(std::int64_t unit) const { return std::min(groups, unit * groups_at_once); }
+  // Once they are laid out.
   std::span<const std::byte> weights_of(std::int64_t group_begin, std::int64_t group_end) const {
-    return {weights + group_begin * group_bytes, static_cast<std::size_t>((group_end - group_begin) * group_bytes)};
+    const auto* data = reinterpret_cast<const std::byte*>(packed->data);
+    return {data + group_begin * packed->group_bytes,
+            static_cast<std::size_t>((group_end - group_begin) * packed->group_bytes)};
   }
 };
 

@@ -6,6 +6,7 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product_steps.h>
+#include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/graph_edit.h>
@@ -88,7 +89,7 @@ class ProductList {
 };
 
 // Prompts: every weight is dequantised once a step, whatever the rows of the chunk, so that chunks agree bit for bit.
-void multiply_in_panels(ProgramBuilder& builder, Product& product, const PackedWeightView& packed, PanelOrder order) {
+void multiply_in_panels(ProgramBuilder& builder, Product& product, PanelOrder order) {
   const PanelKernel& kernel = *panel_kernel_of(builder, product.id);
   product.kernel = {kernel.name, kernel.isa};
   product.arithmetic = Arithmetic::bf16;
@@ -100,32 +101,32 @@ void multiply_in_panels(ProgramBuilder& builder, Product& product, const PackedW
   const std::int64_t scratch_bytes = panel_scratch_weights + (order == PanelOrder::panels ? 0 : sums_bytes);
   const int scratch = builder.add_scratch(scratch_bytes * builder.workers(), fmt::format("%{} panels", product.id));
   product.scratch.push_back(scratch);
-  product.multiply = [=, tiles = product.operand, y = product.y, stride = product.y_stride, multiply = kernel.multiply](
-                         Memory& memory, Range groups, Range of_rows, int worker) {
+  product.multiply = [=, packed = product.packed, tiles = product.operand, y = product.y, stride = product.y_stride,
+                      multiply = kernel.multiply](Memory& memory, Range groups, Range of_rows, int worker) {
     // Sums in panels are of all rows: only epilogues have them, which divide by columns.
     const TiledRowsView x = rows_of(tiled_rows(memory.base(tiles), rows, cols), of_rows.begin, of_rows.end);
-    multiply(packed, x, groups.begin, groups.end, {memory.as<float>(y) + of_rows.begin * stride, stride, order},
+    multiply(*packed, x, groups.begin, groups.end, {memory.as<float>(y) + of_rows.begin * stride, stride, order},
              reinterpret_cast<std::uint8_t*>(memory.base(scratch) + worker * scratch_bytes));
   };
 }
 
-void multiply_int8(ProgramBuilder& builder, Product& product, const PackedWeightView& packed,
-                   LinearQuantised multiply) {
+void multiply_int8(ProgramBuilder& builder, Product& product, LinearQuantised multiply) {
   product.arithmetic = Arithmetic::int8;
   product.operand = quantised_rows_of(builder, product.id, product.x);
-  product.multiply = [=, quantised = product.operand, rows = product.rows, cols = product.x.shape.back(), y = product.y,
+  product.multiply = [=, packed = product.packed, quantised = product.operand, rows = product.rows,
+                      cols = product.x.shape.back(), y = product.y,
                       stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
-    multiply(packed, quantised_rows(memory.base(quantised), rows, cols), groups.begin, groups.end, of_rows.begin,
+    multiply(*packed, quantised_rows(memory.base(quantised), rows, cols), groups.begin, groups.end, of_rows.begin,
              of_rows.end, memory.as<float>(y), stride);
   };
 }
 
-void multiply_real(Product& product, const PackedWeightView& packed, LinearReal multiply) {
+void multiply_real(Product& product, LinearReal multiply) {
   product.operand = product.x.buffer;
-  product.multiply = [=, rows = product.rows, cols = product.x.shape.back(), x = product.x, y = product.y,
-                      stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
-    multiply(packed, RealRowsView{memory.as<const float>(x), rows, cols, cols}, groups.begin, groups.end, of_rows.begin,
-             of_rows.end, memory.as<float>(y), stride);
+  product.multiply = [=, packed = product.packed, rows = product.rows, cols = product.x.shape.back(), x = product.x,
+                      y = product.y, stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
+    multiply(*packed, RealRowsView{memory.as<const float>(x), rows, cols, cols}, groups.begin, groups.end,
+             of_rows.begin, of_rows.end, memory.as<float>(y), stride);
   };
 }
 
@@ -183,24 +184,24 @@ Product make_product(ProgramBuilder& builder, std::int32_t id, const View& y, Pa
   product.y = y;
   product.rows = rows_of(product.x);
   product.y_stride = order == PanelOrder::panels ? panel_rows(product.rows) : row_stride(y);
-  const auto stored = builder.tools().weights.packed(constant, builder.tools().executor);
-  builder.program().weights.push_back(stored);
-  const PackedWeightView packed = lazuli::view(stored->packed);
-  product.groups = stored->packed.groups();
-  product.weights = stored->packed.data->data();
-  product.group_bytes = packed.group_bytes;
+  const auto [buffer, packed] = builder.add_packed(constant);
+  const Type& type = constant.type();
+  const std::int64_t cols = type.shape[1];
+  product.weight = buffer;
+  product.packed = packed;
+  product.groups = (type.shape[0] + packed_group_rows - 1) / packed_group_rows;
+  product.group_bytes = byte_size(packed_dtype(type.dtype, cols), packed_group_rows * cols);
   if (operand_form(builder, id) == OperandForm::tiles) {
-    multiply_in_panels(builder, product, packed, order);
+    multiply_in_panels(builder, product, order);
   } else {
-    const LinearKernel* kernel = find_linear_kernel(stored->packed.source, builder.tools().isa);
+    const LinearKernel* kernel = linear_kernel_of(builder, type);
     if (kernel == nullptr) builder.reject(id, "no matmul kernel takes this weight type");
     product.kernel = {kernel->name, kernel->isa};
     if (kernel->multiply)
-      multiply_int8(builder, product, packed, kernel->multiply);
+      multiply_int8(builder, product, kernel->multiply);
     else
-      multiply_real(product, packed, kernel->multiply_real);
+      multiply_real(product, kernel->multiply_real);
   }
-  product.weight = builder.add_constant(stored->packed.data, constant.type(), constant.label);
   return product;
 }
 

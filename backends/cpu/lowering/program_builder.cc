@@ -47,6 +47,19 @@ int ProgramBuilder::add_constant(BufferRef data, Type type, std::string name) {
   return index;
 }
 
+ProgramBuilder::PackedConstant ProgramBuilder::add_packed(const GraphNode& constant) {
+  const int index = add_constant(nullptr, constant.type(), constant.label);
+  program_.weights.push_back({constant, WeightForm::packed, index, std::make_unique<PackedWeightView>(), nullptr});
+  return {index, program_.weights.back().packed.get()};
+}
+
+View ProgramBuilder::add_dequantised(const GraphNode& constant) {
+  const Type type{DType::f32, constant.type().shape};
+  const int index = add_constant(nullptr, type, constant.label);
+  program_.weights.push_back({constant, WeightForm::dequantised, index, nullptr, nullptr});
+  return whole_buffer(index, type);
+}
+
 View ProgramBuilder::new_array(Type type, std::string name) {
   return whole_buffer(add_buffer(BufferKind::arena, type, std::move(name)), type);
 }

@@ -6,7 +6,6 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/backends/cpu/program/lowered.h>
-#include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/passes/verdict.h>
 
 #include <initializer_list>
@@ -24,8 +23,7 @@ namespace lazuli::cpu {
 // What lowering uses of the backend.
 struct Tools {
   LoopCompiler& loops;
-  WeightStore& weights;
-  Executor& executor;
+  int workers;
   Isa isa;
   Precision precision;
   const FusionChoice& fusion;
@@ -41,13 +39,21 @@ class ProgramBuilder {
   const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
   const Type& type(ValueId value) const { return graph_.type(value); }
   const Tools& tools() const { return tools_; }
-  int workers() const { return tools_.executor.size(); }
+  int workers() const { return tools_.workers; }
   bool is_donated(int input) const { return donated_[static_cast<std::size_t>(input)]; }
 
   // Memory
   int add_buffer(BufferKind kind, Type type, std::string name);
   int add_scratch(std::int64_t bytes, std::string name);
   int add_constant(BufferRef data, Type type, std::string name);
+  // A constant in a form that kernels read, to be laid out before the program first runs. `packed` is what kernels are
+  // given; it is filled in by then and lives as long as the program.
+  struct PackedConstant {
+    int buffer;
+    const PackedWeightView* packed;
+  };
+  PackedConstant add_packed(const GraphNode& constant);
+  View add_dequantised(const GraphNode& constant);
   View new_array(Type type, std::string name);
   // The buffer for result `output` of a node: the caller's memory where the value is a result of the graph.
   View result_view(std::int32_t id, std::int32_t output = 0);

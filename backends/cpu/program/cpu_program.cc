@@ -90,7 +90,7 @@ std::string instruction_sets(const std::vector<KernelUse>& kernels) {
 }  // namespace
 
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
-    : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)), addresses_(lowered_) {
+    : lowered_(std::move(lowered)), arena_(plan_memory(lowered_)), runtime_(std::move(runtime)) {
   place_barriers(lowered_);
   for (const Step& step : lowered_.steps)
     described_.push_back({step.node, names(step.kernels), step.bytes, step.split, step.barrier, 0, step.weight_bytes,
@@ -98,8 +98,22 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
   for (const Interval& life : arena_.intervals)
     for (std::int64_t step = life.first; step <= life.last; ++step)
       described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
+}
+
+void CpuProgram::prepare() {
+  if (is_prepared_) return;
+  const std::lock_guard lock(runtime_->busy);
+  lay_out_weights();
+}
+
+// Where the weights lie is part of what the launches know. With the runtime locked: this uses the executor.
+void CpuProgram::lay_out_weights() {
+  if (is_prepared_) return;
+  lay_out(lowered_.weights, lowered_.buffers, runtime_->weights, runtime_->executor);
+  addresses_.emplace(lowered_);
   list_launches();
   list_constants_ahead();
+  is_prepared_ = true;
 }
 
 void CpuProgram::list_launches() {
@@ -147,11 +161,12 @@ std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena
 
 void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) {
   const std::lock_guard lock(runtime_->busy);
+  lay_out_weights();
   if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
     runtime_->arena.reset();
     runtime_->arena = Buffer::allocate(arena_.plan.peak);
   }
-  const Memory& memory = addresses_.of_run(inputs, outputs, runtime_->arena->data());
+  const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data());
   const ObservedRun observed(observer, static_cast<int>(workers_.size()));
   if (observer) tell_skipped(memory, *observer);
   const std::uint32_t run = runtime_->work.begin_run(launches_.size());

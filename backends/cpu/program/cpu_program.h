@@ -5,10 +5,13 @@
 #include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/program/base_addresses.h>
 #include <lazuli/backends/cpu/program/schedule.h>
+#include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/graph/base/error.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 
 namespace lazuli::cpu {
@@ -16,10 +19,11 @@ namespace lazuli::cpu {
 // What all programs of one backend share while they run. One program runs at a time; intermediate values of all
 // programs lie in one arena, as large as the largest needs.
 struct Runtime {
-  explicit Runtime(Executor& on) : executor(on), work(on.size()) {}
+  Runtime(Executor& on, const std::string& cache_folder) : executor(on), work(on.size()), weights(cache_folder) {}
 
   Executor& executor;
   WorkStealing work;
+  WeightStore weights;
   std::mutex busy;
   BufferRef arena;
 };
@@ -30,6 +34,7 @@ class CpuProgram final : public Program {
 
   std::span<const OutputPlacement> outputs() const override { return lowered_.outputs; }
   std::span<const int> written_inputs() const override { return lowered_.written_inputs; }
+  void prepare() override;
   void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) override;
   const Graph& scheduled() const override { return lowered_.scheduled; }
   std::span<const ProgramStep> steps() const override { return described_; }
@@ -49,6 +54,7 @@ class CpuProgram final : public Program {
     std::vector<std::span<const std::byte>> next_weights;
   };
 
+  void lay_out_weights();
   void list_launches();
   void list_constants_ahead();
   void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
@@ -60,7 +66,9 @@ class CpuProgram final : public Program {
   Arena arena_;
   std::shared_ptr<Runtime> runtime_;
   std::vector<ProgramStep> described_;
-  BaseAddresses addresses_;
+  // What follows is there once the program is prepared.
+  std::atomic<bool> is_prepared_{false};
+  std::optional<BaseAddresses> addresses_;
   std::vector<Launch> launches_;
   std::vector<Worker> workers_;  // one, where no step is split
   // For each launch of a matmul: small constants that worker 0 reads by itself after it, to be fetched before it

@@ -4,14 +4,12 @@
 
 #include <lazuli/backends/backend.h>
 #include <lazuli/backends/cpu/program/step.h>
+#include <lazuli/backends/cpu/program/weight_requests.h>
 #include <lazuli/graph/graph.h>
 
-#include <memory>
 #include <vector>
 
 namespace lazuli::cpu {
-
-struct StoredWeight;
 
 struct Lowered {
   std::vector<BufferInfo> buffers;
@@ -19,8 +17,7 @@ struct Lowered {
   Graph scheduled;
   std::vector<OutputPlacement> outputs;
   std::vector<int> written_inputs;
-  // Kept alive by the program: weights whose memory the buffers refer to.
-  std::vector<std::shared_ptr<const StoredWeight>> weights;
+  std::vector<WeightRequest> weights;
 };
 
 }  // namespace lazuli::cpu

@@ -20,7 +20,7 @@ enum class BufferKind : std::uint8_t { input, output, constant, arena };
 struct BufferInfo {
   BufferKind kind = BufferKind::arena;
   int index = -1;      // of the program's input or output
-  BufferRef constant;  // BufferKind::constant
+  BufferRef constant;  // BufferKind::constant; null for a weight that is not laid out yet
   std::int64_t bytes = 0;
   Type type;  // for listings; a scratch buffer of u8 where it holds no array
   std::string name;

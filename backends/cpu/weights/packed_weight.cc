@@ -112,6 +112,8 @@ bool can_pack(DType dtype, std::int64_t cols) {
   return has_format && cols % std::max(info(dtype).block_elements, packed_block_columns) == 0;
 }
 
+DType packed_dtype(DType dtype, std::int64_t cols) { return can_pack(dtype, cols) ? dtype : DType::f32; }
+
 std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales) {
   const PackedWeightView view = layout(dtype, rows, cols, scales);
   return static_cast<std::size_t>(round_up(rows, packed_group_rows) / packed_group_rows * view.group_bytes);

@@ -32,6 +32,8 @@ struct PackedWeight {
 // Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, the
 // block-quantised types of packed_dispatch.h with whole blocks, of 32 columns at least.
 bool can_pack(DType dtype, std::int64_t cols);
+// The type in whose packed form a weight is kept: its own, or f32 where it has none.
+DType packed_dtype(DType dtype, std::int64_t cols);
 
 // Bytes of the packed form. Throws Error where can_pack is false or rows < 0.
 std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales = {});

@@ -100,7 +100,7 @@ StoredWeight WeightStore::load_or_pack(const GraphNode& constant, Executor& exec
   const DType dtype = constant.type().dtype;
   const Matrix matrix = as_matrix(constant.type().shape);
   const auto [rows, cols] = matrix;
-  const DType form = can_pack(dtype, cols) ? dtype : DType::f32;
+  const DType form = packed_dtype(dtype, cols);
   const ScaleForm scales = form == dtype ? scale_form_of(source, dtype, matrix, executor) : ScaleForm{};
   const DiskCache::Checksum sum = [&](std::span<const std::byte> bytes) { return checksum_on_all(bytes, executor); };
 

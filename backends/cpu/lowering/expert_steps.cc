@@ -5,6 +5,7 @@
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <algorithm>
 #include <cstring>
@@ -191,7 +192,7 @@ void add_sort(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, 
 void add_gather(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, const SortedPairs& sorted) {
   Step& step = builder.add_step(id, "gather_rows", "gather_rows", {call.operand(), sorted.order.buffer}, {sorted.x});
   step.units = call.pairs();
-  step.split = call.pairs() * sorted.row_bytes >= 64 * 1024;
+  step.split = worth_splitting(2 * call.pairs() * sorted.row_bytes, 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const RowData source = call.rows(memory);
     std::byte* target = memory.base(sorted.x);
@@ -227,7 +228,7 @@ void add_scatter(ProgramBuilder& builder, std::int32_t id, const ExpertCall& cal
       builder.add_step(id, "scatter_rows", "scatter_rows", {sorted.y.buffer, sorted.order.buffer}, {call.y.buffer});
   const std::int64_t outputs = call.outputs;
   step.units = call.pairs();
-  step.split = call.pairs() * outputs >= 16 * 1024;
+  step.split = worth_splitting(step.bytes, 0);
   step.run = [=, y = call.y](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t i = begin; i < end; ++i)
       std::memcpy(memory.as<float>(y) + memory.as<const std::int32_t>(sorted.order)[i] * outputs,

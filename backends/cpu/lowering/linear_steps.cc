@@ -5,6 +5,7 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product_steps.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <algorithm>
 
@@ -127,7 +128,7 @@ void lower_matmul(ProgramBuilder& builder, std::int32_t id) {
   const bool single = call.batches() == 1;
   Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {a.buffer, b.buffer}, {y.buffer});
   step.units = single ? workers : call.batches();
-  step.split = call.m * call.n * call.k * call.batches() >= 64 * 1024;
+  step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const Sgemm product = call.product(memory, single ? 0 : unit);

@@ -43,6 +43,17 @@ LoopCall::PlacedOperand LoopCall::place(std::size_t i) const {
   return operand;
 }
 
+std::int64_t LoopCall::bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < operands_.size(); ++i) {
+    std::int64_t elements = 1;
+    for (std::size_t axis = 0; axis < space_.sizes.size(); ++axis)
+      if (space_.strides[i][axis] != 0) elements *= space_.sizes[axis];
+    bytes += byte_size(operands_[i].dtype, elements);
+  }
+  return bytes;
+}
+
 bool LoopCall::follows_rows(std::size_t i, const BufferInfo& buffer) const {
   const View& operand = operands_[i];
   const Dims& strides = space_.strides[i];

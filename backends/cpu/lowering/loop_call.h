@@ -26,6 +26,7 @@ class LoopCall {
   std::int64_t rows() const { return space_.rows(); }
   std::int64_t columns() const { return space_.columns(); }
   std::int64_t elements() const { return element_count(space_.sizes); }
+  std::int64_t bytes() const;  // of all operands; an element that is broadcast counts once
   const std::vector<View>& operands() const { return operands_; }
   // Whether ranges of the loop's rows are ranges of the operand's memory: it is a whole buffer, element after element,
   // which holds one value for each element of the loop, or for each row.

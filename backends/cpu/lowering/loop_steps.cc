@@ -2,14 +2,12 @@
 #include <lazuli/backends/cpu/lowering/loop_call.h>
 #include <lazuli/backends/cpu/lowering/loop_core.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <algorithm>
 
 namespace lazuli::cpu {
 namespace {
-
-// Below this many elements a second thread costs more than it brings.
-constexpr std::int64_t elements_worth_splitting = 16 * 1024;
 
 std::vector<ColumnAccess> column_access(const LoopSpace& space) {
   std::vector<ColumnAccess> access;
@@ -88,7 +86,7 @@ std::shared_ptr<const LoopCall> add_loop_step(ProgramBuilder& builder, std::int3
   Step& step = builder.add_step(id, builder.node(id).name(), std::move(kernel), buffers_of(operands.first(inputs)),
                                 buffers_of(operands.subspan(inputs)));
   step.units = call->units();
-  step.split = call->elements() >= elements_worth_splitting && step.units > 1;
+  step.split = step.units > 1 && worth_splitting(call->bytes(), step.operations);
   step.rows = core.shape.size() > 1 ? core.shape[0] : 0;
   step.run = [call](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     call->run_units(memory, begin, end);

@@ -2,6 +2,7 @@
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/move_steps.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/graph/types/scalar_value.h>
@@ -79,7 +80,7 @@ void lower_slice_update(ProgramBuilder& builder, std::int32_t id) {
   Step& step = builder.add_step(id, current.name(), kernel, {update.buffer, start.buffer, base.buffer}, {base.buffer});
   step.bytes = from.outer * from.size * (update_bytes + row_bytes);
   step.units = from.outer * from.size;
-  step.split = step.bytes > 256 * 1024;
+  step.split = worth_splitting(step.bytes, 0);
   const auto write_row = encodes ? encode_row : copy_row;
   step.run = [=, is_ring = ring](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t first = *memory.as<const std::int32_t>(start);
@@ -117,7 +118,7 @@ void lower_take(ProgramBuilder& builder, std::int32_t id) {
     step.bytes = count * (row_bytes + cols * 4);
     if (table.op == Op::constant) step.weight_bytes = count * row_bytes;
     step.units = count;
-    step.split = target.elements() > 64 * 1024;
+    step.split = worth_splitting(step.bytes, 0);
     step.run = [=, dtype = type.dtype](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t row = checked_index(memory.as<const std::int32_t>(indices)[i], i, rows, where);
@@ -134,7 +135,7 @@ void lower_take(ProgramBuilder& builder, std::int32_t id) {
   step.bytes = 2 * byte_size(target.dtype, target.elements());
   step.weight_bytes = std::min(step.weight_bytes, step.bytes / 2);
   step.units = layout.outer * count;
-  step.split = step.bytes > 512 * 1024;
+  step.split = worth_splitting(step.bytes, 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t row =
@@ -157,7 +158,7 @@ void lower_gather(ProgramBuilder& builder, std::int32_t id) {
   if (target.elements() == 0) return;
   Step& step = builder.add_step(id, current.name(), "gather", {source.buffer, indices.buffer}, {target.buffer});
   step.units = target.elements();
-  step.split = step.units > 64 * 1024;
+  step.split = worth_splitting(2 * byte_size(target.dtype, step.units), 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t outer = unit / (to.size * to.inner), inner = unit % to.inner;
@@ -178,7 +179,7 @@ void lower_generator(ProgramBuilder& builder, std::int32_t id) {
   if (target.elements() == 0) return;
   Step& step = builder.add_step(id, current.name(), std::string(current.name()), {}, {target.buffer});
   step.units = target.elements();
-  step.split = step.units > 16 * 1024;
+  step.split = worth_splitting(step.bytes, step.units * scalar_operations);
   auto fill = [=](auto value_at) {
     return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) store_scalar(value_at(i), dtype, memory.at(target) + i * element);

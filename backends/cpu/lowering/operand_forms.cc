@@ -3,14 +3,12 @@
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <map>
 
 namespace lazuli::cpu {
 namespace {
-
-// Of an operand: below, a second thread costs more than it brings.
-constexpr std::int64_t elements_worth_splitting = 32 * 1024;
 
 constexpr std::int64_t tile_bytes = 1024;
 
@@ -34,13 +32,13 @@ int quantised_rows_of(ProgramBuilder& builder, std::int32_t id, const View& x) {
   const std::int64_t rows = rows_of(x), cols = x.shape.back();
   const auto [entry, added] = builder.state<OperandForms>().quantised.try_emplace({x.buffer, x.offset, rows, cols}, -1);
   if (!added) return entry->second;
-  const int target = builder.add_scratch(static_cast<std::int64_t>(quantised_rows_bytes(rows, cols)),
-                                         fmt::format("%{} int8 rows", id));
+  const auto bytes = static_cast<std::int64_t>(quantised_rows_bytes(rows, cols));
+  const int target = builder.add_scratch(bytes, fmt::format("%{} int8 rows", id));
   entry->second = target;
   const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(builder.tools().isa);
   Step& step = builder.add_step(id, "quantise_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
   step.units = rows;
-  step.split = rows * cols >= elements_worth_splitting;
+  step.split = worth_splitting(byte_size(x.dtype, rows * cols) + bytes, 0);
   step.run = [=, quantise = kernel.quantise](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     quantise(memory.as<const float>(x), cols, begin, end, quantised_rows(memory.base(target), rows, cols));
   };
@@ -58,7 +56,7 @@ int tiled_rows_of(ProgramBuilder& builder, std::int32_t id, const View& x) {
   const TileRowsKernel& kernel = *find_tile_rows_kernel(builder.tools().isa);
   Step& step = builder.add_step(id, "tile_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
   step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * tile_bytes);
-  step.split = rows * cols >= elements_worth_splitting;
+  step.split = worth_splitting(byte_size(x.dtype, rows * cols) + bytes, 0);
   step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), rows, cols));
   };

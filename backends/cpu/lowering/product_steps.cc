@@ -6,6 +6,7 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product_steps.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/operations.h>
 #include <lazuli/passes/fusion_choice.h>
@@ -15,9 +16,6 @@
 
 namespace lazuli::cpu {
 namespace {
-
-// Of an operand: below, a second thread costs more than it brings.
-constexpr std::int64_t elements_worth_splitting = 32 * 1024;
 
 // From a row whose tiles begin a block of theirs.
 TiledRowsView rows_of(const TiledRowsView& x, std::int64_t begin, std::int64_t end) {
@@ -153,7 +151,7 @@ std::vector<std::int32_t> products_beside(const ProgramBuilder& builder, const L
 void divide_narrow_product(const ProgramBuilder& builder, Step& step, const Product& product) {
   const std::int64_t rows = product.rows, at_once = product.rows_at_once;
   step.units = (rows + at_once - 1) / at_once;
-  step.split = rows * product.x.shape.back() >= elements_worth_splitting;
+  step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin,
                                                                        std::int64_t end, int worker) {
     multiply(memory, {0, groups}, {begin * at_once, std::min(rows, end * at_once)}, worker);

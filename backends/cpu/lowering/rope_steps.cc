@@ -2,6 +2,7 @@
 #include <lazuli/backends/cpu/kernels/rows/rope.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <map>
 
@@ -15,6 +16,8 @@ struct Turns {
   std::int64_t width, pairs;
   auto operator<=>(const Turns&) const = default;
 };
+
+constexpr std::int64_t turn_operations = 64;  // a sine and a cosine
 
 struct RopeTurns {
   std::map<Turns, int> buffers;
@@ -61,7 +64,7 @@ int rope_turns_of(ProgramBuilder& builder, std::int32_t id) {
   if (!known) reads.push_back(factors.buffer);
   Step& step = builder.add_step(id, "rope_turns", "rope_turns", std::move(reads), {target});
   step.units = rows;
-  step.split = rows * turns.pairs >= 4 * 1024;
+  step.split = worth_splitting(step.bytes, rows * turns.pairs * turn_operations);
   if (known) {
     const float* values = has_factors ? builder.graph().node(turns.factors).constant->as<float>() : nullptr;
     step.run = run_turns(turns, positions, target, frequencies_of(turns, values));
@@ -84,7 +87,7 @@ void lower_rope(ProgramBuilder& builder, std::int32_t id) {
   const int turns = rope_turns_of(builder, id);
   Step& step = builder.add_step(id, builder.node(id).name(), "rope", {x.buffer, turns}, {target.buffer});
   step.units = rows;
-  step.split = x.elements() >= 16 * 1024;
+  step.split = worth_splitting(2 * byte_size(x.dtype, x.elements()), 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const RopeArguments call{memory.as<const float>(x),
                              memory.as<float>(target),

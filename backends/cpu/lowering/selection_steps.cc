@@ -2,6 +2,7 @@
 #include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
+#include <lazuli/backends/cpu/lowering/worth_splitting.h>
 #include <lazuli/graph/types/scalar_value.h>
 
 #include <algorithm>
@@ -145,7 +146,7 @@ void lower_argmax(ProgramBuilder& builder, std::int32_t id) {
   const View found = by_range ? new_maxima(builder, rows * ranges) : builder.result_view(id);
   Step& step = builder.add_step(id, builder.node(id).name(), "argmax", {source.buffer}, {found.buffer});
   step.units = rows * ranges;
-  step.split = rows * columns >= 32 * 1024;
+  step.split = worth_splitting(byte_size(source.dtype, rows * columns), 0);
   step.run = of_integers ? argmax_of_integers(source, found, of_integers)
              : by_range  ? argmax_of_ranges(source, found, ranges)
                          : argmax_of_rows(source, found);
@@ -181,7 +182,7 @@ void lower_top_k(ProgramBuilder& builder, std::int32_t id) {
   if (rows == 0) return;
   Step& step = builder.add_step(id, current.name(), "top_k", {source.buffer}, {values.buffer, indices.buffer});
   step.units = rows;
-  step.split = rows * columns >= 16 * 1024;
+  step.split = worth_splitting(step.bytes, rows * columns * scalar_operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t element = info(source.dtype).block_bytes;
     LargestOfRow largest(source.dtype, columns);

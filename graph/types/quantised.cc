@@ -1,4 +1,5 @@
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/types/block_size.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 
@@ -427,24 +428,6 @@ struct Codec {
   void (*decode)(const std::byte* in, std::int64_t blocks, float* out);
   void (*encode)(const float* in, std::int64_t blocks, std::byte* out);  // null where there is no quantiser
 };
-
-constexpr int block_elements(DType dtype) {
-  constexpr int sizes[] = {
-#define LAZULI_DTYPE(name, elements, bytes, kind) elements,
-#include <lazuli/graph/types/dtype.def>
-#undef LAZULI_DTYPE
-  };
-  return sizes[static_cast<int>(dtype)];
-}
-
-constexpr int block_bytes(DType dtype) {
-  constexpr int sizes[] = {
-#define LAZULI_DTYPE(name, elements, bytes, kind) bytes,
-#include <lazuli/graph/types/dtype.def>
-#undef LAZULI_DTYPE
-  };
-  return sizes[static_cast<int>(dtype)];
-}
 
 template <DType dtype, class Block>
 constexpr Codec codec() {

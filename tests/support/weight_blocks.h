@@ -13,10 +13,12 @@
 namespace lazuli::test {
 
 inline constexpr DType weight_types[] = {
-    DType::f32,  DType::f16,  DType::bf16, DType::q4_0,  DType::q4_1,  DType::q5_0,  DType::q5_1,    DType::q8_0,
-    DType::q4_k, DType::q5_k, DType::q6_k, DType::mxfp4, DType::nvfp4, DType::mxfp8, DType::e2m1_16,
-#define LAZULI_AFFINE(name, bits, group) DType::name,
-#include <lazuli/graph/types/affine.def>
+    DType::f32,
+    DType::f16,
+    DType::bf16,
+#define LAZULI_PACKED(type, codes, scales, offset) DType::type,
+#define LAZULI_PACKED_REAL(type, codes, scales, offset) DType::type,
+#include <lazuli/backends/cpu/kernels/formats/packed_formats.def>
 };
 
 // Blocks of random bits, every code of every field, or of one byte, whose f32, f16 and e8m0 scales are finite and not

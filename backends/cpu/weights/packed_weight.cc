@@ -91,8 +91,8 @@ void unpack_blocks(const PackedWeightView& weight, const std::uint8_t* group, in
   for (std::int64_t block = 0; block < weight.cols / packed_block_columns; ++block) {
     const packed::BlockSource source = packed::block_source<Format>(weight, group, block, lane);
     int values[packed_block_columns];
-    Format::values(source, values);
-    const packed::BlockScale scale = Format::scale(source);
+    packed::read_values<Format::planes>(source, values);
+    const packed::BlockScale scale = packed::read_scale<Format::planes>(source);
     float* block_out = out + block * packed_block_columns;
     for (int half = 0; half < 2; ++half) {
       for (int column = 16 * half; column < 16 * half + 16; ++column) {

@@ -3,7 +3,7 @@
 // Packing changes where bits are, never what they say: unpack_rows gives exactly the floats of dequantise() on the
 // file's blocks (a zero may lose its sign, and mxfp8 blocks beyond f32's range become infinite). The size is that of
 // the file, up to 3 % more for k types and where scales keep f32 (scale_form.h), plus padding to 16 rows.
-// kernels/packed_planes.h describes the layout.
+// kernels/formats/packed_planes.h describes the layout.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/formats/linear_views.h>
@@ -30,7 +30,7 @@ struct PackedWeight {
 };
 
 // Whether weights of this type and row length have a packed form: f32, f16, bf16 with any row length, the
-// block-quantised types of packed_dispatch.h with whole blocks, of 32 columns at least.
+// block-quantised types of packed_formats.def with whole blocks, of 32 columns at least.
 bool can_pack(DType dtype, std::int64_t cols);
 // The type in whose packed form a weight is kept: its own, or f32 where it has none.
 DType packed_dtype(DType dtype, std::int64_t cols);

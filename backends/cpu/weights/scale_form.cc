@@ -3,14 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace lazuli {
 namespace {
 
-bool has_wide_scales(DType dtype) {
-  bool wide = false;
-  packed::visit_format(dtype, [&](auto format) { wide = decltype(format)::planes.wide_scales; });
-  return wide;
+std::optional<packed::Scales> scales_of(DType dtype) {
+  std::optional<packed::Scales> scales;
+  packed::visit_format(dtype, [&](auto format) { scales = decltype(format)::planes.scales; });
+  return scales;
 }
 
 // Scales and biases stand first in every block.
@@ -23,8 +24,9 @@ bool all_bf16(const std::byte* blocks, std::int64_t count, int block_bytes) {
   return (lower_bits & 0xffffu) == 0;
 }
 
+// Of blocks of the one type whose scales are products of a factor.
 float scale_of(const std::byte* blocks, std::int64_t block) {
-  return packed::load_f32(reinterpret_cast<const std::uint8_t*>(blocks + block * packed::E2m1::file_bytes));
+  return packed::load_f32(reinterpret_cast<const std::uint8_t*>(blocks + block * block_bytes(DType::e2m1_16)));
 }
 
 bool all_products(float factor, const std::byte* blocks, std::int64_t count) {
@@ -55,16 +57,17 @@ ScaleForm propose_factor(const std::byte* blocks, std::int64_t count) {
 }  // namespace
 
 ScaleForm propose_scale_form(DType dtype, const std::byte* blocks, std::int64_t elements) {
-  if (!has_wide_scales(dtype)) return {};
-  if (dtype == DType::e2m1_16) return propose_factor(blocks, elements / packed::E2m1::columns);
-  return elements > 0 && all_bf16(blocks, 1, info(dtype).block_bytes) ? ScaleForm{2, 1} : ScaleForm{};
+  const std::optional<packed::Scales> scales = scales_of(dtype);
+  if (scales == packed::Scales::wide_halves) return propose_factor(blocks, elements / block_elements(dtype));
+  if (scales != packed::Scales::wide_minimum) return {};
+  return elements > 0 && all_bf16(blocks, 1, block_bytes(dtype)) ? ScaleForm{2, 1} : ScaleForm{};
 }
 
 bool scales_fit(ScaleForm form, DType dtype, const std::byte* blocks, std::int64_t elements) {
   if (form.width == 4) return true;
-  const std::int64_t count = elements / info(dtype).block_elements;
+  const std::int64_t count = elements / block_elements(dtype);
   if (form.width == 1) return all_products(form.factor, blocks, count);
-  return all_bf16(blocks, count, info(dtype).block_bytes);
+  return all_bf16(blocks, count, block_bytes(dtype));
 }
 
 }  // namespace lazuli

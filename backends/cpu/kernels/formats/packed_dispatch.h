@@ -3,55 +3,27 @@
 
 #include <lazuli/backends/cpu/kernels/formats/packed_entries.h>
 #include <lazuli/backends/cpu/kernels/formats/packed_mlx_formats.h>
-#include <lazuli/graph/types/dtype.h>
+#include <lazuli/graph/types/block_size.h>
 
 namespace lazuli::packed {
+
+template <DType dtype, Planes planes_>
+struct Format : FileBlock<dtype> {
+  static constexpr Planes planes = planes_;
+  static constexpr int columns = block_elements(dtype);  // of a block of the file
+  static constexpr int file_bytes = block_bytes(dtype);
+};
 
 // Calls `visitor` with an object of the format of `dtype`; returns false for types without one.
 template <class Visitor>
 bool visit_format(DType dtype, Visitor visitor) {
   switch (dtype) {
-    case DType::q4_0:
-      visitor(Q4_0{});
-      return true;
-    case DType::q4_1:
-      visitor(Q4_1{});
-      return true;
-    case DType::q5_0:
-      visitor(Q5_0{});
-      return true;
-    case DType::q5_1:
-      visitor(Q5_1{});
-      return true;
-    case DType::q8_0:
-      visitor(Q8_0{});
-      return true;
-    case DType::q4_k:
-      visitor(Q4_K{});
-      return true;
-    case DType::q5_k:
-      visitor(Q5_K{});
-      return true;
-    case DType::q6_k:
-      visitor(Q6_K{});
-      return true;
-    case DType::mxfp4:
-      visitor(Mxfp4{});
-      return true;
-    case DType::nvfp4:
-      visitor(Nvfp4{});
-      return true;
-    case DType::mxfp8:
-      visitor(Mxfp8{});
-      return true;
-    case DType::e2m1_16:
-      visitor(E2m1{});
-      return true;
-#define LAZULI_AFFINE(name, bits, group) \
-  case DType::name:                      \
-    visitor(Affine<bits, group>{});      \
+#define LAZULI_PACKED(type, codes, scales, offset) \
+  case DType::type:                                \
+    visitor(Format<DType::type, type##_planes>{}); \
     return true;
-#include <lazuli/graph/types/affine.def>
+#define LAZULI_PACKED_REAL(type, codes, scales, offset) LAZULI_PACKED(type, codes, scales, offset)
+#include <lazuli/backends/cpu/kernels/formats/packed_formats.def>
     default:
       return false;
   }

@@ -1,5 +1,5 @@
-// The packed forms of the block types that MLX, ModelOpt and compressed-tensors checkpoints become (graph/dtype.def):
-// members as in packed_formats.h.
+// The packed forms of the block types that MLX, ModelOpt and compressed-tensors checkpoints become (graph/dtype.def),
+// as in packed_formats.h.
 //
 // For units compiled for the baseline only: this is inline code.
 #pragma once
@@ -7,15 +7,11 @@
 #include <lazuli/backends/cpu/kernels/formats/packed_formats.h>
 
 #include <array>
-#include <cmath>
+#include <bit>
 
 namespace lazuli::packed {
 
-inline float load_f32(const std::uint8_t* bytes) { return std::bit_cast<float>(load32(bytes)); }
-
-// Unsigned, 5 bits of exponent, 3 of mantissa: an f16 without its sign and lower seven bits.
-inline float ue5m3_to_f32(std::uint8_t code) { return f16_to_f32(static_cast<std::uint16_t>(code << 7)); }
-// The nearest code, for values of no more than four bits; others may come out next to it.
+// The nearest ue5m3 code, for values of no more than four bits; others may come out next to it.
 inline std::uint8_t f32_to_ue5m3(float value) { return static_cast<std::uint8_t>((f32_to_f16(value) + 0x40) >> 7); }
 
 // Entry `index` (0..31) of an entry of the scale plane, of 4 bytes (f32) or 2 (bf16).
@@ -29,47 +25,10 @@ inline void store_scale(const BlockTarget& to, int index, float value) {
   }
 }
 
-inline float load_scale(const BlockSource& from, int index) {
-  if (from.weight.scale_width == 4) return load_f32(from.scales + 4 * index);
-  return bf16_to_f32(static_cast<std::uint16_t>(from.scales[2 * index] | from.scales[2 * index + 1] << 8));
-}
-
-// What kernels see of a type: bits, and not how many columns share a scale.
-template <int bits>
-struct AffineCodes {
-  static constexpr Planes planes = affine_planes(bits);
-  static constexpr int nibble_bytes = bits >= 4 ? 256 : 0;
-  static constexpr bool has_pairs = bits < 4 || bits == 6;
-  static constexpr bool has_single_bits = bits % 2 != 0;
-  static constexpr int pair_shift = bits == 6 ? 4 : 0, single_bit = bits - 1;  // their place in a code
-
-  static void values(const BlockSource& from, int* values) {
-    if constexpr (bits == 8) {
-      for (int column = 0; column < 32; ++column) {
-        values[column] = from.quants[column / 4 * 64 + 4 * from.lane + column % 4];
-      }
-      return;
-    }
-    if constexpr (nibble_bytes != 0) {
-      load_nibbles(from, values);
-    } else {
-      for (int column = 0; column < 32; ++column) values[column] = 0;
-    }
-    if constexpr (has_pairs) load_pairs(from, nibble_bytes, pair_shift, values);
-    if constexpr (has_single_bits) load_single_bits(from, nibble_bytes + (has_pairs ? 128 : 0), single_bit, values);
-  }
-  static BlockScale scale(const BlockSource& from) {
-    const float d = load_scale(from, from.lane);
-    return {{d, d}, load_scale(from, 16 + from.lane)};
-  }
-};
-
 // File block: f32 scale, f32 bias, codes one after the other.
-template <int bits, int group>
-struct Affine : AffineCodes<bits> {
-  using Codes = AffineCodes<bits>;
-  static constexpr int columns = group;
-  static constexpr int file_bytes = 8 + group * bits / 8;
+template <int bits, Codes kept_as>
+struct AffineBlock {
+  using Bits = CodeBits<kept_as>;
 
   // Four codes, one a byte.
   static std::uint32_t spread(std::uint32_t codes) {
@@ -102,27 +61,28 @@ struct Affine : AffineCodes<bits> {
     const auto take = [&](int quad, int shift, std::uint32_t mask) {
       return quads[static_cast<std::size_t>(quad)] >> shift & mask * 0x01010101u;
     };
-    if constexpr (bits >= 4) {
+    if constexpr (Bits::has_nibbles) {
       store_nibbles(to, [&](int v) { return take(v, 0, 15); }, [&](int v) { return take(v + 4, 0, 15); });
     }
-    if constexpr (Codes::has_pairs) {
-      store_pairs(to, Codes::nibble_bytes, [&](int quad) { return take(quad, Codes::pair_shift, 3); });
+    if constexpr (Bits::has_pairs) {
+      store_pairs(to, Bits::pairs_at, [&](int quad) { return take(quad, Bits::pair_shift, 3); });
     }
-    if constexpr (Codes::has_single_bits) {
-      constexpr int offset = Codes::nibble_bytes + (Codes::has_pairs ? 128 : 0);
+    if constexpr (Bits::has_single_bits) {
       for (int quad = 0; quad < 8; ++quad) {
-        store_single_bits(to, offset, quad, gather_bits(take(quad, Codes::single_bit, 1)));
+        store_single_bits(to, Bits::single_bits_at, quad, gather_bits(take(quad, Bits::single_bit, 1)));
       }
     }
   }
 };
 
-// File block of 16 columns: f32 scale, nibbles, two neighbours a byte. Two of them make a block.
-struct E2m1 {
-  static constexpr int columns = 16;
-  static constexpr int file_bytes = 12;
-  static constexpr Planes planes = e2m1_planes;
+#define LAZULI_AFFINE(name, width, group) \
+  template <>                             \
+  struct FileBlock<DType::name> : AffineBlock<width, Codes::bits##width> {};
+#include <lazuli/graph/types/affine.def>
 
+// File block of 16 columns: f32 scale, nibbles, two neighbours a byte. Two of them make a block.
+template <>
+struct FileBlock<DType::e2m1_16> {
   static void pack(const std::uint8_t* file_block, int part, const BlockTarget& to) {
     const float half_scale = 0.5f * load_f32(file_block);
     const int index = 16 * part + to.lane;
@@ -139,24 +99,13 @@ struct E2m1 {
       store32(word, part == 0 ? quad : load32(word) | quad << 4);
     }
   }
-  static void values(const BlockSource& from, int* values) { load_e2m1(from, values); }
-  static float half_scale(const BlockSource& from, int index) {
-    if (from.weight.scale_width == 1) return ue5m3_to_f32(from.scales[index]) * from.weight.factor;
-    return load_scale(from, index);
-  }
-  static BlockScale scale(const BlockSource& from) {
-    return {{half_scale(from, from.lane), half_scale(from, 16 + from.lane)}};
-  }
 };
 
 // File block: e8m0 scale, e4m3 codes. Packed column after column, the 16 rows of each side by side. A code shifted into
 // f16 is too small by 2^8 (the biases are 7 and 15), which the packed exponent takes in; scales from 2^120 on become
 // infinite. So does the scale of a block that holds a NaN, and the code 0: their product is a NaN again.
-struct Mxfp8 {
-  static constexpr int columns = 32;
-  static constexpr int file_bytes = 33;
-  static constexpr Planes planes = mxfp8_planes;
-
+template <>
+struct FileBlock<DType::mxfp8> {
   static void pack(const std::uint8_t* block, int, const BlockTarget& to) {
     int exponent = block[0] + 8 < 255 ? block[0] + 8 : 255;
     for (int column = 0; column < 32; ++column) {
@@ -166,23 +115,6 @@ struct Mxfp8 {
       to.quants[16 * column + to.lane] = nan ? 0 : code;
     }
     to.scales[to.lane] = static_cast<std::uint8_t>(exponent);
-  }
-  // Bits 14 to 7 of an f16; bit 14, which the shift of the sign-extended code fills with the sign, is cleared.
-  static float code_value(std::uint8_t code) {
-    return f16_to_f32(static_cast<std::uint16_t>(static_cast<std::int8_t>(code) * 128 & 0xbfff));
-  }
-  static float code_scale(std::uint8_t exponent) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(exponent) << 23);
-  }
-  // Codes are multiples of 2^-9, and of 2^-17 as f16.
-  static void values(const BlockSource& from, int* values) {
-    for (int column = 0; column < 32; ++column) {
-      values[column] = static_cast<int>(code_value(from.quants[16 * column + from.lane]) * 0x1p17f);
-    }
-  }
-  static BlockScale scale(const BlockSource& from) {
-    const float d = std::ldexp(code_scale(from.scales[from.lane]), -17);
-    return {{d, d}};
   }
 };
 

@@ -1,5 +1,5 @@
-// How AVX2 code reads the planes of packed_planes.h: one struct a format, with the 32 bytes of one side (8 outputs) of
-// a quad and its scales. For units compiled for AVX2 only; everything here has internal linkage.
+// How AVX2 code reads the planes of packed_planes.h: the 32 bytes of one side (8 outputs) of a quad by Codes, its
+// scales by Scales. For units compiled for AVX2 only; everything here has internal linkage.
 #pragma once
 
 #include <immintrin.h>
@@ -11,8 +11,10 @@
 namespace lazuli {
 namespace {
 
+using packed::Codes;
 using packed::Halves;
 using packed::Planes;
+using packed::Scales;
 
 constexpr int side_rows = 8;
 constexpr int prefetch_distance = 2048;  // bytes
@@ -103,159 +105,96 @@ LAZULI_INLINE __m256 wide_scale(const std::uint8_t* entry, int index, int width)
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
 }
 
-// `quads_in_16_bits`: how many sums of two products, of at most 2 * largest weight * 127 each, add up in 16 bits.
-struct Q4_0 {
-  static constexpr Planes planes = packed::q4_0_planes;
-  static constexpr int quads_in_16_bits = 8;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles(quants, index, side);
-  }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    return f16_scales(scales, side, false);
-  }
-};
+// 2^(e - 128), subnormal for e < 2.
+LAZULI_INLINE __m256 half_e8m0(const std::uint8_t* bytes) {
+  const __m256i exponent = _mm256_cvtepu8_epi32(load8(bytes));
+  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(exponent, _mm256_set1_epi32(1)), 23);
+  const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), exponent);
+  const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), exponent);
+  return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, subnormal, small));
+}
 
-struct Q4_1 : Q4_0 {
-  static constexpr Planes planes = packed::q4_1_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    return f16_scales(scales, side, true);
+LAZULI_INLINE BlockScale wide_halves(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
+  const bool is_short = weight.scale_width == 1;
+  BlockScale scale;
+  LAZULI_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    const int index = 16 * half + 8 * side;
+    scale.scale[half] = is_short ? upper_f16(entry + index, weight.factor) : wide_scale(entry, index, 4);
   }
-};
+  return scale;
+}
 
-struct Q5_0 : Q4_0 {
-  static constexpr Planes planes = packed::q5_0_planes;
-  static constexpr int quads_in_16_bits = 4;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles_and_fifth_bits(quants, index, side);
-  }
-};
-
-struct Q5_1 : Q5_0 {
-  static constexpr Planes planes = packed::q5_1_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    return f16_scales(scales, side, true);
-  }
-};
-
-struct Q8_0 : Q4_0 {
-  static constexpr Planes planes = packed::q8_0_planes;
-  static constexpr int quads_in_16_bits = 1;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return _mm256_xor_si256(load32(quants + 64 * index + 32 * side), _mm256_set1_epi8(-128));
-  }
-};
-
-struct Q4_K {
-  static constexpr Planes planes = packed::q4_k_planes;
-  static constexpr int quads_in_16_bits = 8;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles(quants, index, side);
-  }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
-    return k_scales(scales, super, side);
-  }
-};
-
-struct Q5_K : Q4_K {
-  static constexpr Planes planes = packed::q5_k_planes;
-  static constexpr int quads_in_16_bits = 4;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return nibbles_and_fifth_bits(quants, index, side);
-  }
-};
-
-struct Q6_K {
-  static constexpr Planes planes = packed::q6_k_planes;
-  static constexpr int quads_in_16_bits = 2;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+// Codes of 8 bits are taken as signed, 128 less than they are: see linear_quantised_avx2.cc.
+template <Codes codes>
+LAZULI_INLINE __m256i read_quad(const std::uint8_t* quants, int index, int side) {
+  if constexpr (codes == Codes::bits2) return two_bits(quants, index, side, 0);
+  if constexpr (codes == Codes::bits3)
+    return add_single_bits(two_bits(quants, index, side, 0), quants + 128, index, side, 4);
+  if constexpr (codes == Codes::bits4) return nibbles(quants, index, side);
+  if constexpr (codes == Codes::bits5) return nibbles_and_fifth_bits(quants, index, side);
+  if constexpr (codes == Codes::bits6) {
     return _mm256_or_si256(nibbles(quants, index, side), two_bits(quants + 256, index, side, 4));
   }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super, int side) {
-    BlockScale scale;
+  if constexpr (codes == Codes::bits8) {
+    return _mm256_xor_si256(load32(quants + 64 * index + 32 * side), _mm256_set1_epi8(-128));
+  }
+  if constexpr (codes == Codes::e2m1) return e2m1(quants, index, side);
+}
+
+template <Scales scales>
+LAZULI_INLINE BlockScale read_scale(const PackedWeightView& weight, const std::uint8_t* entry,
+                                    const std::uint8_t* super, int side) {
+  BlockScale scale;
+  if constexpr (scales == Scales::f16) scale = f16_scales(entry, side, false);
+  if constexpr (scales == Scales::f16_minimum) scale = f16_scales(entry, side, true);
+  if constexpr (scales == Scales::super_u8_minimum) scale = k_scales(entry, super, side);
+  if constexpr (scales == Scales::super_i8_halves) {
     const __m256 d = load_f16(super + 16 * side);
-    scale.scale[0] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(scales + 8 * side))));
-    scale.scale[1] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(scales + 16 + 8 * side))));
-    return scale;
+    scale.scale[0] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(entry + 8 * side))));
+    scale.scale[1] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(load8(entry + 16 + 8 * side))));
   }
-};
-
-struct Mxfp4 {
-  static constexpr Planes planes = packed::mxfp4_planes;
-  static constexpr int quads_in_16_bits = 4;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    return e2m1(quants, index, side);
+  if constexpr (scales == Scales::half_e8m0) scale.scale[0] = half_e8m0(entry + 8 * side);
+  if constexpr (scales == Scales::half_ue4m3_halves) {
+    scale.scale[0] = half_ue4m3(entry + 8 * side);
+    scale.scale[1] = half_ue4m3(entry + 16 + 8 * side);
   }
-  // 2^(e - 128), subnormal for e < 2.
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    const __m256i exponent = _mm256_cvtepu8_epi32(load8(scales + 8 * side));
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(exponent, _mm256_set1_epi32(1)), 23);
-    const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), exponent);
-    const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), exponent);
-    BlockScale scale;
-    scale.scale[0] = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, subnormal, small));
-    return scale;
-  }
-};
-
-struct Nvfp4 : Mxfp4 {
-  static constexpr Planes planes = packed::nvfp4_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*, int side) {
-    BlockScale scale;
-    scale.scale[0] = half_ue4m3(scales + 8 * side);
-    scale.scale[1] = half_ue4m3(scales + 16 + 8 * side);
-    return scale;
-  }
-};
-
-// Formats with `wide_scales` read them as the weight's view says.
-struct E2m1 : Mxfp4 {
-  static constexpr Planes planes = packed::e2m1_planes;
-  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
-    const bool is_short = weight.scale_width == 1;
-    BlockScale scale;
-    LAZULI_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int index = 16 * half + 8 * side;
-      scale.scale[half] = is_short ? upper_f16(entry + index, weight.factor) : wide_scale(entry, index, 4);
-    }
-    return scale;
-  }
-};
-
-template <int bits>
-struct Affine {
-  static constexpr Planes planes = packed::affine_planes(bits);
-  static constexpr int quads_in_16_bits = bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1;
-  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
-    if constexpr (bits == 2) return two_bits(quants, index, side, 0);
-    if constexpr (bits == 3) return add_single_bits(two_bits(quants, index, side, 0), quants + 128, index, side, 4);
-    if constexpr (bits == 4) return nibbles(quants, index, side);
-    if constexpr (bits == 5) return nibbles_and_fifth_bits(quants, index, side);
-    if constexpr (bits == 6) return Q6_K::quad(quants, index, side);
-    return Q8_0::quad(quants, index, side);
-  }
-  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry, int side) {
-    BlockScale scale;
+  if constexpr (scales == Scales::wide_minimum) {
     scale.scale[0] = wide_scale(entry, 8 * side, weight.scale_width);
     scale.minimum = wide_scale(entry, 16 + 8 * side, weight.scale_width);
-    return scale;
+  }
+  if constexpr (scales == Scales::wide_halves) scale = wide_halves(weight, entry, side);
+  return scale;
+}
+
+// Formats of equal planes are one type, and share their code.
+template <Planes planes_>
+struct Packed {
+  static constexpr Planes planes = planes_;
+  static LAZULI_INLINE __m256i quad(const std::uint8_t* quants, int index, int side) {
+    return read_quad<planes.codes>(quants, index, side);
   }
 };
+
+template <class Format>
+constexpr bool signed_weights = Format::planes.codes == Codes::bits8;
+
+// How many sums of two products, of at most 2 * largest code * 127 each, add up in 16 bits: 8, 4, 2 or, for weights
+// with a sign, 1.
+template <class Format>
+constexpr int quads_in_16_bits() {
+  if (signed_weights<Format>) return 1;
+  const int most = 0x7fff / (2 * Format::planes.most_code * 127);
+  return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
+}
 
 // The scales of one side.
 template <class Format>
 LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block,
                                      int side) {
-  const std::uint8_t* entry = group + packed::scale_entry<Format>(weight, block);
-  if constexpr (Format::planes.wide_scales) {
-    return Format::scale(weight, entry, side);
-  } else {
-    return Format::scale(entry, group + packed::super_entry<Format>(weight, block), side);
-  }
+  return read_scale<Format::planes.scales>(weight, group + packed::scale_entry<Format>(weight, block),
+                                           group + packed::super_entry<Format>(weight, block), side);
 }
-
-template <class Format>
-constexpr bool signed_weights = Format::planes.quant_bytes == 512;
 
 LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
   LAZULI_UNROLL

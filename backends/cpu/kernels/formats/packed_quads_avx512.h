@@ -1,5 +1,5 @@
-// How AVX-512 code reads the planes of packed_planes.h: one struct a format, with the 64 unsigned bytes of a quad and
-// the scales of a block. For units compiled for AVX-512 only; everything here has internal linkage.
+// How AVX-512 code reads the planes of packed_planes.h: the 64 unsigned bytes of a quad by Codes, the scales of a block
+// by Scales. For units compiled for AVX-512 only; everything here has internal linkage.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/formats/packed_entries.h>
@@ -11,8 +11,10 @@
 namespace lazuli {
 namespace {
 
+using packed::Codes;
 using packed::Halves;
 using packed::Planes;
+using packed::Scales;
 
 struct BlockScale {
   __m512 scale[2];  // of the halves; the second only where they are separate
@@ -112,148 +114,92 @@ LAZULI_INLINE __m512 f32_exponents(const std::uint8_t* exponents) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(load16(exponents)), 23));
 }
 
-struct Q4_0 {
-  static constexpr Planes planes = packed::q4_0_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) { return nibbles(quants, index); }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*) {
-    return f16_scales(scales, false);
+// 2^(e - 128), subnormal for e < 2.
+LAZULI_INLINE __m512 half_e8m0(const std::uint8_t* bytes) {
+  const __m512i exponent = _mm512_cvtepu8_epi32(load16(bytes));
+  const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(exponent, _mm512_set1_epi32(1)), 23);
+  const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), exponent);
+  const __mmask16 small = _mm512_cmplt_epi32_mask(exponent, _mm512_set1_epi32(2));
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, small, subnormal));
+}
+
+LAZULI_INLINE __m512 load_bf16(__m256i words) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+}
+
+LAZULI_INLINE BlockScale wide_minimum(const PackedWeightView& weight, const std::uint8_t* entry) {
+  BlockScale scale;
+  if (weight.scale_width == 2) {
+    const __m512i both = load64(entry);
+    scale.scale[0] = load_bf16(_mm512_castsi512_si256(both));
+    scale.minimum = load_bf16(_mm512_extracti64x4_epi64(both, 1));
+  } else {
+    scale.scale[0] = _mm512_load_ps(entry);
+    scale.minimum = _mm512_load_ps(entry + 64);
   }
-};
+  return scale;
+}
 
-struct Q4_1 : Q4_0 {
-  static constexpr Planes planes = packed::q4_1_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*) {
-    return f16_scales(scales, true);
+LAZULI_INLINE BlockScale wide_halves(const PackedWeightView& weight, const std::uint8_t* entry) {
+  BlockScale scale;
+  if (weight.scale_width == 1) {
+    scale.scale[0] = upper_f16(entry, weight.factor);
+    scale.scale[1] = upper_f16(entry + 16, weight.factor);
+  } else {
+    scale.scale[0] = _mm512_load_ps(entry);
+    scale.scale[1] = _mm512_load_ps(entry + 64);
   }
-};
+  return scale;
+}
 
-struct Q5_0 : Q4_0 {
-  static constexpr Planes planes = packed::q5_0_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) {
-    return nibbles_and_fifth_bits(quants, index);
-  }
-};
-
-struct Q5_1 : Q5_0 {
-  static constexpr Planes planes = packed::q5_1_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*) {
-    return f16_scales(scales, true);
-  }
-};
-
-struct Q8_0 : Q4_0 {
-  static constexpr Planes planes = packed::q8_0_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) { return load64(quants + 64 * index); }
-};
-
-struct Q4_K {
-  static constexpr Planes planes = packed::q4_k_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) { return nibbles(quants, index); }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super) {
-    return k_scales(scales, super);
-  }
-};
-
-struct Q5_K : Q4_K {
-  static constexpr Planes planes = packed::q5_k_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) {
-    return nibbles_and_fifth_bits(quants, index);
-  }
-};
-
-struct Q6_K {
-  static constexpr Planes planes = packed::q6_k_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) {
+template <Codes codes>
+LAZULI_INLINE __m512i read_quad(const std::uint8_t* quants, int index) {
+  if constexpr (codes == Codes::bits2) return two_bits(quants, index, 0);
+  if constexpr (codes == Codes::bits3) return add_single_bits(two_bits(quants, index, 0), quants + 128, index, 4);
+  if constexpr (codes == Codes::bits4) return nibbles(quants, index);
+  if constexpr (codes == Codes::bits5) return nibbles_and_fifth_bits(quants, index);
+  if constexpr (codes == Codes::bits6) {
     return _mm512_or_si512(nibbles(quants, index), two_bits(quants + 256, index, 4));
   }
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t* super) {
-    BlockScale scale;
+  if constexpr (codes == Codes::bits8) return load64(quants + 64 * index);
+  if constexpr (codes == Codes::e2m1) return e2m1(quants, index);
+}
+
+template <Scales scales>
+LAZULI_INLINE BlockScale read_scale(const PackedWeightView& weight, const std::uint8_t* entry,
+                                    const std::uint8_t* super) {
+  BlockScale scale;
+  if constexpr (scales == Scales::f16) scale = f16_scales(entry, false);
+  if constexpr (scales == Scales::f16_minimum) scale = f16_scales(entry, true);
+  if constexpr (scales == Scales::super_u8_minimum) scale = k_scales(entry, super);
+  if constexpr (scales == Scales::super_i8_halves) {
     const __m512 d = load_f16(super);
-    scale.scale[0] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(scales))));
-    scale.scale[1] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(scales + 16))));
-    return scale;
+    scale.scale[0] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(entry))));
+    scale.scale[1] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load16(entry + 16))));
   }
-};
-
-struct Mxfp4 {
-  static constexpr Planes planes = packed::mxfp4_planes;
-  static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) { return e2m1(quants, index); }
-  // 2^(e - 128), subnormal for e < 2.
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*) {
-    const __m512i exponent = _mm512_cvtepu8_epi32(load16(scales));
-    const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(exponent, _mm512_set1_epi32(1)), 23);
-    const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), exponent);
-    const __mmask16 small = _mm512_cmplt_epi32_mask(exponent, _mm512_set1_epi32(2));
-    BlockScale scale;
-    scale.scale[0] = _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, small, subnormal));
-    return scale;
+  if constexpr (scales == Scales::half_e8m0) scale.scale[0] = half_e8m0(entry);
+  if constexpr (scales == Scales::half_ue4m3_halves) {
+    scale.scale[0] = half_ue4m3(entry);
+    scale.scale[1] = half_ue4m3(entry + 16);
   }
-};
+  if constexpr (scales == Scales::wide_minimum) scale = wide_minimum(weight, entry);
+  if constexpr (scales == Scales::wide_halves) scale = wide_halves(weight, entry);
+  return scale;
+}
 
-struct Nvfp4 : Mxfp4 {
-  static constexpr Planes planes = packed::nvfp4_planes;
-  static LAZULI_INLINE BlockScale scale(const std::uint8_t* scales, const std::uint8_t*) {
-    BlockScale scale;
-    scale.scale[0] = half_ue4m3(scales);
-    scale.scale[1] = half_ue4m3(scales + 16);
-    return scale;
-  }
-};
-
-// Formats with `wide_scales` read them as the weight's view says.
-struct E2m1 : Mxfp4 {
-  static constexpr Planes planes = packed::e2m1_planes;
-  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry) {
-    BlockScale scale;
-    if (weight.scale_width == 1) {
-      scale.scale[0] = upper_f16(entry, weight.factor);
-      scale.scale[1] = upper_f16(entry + 16, weight.factor);
-    } else {
-      scale.scale[0] = _mm512_load_ps(entry);
-      scale.scale[1] = _mm512_load_ps(entry + 64);
-    }
-    return scale;
-  }
-};
-
-template <int bits>
-struct Affine {
-  static constexpr Planes planes = packed::affine_planes(bits);
+// Formats of equal planes are one type, and share their code.
+template <Planes planes_>
+struct Packed {
+  static constexpr Planes planes = planes_;
   static LAZULI_INLINE __m512i quad(const std::uint8_t* quants, int index) {
-    if constexpr (bits == 2) return two_bits(quants, index, 0);
-    if constexpr (bits == 3) return add_single_bits(two_bits(quants, index, 0), quants + 128, index, 4);
-    if constexpr (bits == 4) return nibbles(quants, index);
-    if constexpr (bits == 5) return nibbles_and_fifth_bits(quants, index);
-    if constexpr (bits == 6) return Q6_K::quad(quants, index);
-    return load64(quants + 64 * index);
-  }
-  static LAZULI_INLINE BlockScale scale(const PackedWeightView& weight, const std::uint8_t* entry) {
-    BlockScale scale;
-    if (weight.scale_width == 2) {
-      const __m512i both = load64(entry);
-      scale.scale[0] = load_bf16(_mm512_castsi512_si256(both));
-      scale.minimum = load_bf16(_mm512_extracti64x4_epi64(both, 1));
-    } else {
-      scale.scale[0] = _mm512_load_ps(entry);
-      scale.minimum = _mm512_load_ps(entry + 64);
-    }
-    return scale;
-  }
-
- private:
-  static LAZULI_INLINE __m512 load_bf16(__m256i words) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+    return read_quad<planes.codes>(quants, index);
   }
 };
 
 template <class Format>
 LAZULI_INLINE BlockScale block_scale(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t block) {
-  const std::uint8_t* entry = group + packed::scale_entry<Format>(weight, block);
-  if constexpr (Format::planes.wide_scales) {
-    return Format::scale(weight, entry);
-  } else {
-    return Format::scale(entry, group + packed::super_entry<Format>(weight, block));
-  }
+  return read_scale<Format::planes.scales>(weight, group + packed::scale_entry<Format>(weight, block),
+                                           group + packed::super_entry<Format>(weight, block));
 }
 
 // Quants soon to be read, in the next group where this one ends, and the same block's scales in the next group: those

@@ -366,26 +366,15 @@ void tile_panel_sums_amx(const float* sums, std::int64_t sums_stride, std::int64
     }
 }
 
-#define LAZULI_DEFINE(type, Unpack)                                                                                \
+#define LAZULI_DEFINE(type, Weights)                                                                               \
   void linear_panel_##type##_amx(const PackedWeightView& weight, const TiledRowsView& x, std::int64_t group_begin, \
                                  std::int64_t group_end, const PanelSumsView& y, std::uint8_t* scratch) {          \
-    multiply<Unpack>(weight, x, group_begin, group_end, y, scratch);                                               \
+    multiply<Weights>(weight, x, group_begin, group_end, y, scratch);                                              \
   }
-LAZULI_DEFINE(q4_0, Nibbles)
-LAZULI_DEFINE(q4_1, Quantised<Q4_1>)
-LAZULI_DEFINE(q5_0, Quantised<Q5_0>)
-LAZULI_DEFINE(q5_1, Quantised<Q5_1>)
-LAZULI_DEFINE(q8_0, Quantised<Q8_0>)
-LAZULI_DEFINE(q4_k, Quantised<Q4_K>)
-LAZULI_DEFINE(q5_k, Quantised<Q5_K>)
-LAZULI_DEFINE(q6_k, Quantised<Q6_K>)
-LAZULI_DEFINE(mxfp4, Quantised<Mxfp4>)
-LAZULI_DEFINE(nvfp4, Quantised<Nvfp4>)
 LAZULI_DEFINE(bf16, Bf16)
 LAZULI_DEFINE(mxfp8, Mxfp8)
-LAZULI_DEFINE(e2m1_16, Quantised<E2m1>)
-#define LAZULI_AFFINE(name, bits, group) LAZULI_DEFINE(name, Quantised<Affine<bits>>)
-#include <lazuli/graph/types/affine.def>
+#define LAZULI_PACKED(type, codes, scales, offset) LAZULI_DEFINE(type, PanelWeights<packed::type##_planes>)
+#include <lazuli/backends/cpu/kernels/formats/packed_formats.def>
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

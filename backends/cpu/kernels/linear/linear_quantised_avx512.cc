@@ -257,25 +257,12 @@ LAZULI_INLINE void multiply(const PackedWeightView& weight, const QuantisedRowsV
 
 }  // namespace
 
-#define LAZULI_DEFINE(type, Format)                                                                                 \
+#define LAZULI_PACKED(type, codes, scales, offset)                                                                  \
   void linear_##type##_avx512(const PackedWeightView& weight, const QuantisedRowsView& x, std::int64_t group_begin, \
                               std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,       \
                               std::int64_t y_stride) {                                                              \
-    multiply<Format>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);                           \
+    multiply<Packed<packed::type##_planes>>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);    \
   }
-LAZULI_DEFINE(q4_0, Q4_0)
-LAZULI_DEFINE(q4_1, Q4_1)
-LAZULI_DEFINE(q5_0, Q5_0)
-LAZULI_DEFINE(q5_1, Q5_1)
-LAZULI_DEFINE(q8_0, Q8_0)
-LAZULI_DEFINE(q4_k, Q4_K)
-LAZULI_DEFINE(q5_k, Q5_K)
-LAZULI_DEFINE(q6_k, Q6_K)
-LAZULI_DEFINE(mxfp4, Mxfp4)
-LAZULI_DEFINE(nvfp4, Nvfp4)
-LAZULI_DEFINE(e2m1_16, E2m1)
-#define LAZULI_AFFINE(name, bits, group) LAZULI_DEFINE(name, Affine<bits>)
-#include <lazuli/graph/types/affine.def>
-#undef LAZULI_DEFINE
+#include <lazuli/backends/cpu/kernels/formats/packed_formats.def>
 
 }  // namespace lazuli

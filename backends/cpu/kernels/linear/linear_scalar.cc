@@ -10,6 +10,12 @@ namespace {
 
 constexpr int tile_rows = 8;
 
+// Formats of equal planes are one type, and share their code.
+template <packed::Planes planes_>
+struct Packed {
+  static constexpr packed::Planes planes = planes_;
+};
+
 // One block of a group, decoded for all 16 rows.
 struct DecodedBlock {
   std::int16_t values[packed_group_rows][packed_block_columns];
@@ -21,11 +27,11 @@ void decode(const PackedWeightView& weight, const std::uint8_t* group, std::int6
   for (int lane = 0; lane < packed_group_rows; ++lane) {
     const packed::BlockSource source = packed::block_source<Format>(weight, group, block, lane);
     int values[packed_block_columns];
-    Format::values(source, values);
+    packed::read_values<Format::planes>(source, values);
     for (int column = 0; column < packed_block_columns; ++column) {
       out.values[lane][column] = static_cast<std::int16_t>(values[column]);
     }
-    out.scales[lane] = Format::scale(source);
+    out.scales[lane] = packed::read_scale<Format::planes>(source);
   }
 }
 
@@ -102,9 +108,8 @@ struct BF16 {
 
 struct Mxfp8 {
   static float load(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t column, int lane) {
-    const std::int64_t entry = packed::scale_entry<packed::Mxfp8>(weight, column / packed_block_columns);
-    return packed::Mxfp8::code_value(group[column * packed_group_rows + lane]) *
-           packed::Mxfp8::code_scale(group[entry + lane]);
+    const std::int64_t entry = packed::scale_entry<Packed<packed::mxfp8_planes>>(weight, column / packed_block_columns);
+    return packed::e4m3_as_f16(group[column * packed_group_rows + lane]) * packed::f32_exponent(group[entry + lane]);
   }
 };
 
@@ -141,19 +146,9 @@ void multiply_real(const PackedWeightView& weight, const RealRowsView& x, std::i
                                    std::int64_t y_stride) {                                                        \
     function<Template>(weight, x, group_begin, group_end, row_begin, row_end, y, y_stride);                        \
   }
-LAZULI_DEFINE(multiply, q4_0, packed::Q4_0, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q4_1, packed::Q4_1, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q5_0, packed::Q5_0, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q5_1, packed::Q5_1, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q8_0, packed::Q8_0, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q4_k, packed::Q4_K, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q5_k, packed::Q5_K, QuantisedRowsView)
-LAZULI_DEFINE(multiply, q6_k, packed::Q6_K, QuantisedRowsView)
-LAZULI_DEFINE(multiply, mxfp4, packed::Mxfp4, QuantisedRowsView)
-LAZULI_DEFINE(multiply, nvfp4, packed::Nvfp4, QuantisedRowsView)
-#define LAZULI_AFFINE(name, bits, group) LAZULI_DEFINE(multiply, name, packed::AffineCodes<bits>, QuantisedRowsView)
-#include <lazuli/graph/types/affine.def>
-LAZULI_DEFINE(multiply, e2m1_16, packed::E2m1, QuantisedRowsView)
+#define LAZULI_PACKED(type, codes, scales, offset) \
+  LAZULI_DEFINE(multiply, type, Packed<packed::type##_planes>, QuantisedRowsView)
+#include <lazuli/backends/cpu/kernels/formats/packed_formats.def>
 LAZULI_DEFINE(multiply_real, f32, F32, RealRowsView)
 LAZULI_DEFINE(multiply_real, f16, F16, RealRowsView)
 LAZULI_DEFINE(multiply_real, bf16, BF16, RealRowsView)

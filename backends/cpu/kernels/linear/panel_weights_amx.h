@@ -51,14 +51,15 @@ struct Quantised {
 // of 1, a nibble is 1 + n 2^(p - 23), and an FMA takes it to its value, without a conversion. 2^(23 - p) d and (2^(23 -
 // p) + 8) d have 24 bits at most for a d of 11 bits and p >= 8, so that the value is exact. Bits 8, 12 and 16 serve all
 // eight nibbles of a lane with two shifts.
-struct Nibbles : Quantised<Q4_0> {
+template <class Format>
+struct Nibbles : Quantised<Format> {
   template <int begin, int end>
   static LAZULI_INLINE void unpack(const PackedWeightView& weight, const std::uint8_t* group, std::int64_t step,
                                    std::uint8_t* tile) {
     if constexpr (begin == 0 && end == units_per_tile)
-      unpack_tile(block_scale<Q4_0>(weight, group, step).scale[0], group + step * Q4_0::planes.quant_bytes, tile);
+      unpack_tile(block_scale<Format>(weight, group, step).scale[0], group + step * Format::planes.quant_bytes, tile);
     else
-      Quantised<Q4_0>::unpack<begin, end>(weight, group, step, tile);
+      Quantised<Format>::template unpack<begin, end>(weight, group, step, tile);
   }
 
  private:
@@ -69,7 +70,7 @@ struct Nibbles : Quantised<Q4_0> {
     LAZULI_INLINE Place(__m512 d, int bit)
         : mask(_mm512_set1_epi32(15 << bit)),
           factor(_mm512_mul_ps(d, _mm512_set1_ps(static_cast<float>(1 << (23 - bit))))),
-          shift(_mm512_mul_ps(d, _mm512_set1_ps(static_cast<float>(-(1 << (23 - bit)) - Q4_0::planes.offset)))) {}
+          shift(_mm512_mul_ps(d, _mm512_set1_ps(static_cast<float>(-(1 << (23 - bit)) - Format::planes.offset)))) {}
     LAZULI_INLINE __m512 value(__m512i nibbles) const {
       constexpr int a_and_b_or_c = 0xea;
       const __m512i one = _mm512_set1_epi32(0x3f800000);
@@ -91,6 +92,20 @@ struct Nibbles : Quantised<Q4_0> {
     }
   }
 };
+
+template <bool is_nibbles, Planes planes>
+struct ChoosePanelWeights {
+  using Weights = Quantised<Packed<planes>>;
+};
+template <Planes planes>
+struct ChoosePanelWeights<true, planes> {
+  using Weights = Nibbles<Packed<planes>>;
+};
+
+template <Planes planes>
+using PanelWeights =
+    typename ChoosePanelWeights<planes.codes == Codes::bits4 && planes.scales == Scales::f16 && planes.offset == 8,
+                                planes>::Weights;
 
 // bf16 weights; columns past the end are zero.
 struct Bf16 {

@@ -48,6 +48,7 @@ int main(int argc, char** argv) try {
       std::cout << (has_text ? text : std::to_string(id) + " ") << std::flush;
       return true;
     };
+    options.on_rest = [](const std::string& text) { std::cout << text << std::flush; };
     options.on_prefill = [&](std::int64_t, std::int64_t total) { return each_once &= total == std::ssize(turn); };
     conversation.generate(options);
     std::cout << "\n";

@@ -110,6 +110,7 @@ Report run_model(Engine& engine, const Options& options, OutputFile* save) {
     first = false;
     return true;
   };
+  if (!options.common.json) generation.on_rest = [](const std::string& text) { print_now(text); };
   Report report;
   report.prompt = encode_prompt(engine, options);
   if (!options.load_cache.empty()) conversation.load(options.load_cache);

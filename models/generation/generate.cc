@@ -174,7 +174,7 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
   }
   const std::string rest = result.stop == StopReason::stop_text ? std::string() : text.finish();
   result.text += rest;
-  if (!rest.empty() && options.on_token) options.on_token(-1, rest);
+  if (!rest.empty() && options.on_rest) options.on_rest(rest);
   runner.truncate(std::min(kept, runner.length()));
   result.decode_seconds = seconds_since(start);
   return result;

@@ -22,6 +22,9 @@ struct GenerateOptions {
   // Called with each token and the text that became certain with it (empty where a UTF-8 character or a possible stop
   // text is incomplete). Returning false ends the generation.
   std::function<bool(std::int32_t id, const std::string& text)> on_token;
+  // Called at the end with text that was held back for a token that did not come, where there is any. What on_token and
+  // on_rest are given is together the text of the result.
+  std::function<void(const std::string& text)> on_rest;
   PrefillProgress on_prefill;
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
 };

@@ -82,29 +82,20 @@ std::int64_t Runner::chunk_for(std::int64_t prompt) const {
   return chunk_ == RunnerOptions::whole_prompt ? std::max<std::int64_t>(prompt, 1) : chunk_;
 }
 
-// Arguments: tokens, positions, start, length, then for the last row's logits its index, then the caches.
 CompiledFunction Runner::make_function(Phase phase, Want want) const {
-  const std::size_t fixed = want == Want::last_logits ? 5 : 4;
+  const bool has_last_row = want == Want::last_logits;
+  const std::size_t caches = 2 * model_.caches().size(), first_cache = StepArguments::first_cache(has_last_row);
   CompileOptions options;
   options.phase = phase;
-  options.argument_names = {"tokens", "positions", "start", "length"};
-  if (fixed == 5) options.argument_names.push_back("last row");
-  const std::size_t caches = 2 * model_.caches().size();
-  for (std::size_t i = 0; i < caches; ++i) {
-    options.donate.push_back(static_cast<int>(fixed + i));
-    options.argument_names.push_back(fmt::format("{}_cache.{}", i % 2 == 0 ? "k" : "v", i / 2));
-  }
+  options.argument_names = StepArguments::names(caches, has_last_row);
+  for (std::size_t i = 0; i < caches; ++i) options.donate.push_back(static_cast<int>(first_cache + i));
   return compile(
-      [&model = model_, suppression = suppression_, fixed, want](const std::vector<Array>& arguments) {
-        StepInputs inputs{arguments[0],
-                          arguments[1],
-                          arguments[2],
-                          arguments[3],
-                          {arguments.begin() + static_cast<std::ptrdiff_t>(fixed), arguments.end()}};
-        StepOutputs step = model.forward(inputs);
+      [&model = model_, suppression = suppression_, has_last_row, want](const std::vector<Array>& arguments) {
+        const StepArguments operands = StepArguments::from_arguments(arguments, has_last_row);
+        StepOutputs step = model.forward(operands.inputs);
         std::vector<Array> outputs = std::move(step.caches);
         if (want == Want::all_logits) outputs.push_back(step.logits);
-        if (want == Want::last_logits) outputs.push_back(take_rows(step.logits, arguments[4]));
+        if (want == Want::last_logits) outputs.push_back(take_rows(step.logits, operands.last_row));
         if (want == Want::greedy) outputs.push_back(largest(step.logits, suppression));
         return outputs;
       },
@@ -182,35 +173,33 @@ void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
 }
 
 // All but the caches.
-std::vector<Array> Runner::step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const {
+StepArguments Runner::step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const {
   std::vector<std::int32_t> positions(static_cast<std::size_t>(bucket), -1);
   for (std::int64_t row = 0; row < rows; ++row)
     positions[static_cast<std::size_t>(row)] = static_cast<std::int32_t>(length_ + row);
-  std::vector<Array> arguments;
-  arguments.reserve(5 + caches_.size());
-  arguments.push_back(std::move(tokens));
-  arguments.push_back(Array::from(positions, {bucket}));
-  arguments.push_back(scalar_input(length_));
-  arguments.push_back(scalar_input(length_ + rows));
-  if (last_row) arguments.push_back(Array::from({static_cast<std::int32_t>(rows - 1)}, {1}));
-  return arguments;
+  StepArguments step;
+  step.inputs = {
+      std::move(tokens), Array::from(positions, {bucket}), scalar_input(length_), scalar_input(length_ + rows), {}};
+  if (last_row) step.last_row = Array::from({static_cast<std::int32_t>(rows - 1)}, {1});
+  return step;
 }
 
 // The caches' last handles are given up, so that they come back as the same handles.
-std::vector<Array> Runner::run_on_caches(const CompiledFunction& function, std::vector<Array> arguments) {
-  const auto fixed = static_cast<std::ptrdiff_t>(arguments.size());
-  arguments.insert(arguments.end(), std::move_iterator(caches_.begin()), std::move_iterator(caches_.end()));
+std::vector<Array> Runner::run_on_caches(const CompiledFunction& function, StepArguments step) {
+  const auto caches = static_cast<std::ptrdiff_t>(caches_.size());
+  step.inputs.caches.assign(std::move_iterator(caches_.begin()), std::move_iterator(caches_.end()));
+  std::vector<Array> arguments = std::move(step).to_arguments();
   try {
     return function(std::move(arguments));
   } catch (...) {
-    std::move(arguments.begin() + fixed, arguments.end(), caches_.begin());
+    std::move(arguments.end() - caches, arguments.end(), caches_.begin());
     throw;
   }
 }
 
-Array Runner::finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows) {
-  const std::int64_t padded_end = length_ + arguments[0].size(0);
-  std::vector<Array> outputs = run_on_caches(function, std::move(arguments));
+Array Runner::finish(const CompiledFunction& function, StepArguments step, Want want, std::int64_t rows) {
+  const std::int64_t padded_end = length_ + step.inputs.tokens.size(0);
+  std::vector<Array> outputs = run_on_caches(function, std::move(step));
   Array wanted;
   if (want != Want::caches) {
     wanted = outputs.back();
@@ -340,9 +329,9 @@ void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
   bucket_ = bucket;
 }
 
-Runner::Step Runner::listed_step(const CompiledFunction& function, std::vector<Array> arguments) const {
-  arguments.insert(arguments.end(), caches_.begin(), caches_.end());
-  return {function, std::move(arguments)};
+Runner::Step Runner::listed_step(const CompiledFunction& function, StepArguments step) const {
+  step.inputs.caches = caches_;
+  return {function, std::move(step).to_arguments()};
 }
 
 Runner::Step Runner::prefill_step(std::int64_t rows) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/models/generation/step_arguments.h>
 #include <lazuli/models/model.h>
 
 #include <functional>
@@ -87,10 +88,10 @@ class Runner {
   CompiledFunction make_function(Phase phase, Want want) const;
   // Runs ids[0, rows) in a bucket; returns the wanted output.
   Array run_chunk(const CompiledFunction& function, Want want, std::span<const std::int32_t> ids, std::int64_t bucket);
-  std::vector<Array> step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const;
-  std::vector<Array> run_on_caches(const CompiledFunction& function, std::vector<Array> arguments);
-  Step listed_step(const CompiledFunction& function, std::vector<Array> arguments) const;
-  Array finish(const CompiledFunction& function, std::vector<Array> arguments, Want want, std::int64_t rows);
+  StepArguments step_arguments(Array tokens, std::int64_t rows, std::int64_t bucket, bool last_row) const;
+  std::vector<Array> run_on_caches(const CompiledFunction& function, StepArguments step);
+  Step listed_step(const CompiledFunction& function, StepArguments step) const;
+  Array finish(const CompiledFunction& function, StepArguments step, Want want, std::int64_t rows);
   void check_prompt(std::span<const std::int32_t> ids) const;
   // Room for `rows` more positions, processed `chunk` at a time.
   void reserve(std::int64_t rows, std::int64_t chunk);

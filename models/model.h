@@ -49,9 +49,9 @@ struct ModelInfo {
   // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one
   // architecture differ in it unless all their tensors begin alike. Reads a page of each.
   std::function<std::uint64_t()> hash_weights;
-  // Gemma 4 without per-layer embeddings (12B, 26B, 31B): unless thinking is asked for, the model's turn is to be
-  // opened with an empty thought channel; E2B and E4B do not expect one.
+  // Unless thinking is asked for, the model's turn is to be opened with an empty thought channel.
   bool empty_thought = false;
+  bool has_altup = false;  // ModelOptions::altup changes how its graph is written
 };
 
 // The operands of one step, all decided at run time. T is the bucket; the rows past the valid ones are padding.

@@ -20,27 +20,15 @@ namespace lazuli {
 namespace {
 
 // Matrix i of a stack [n, rows, cols], on the same memory.
-Array matrix_of_stack(const GgufTensor& stack, std::int64_t i, const std::string& name) {
-  const std::size_t bytes = stack.bytes / static_cast<std::uint64_t>(stack.shape[0]);
-  const std::size_t begin = static_cast<std::size_t>(i) * bytes;
-  BufferRef part = Buffer::view(stack.buffer->data() + begin, bytes, stack.buffer,
-                                [buffer = stack.buffer, begin](std::size_t offset, std::size_t count) {
-                                  buffer->release_pages(begin + offset, count);
-                                });
-  if (!stack.buffer->origin().empty()) part->set_origin(fmt::format("{}+{}", stack.buffer->origin(), begin));
-  return Array::constant(std::move(part), {stack.dtype, {stack.shape[1], stack.shape[2]}}, name);
-}
-
-// "altup_proj.weight" is taken as "altup_proj.0.weight" and so on. Bounded, as each matrix becomes an entry, and a few
-// bytes of a file can claim any number of them.
-bool is_stack(const std::string& name, const Shape& shape) {
-  constexpr std::int64_t most_matrices = 64;
-  return (name == "altup_proj.weight" || name == "altup_unembd_proj.weight") && shape.size() == 3 &&
-         shape[0] <= most_matrices;
-}
-
-std::string name_in_stack(const std::string& name, std::int64_t i) {
-  return fmt::format("{}.{}.weight", name.substr(0, name.rfind('.')), i);
+Array matrix_of_stack(const Array& stack, std::int64_t i, const std::string& name) {
+  const BufferRef whole = source_of(stack);
+  const Type type{stack.dtype(), {stack.size(1), stack.size(2)}};
+  const auto bytes = static_cast<std::size_t>(type.bytes()), begin = static_cast<std::size_t>(i) * bytes;
+  BufferRef part = Buffer::view(
+      whole->data() + begin, bytes, whole,
+      [whole, begin](std::size_t offset, std::size_t count) { whole->release_pages(begin + offset, count); });
+  if (!whole->origin().empty()) part->set_origin(fmt::format("{}+{}", whole->origin(), begin));
+  return Array::constant(std::move(part), type, name);
 }
 
 // Vision and audio parts that some converters put into the same file.
@@ -95,33 +83,40 @@ Weights Weights::from_gguf(const GgufFile& file) {
     const std::string where = place(tensor.part, tensor.offset);
     if (is_other_modality_of_gguf(tensor.name)) {
       ++weights.skipped_;
-    } else if (is_stack(tensor.name, tensor.shape)) {
-      for (std::int64_t i = 0; i < tensor.shape[0]; ++i) {
-        const std::string name = name_in_stack(tensor.name, i);
-        weights.add(name, {matrix_of_stack(tensor, i, name), fmt::format("{}[{}]", tensor.name, i), where});
-      }
     } else {
       const Type type{tensor.dtype, tensor.shape};
-      weights.add(tensor.name, {Array::constant(tensor.buffer, type, tensor.name), tensor.name, where});
+      weights.add(tensor.name, {.array = Array::constant(tensor.buffer, type, tensor.name),
+                                .name = tensor.name,
+                                .where = where,
+                                .found = {},
+                                .flaw = {},
+                                .shape = tensor.shape});
     }
   }
   for (const GgufUnsupportedTensor& tensor : file.unsupported_tensors()) {
-    const Stored stored{Array(), tensor.name, place(tensor.part, tensor.entry), tensor.type + to_string(tensor.shape)};
     if (is_other_modality_of_gguf(tensor.name))
       ++weights.skipped_;
-    else if (is_stack(tensor.name, tensor.shape))
-      for (std::int64_t i = 0; i < tensor.shape[0]; ++i) weights.add(name_in_stack(tensor.name, i), stored);
     else
-      weights.add(tensor.name, stored);
+      weights.add(tensor.name, {.array = Array(),
+                                .name = tensor.name,
+                                .where = place(tensor.part, tensor.entry),
+                                .found = tensor.type + to_string(tensor.shape),
+                                .flaw = {},
+                                .shape = tensor.shape});
   }
+  return weights;
+}
+
+Weights Weights::recorder(std::vector<TensorRequest>& requests, std::vector<std::string> absent) {
+  Weights weights;
+  weights.requests_ = &requests;
+  weights.absent_ = std::move(absent);
   return weights;
 }
 
 Weights Weights::from_folder(const CheckpointFolder& folder) {
   Weights weights;
   weights.source_ = folder.path();
-  const std::string type = folder.model_type();
-  weights.norms_plus_one_ = type == "gemma3" || type == "gemma3_text";
 
   const std::map<std::string, CheckpointFolder::StoredTensor> tensors = folder.list_tensors();
   weights.file_bytes_ = bytes_of_files(folder, tensors);
@@ -214,7 +209,17 @@ Array Weights::refuse(const std::string& name, const Shape& shape, std::string p
   return placeholder({DType::f32, shape}, name);
 }
 
+bool Weights::has(const std::string& name) const {
+  if (requests_ == nullptr) return tensors_.contains(name);
+  return std::ranges::none_of(absent_,
+                              [&](const std::string& end) { return name == end || name.ends_with('.' + end); });
+}
+
 Array Weights::take(const std::string& name, const Shape& shape) {
+  if (requests_ != nullptr) {
+    requests_->push_back({name, shape});
+    return placeholder({DType::f32, shape}, name);
+  }
   const auto found = tensors_.find(name);
   if (found == tensors_.end())
     return refuse(name, shape,
@@ -250,6 +255,31 @@ Array Weights::take_f32(const std::string& name, const Shape& shape) {
 std::optional<Array> Weights::take_optional(const std::string& name, const Shape& shape) {
   if (!has(name)) return std::nullopt;
   return take(name, shape);
+}
+
+// Bounded, as each matrix becomes an entry, and a few bytes of a file can claim any number of them.
+void Weights::split_stack(const std::string& module) {
+  constexpr std::int64_t most_matrices = 64;
+  const auto found = tensors_.find(module + ".weight");
+  if (found == tensors_.end() || found->second.shape.size() != 3 || found->second.shape[0] > most_matrices) return;
+  const Stored stack = found->second;
+  tensors_.erase(found);
+  for (std::int64_t i = 0; i < stack.shape[0]; ++i) {
+    Stored matrix = stack;
+    const std::string name = fmt::format("{}.{}.weight", module, i);
+    if (stack.array.defined()) {
+      matrix.array = matrix_of_stack(stack.array, i, name);
+      matrix.name = fmt::format("{}[{}]", stack.name, i);
+    }
+    add(name, std::move(matrix));
+  }
+}
+
+std::vector<Array> Weights::take_each(const std::string& module, std::int64_t count, const Shape& shape) {
+  split_stack(module);
+  std::vector<Array> matrices;
+  for (std::int64_t i = 0; i < count; ++i) matrices.push_back(take(fmt::format("{}.{}.weight", module, i), shape));
+  return matrices;
 }
 
 void Weights::report() const {

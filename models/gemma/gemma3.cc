@@ -1,12 +1,7 @@
 #include <fmt/format.h>
-#include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/checkpoint_folder.h>
-#include <lazuli/models/checkpoint/gguf_metadata.h>
-#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma3.h>
+#include <lazuli/models/gemma/gemma_model.h>
 #include <lazuli/models/gemma/layers.h>
-
-#include <cmath>
 
 namespace lazuli {
 namespace {
@@ -43,10 +38,11 @@ struct DecoderLayer {
   }
 };
 
-class Gemma3 final : public LanguageModel {
+class Gemma3 final : public GemmaModel {
  public:
-  Gemma3(const Gemma3Config& config, Weights weights, std::string name, std::shared_ptr<const Tokenizer> tokenizer)
-      : config_(config), tokenizer_(std::move(tokenizer)) {
+  Gemma3(const Gemma3Config& config, CheckpointParts parts)
+      : GemmaModel(gemma3_model, std::move(parts.name), std::move(parts.tokenizer)), config_(config) {
+    Weights& weights = parts.weights;
     const std::int64_t hidden = config.hidden_size;
     embedding_ = weights.take("token_embd.weight", {config.vocab_size, hidden});
     final_norm_ = norm(weights, "output_norm.weight", hidden);
@@ -56,8 +52,6 @@ class Gemma3 final : public LanguageModel {
     weights.ignore("rope_freqs.weight");
     weights.report();
 
-    info_.architecture = "gemma3";
-    info_.name = std::move(name);
     info_.layers = config.layers;
     info_.hidden_size = hidden;
     info_.vocab_size = config.vocab_size;
@@ -66,10 +60,6 @@ class Gemma3 final : public LanguageModel {
     weights.describe(info_, {&embedding_, untied ? 1u : 0u});
     info_.bytes_per_token = info_.laid_out_bytes;
   }
-
-  const ModelInfo& info() const override { return info_; }
-  const std::vector<KvCacheShape>& caches() const override { return caches_; }
-  std::shared_ptr<const Tokenizer> tokenizer() const override { return tokenizer_; }
 
   StepOutputs forward(const StepInputs& inputs) const override {
     StepOutputs outputs;
@@ -87,7 +77,7 @@ class Gemma3 final : public LanguageModel {
  private:
   RmsNorm norm(Weights& weights, const std::string& name, std::int64_t width) const {
     const Array weight = weights.take_f32(name, {width});
-    return {weights.norms_plus_one() ? weight + 1.0 : weight, config_.norm_epsilon};
+    return {config_.norms_plus_one ? weight + 1.0 : weight, config_.norm_epsilon};
   }
 
   DecoderLayer load_layer(Weights& weights, std::int64_t index) {
@@ -122,90 +112,14 @@ class Gemma3 final : public LanguageModel {
   }
 
   Gemma3Config config_;
-  ModelInfo info_;
-  std::shared_ptr<const Tokenizer> tokenizer_;
   Array embedding_;
   RmsNorm final_norm_;
   LanguageHead head_;
   std::vector<DecoderLayer> layers_;
-  std::vector<KvCacheShape> caches_;
 };
-
-constexpr std::int64_t default_period = 6;  // every sixth layer is global
-
-// Of the global layers' positions.
-double linear_rope_factor(const GgufFile& file, const GgufMetadata& metadata) {
-  const auto type = file.get_or<std::string_view>(metadata.key("rope.scaling.type"), "none");
-  if (type == "none") return 1;
-  if (type != "linear")
-    fail("{}: key {} is \"{}\", expected none or linear", file.name(), metadata.key("rope.scaling.type"), type);
-  const double factor = metadata.number_or("rope.scaling.factor", 1);
-  if (!(factor > 0))
-    fail("{}: key {} is {}, expected a positive number", file.name(), metadata.key("rope.scaling.factor"), factor);
-  return factor;
-}
-
-void check(const Gemma3Config& c, const std::string& source) {
-  if (c.heads % c.kv_heads != 0)
-    fail("{}: {} attention heads for {} key/value heads; expected a multiple", source, c.heads, c.kv_heads);
-  if (c.head_dim % 2 != 0) fail("{}: the head size is {}; expected an even number", source, c.head_dim);
-}
 
 }  // namespace
 
-Gemma3Config Gemma3Config::from_gguf(const GgufFile& file) {
-  constexpr std::int64_t layers_of_27b = 62;
-  const GgufMetadata metadata(file, "gemma3");
-  Gemma3Config config;
-  config.hidden_size = metadata.size("embedding_length");
-  config.layers = metadata.layers();
-  config.intermediate_size = metadata.size("feed_forward_length");
-  config.heads = metadata.size("attention.head_count");
-  config.kv_heads = metadata.size("attention.head_count_kv");
-  config.head_dim = metadata.size_or("attention.key_length", 256);
-  config.vocab_size = metadata.rows_or("token_embd.weight", 262144);
-  config.context_length = metadata.size("context_length");
-  config.norm_epsilon = metadata.number_or("attention.layer_norm_rms_epsilon", 1e-6);
-  config.window = metadata.size_or("attention.sliding_window", 512);
-  config.sliding = metadata.sliding_layers(config.layers, default_period);
-  config.rope_base_global = metadata.number_or("rope.freq_base", 1e6);
-  config.rope_base_sliding = metadata.number_or("rope.freq_base_swa", 1e4);
-  config.rope_factor = linear_rope_factor(file, metadata);
-  config.final_softcap = metadata.number_or("final_logit_softcapping", 0);
-  // 27B scales by its width per head, not by the head size (query_pre_attn_scalar is not stored in GGUF).
-  config.attention_scale = 1 / std::sqrt(config.layers == layers_of_27b ? static_cast<double>(config.hidden_size) /
-                                                                              static_cast<double>(config.heads)
-                                                                        : static_cast<double>(config.head_dim));
-  check(config, file.name());
-  return config;
-}
-
-Gemma3Config Gemma3Config::from_json(const nlohmann::json& json) {
-  Gemma3Config config;
-  config.hidden_size = json_size(json, "hidden_size", 2304);
-  config.layers = json_layers(json, 26);
-  config.intermediate_size = json_size(json, "intermediate_size", 9216);
-  config.heads = json_size(json, "num_attention_heads", 8);
-  config.kv_heads = json_size(json, "num_key_value_heads", 4);
-  config.head_dim = json_size(json, "head_dim", 256);
-  config.vocab_size = json_size(json, "vocab_size", 262208);
-  config.context_length = json_size(json, "max_position_embeddings", 131072);
-  config.norm_epsilon = json_number(json, "rms_norm_eps", 1e-6);
-  config.window = json_size(json, "sliding_window", 4096);
-  config.sliding = json_sliding_layers(json, config.layers, default_period);
-  const RopeConfig global = json_rope(json, false, 1e6);
-  config.rope_base_global = global.base;
-  config.rope_factor = global.factor;
-  config.rope_base_sliding = json_rope(json, true, 1e4).base;
-  config.attention_scale = 1 / std::sqrt(json_number(json, "query_pre_attn_scalar", 256));
-  config.final_softcap = json_number(json, "final_logit_softcapping", 0);
-  check(config, "config.json");
-  return config;
-}
-
-std::unique_ptr<LanguageModel> make_gemma3(const Gemma3Config& config, Weights weights, std::string name,
-                                           std::shared_ptr<const Tokenizer> tokenizer) {
-  return std::make_unique<Gemma3>(config, std::move(weights), std::move(name), std::move(tokenizer));
-}
+constinit const ModelDefinition gemma3_model = define_gemma<Gemma3Config, Gemma3>("gemma3", {"gemma3", "gemma3_text"});
 
 }  // namespace lazuli

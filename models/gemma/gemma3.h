@@ -2,15 +2,13 @@
 // layers to one global, norms before and after each block, GeGLU, tied embedding.
 #pragma once
 
-#include <lazuli/models/model.h>
-
-#include <memory>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <vector>
 
 namespace lazuli {
 
 class GgufFile;
-class Weights;
 
 struct Gemma3Config {
   std::int64_t hidden_size = 0;
@@ -29,15 +27,12 @@ struct Gemma3Config {
   double rope_factor = 1;           // linear scaling of positions, global layers only
   double attention_scale = 0.0625;  // query_pre_attn_scalar^-0.5
   double final_softcap = 0;         // 0: none
+  bool norms_plus_one = false;      // norms multiply by 1 + weight; GGUF's converter adds the 1
 
   // Keys missing in older files get the published values. Throws an Error that names the key.
   static Gemma3Config from_gguf(const GgufFile& file);
   // From the text model's part of a config.json; the published files of 4B and more leave most keys to their defaults.
   static Gemma3Config from_json(const nlohmann::json& config);
 };
-
-// Throws an Error that lists all tensors that do not fit.
-std::unique_ptr<LanguageModel> make_gemma3(const Gemma3Config& config, Weights weights, std::string name,
-                                           std::shared_ptr<const Tokenizer> tokenizer);
 
 }  // namespace lazuli

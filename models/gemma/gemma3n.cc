@@ -1,7 +1,7 @@
 #include <fmt/format.h>
-#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/altup.h>
 #include <lazuli/models/gemma/gemma3n.h>
+#include <lazuli/models/gemma/gemma_model.h>
 
 #include <numbers>
 #include <optional>
@@ -94,35 +94,30 @@ struct DecoderLayer {
   }
 };
 
-class Gemma3n final : public LanguageModel {
+class Gemma3n final : public GemmaModel {
  public:
-  Gemma3n(Gemma3nConfig config, Weights weights, std::string name, std::shared_ptr<const Tokenizer> tokenizer,
-          AltupForm form)
-      : config_(std::move(config)), tokenizer_(std::move(tokenizer)) {
+  Gemma3n(Gemma3nConfig config, CheckpointParts parts)
+      : GemmaModel(gemma3n_model, std::move(parts.name), std::move(parts.tokenizer)), config_(std::move(config)) {
     const Gemma3nConfig& c = config_;
-    load_embeddings(weights, form);
+    Weights& weights = parts.weights;
+    load_embeddings(weights, parts.options.altup);
     for (std::int64_t layer = 0; layer < c.layers; ++layer) layers_.push_back(load_layer(weights, layer));
     final_norm_ = norm(weights, "output_norm", c.hidden_size);
     const auto untied = weights.take_optional("output.weight", {c.vocab_size, c.hidden_size});
     head_ = {Linear{untied ? *untied : embedding_}, config_.final_softcap};
     weights.report();
 
-    info_.architecture = "gemma3n";
-    info_.name = std::move(name);
     info_.layers = c.layers;
     info_.hidden_size = c.hidden_size;
     info_.vocab_size = c.vocab_size;
     info_.context_length = c.context_length;
+    info_.has_altup = true;
     // One row of each table is read a token; the embedding is read whole as the head, unless there is one of its own.
     left_in_file_.push_back(per_layer_inputs_.table);
     if (untied) left_in_file_.push_back(embedding_);
     weights.describe(info_, left_in_file_);
     info_.bytes_per_token = info_.laid_out_bytes;
   }
-
-  const ModelInfo& info() const override { return info_; }
-  const std::vector<KvCacheShape>& caches() const override { return caches_; }
-  std::shared_ptr<const Tokenizer> tokenizer() const override { return tokenizer_; }
 
   StepOutputs forward(const StepInputs& inputs) const override {
     StepOutputs outputs;
@@ -157,10 +152,10 @@ class Gemma3n final : public LanguageModel {
     altup_embedding_.form = form;
     altup_embedding_.active = c.altup_active;
     const Shape square{c.hidden_size, c.hidden_size};
-    for (std::int64_t i = 0; i + 1 < c.altup_planes; ++i) {
-      altup_embedding_.expansions.push_back({weights.take(fmt::format("altup_proj.{}.weight", i), square)});
-      altup_embedding_.contractions.push_back({weights.take(fmt::format("altup_unembd_proj.{}.weight", i), square)});
-    }
+    for (const Array& matrix : weights.take_each("altup_proj", c.altup_planes - 1, square))
+      altup_embedding_.expansions.push_back({matrix});
+    for (const Array& matrix : weights.take_each("altup_unembd_proj", c.altup_planes - 1, square))
+      altup_embedding_.contractions.push_back({matrix});
   }
 
   DecoderLayer load_layer(Weights& weights, std::int64_t index) {
@@ -227,7 +222,7 @@ class Gemma3n final : public LanguageModel {
       const std::int64_t width = c.kv_heads * c.head_dim;
       attention.own = KeyValue{matrix("attn_k", width, c.hidden_size), matrix("attn_v", width, c.hidden_size),
                                norm(weights, module("attn_k_norm"), c.head_dim)};
-      caches_.push_back({c.kv_heads, c.head_dim, attention.attrs.window});
+      caches_.push_back({c.kv_heads, c.head_dim, attention.attrs.window});  // owners come first: cache i is layer i's
     } else {  // published files hold tensors here that no layer uses
       const std::int64_t width = c.kv_heads * c.head_dim;
       for (const char* name : {"attn_k", "attn_v"})
@@ -242,23 +237,18 @@ class Gemma3n final : public LanguageModel {
   }
 
   Gemma3nConfig config_;
-  ModelInfo info_;
-  std::shared_ptr<const Tokenizer> tokenizer_;
   Array embedding_;
   PerLayerInputs per_layer_inputs_;
   AltupEmbedding altup_embedding_;
   std::vector<DecoderLayer> layers_;
   RmsNorm final_norm_;
   LanguageHead head_;
-  std::vector<KvCacheShape> caches_;  // of the owner layers, which come first: cache i is layer i's
-  std::vector<Array> left_in_file_;   // tables of which a token reads a row, and tensors no layer uses
+  std::vector<Array> left_in_file_;  // tables of which a token reads a row, and tensors no layer uses
 };
 
 }  // namespace
 
-std::unique_ptr<LanguageModel> make_gemma3n(const Gemma3nConfig& config, Weights weights, std::string name,
-                                            std::shared_ptr<const Tokenizer> tokenizer, AltupForm form) {
-  return std::make_unique<Gemma3n>(config, std::move(weights), std::move(name), std::move(tokenizer), form);
-}
+constinit const ModelDefinition gemma3n_model =
+    define_gemma<Gemma3nConfig, Gemma3n>("gemma3n", {"gemma3n", "gemma3n_text"});
 
 }  // namespace lazuli

@@ -3,19 +3,14 @@
 // layers that read the keys and values of earlier ones.
 #pragma once
 
-#include <lazuli/models/model.h>
-#include <lazuli/models/model_options.h>
-
+#include <cstdint>
 #include <limits>
-#include <memory>
 #include <nlohmann/json_fwd.hpp>
-#include <string>
 #include <vector>
 
 namespace lazuli {
 
 class GgufFile;
-class Weights;
 
 struct Gemma3nConfig {
   // The gate keeps what lies this many standard deviations above its mean; `dense` keeps everything.
@@ -56,10 +51,5 @@ struct Gemma3nConfig {
   // The layer whose keys and values this one reads: itself, or the last owner of its kind.
   std::int64_t kv_layer(std::int64_t layer) const;
 };
-
-// Throws an Error that lists all tensors that do not fit.
-std::unique_ptr<LanguageModel> make_gemma3n(const Gemma3nConfig& config, Weights weights, std::string name,
-                                            std::shared_ptr<const Tokenizer> tokenizer,
-                                            AltupForm form = AltupForm::stacked);
 
 }  // namespace lazuli

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
-#include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma4.h>
+#include <lazuli/models/gemma/gemma_model.h>
 #include <lazuli/models/gemma/layers.h>
 #include <lazuli/models/gemma/moe.h>
 
@@ -204,10 +204,11 @@ class Gemma4Loader {
   std::int64_t idle_expert_bytes_ = 0;
 };
 
-class Gemma4 final : public LanguageModel {
+class Gemma4 final : public GemmaModel {
  public:
-  Gemma4(const Gemma4Config& config, Weights weights, std::string name, std::shared_ptr<const Tokenizer> tokenizer)
-      : config_(config), tokenizer_(std::move(tokenizer)) {
+  Gemma4(const Gemma4Config& config, CheckpointParts parts)
+      : GemmaModel(gemma4_model, std::move(parts.name), std::move(parts.tokenizer)), config_(config) {
+    Weights& weights = parts.weights;
     Gemma4Loader loader(config_, weights);
     embedding_ = loader.embedding();
     final_norm_ = loader.norm("output_norm.weight", config.hidden_size);
@@ -220,20 +221,15 @@ class Gemma4 final : public LanguageModel {
     weights.ignore("rope_freqs.weight");  // which pairs rotate is part of the configuration
     weights.report();
 
-    info_.architecture = "gemma4";
-    info_.name = std::move(name);
     info_.layers = static_cast<std::int64_t>(config.layers.size());
     info_.hidden_size = config.hidden_size;
     info_.vocab_size = config.vocab_size;
     info_.context_length = config.context_length;
     weights.describe(info_, loader.left_in_file());
+    // 12B, 26B and 31B expect one; E2B and E4B do not.
     info_.empty_thought = config_.per_layer_width == 0;
     info_.bytes_per_token = info_.laid_out_bytes - loader.idle_expert_bytes();
   }
-
-  const ModelInfo& info() const override { return info_; }
-  const std::vector<KvCacheShape>& caches() const override { return caches_; }
-  std::shared_ptr<const Tokenizer> tokenizer() const override { return tokenizer_; }
 
   StepOutputs forward(const StepInputs& inputs) const override {
     StepOutputs outputs;
@@ -261,22 +257,17 @@ class Gemma4 final : public LanguageModel {
   }
 
   Gemma4Config config_;
-  ModelInfo info_;
-  std::shared_ptr<const Tokenizer> tokenizer_;
   Array embedding_;
   std::optional<PerLayerInputs> per_layer_inputs_;
   RmsNorm final_norm_;
   LanguageHead head_;
   std::vector<DecoderLayer> layers_;
-  std::vector<KvCacheShape> caches_;
   std::vector<std::size_t> cache_of_layer_;
 };
 
 }  // namespace
 
-std::unique_ptr<LanguageModel> make_gemma4(const Gemma4Config& config, Weights weights, std::string name,
-                                           std::shared_ptr<const Tokenizer> tokenizer) {
-  return std::make_unique<Gemma4>(config, std::move(weights), std::move(name), std::move(tokenizer));
-}
+constinit const ModelDefinition gemma4_model =
+    define_gemma<Gemma4Config, Gemma4>("gemma4", {"gemma4", "gemma4_text", "gemma4_unified"});
 
 }  // namespace lazuli

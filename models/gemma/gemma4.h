@@ -3,16 +3,13 @@
 // that read an earlier layer's keys and values; 26B-A4B adds a mixture of experts beside each MLP.
 #pragma once
 
-#include <lazuli/models/model.h>
-
-#include <memory>
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 namespace lazuli {
 
 class GgufFile;
-class Weights;
 
 struct Gemma4Layer {
   bool sliding = true;
@@ -47,9 +44,5 @@ struct Gemma4Config {
   // From the text model's part of a config.json; absent keys have the defaults of transformers' Gemma4TextConfig.
   static Gemma4Config from_json(const nlohmann::json& config);
 };
-
-// Throws an Error that lists all tensors that do not fit.
-std::unique_ptr<LanguageModel> make_gemma4(const Gemma4Config& config, Weights weights, std::string name,
-                                           std::shared_ptr<const Tokenizer> tokenizer);
 
 }  // namespace lazuli

@@ -1,4 +1,4 @@
-// Shapes of the published Gemma checkpoints, for writing files of their size (synth.h).
+// Sizes of published checkpoints, for writing files of their size (synth.h).
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,11 @@
 
 namespace lazuli::synth {
 
-enum class Family : std::uint8_t { gemma3, gemma3n, gemma4 };
+enum class Family : std::uint8_t {
+#define LAZULI_MODEL(name) name,
+#include <lazuli/models/models.def>
+#undef LAZULI_MODEL
+};
 
 // Sizes as a published config.json states them; what a family does not have is 0.
 struct Architecture {
@@ -19,7 +23,8 @@ struct Architecture {
   std::int64_t layers;
   std::int64_t intermediate_size;
   std::int64_t heads, kv_heads, head_dim;
-  std::int64_t period;  // every period-th layer is global
+  std::int64_t period;       // every period-th layer is global
+  bool ends_global = false;  // the last layer is global whatever the period
   std::int64_t window;
   std::int64_t context_length;
   std::int64_t vocab_size;            // rows of the token table
@@ -34,9 +39,8 @@ struct Architecture {
   bool double_wide_mlp = false;       // Gemma 4: in layers that share keys and values
   std::int64_t experts = 0, experts_per_token = 0, expert_size = 0;  // Gemma 4
 
-  // Gemma 4 ends with a global layer whatever its period.
   bool is_sliding(std::int64_t layer) const {
-    return (layer + 1) % period != 0 && (family != Family::gemma4 || layer + 1 != layers);
+    return (layer + 1) % period != 0 && !(ends_global && layer + 1 == layers);
   }
   std::int64_t owner_layers() const { return layers - shared_kv_layers; }  // with keys and values of their own
   std::int64_t head_dim_of(std::int64_t layer) const {

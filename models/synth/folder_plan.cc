@@ -3,6 +3,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/synth/checkpoint_plan.h>
+#include <lazuli/models/synth/family.h>
 #include <lazuli/models/synth/vocabulary.h>
 
 #include <algorithm>
@@ -18,90 +19,6 @@ bool is_mlx(Quantisation quantisation) { return quantisation != Quantisation::bf
 
 // ---- config.json ----
 
-Json rope_of(double theta, const char* type = "default") { return {{"rope_type", type}, {"rope_theta", theta}}; }
-
-Json layer_types(const Architecture& a) {
-  Json types = Json::array();
-  for (std::int64_t layer = 0; layer < a.layers; ++layer)
-    types.push_back(a.is_sliding(layer) ? "sliding_attention" : "full_attention");
-  return types;
-}
-
-void add_gemma3(Json& config, const Architecture& a) {
-  config["query_pre_attn_scalar"] = a.head_dim;
-  config["rope_theta"] = 1e6;
-  config["rope_local_base_freq"] = 1e4;
-  if (a.rope_factor > 1) config["rope_scaling"] = {{"rope_type", "linear"}, {"factor", a.rope_factor}};
-}
-
-void add_gemma3n(Json& config, const Architecture& a) {
-  constexpr double sparsity = 0.95;
-  config["rope_theta"] = 1e6;
-  config["rope_local_base_freq"] = 1e4;
-  config["final_logit_softcapping"] = 30.0;
-  config["num_kv_shared_layers"] = a.shared_kv_layers;
-  Json pattern = Json::array();
-  for (std::int64_t layer = 0; layer < a.layers; ++layer) pattern.push_back(layer < a.sparse_layers ? sparsity : 0.0);
-  config["activation_sparsity_pattern"] = pattern;
-  config["hidden_size_per_layer_input"] = a.per_layer_width;
-  config["vocab_size_per_layer_input"] = a.tokens;
-  config["laurel_rank"] = a.laurel_rank;
-  config["altup_num_inputs"] = 4;
-  config["altup_active_idx"] = 0;
-  config["altup_coef_clip"] = 120.0;
-  config["altup_correct_scale"] = true;
-}
-
-void add_gemma4(Json& config, const Architecture& a) {
-  config["final_logit_softcapping"] = 30.0;
-  config["global_head_dim"] = a.global_head_dim;
-  config["attention_k_eq_v"] = a.global_kv_heads > 0;
-  config["num_global_key_value_heads"] = a.global_kv_heads > 0 ? Json(a.global_kv_heads) : Json();
-  config["num_kv_shared_layers"] = a.shared_kv_layers;
-  config["use_double_wide_mlp"] = a.double_wide_mlp;
-  config["hidden_size_per_layer_input"] = a.per_layer_width;
-  config["vocab_size_per_layer_input"] = a.tokens;
-  config["rope_parameters"] = {{"full_attention", rope_of(1e6, "proportional")}, {"sliding_attention", rope_of(1e4)}};
-  config["rope_parameters"]["full_attention"]["partial_rotary_factor"] = 0.25;
-  config["enable_moe_block"] = a.experts > 0;
-  if (a.experts == 0) return;
-  config["num_experts"] = a.experts;
-  config["top_k_experts"] = a.experts_per_token;
-  config["moe_intermediate_size"] = a.expert_size;
-}
-
-// What a published config.json calls the model, and the text part of it.
-struct ModelTypes {
-  const char *whole, *text;
-};
-ModelTypes model_types(const Architecture& a) {
-  if (a.family == Family::gemma3n) return {"gemma3n", "gemma3n_text"};
-  if (a.family == Family::gemma4) return {"gemma4", "gemma4_text"};
-  return {a.multimodal ? "gemma3" : "gemma3_text", "gemma3_text"};
-}
-
-Json text_config(const Architecture& a) {
-  Json config = {{"model_type", model_types(a).text},
-                 {"hidden_size", a.hidden_size},
-                 {"num_hidden_layers", a.layers},
-                 {"intermediate_size", a.intermediate_size},
-                 {"num_attention_heads", a.heads},
-                 {"num_key_value_heads", a.kv_heads},
-                 {"head_dim", a.head_dim},
-                 {"vocab_size", a.vocab_size},
-                 {"sliding_window", a.window},
-                 {"layer_types", layer_types(a)},
-                 {"max_position_embeddings", a.context_length},
-                 {"rms_norm_eps", 1e-6},
-                 {"hidden_activation", "gelu_pytorch_tanh"},
-                 {"attention_bias", false},
-                 {"tie_word_embeddings", true}};
-  if (a.family == Family::gemma3) add_gemma3(config, a);
-  if (a.family == Family::gemma3n) add_gemma3n(config, a);
-  if (a.family == Family::gemma4) add_gemma4(config, a);
-  return config;
-}
-
 Json quantisation_config(Quantisation quantisation) {
   if (quantisation == Quantisation::nvfp4) return {{"group_size", 16}, {"bits", 4}, {"mode", "nvfp4"}};
   return {{"group_size", 64}, {"bits", quantisation == Quantisation::mlx4 ? 4 : 8}, {"mode", "affine"}};
@@ -116,10 +33,11 @@ std::string without_leaf(const std::string& name) { return name.substr(0, name.r
 
 Json config(const Architecture& a, Quantisation quantisation, const std::vector<PlacedTensor>& tensors) {
   Json whole = text_config(a);
-  if (a.multimodal) whole = {{"model_type", model_types(a).whole}, {"text_config", std::move(whole)}};
+  const FamilyFiles& files = files_of(a.family);
+  if (a.multimodal) whole = {{"model_type", files.model.architecture}, {"text_config", std::move(whole)}};
   whole["torch_dtype"] = "bfloat16";
   whole["bos_token_id"] = bos_token;
-  whole["eos_token_id"] = end_tokens(a.family);
+  whole["eos_token_id"] = files.end_tokens;
   whole["pad_token_id"] = pad_token;
   if (!is_mlx(quantisation)) return whole;
   Json quantised = quantisation_config(quantisation);
@@ -296,7 +214,8 @@ std::vector<PlannedFile> plan_folder(const Architecture& architecture, Quantisat
   std::vector<PlannedFile> files;
   files.push_back(text_file("config.json", config(architecture, quantisation, tensors), 2));
   files.push_back(text_file("generation_config.json",
-                            {{"bos_token_id", bos_token}, {"eos_token_id", end_tokens(architecture.family)}}, 2));
+                            {{"bos_token_id", bos_token}, {"eos_token_id", files_of(architecture.family).end_tokens}},
+                            2));
   files.push_back(text_file("tokenizer_config.json", {{"bos_token", "<bos>"}, {"eos_token", "<eos>"}}, 2));
   files.push_back(text_file("tokenizer.json", tokenizer(architecture), -1));
   std::vector<PlannedFile> shards = shards_of(std::move(tensors), shard_bytes);

@@ -1,204 +1,252 @@
 #include <fmt/format.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
+#include <lazuli/models/checkpoint/tensor_names.h>
+#include <lazuli/models/checkpoint/weights.h>
+#include <lazuli/models/synth/family.h>
 #include <lazuli/models/synth/tensors.h>
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 namespace lazuli::synth {
 namespace {
 
-constexpr std::int64_t altup_planes = 4;
 enum class Container : std::uint8_t { gguf, hugging_face, mlx };
+
+// What the values of a tensor are.
+enum class Values : std::uint8_t {
+  norm,          // factors around 1
+  score_norm,    // the same of queries and keys
+  scale,         // a parameter that is not the weight of a module: factors around 1
+  matrix,        // keeps the magnitude of what it multiplies
+  table,         // rows are multiplied by the square root of a width once they are looked up: its own
+  layers_table,  // that of one layer's part
+  each,          // matrices that GGUF stacks: NAME.0.weight and so on
+  gate_and_up,   // of each expert in turn
+  correction,
+  prediction,
+  altup_router,
+  expert_router,
+};
+
+struct Description {
+  const char* name;  // in GGUF files, within its layer
+  TensorKind kind;
+  Values values;
+  const char* mlx_name = nullptr;  // where it is another than in Hugging Face's files
+};
+
+// In the order of files. A model has those that it asks for.
+constexpr Description first_tensors[] = {
+    {"token_embd.weight", TensorKind::embedding, Values::table},
+    {"per_layer_token_embd.weight", TensorKind::per_layer_table, Values::layers_table},
+    {"per_layer_model_proj.weight", TensorKind::plain_matrix, Values::matrix},
+    {"per_layer_proj_norm.weight", TensorKind::vector, Values::norm},
+    {"altup_proj", TensorKind::plain_matrix, Values::each},
+    {"altup_unembd_proj", TensorKind::plain_matrix, Values::each},
+};
+constexpr Description layer_tensors[] = {
+    {"attn_norm.weight", TensorKind::vector, Values::norm},
+    {"attn_q.weight", TensorKind::matrix, Values::matrix},
+    {"attn_k.weight", TensorKind::matrix, Values::matrix},
+    {"attn_v.weight", TensorKind::matrix, Values::matrix},
+    {"attn_output.weight", TensorKind::matrix, Values::matrix},
+    {"attn_q_norm.weight", TensorKind::vector, Values::score_norm},
+    {"attn_k_norm.weight", TensorKind::vector, Values::score_norm},
+    {"post_attention_norm.weight", TensorKind::vector, Values::norm},
+    {"ffn_norm.weight", TensorKind::vector, Values::norm},
+    {"ffn_gate.weight", TensorKind::matrix, Values::matrix},
+    {"ffn_up.weight", TensorKind::matrix, Values::matrix},
+    {"ffn_down.weight", TensorKind::matrix, Values::matrix},
+    {"post_ffw_norm.weight", TensorKind::vector, Values::norm},
+    {"ffn_gate_inp.weight", TensorKind::router, Values::expert_router},
+    {"ffn_gate_inp.scale", TensorKind::vector, Values::scale},
+    {"ffn_down_exps.scale", TensorKind::vector, Values::scale},
+    {"ffn_gate_exps.weight", TensorKind::matrix, Values::matrix},
+    {"ffn_up_exps.weight", TensorKind::matrix, Values::matrix},
+    {"ffn_gate_up_exps.weight", TensorKind::matrix, Values::gate_and_up},
+    {"ffn_down_exps.weight", TensorKind::matrix, Values::matrix, "experts.switch_glu.down_proj.weight"},
+    {"post_ffw_norm_1.weight", TensorKind::vector, Values::norm},
+    {"post_ffw_norm_2.weight", TensorKind::vector, Values::norm},
+    {"pre_ffw_norm_2.weight", TensorKind::vector, Values::norm},
+    {"inp_gate.weight", TensorKind::matrix, Values::matrix},
+    {"proj.weight", TensorKind::matrix, Values::matrix},
+    {"post_norm.weight", TensorKind::vector, Values::norm},
+    {"altup_correct_scale.weight", TensorKind::vector, Values::scale},
+    {"altup_correct_coef.weight", TensorKind::coefficients, Values::correction},
+    {"altup_predict_coef.weight", TensorKind::coefficients, Values::prediction},
+    {"altup_router.weight", TensorKind::plain_matrix, Values::altup_router},
+    {"altup_router_norm.weight", TensorKind::vector, Values::norm},
+    {"laurel_l.weight", TensorKind::plain_matrix, Values::matrix},
+    {"laurel_r.weight", TensorKind::plain_matrix, Values::matrix},
+    {"laurel_post_norm.weight", TensorKind::vector, Values::norm},
+    {"layer_output_scale.weight", TensorKind::vector, Values::scale},
+};
+constexpr Description last_tensors[] = {{"output_norm.weight", TensorKind::vector, Values::norm}};
+
+// What the model asks for. Token tables are heads as well, and MLX keeps the gates and ups of experts apart.
+std::map<std::string, Shape> requests_of(const Architecture& a, Container container) {
+  std::vector<std::string> absent{"output.weight"};
+  if (container == Container::mlx) absent.emplace_back("ffn_gate_up_exps.weight");
+  std::vector<TensorRequest> requests;
+  const nlohmann::json config = text_config(a);
+  files_of(a.family).model.from_json(config, {Weights::recorder(requests, std::move(absent)), a.name, nullptr, {}});
+  std::map<std::string, Shape> shapes;
+  for (TensorRequest& request : requests) shapes.emplace(std::move(request.name), std::move(request.shape));
+  return shapes;
+}
+
+// Keeps the magnitude of what it multiplies.
+Spread projecting(std::int64_t inputs) {
+  return {.deviation = static_cast<float>(1 / std::sqrt(static_cast<double>(inputs)))};
+}
 
 // Streams have GGUF's names in every container, each matrix of a stack its own.
 class TensorList {
  public:
-  TensorList(const Architecture& architecture, Container container) : a_(architecture), container_(container) {}
+  TensorList(const Architecture& architecture, Container container)
+      : a_(architecture),
+        files_(files_of(architecture.family)),
+        container_(container),
+        requests_(requests_of(architecture, container)) {}
 
   std::vector<Tensor> build() {
-    tables();
-    for (layer_ = 0; layer_ < a_.layers; ++layer_) layer();
+    for (const Description& description : first_tensors) add(description);
+    for (layer_ = 0; layer_ < a_.layers; ++layer_)
+      for (const Description& description : layer_tensors) add(description);
     layer_ = -1;
-    vector("output_norm", "norm", a_.hidden_size);
+    for (const Description& description : last_tensors) add(description);
     if (gguf() && a_.global_head_dim > 0) rotary_factors();
+    if (!requests_.empty())
+      fail("{}: the model asks for {}, which no description of tensors has", a_.name, requests_.begin()->first);
     return std::move(tensors_);
   }
 
  private:
   bool gguf() const { return container_ == Container::gguf; }
-
-  // `leaf` ends both names.
-  std::string stream_name(const std::string& name, const char* leaf) const {
-    return (layer_ < 0 ? "" : fmt::format("blk.{}.", layer_)) + name + leaf;
+  std::string in_layer(const std::string& name) const {
+    return layer_ < 0 ? name : fmt::format("blk.{}.{}", layer_, name);
   }
-  std::string name(const std::string& gguf_name, const std::string& published, const char* leaf) const {
-    if (gguf()) return stream_name(gguf_name, leaf);
-    return prefix() + (layer_ < 0 ? "" : fmt::format("layers.{}.", layer_)) + published;
-  }
-  const char* prefix() const {
+  std::string prefix() const {
     if (!a_.multimodal) return "model.";
-    const bool hugging_face_first = a_.family != Family::gemma3 && container_ == Container::hugging_face;
-    return hugging_face_first || a_.family == Family::gemma3n ? "model.language_model." : "language_model.model.";
+    return container_ == Container::mlx ? files_.mlx_prefix : files_.hugging_face_prefix;
+  }
+  std::string name_in_file(const std::string& name, const char* mlx_name) const {
+    if (gguf()) return name;
+    if (container_ == Container::mlx && mlx_name != nullptr)
+      return fmt::format("{}layers.{}.{}", prefix(), layer_, mlx_name);
+    return published_name(name, prefix());
   }
 
-  Tensor& add(std::string name, Shape shape, TensorKind kind) {
-    return tensors_.emplace_back(Tensor{std::move(name), std::move(shape), kind, layer_, {}});
-  }
-  void add(const std::string& gguf_name, const std::string& published, Shape shape, TensorKind kind, Spread spread) {
-    Tensor& tensor = add(name(gguf_name, published + ".weight", ".weight"), std::move(shape), kind);
-    tensor.pieces = {{stream_name(gguf_name, ".weight"), 0, element_count(tensor.shape), spread}};
-  }
-
-  // Keeps the magnitude of what it multiplies.
-  static Spread projecting(std::int64_t inputs) {
-    return {.deviation = static_cast<float>(1 / std::sqrt(static_cast<double>(inputs)))};
-  }
-  void matrix(const char* gguf_name, const char* published, std::int64_t out, std::int64_t in,
-              TensorKind kind = TensorKind::matrix) {
-    add(gguf_name, published, {out, in}, kind, projecting(in));
-  }
-  // Factors around `centre`. Those of Gemma 3 are stored without their 1, to which GGUF's converter adds it.
-  void vector(const char* gguf_name, const char* published, std::int64_t width, float centre = 1) {
-    Spread spread{.centre = centre, .deviation = 0.1f * centre};
-    if (a_.family == Family::gemma3) spread = {.deviation = 0.1f, .offset = gguf() ? 1.0f : 0.0f};
-    add(gguf_name, published, {width}, TensorKind::vector, spread);
-  }
-  // A parameter that is not the weight of a module.
-  void bare_vector(const char* gguf_name, const char* leaf, const char* published, std::int64_t width) {
-    Tensor& tensor = add(name(gguf_name, published, leaf), {width}, TensorKind::vector);
-    tensor.pieces = {{stream_name(gguf_name, leaf), 0, width, {.centre = 1, .deviation = 0.05f}}};
+  std::optional<Shape> take_request(const std::string& name) {
+    const auto found = requests_.find(name);
+    if (found == requests_.end()) return std::nullopt;
+    Shape shape = std::move(found->second);
+    requests_.erase(found);
+    return shape;
   }
 
-  void tables() {
-    layer_ = -1;
-    table("token_embd", "embed_tokens", a_.vocab_size, a_.hidden_size, a_.hidden_size, TensorKind::embedding);
-    if (a_.per_layer_width == 0) return;
-    const std::int64_t width = a_.per_layer_width, all_layers = a_.layers * width;
-    table("per_layer_token_embd", "embed_tokens_per_layer", a_.tokens, all_layers, width, TensorKind::per_layer_table);
-    matrix("per_layer_model_proj", "per_layer_model_projection", all_layers, a_.hidden_size, TensorKind::plain_matrix);
-    vector("per_layer_proj_norm", "per_layer_projection_norm", width);
-    if (a_.family != Family::gemma3n) return;
-    planes("altup_proj", "altup_projections");
-    planes("altup_unembd_proj", "altup_unembed_projections");
+  void add(const Description& d) {
+    if (d.values == Values::each) return add_each(d);
+    const std::string name = in_layer(d.name);
+    const std::optional<Shape> shape = take_request(name);
+    if (!shape) return;
+    Tensor tensor{name_in_file(name, d.mlx_name), *shape, d.kind, layer_, {}};
+    if (d.values == Values::table || d.values == Values::layers_table) {
+      fill_table(tensor, name, d.values == Values::table ? a_.hidden_size : a_.per_layer_width);
+    } else if (d.values == Values::gate_and_up) {
+      fill_gate_and_up(tensor);
+    } else {
+      tensor.pieces = {{name, 0, element_count(*shape), spread(d.values, *shape)}};
+    }
+    tensors_.push_back(std::move(tensor));
   }
 
-  // Rows are multiplied by the square root of `scaled_width` once they are looked up.
-  void table(const char* gguf_name, const char* published, std::int64_t rows, std::int64_t columns,
-             std::int64_t scaled_width, TensorKind kind) {
-    const std::int64_t kept_rows = gguf() ? gguf_tokens(a_) : rows;
-    Tensor& tensor = add(name(gguf_name, std::string(published) + ".weight", ".weight"), {kept_rows, columns}, kind);
-    const std::int64_t random_rows = std::min(rows, kept_rows);
-    const std::string stream = stream_name(gguf_name, ".weight");
+  Spread spread(Values values, const Shape& shape) const {
+    const std::int64_t inputs = shape.back();
+    switch (values) {
+      case Values::norm:
+        return norm_spread(1);
+      case Values::score_norm:
+        return norm_spread(files_.norms_scale_scores ? static_cast<float>(std::pow(static_cast<double>(inputs), -0.25))
+                                                     : 1.0f);
+      case Values::scale:
+        return {.centre = 1, .deviation = 0.05f};
+      // The coefficients are small, so that planes neither die out nor explode over the layers.
+      case Values::correction:
+        return {.deviation = 0.1f};
+      case Values::prediction:
+        return {.deviation = 0.05f};
+      // Its input is a normed vector divided by its width.
+      case Values::altup_router:
+        return {.deviation = static_cast<float>(std::sqrt(static_cast<double>(inputs)))};
+      // Its input is a normed vector divided by the root of its width.
+      case Values::expert_router:
+        return {.deviation = 1};
+      default:
+        return projecting(inputs);
+    }
+  }
+
+  Spread norm_spread(float centre) const {
+    if (files_.norms_plus_one) return {.deviation = 0.1f, .offset = gguf() ? 1.0f : 0.0f};
+    return {.centre = centre, .deviation = 0.1f * centre};
+  }
+
+  void fill_table(Tensor& tensor, const std::string& stream, std::int64_t scaled_width) const {
+    const std::int64_t rows = tensor.shape[0], columns = tensor.shape[1];
+    const std::int64_t kept_rows = gguf() ? gguf_tokens(a_) : rows, random_rows = std::min(rows, kept_rows);
+    tensor.shape[0] = kept_rows;
     tensor.pieces = {{stream, 0, random_rows * columns, projecting(scaled_width)}};
     if (kept_rows > random_rows) tensor.pieces.push_back({stream, 0, (kept_rows - random_rows) * columns, {}});
   }
 
-  // AltUp's square matrices, one for each plane but the first.
-  void planes(const std::string& gguf_name, const std::string& published) {
-    const std::int64_t width = a_.hidden_size;
-    if (gguf()) {
-      Tensor& stack = add(gguf_name + ".weight", {altup_planes - 1, width, width}, TensorKind::plain_matrix);
-      for (std::int64_t i = 0; i + 1 < altup_planes; ++i)
-        stack.pieces.push_back({fmt::format("{}.{}.weight", gguf_name, i), 0, width * width, projecting(width)});
-    } else {
-      for (std::int64_t i = 0; i + 1 < altup_planes; ++i)
-        add(fmt::format("{}.{}", gguf_name, i), fmt::format("{}.{}", published, i), {width, width},
-            TensorKind::plain_matrix, projecting(width));
+  void add_each(const Description& d) {
+    std::vector<Tensor> matrices;
+    for (std::int64_t i = 0;; ++i) {
+      const std::string name = fmt::format("{}.{}.weight", d.name, i);
+      const std::optional<Shape> shape = take_request(name);
+      if (!shape) break;
+      const Piece piece{name, 0, element_count(*shape), projecting(shape->back())};
+      matrices.push_back({name_in_file(name, nullptr), *shape, d.kind, layer_, {piece}});
     }
-  }
-
-  void layer() {
-    const std::int64_t hidden = a_.hidden_size, inner = a_.intermediate_size_of(layer_);
-    vector("attn_norm", "input_layernorm", hidden);
-    attention();
-    vector("post_attention_norm", "post_attention_layernorm", hidden);
-    vector("ffn_norm", "pre_feedforward_layernorm", hidden);
-    matrix("ffn_gate", "mlp.gate_proj", inner, hidden);
-    matrix("ffn_up", "mlp.up_proj", inner, hidden);
-    matrix("ffn_down", "mlp.down_proj", hidden, inner);
-    vector("post_ffw_norm", "post_feedforward_layernorm", hidden);
-    if (a_.experts > 0) experts();
-    if (a_.per_layer_width > 0) {
-      matrix("inp_gate", "per_layer_input_gate", a_.per_layer_width, hidden);
-      matrix("proj", "per_layer_projection", hidden, a_.per_layer_width);
-      vector("post_norm", "post_per_layer_input_norm", hidden);
+    if (matrices.empty()) return;
+    if (!gguf()) {
+      std::move(matrices.begin(), matrices.end(), std::back_inserter(tensors_));
+      return;
     }
-    if (a_.family == Family::gemma3n) altup_and_laurel();
-    if (a_.family == Family::gemma4) bare_vector("layer_output_scale", ".weight", "layer_scalar", 1);
+    Tensor stack{fmt::format("{}.weight", d.name), matrices[0].shape, d.kind, layer_, {}};
+    stack.shape.insert(stack.shape.begin(), static_cast<std::int64_t>(matrices.size()));
+    for (Tensor& matrix : matrices) stack.pieces.push_back(std::move(matrix.pieces[0]));
+    tensors_.push_back(std::move(stack));
   }
 
-  // Published files have keys and values in layers that share those of others, too.
-  void attention() {
-    const std::int64_t hidden = a_.hidden_size, width = a_.head_dim_of(layer_), kv_heads = a_.kv_heads_of(layer_);
-    // Gemma 3 divides scores by the root of the head size; the others leave that to these norms.
-    const float centre =
-        a_.family == Family::gemma3 ? 1.0f : static_cast<float>(std::pow(static_cast<double>(width), -0.25));
-    matrix("attn_q", "self_attn.q_proj", a_.heads * width, hidden);
-    matrix("attn_k", "self_attn.k_proj", kv_heads * width, hidden);
-    if (!a_.keys_are_values(layer_)) matrix("attn_v", "self_attn.v_proj", kv_heads * width, hidden);
-    matrix("attn_output", "self_attn.o_proj", hidden, a_.heads * width);
-    vector("attn_q_norm", "self_attn.q_norm", width, centre);
-    vector("attn_k_norm", "self_attn.k_norm", width, centre);
-  }
-
-  // The coefficients are small, so that planes neither die out nor explode over the layers.
-  void altup_and_laurel() {
-    const std::int64_t hidden = a_.hidden_size, rank = a_.laurel_rank;
-    bare_vector("altup_correct_scale", ".weight", "altup.correct_output_scale", hidden);
-    add("altup_correct_coef", "altup.correction_coefs", {altup_planes, altup_planes}, TensorKind::coefficients,
-        {.deviation = 0.1f});
-    add("altup_predict_coef", "altup.prediction_coefs", {altup_planes * altup_planes, altup_planes},
-        TensorKind::coefficients, {.deviation = 0.05f});
-    // Its input is a normed vector divided by its width.
-    add("altup_router", "altup.modality_router", {altup_planes, hidden}, TensorKind::plain_matrix,
-        {.deviation = static_cast<float>(std::sqrt(static_cast<double>(hidden)))});
-    vector("altup_router_norm", "altup.router_norm", hidden);
-    matrix("laurel_l", "laurel.linear_left", rank, hidden, TensorKind::plain_matrix);
-    matrix("laurel_r", "laurel.linear_right", hidden, rank, TensorKind::plain_matrix);
-    vector("laurel_post_norm", "laurel.post_laurel_norm", hidden);
-  }
-
-  void experts() {
-    const std::int64_t hidden = a_.hidden_size, inner = a_.expert_size, count = a_.experts;
-    // Its input is a normed vector divided by the root of its width.
-    add("ffn_gate_inp", "router.proj", {count, hidden}, TensorKind::router, {.deviation = 1});
-    bare_vector("ffn_gate_inp", ".scale", "router.scale", hidden);
-    bare_vector("ffn_down_exps", ".scale", "router.per_expert_scale", count);
-    if (container_ == Container::mlx) {
-      add("ffn_gate_exps", "experts.switch_glu.gate_proj", {count, inner, hidden}, TensorKind::matrix,
-          projecting(hidden));
-      add("ffn_up_exps", "experts.switch_glu.up_proj", {count, inner, hidden}, TensorKind::matrix, projecting(hidden));
-    } else {
-      Tensor& stack = add(name("ffn_gate_up_exps", "experts.gate_up_proj", ".weight"), {count, 2 * inner, hidden},
-                          TensorKind::matrix);
-      for (std::int64_t expert = 0; expert < count; ++expert)
-        for (const char* half : {"ffn_gate_exps", "ffn_up_exps"})
-          stack.pieces.push_back(
-              {stream_name(half, ".weight"), expert * inner * hidden, inner * hidden, projecting(hidden)});
-    }
-    Tensor& down =
-        add(name("ffn_down_exps",
-                 container_ == Container::mlx ? "experts.switch_glu.down_proj.weight" : "experts.down_proj", ".weight"),
-            {count, hidden, inner}, TensorKind::matrix);
-    down.pieces = {{stream_name("ffn_down_exps", ".weight"), 0, element_count(down.shape), projecting(inner)}};
-    vector("post_ffw_norm_1", "post_feedforward_layernorm_1", hidden);
-    vector("post_ffw_norm_2", "post_feedforward_layernorm_2", hidden);
-    vector("pre_ffw_norm_2", "pre_feedforward_layernorm_2", hidden);
+  void fill_gate_and_up(Tensor& tensor) const {
+    const std::int64_t experts = tensor.shape[0], inner = tensor.shape[1] / 2, hidden = tensor.shape[2];
+    for (std::int64_t expert = 0; expert < experts; ++expert)
+      for (const char* half : {"ffn_gate_exps.weight", "ffn_up_exps.weight"})
+        tensor.pieces.push_back({in_layer(half), expert * inner * hidden, inner * hidden, projecting(hidden)});
   }
 
   // Numbers that divide the frequencies of global layers: a quarter of the pairs rotates, the rest stands still.
   void rotary_factors() {
     const std::int64_t pairs = a_.global_head_dim / 2, rotating = pairs / 4;
-    Tensor& tensor = add("rope_freqs.weight", {pairs}, TensorKind::vector);
-    tensor.pieces = {{"rope_freqs.weight", 0, rotating, {.offset = 1}},
-                     {"rope_freqs.weight", 0, pairs - rotating, {.offset = 1e30f}}};
+    const char* name = "rope_freqs.weight";
+    tensors_.push_back({name,
+                        {pairs},
+                        TensorKind::vector,
+                        layer_,
+                        {{name, 0, rotating, {.offset = 1}}, {name, 0, pairs - rotating, {.offset = 1e30f}}}});
   }
 
   const Architecture& a_;
+  const FamilyFiles& files_;
   Container container_;
+  std::map<std::string, Shape> requests_;  // not yet met
   std::int64_t layer_ = -1;
   std::vector<Tensor> tensors_;
 };
@@ -209,9 +257,8 @@ std::vector<Tensor> gguf_tensors(const Architecture& architecture) {
   return TensorList(architecture, Container::gguf).build();
 }
 
-// Converters drop Gemma 3's rows without a token, and add tokens for Gemma 3n's.
 std::int64_t gguf_tokens(const Architecture& architecture) {
-  return architecture.family == Family::gemma3 ? architecture.tokens : architecture.vocab_size;
+  return files_of(architecture.family).keeps_tokens_alone ? architecture.tokens : architecture.vocab_size;
 }
 
 std::vector<Tensor> folder_tensors(const Architecture& architecture, bool mlx) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/models/synth/family.h>
 #include <lazuli/models/synth/vocabulary.h>
 
 #include <string_view>
@@ -21,17 +22,7 @@ std::string repeated(std::string_view text, std::int64_t times) {
   return out;
 }
 
-struct Named {
-  std::int64_t id;
-  const char* text;
-};
-constexpr Named common_names[] = {{0, "<pad>"}, {1, "<eos>"}, {2, "<bos>"}, {3, "<unk>"}, {4, "<mask>"}};
-constexpr Named gemma3_names[] = {{105, "<start_of_turn>"}, {106, "<end_of_turn>"}};
-constexpr Named gemma4_names[] = {{46, "<|tool>"},      {47, "<tool|>"},          {48, "<|tool_call>"},
-                                  {49, "<tool_call|>"}, {50, "<|tool_response>"}, {51, "<tool_response|>"},
-                                  {52, "<|\"|>"},       {98, "<|think|>"},        {100, "<|channel>"},
-                                  {101, "<channel|>"},  {105, "<|turn>"},         {106, "<turn|>"}};
-
+constexpr ControlToken common_names[] = {{0, "<pad>"}, {1, "<eos>"}, {2, "<bos>"}, {3, "<unk>"}, {4, "<mask>"}};
 // Words in the order of their length: ba, be, ..., baba, babe, ...
 std::string word(std::int64_t index) {
   constexpr std::string_view consonants = "bdfghjklmnprstvwz", vowels = "aeiou";
@@ -60,9 +51,8 @@ std::string character(std::int64_t index) {
   return utf8(c);
 }
 
-Token token_at(Family family, std::int64_t id) {
-  // Merges of Gemma 4 make runs of whitespace; the other families' files list them as text to be cut out.
-  const bool merged = family == Family::gemma4;
+// Runs of whitespace are made by merges, or listed as text to be cut out.
+Token token_at(bool merged, std::int64_t id) {
   const TokenType run = merged ? TokenType::normal : TokenType::user_defined;
   if (id >= first_newlines && id < first_spaces) return {repeated("\n", id - first_newlines + 1), run};
   if (id >= first_spaces && id < first_markup) return {repeated(merged ? space : " ", id - first_spaces + 2), run};
@@ -82,15 +72,13 @@ Token token_at(Family family, std::int64_t id) {
 std::vector<Token> make_vocabulary(Family family, std::int64_t size) {
   std::vector<Token> tokens;
   tokens.reserve(static_cast<std::size_t>(size));
-  for (std::int64_t id = 0; id < size; ++id) tokens.push_back(token_at(family, id));
-  const auto name = [&](const Named& named) {
+  const FamilyFiles& files = files_of(family);
+  for (std::int64_t id = 0; id < size; ++id) tokens.push_back(token_at(files.merges_whitespace, id));
+  const auto name = [&](const ControlToken& named) {
     if (named.id < size) tokens[static_cast<std::size_t>(named.id)] = {named.text, TokenType::control};
   };
-  for (const Named& named : common_names) name(named);
-  if (family == Family::gemma4)
-    for (const Named& named : gemma4_names) name(named);
-  else
-    for (const Named& named : gemma3_names) name(named);
+  for (const ControlToken& named : common_names) name(named);
+  for (const ControlToken& named : files.control_tokens) name(named);
   if (unknown_token < size) tokens[unknown_token].type = TokenType::unknown;
   return tokens;
 }
@@ -108,12 +96,6 @@ std::vector<std::string> make_merges(const std::vector<Token>& tokens) {
         merges.push_back(fmt::format("{} {}", text.substr(0, at), text.substr(at)));
   }
   return merges;
-}
-
-std::vector<std::int32_t> end_tokens(Family family) {
-  constexpr std::int32_t tool_response = 50;
-  if (family == Family::gemma4) return {eos_token, end_of_turn_token, tool_response};
-  return {eos_token, end_of_turn_token};
 }
 
 }  // namespace lazuli::synth

@@ -45,10 +45,10 @@ folder(runtime/profile runtime)
 folder(runtime/tuning runtime)
 folder(models/checkpoint models)
 folder(models/text models/checkpoint)
-folder(models models/checkpoint models/text models/gemma)  # load.cc names the readers and the models
+folder(models models/checkpoint models/text)  # load.cc names the readers
 folder(models/gemma models models/checkpoint models/text)
 folder(models/generation models models/checkpoint models/text)
-folder(models/synth models/checkpoint models/text)
+folder(models/synth models models/checkpoint models/text)
 
 # "backends/cpu/host" is in the room "backends".
 function(room_of folder result)

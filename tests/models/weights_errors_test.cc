@@ -4,10 +4,8 @@
 #include <gtest/gtest.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/weights.h>
-#include <lazuli/models/gemma/gemma3.h>
-#include <lazuli/models/gemma/gemma3n.h>
-#include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/load.h>
+#include <lazuli/models/model_definition.h>
 #include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/gguf_writer.h>
@@ -139,12 +137,10 @@ GgufFile guarded_file(const Outline& outline) {
 std::string load_error(const Outline& outline) {
   return error_of([&] {
     const GgufFile file = guarded_file(outline);
-    if (outline.architecture == "gemma3")
-      make_gemma3(Gemma3Config::from_gguf(file), Weights::from_gguf(file), "", nullptr);
-    else if (outline.architecture == "gemma3n")
-      make_gemma3n(Gemma3nConfig::from_gguf(file), Weights::from_gguf(file), "", nullptr);
-    else
-      make_gemma4(Gemma4Config::from_gguf(file), Weights::from_gguf(file), "", nullptr);
+    const ModelDefinition& model = outline.architecture == "gemma3"    ? gemma3_model
+                                   : outline.architecture == "gemma3n" ? gemma3n_model
+                                                                       : gemma4_model;
+    model.from_gguf(file, {Weights::from_gguf(file), "", nullptr, {}});
   });
 }
 
@@ -285,7 +281,7 @@ TEST(GgufErrors, PartsOfASplitModelAreNamed) {
   }
   const GgufFile file = GgufFile::open(folder.path() + "/m-00002-of-00002.gguf");
   const std::string error =
-      error_of([&] { make_gemma3(Gemma3Config::from_gguf(file), Weights::from_gguf(file), "", nullptr); });
+      error_of([&] { gemma3_model.from_gguf(file, {Weights::from_gguf(file), "", nullptr, {}}); });
   EXPECT_TRUE(error.starts_with(folder.path() + "/m-00001-of-00002.gguf: ")) << error;
   EXPECT_NE(error.find("tensor output_norm.weight: found f32[7], expected [32] (m-00002-of-00002.gguf, byte 128)"),
             std::string::npos)

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/passes/fusion_choice.h>
@@ -40,7 +39,8 @@ bool FusionChoice::enabled(std::string_view name) const {
   return name == composites && level == FusionLevel::none;
 }
 
-FusionChoice FusionChoice::parse(std::string_view text, std::span<const std::string_view> more) {
+FusionChoice FusionChoice::parse(std::string_view text, std::span<const std::string_view> more,
+                                 std::string_view source) {
   std::vector<std::string_view> known = fusion_names();
   known.insert(known.end(), more.begin(), more.end());
   FusionChoice choice;
@@ -54,10 +54,10 @@ FusionChoice FusionChoice::parse(std::string_view text, std::span<const std::str
       continue;
     }
     const bool is_override = !word.empty() && (word[0] == '+' || word[0] == '-');
-    if (!is_override) fail("fusion: \"{}\" is not {}+name or -name", word, first ? "none, primitive, all, " : "");
+    if (!is_override) fail("{}: \"{}\" is not {}+name or -name", source, word, first ? "none, primitive, all, " : "");
     const std::string_view name = word.substr(1);
     if (std::find(known.begin(), known.end(), name) == known.end())
-      fail("fusion: there is no \"{}\"{}; expected one of {}", name,
+      fail("{}: there is no \"{}\"{}; expected one of {}", source, name,
            near_matches_text(name, std::vector<std::string>(known.begin(), known.end())), fmt::join(known, ", "));
     choice.overrides.insert_or_assign(std::string(name), word[0] == '+');
   }

@@ -22,8 +22,9 @@ struct FusionChoice {
   std::map<std::string, bool, std::less<>> overrides;
 
   // `more` names choices that are not passes or rules, such as a backend's. A text that starts with + or - is on top of
-  // `all`. Throws an Error that lists the names there are.
-  static FusionChoice parse(std::string_view text, std::span<const std::string_view> more = {});
+  // `all`. Throws an Error that begins with `source` and lists the names there are.
+  static FusionChoice parse(std::string_view text, std::span<const std::string_view> more = {},
+                            std::string_view source = "fusion");
 
   // Of passes, rules, the choice "composites" (ops like attention stay whole), and of choices the backend makes, which
   // count as fusions.

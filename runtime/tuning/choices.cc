@@ -1,43 +1,16 @@
 #include <fmt/format.h>
-#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/tuning/choices.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdint>
 #include <iterator>
-#include <system_error>
 
 namespace lazuli {
 namespace {
 
-struct Setting {
-  std::string_view name, variable, expected;
-  std::int64_t least, most;  // of a number; most 0: it is none
-  std::initializer_list<std::string_view> words;
-};
-
-const Setting settings[] = {
-    {fusion_setting, "LAZULI_FUSION", "", 0, 0, {}},
-    {"threads", "LAZULI_THREADS", "a number from 1 to 4096", 1, 4096, {}},
-    {"chunk", "LAZULI_CHUNK", "a number from 1 to 1048576, or all", 1, std::int64_t{1} << 20, {"all"}},
-    {"altup", "LAZULI_ALTUP", "stacked or split", 0, 0, {"stacked", "split"}},
-    {"split_bytes", "LAZULI_SPLIT_BYTES", "a number of bytes", 0, std::int64_t{1} << 40, {}},
-};
-
-bool allows(const Setting& setting, std::string_view value) {
-  if (std::find(setting.words.begin(), setting.words.end(), value) != setting.words.end()) return true;
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  return error == std::errc() && end == value.data() + value.size() && setting.most > 0 && setting.least <= number &&
-         number <= setting.most;
-}
-
 // Whether a choice can have this value; fusions are on or off.
 bool may_be(std::string_view name, std::string_view value) {
-  for (const Setting& setting : settings)
-    if (setting.name == name) return allows(setting, value);
+  if (const Setting* setting = find_setting(name)) return setting->allows(value);
   return value == "on" || value == "off";
 }
 
@@ -84,13 +57,9 @@ std::string origin_text(const ChoiceInForce& choice) {
 
 StatedChoices environment_choices(const std::function<const char*(const char* name)>& lookup) {
   StatedChoices stated{ChoiceOrigin::environment, {}, {}};
-  stated.spelled = [](std::string_view name) {
-    const auto found = std::find_if(std::begin(settings), std::end(settings),
-                                    [&](const Setting& setting) { return setting.name == name; });
-    return std::string(found == std::end(settings) ? name : found->variable);
-  };
-  for (const Setting& setting : settings)
-    if (const char* value = lookup(setting.variable.data()); value && *value)
+  stated.spelled = [](std::string_view name) { return setting(name).variable(); };
+  for (const Setting& setting : settings())
+    if (const char* value = lookup(setting.variable().c_str()); value && *value)
       stated.values.emplace(setting.name, value);
   return stated;
 }
@@ -159,7 +128,7 @@ void Choices::apply(const MeasuredChoices& measured) {
 }
 
 void Choices::apply(const StatedChoices& stated) {
-  for (const Setting& setting : settings) {
+  for (const Setting& setting : settings()) {
     const auto given = stated.values.find(setting.name);
     if (given == stated.values.end()) continue;
     const std::string source = stated.spelled(setting.name);
@@ -167,22 +136,15 @@ void Choices::apply(const StatedChoices& stated) {
       apply_fusion(stated, given->second, source);
       continue;
     }
-    if (!allows(setting, given->second)) fail("{}: \"{}\" given, expected {}", source, given->second, setting.expected);
+    if (!setting.allows(given->second))
+      fail("{}: \"{}\" given, expected {}", source, given->second, setting.expected());
     if (ChoiceInForce* choice = find(setting.name))
       *choice = {choice->name, given->second, stated.origin, source, {}, {}, {}};
   }
 }
 
 void Choices::apply_fusion(const StatedChoices& stated, std::string_view text, const std::string& source) {
-  FusionChoice choice;
-  try {
-    choice = FusionChoice::parse(text);
-  } catch (const Error& error) {
-    constexpr std::string_view prefix = "fusion: ";
-    std::string_view what = error.what();
-    if (what.starts_with(prefix)) what.remove_prefix(prefix.size());
-    fail("{}: {}", source, what);
-  }
+  const FusionChoice choice = FusionChoice::parse(text, {}, source);
   const bool on_top = !text.empty() && (text[0] == '+' || text[0] == '-');
   if (on_top)
     for (const auto& [name, on] : choice.overrides) fusion_.overrides.insert_or_assign(name, on);

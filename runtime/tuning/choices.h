@@ -1,10 +1,11 @@
 // What is chosen on this machine, and who chose it: defaults < figures shipped for the CPU < tuning files <
 // environment < what the caller states. Fusions, threads, chunks and the granularity of the schedule change no bit of a
-// result; the forms of AltUp agree within rounding.
+// result; the forms of AltUp agree within rounding. Choices are the fusions by name, and the settings of settings.h.
 #pragma once
 
 #include <lazuli/backends/cpu/host/cpu_identity.h>
 #include <lazuli/passes/fusion_choice.h>
+#include <lazuli/runtime/tuning/settings.h>
 #include <lazuli/runtime/tuning/tuning_record.h>
 
 #include <functional>
@@ -13,10 +14,6 @@
 #include <vector>
 
 namespace lazuli {
-
-// Choices beside the fusions: "threads", "chunk", "altup", "split_bytes". The setting "fusion" stands for all fusions
-// at once, as a text that FusionChoice::parse takes.
-inline constexpr std::string_view fusion_setting = "fusion";
 
 enum class ChoiceOrigin : std::uint8_t {
   built_in,

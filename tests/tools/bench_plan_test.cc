@@ -98,8 +98,8 @@ TEST(BenchPlan, ValuesReachTheOptions) {
 TEST(BenchPlan, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(
       error_of<UsageError>([] { parse_sweep("chunks=64"); }),
-      "--sweep: \"chunks\" cannot be swept; near it: chunk; expected one of prompt, chunk, depth, threads, fusion, "
-      "precision, backend, kv, altup and =VALUE,VALUE");
+      "--sweep: \"chunks\" cannot be swept; near it: chunk; expected one of prompt, depth, threads, chunk, altup, "
+      "fusion, split-bytes, precision, backend, kv and =VALUE,VALUE");
   EXPECT_EQ(error_of<UsageError>([] { parse_sweep("chunk"); }), "--sweep: a value is empty; expected VALUE,VALUE");
   EXPECT_EQ(error_of<UsageError>([] { parse_sweep("chunk=64,,128"); }),
             "--sweep: a value is empty; expected VALUE,VALUE");

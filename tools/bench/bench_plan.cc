@@ -12,27 +12,32 @@
 namespace lazuli::tool {
 namespace {
 
-constexpr std::string_view fusion_key = "fusion";
-
 struct Sweepable {
-  std::string_view key;  // an option's long name
+  std::string key;  // an option's long name
   bool concerns_prompt, concerns_decode;
 };
-constexpr Sweepable sweepables[] = {
-    {"prompt", true, false}, {"chunk", true, false},   {"depth", false, true},
-    {"threads", true, true}, {fusion_key, true, true}, {"precision", true, true},
-    {"backend", true, true}, {"kv", true, true},       {"altup", true, true},
-};
+
+// Sizes, the settings that can be chosen on a machine, and options that change results.
+const std::vector<Sweepable>& sweepables() {
+  static const std::vector<Sweepable> all = [] {
+    std::vector<Sweepable> rows{{"prompt", true, false}, {"depth", false, true}};
+    for (const Setting& setting : settings())
+      rows.push_back({setting.option().substr(2), setting.concerns_prompt, setting.concerns_decode});
+    for (const char* key : {"precision", "backend", "kv"}) rows.push_back({key, true, true});
+    return rows;
+  }();
+  return all;
+}
 
 bool concerns(std::string_view key, BenchPart part) {
-  for (const Sweepable& sweepable : sweepables)
+  for (const Sweepable& sweepable : sweepables())
     if (sweepable.key == key) return part == BenchPart::prompt ? sweepable.concerns_prompt : sweepable.concerns_decode;
   return false;
 }
 
 void check_key(std::string_view key) {
   std::vector<std::string> keys;
-  for (const Sweepable& sweepable : sweepables) keys.emplace_back(sweepable.key);
+  for (const Sweepable& sweepable : sweepables()) keys.push_back(sweepable.key);
   if (std::find(keys.begin(), keys.end(), key) != keys.end()) return;
   fail_usage("--sweep: \"{}\" cannot be swept{}; expected one of {} and =VALUE,VALUE", key,
              near_matches_text(key, keys), fmt::join(keys, ", "));
@@ -67,7 +72,7 @@ void set(BenchCase& bench_case, const BenchLabel& label) {
   add_common_options(parser, bench_case.options, ModelOption::none);
   add_bench_sizes(parser, bench_case.sizes);
   try {
-    parser.parse({"--" + label.key + "=" + (label.key == fusion_key ? fusion_option(label.value) : label.value)});
+    parser.parse({"--" + label.key + "=" + (label.key == fusion_setting ? fusion_option(label.value) : label.value)});
   } catch (const CLI::ParseError& error) {
     fail_usage("--sweep {}={}: {}", label.key, label.value, error.what());
   }
@@ -136,7 +141,9 @@ BenchAxis parse_sweep(std::string_view text) {
   return {std::string(key), split_values("--sweep", text.substr(std::min(end + 1, text.size())))};
 }
 
-BenchAxis parse_compare(std::string_view text) { return {std::string(fusion_key), split_values("--compare", text)}; }
+BenchAxis parse_compare(std::string_view text) {
+  return {std::string(fusion_setting), split_values("--compare", text)};
+}
 
 BenchPlan bench_plan(const BenchRequest& request) {
   const std::vector<BenchAxis> axes = axes_of(request);

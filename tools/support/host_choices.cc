@@ -13,16 +13,11 @@
 namespace lazuli::tool {
 namespace {
 
-std::string option_name(std::string_view setting) {
-  std::string name = "--" + std::string(setting);
-  std::replace(name.begin(), name.end(), '_', '-');
-  return name;
-}
-
-Settings built_in(const CpuIdentity& cpu, const ModelInfo& info) {
-  Settings values{
-      {"threads", std::to_string(cpu.cores)}, {"chunk", std::to_string(info.prefill_chunk)}, {"split_bytes", "0"}};
-  if (info.architecture.empty() || info.architecture == "gemma3n") values.emplace("altup", "stacked");
+Settings built_in(const SettingScope& scope) {
+  Settings values;
+  for (const Setting& setting : settings())
+    if (const std::string value = setting.built_in ? setting.built_in(scope) : ""; !value.empty())
+      values.emplace(setting.name, value);
   return values;
 }
 
@@ -48,26 +43,27 @@ std::string model_shape(const ModelInfo& info) {
                      largest == info.tensors.end() ? "" : to_string(largest->dtype));
 }
 
+SettingScope setting_scope(int cores, const ModelInfo* model) {
+  const ModelInfo any;
+  const ModelInfo& info = model ? *model : any;
+  return {.cores = cores, .chunk = info.prefill_chunk, .has_altup = model == nullptr || info.has_altup};
+}
+
 CommonOptions take_choices(CommonOptions options, const ModelInfo* model) {
   const CpuIdentity cpu = cpu_identity();
+  const auto option_of = [](std::string_view name) { return setting(name).option(); };
   const StatedChoices environment = environment_choices([](const char* name) { return std::getenv(name); });
   std::shared_ptr<const Choices> choices;
   try {
     choices = std::make_shared<const Choices>(
-        built_in(cpu, model ? *model : ModelInfo{}), measured_choices(cpu, model),
-        std::vector<StatedChoices>{environment, {ChoiceOrigin::stated, option_name, options.stated}});
+        built_in(setting_scope(cpu.cores, model)), measured_choices(cpu, model),
+        std::vector<StatedChoices>{environment, {ChoiceOrigin::stated, option_of, options.stated}});
   } catch (const Error& error) {
     throw UsageError(error.what());
   }
-  const auto chosen = [&](std::string_view name) -> const std::string* {
-    const ChoiceInForce* choice = choices->find(name);
-    return choice && choice->origin != ChoiceOrigin::built_in ? &choice->value : nullptr;
-  };
+  for (const ChoiceInForce& choice : choices->list())
+    if (choice.origin != ChoiceOrigin::built_in && find_setting(choice.name)) options.set(choice.name, choice.value);
   options.fusion = to_string(choices->fusion());
-  if (const std::string* threads = chosen("threads")) options.threads = std::stoi(*threads);
-  if (const std::string* chunk = chosen("chunk")) options.chunk = *chunk;
-  if (const std::string* altup = chosen("altup")) options.altup = *altup;
-  if (const std::string* bytes = chosen("split_bytes")) options.split_bytes = std::stoll(*bytes);
   options.choices = std::move(choices);
   return options;
 }

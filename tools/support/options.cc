@@ -64,6 +64,14 @@ RunnerOptions CommonOptions::runner() const {
   return options;
 }
 
+void CommonOptions::set(std::string_view setting, const std::string& value) {
+  if (setting == "threads") threads = std::stoi(value);
+  if (setting == "chunk") chunk = value;
+  if (setting == "altup") altup = value;
+  if (setting == "split_bytes") split_bytes = std::stoll(value);
+  if (setting == fusion_setting) fusion = value;
+}
+
 ModelOptions CommonOptions::model_options() const { return {altup == "split" ? AltupForm::split : AltupForm::stacked}; }
 
 void add_common_options(CLI::App& command, CommonOptions& options, ModelOption model) {
@@ -78,33 +86,28 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
     return command.add_option(name, value, help)->type_name(type)->group("Execution");
   };
   command.add_flag("--json", options.json, "print the result as JSON");
-  const auto noted = [&](std::string_view name) {
-    return [&options, name](const std::string& text) { options.stated.insert_or_assign(std::string(name), text); };
+  const auto add_setting = [&](std::string_view name, auto& value) {
+    const Setting& row = setting(name);
+    CLI::Option* option =
+        add(row.option().c_str(), value, std::string(row.help).c_str(), std::string(row.value_name).c_str());
+    if (row.words.empty() && row.most > 0) option->check(CLI::Range(row.least, row.most));
+    if (!row.words.empty() && row.most == 0) option->check(one_of({row.words.begin(), row.words.end()}));
+    return option->each(
+        [&options, &row](const std::string& text) { options.stated.insert_or_assign(std::string(row.name), text); });
   };
-  add("--threads", options.threads, "threads (default: the usable cores)", "N")
-      ->check(CLI::Range(1, 4096))
-      ->each(noted("threads"));
-  add("--fusion", options.fusion, "all, none or primitive, then ,+name or ,-name; these alone change what is in force",
-      "CHOICE")
-      ->capture_default_str()
-      ->each(noted(fusion_setting));
+  add_setting("threads", options.threads);
+  add_setting(fusion_setting, options.fusion)->capture_default_str();
   add("--backend", options.backend, "cpu or reference", "NAME")
       ->capture_default_str()
       ->check(one_of({"cpu", "reference"}));
   add("--precision", options.precision, "fast (int8 matmuls) or f32", "NAME")
       ->capture_default_str()
       ->check(one_of({"fast", "f32"}));
-  add("--chunk", options.chunk, "prompt rows a step, or all (default: the model's)", "C")->each(noted("chunk"));
+  add_setting("chunk", options.chunk);
   add("--ctx", options.context, "most positions kept (default: the model's)", "N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30));
-  add("--altup", options.altup, "how Gemma 3n's planes are written: stacked or split", "FORM")
-      ->capture_default_str()
-      ->check(one_of({"stacked", "split"}))
-      ->each(noted("altup"));
-  add("--split-bytes", options.split_bytes, "kernel launches that touch fewer bytes run on one thread", "N")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
-      ->capture_default_str()
-      ->each(noted("split_bytes"));
+  add_setting("altup", options.altup)->capture_default_str();
+  add_setting("split_bytes", options.split_bytes)->capture_default_str();
   add("--kv", options.kv, "type of the key/value cache: f16, bf16, f32 or q8 (default: f16; f32 with --precision f32)",
       "TYPE")
       ->check(one_of({"f16", "bf16", "f32", "q8"}));
@@ -113,10 +116,11 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
 std::int64_t parse_chunk(std::string_view text) {
   if (text.empty()) return 0;
   if (text == "all") return RunnerOptions::whole_prompt;
-  const auto rows = parse_integer<std::int64_t>(text);
-  if (!rows || *rows < 1 || *rows > (std::int64_t{1} << 20))
-    fail_usage("--chunk: {} is neither a number from 1 to 1048576 nor \"all\"", quoted(text));
-  return *rows;
+  const Setting& chunk = setting("chunk");
+  if (!chunk.allows(text))
+    fail_usage("{}: {} is neither a number from {} to {} nor \"all\"", chunk.option(), quoted(text), chunk.least,
+               chunk.most);
+  return *parse_integer<std::int64_t>(text);
 }
 
 void add_prompt_options(CLI::App& command, PromptOptions& options) {

@@ -42,6 +42,8 @@ struct CommonOptions {
 
   SessionOptions session() const;
   RunnerOptions runner() const;
+  // As the option of that setting does (settings.h).
+  void set(std::string_view setting, const std::string& value);
   ModelOptions model_options() const;
 };
 
@@ -49,6 +51,9 @@ struct CommonOptions {
 // environment takes the place of defaults. Logs why a tuning file is not used. Throws UsageError for values nobody can
 // have.
 CommonOptions take_choices(CommonOptions options, const ModelInfo* model);
+
+// Null: any model.
+SettingScope setting_scope(int cores, const ModelInfo* model);
 
 // "gemma3 18x640 q4_k": what measurements are kept by. The last is the type that most of the weights have.
 std::string model_shape(const ModelInfo& info);

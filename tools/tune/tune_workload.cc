@@ -108,22 +108,21 @@ const LanguageModel& TuneWorkload::model(const std::string& altup) {
 }
 
 std::vector<TunableChoice> TuneWorkload::choices() {
-  const int cores = usable_cores();
-  std::vector<std::string> threads, chunks;
-  for (int count = cores; count > 1; count /= 2) threads.push_back(std::to_string(count / 2));
-  for (std::int64_t rows = 64; rows <= std::min<std::int64_t>(2048, work_.prompt); rows *= 2)
-    chunks.push_back(std::to_string(rows));
-  std::vector<TunableChoice> choices{
-      {"threads", present_first(std::to_string(cores), threads)},
-      {"chunk", present_first(std::to_string(info().prefill_chunk), chunks)},
-  };
-  if (info().architecture == "gemma3n") choices.push_back({"altup", {"stacked", "split"}});
-  if (!options_.stated.contains(fusion_setting)) {
+  SettingScope scope = setting_scope(usable_cores(), &info());
+  scope.prompt = work_.prompt;
+  std::vector<TunableChoice> choices;
+  const auto add_fusions = [&] {
     for (const Rule& rule : named_rules()) choices.push_back({rule.name, {"on", "off"}});
     choices.push_back({"fuse_loops", {"on", "off"}});
     for (const std::string_view fusion : backend_fusions) choices.push_back({std::string(fusion), {"on", "off"}});
+  };
+  for (const Setting& setting : settings()) {
+    if (setting.name == fusion_setting) {
+      if (!options_.stated.contains(fusion_setting)) add_fusions();
+    } else if (const std::string built_in = setting.built_in(scope); !built_in.empty()) {
+      choices.push_back({std::string(setting.name), present_first(built_in, setting.measured(scope))});
+    }
   }
-  choices.push_back({"split_bytes", {"0", "65536", "262144"}});
   std::erase_if(choices, [&](const TunableChoice& choice) { return options_.stated.contains(choice.name); });
   return choices;
 }
@@ -132,14 +131,8 @@ CommonOptions TuneWorkload::with(const Settings& settings) const {
   CommonOptions options = options_;
   FusionChoice fusion = FusionChoice::parse(options.fusion);
   for (const auto& [name, value] : settings) {
-    if (name == "threads")
-      options.threads = std::stoi(value);
-    else if (name == "chunk")
-      options.chunk = value;
-    else if (name == "altup")
-      options.altup = value;
-    else if (name == "split_bytes")
-      options.split_bytes = std::stoll(value);
+    if (find_setting(name))
+      options.set(name, value);
     else if (value == "off")
       fusion.overrides.insert_or_assign(name, false);
   }

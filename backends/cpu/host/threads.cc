@@ -22,7 +22,6 @@ constexpr microseconds longest_refusal{5};
 // Covers the host's work between two programs of a decode step, some 50 us: a worker that has gone to sleep by then
 // begins as much later.
 constexpr microseconds idle_spin{200};
-constexpr int max_threads = 4096;
 
 microseconds unless_oversubscribed(int threads, microseconds spin) {
   return threads > usable_cores() ? microseconds{0} : spin;
@@ -102,7 +101,7 @@ void Barrier::reset() noexcept {
 }
 
 Executor::Executor(int size) : size_(size), barrier_(size, unless_oversubscribed(size, barrier_spin)) {
-  if (size < 1 || size > max_threads) fail("threads: {} threads asked for, expected 1 to {}", size, max_threads);
+  if (size < 1 || size > most_threads) fail("threads: {} threads asked for, expected 1 to {}", size, most_threads);
 }
 
 void Executor::run_on_all(FunctionRef<void(int worker)> body) {

@@ -10,6 +10,8 @@ namespace lazuli {
 // The cores of this thread's affinity mask, at most the cgroup quota rounded up, at least 1.
 int usable_cores();
 
+inline constexpr int most_threads = 4096;  // that a session can have, whatever the cores
+
 // The CPU quota in cores (1.5 for 150 ms in every 100 ms), the smallest of the process's cgroup and its ancestors;
 // nothing when unlimited. Arguments as for cgroup_folders (cgroup.h). Reads cpu.max (version 2) and cpu.cfs_quota_us
 // (version 1).

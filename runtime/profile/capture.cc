@@ -1,10 +1,10 @@
 // Runs a step, with and without an observer, and keeps one call of it.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/profile/profile.h>
+#include <lazuli/runtime/statistics.h>
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace lazuli {
 namespace {
@@ -120,27 +120,12 @@ void fill_pipeline(const Call& call, const Profile& profile, StepPipeline& pipel
   pipeline.sample_us = between(call.record.end_ns, call.end);
 }
 
-// The median of the ratios of pairs. Its confidence interval are two of the ratios: as many of n lie below the true
-// median as heads fall in n throws (Thompson 1936), in the normal approximation.
-ProfileOverhead overhead_of(std::vector<double> ratios) {
-  std::sort(ratios.begin(), ratios.end());
-  const auto count = static_cast<double>(ratios.size());
-  const double reach = 1.96 * std::sqrt(count) / 2;
-  const auto rank = [&](double position) {
-    return ratios[static_cast<std::size_t>(std::clamp(position, 0.0, count - 1))] - 1;
-  };
-  const std::size_t middle = ratios.size() / 2;
-  const double median = ratios.size() % 2 == 1 ? ratios[middle] : (ratios[middle - 1] + ratios[middle]) / 2;
-  return {median - 1, rank(std::floor(count / 2 - reach)), rank(std::ceil(count / 2 + reach)),
-          static_cast<int>(ratios.size())};
-}
-
 // Observed and unobserved calls by turns, in changing order, so that a host that speeds up or slows down meets both.
 std::optional<ProfileOverhead> measure_overhead(StepCapture& capture, const std::function<void()>& step, double seconds,
                                                 std::vector<Call>& observed) {
   constexpr int fewest = 6, most = 200;
   if (seconds <= 0) return std::nullopt;
-  std::vector<double> ratios;
+  std::vector<double> observed_us, plain_us;
   double spent_us = 0;
   for (int pair = 0; pair < most && (pair < fewest || spent_us < seconds * 1e6); ++pair) {
     double us[2] = {};
@@ -149,10 +134,12 @@ std::optional<ProfileOverhead> measure_overhead(StepCapture& capture, const std:
       us[is_observed] = call.us();
       if (is_observed) observed.push_back(std::move(call));
     }
-    ratios.push_back(us[1] / us[0]);
+    observed_us.push_back(us[1]);
+    plain_us.push_back(us[0]);
     spent_us += us[0] + us[1];
   }
-  return overhead_of(std::move(ratios));
+  const Ratio ratio = paired_ratio(observed_us, plain_us);
+  return ProfileOverhead{ratio.value - 1, ratio.low - 1, ratio.high - 1, static_cast<int>(plain_us.size())};
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <lazuli/runtime/profile/limits_json.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
 
@@ -104,14 +105,6 @@ Json layers(const Profile& profile) {
   return layers;
 }
 
-Json limits(const HostLimits& limits) {
-  const auto known = [](const std::optional<double>& rate) { return rate ? Json(*rate) : Json(); };
-  return {{"read_gbps", limits.read_gbps},
-          {"f32_gflops", known(limits.f32_gflops)},
-          {"bf16_gflops", known(limits.bf16_gflops)},
-          {"int8_gops", known(limits.int8_gops)}};
-}
-
 }  // namespace
 
 std::string to_json(const Profile& profile) {
@@ -127,7 +120,7 @@ std::string to_json(const Profile& profile) {
   document["weight_bytes"] = profile.weight_bytes();
   document["matmul_us"] = profile.matmul_us();
   document["floor_us"] = profile.floor_us();
-  if (profile.limits) document["limits"] = limits(*profile.limits);
+  if (profile.limits) document["limits"] = limits_json(*profile.limits);
   if (profile.overhead)
     document["overhead"] = {{"share", profile.overhead->share},
                             {"low", profile.overhead->low},

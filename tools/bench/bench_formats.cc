@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <lazuli/runtime/profile/limits_json.h>
 #include <lazuli/tools/bench/bench_formats.h>
 
 #include <algorithm>
@@ -192,11 +193,7 @@ Json bench_json(const BenchReport& report) {
           {"decode_tokens", report.sizes.decode},
           {"depth", report.sizes.depth},
           {"repetitions", report.repetitions},
-          {"limits",
-           {{"read_gbps", report.limits.read_gbps},
-            {"f32_gflops", optional_number(report.limits.f32_gflops)},
-            {"bf16_gflops", optional_number(report.limits.bf16_gflops)},
-            {"int8_gops", optional_number(report.limits.int8_gops)}}},
+          {"limits", limits_json(report.limits)},
           {"runs", runs},
           {"ratios", ratio_list},
           {"decode_floor_share", optional_number(report.decode_floor_share)},

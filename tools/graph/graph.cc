@@ -138,11 +138,11 @@ std::string count_table(const Json& counts) {
 }
 
 int run_diff(const Options& options) {
-  const Json difference = diff_graphs(read_saved_graph(options.diff[0]), read_saved_graph(options.diff[1]));
+  const GraphDifference difference = diff_graphs(read_saved_graph(options.diff[0]), read_saved_graph(options.diff[1]));
   if (options.common.json)
-    print_json(difference);
+    print_json(to_json(difference));
   else
-    print(diff_table(difference));
+    print(to_table(difference));
   return success;
 }
 

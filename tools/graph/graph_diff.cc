@@ -12,7 +12,8 @@ namespace lazuli::tool {
 namespace {
 
 using Nodes = std::vector<const SavedNode*>;
-using Changes = std::vector<std::tuple<std::string, std::string, std::string>>;  // name, before, after
+using Change = GraphDifference::Change;
+using Place = GraphDifference::Place;
 
 // Weights and caches stand outside all scopes; their names have the number of the layer.
 const std::string& place_of(const SavedNode& node) {
@@ -20,61 +21,65 @@ const std::string& place_of(const SavedNode& node) {
 }
 
 // What one entry of a list is of, whatever the layer.
-struct Entry {
+struct Key {
   std::string scope;  // "layers.*.attention"
   std::string op, type;
-  Changes what;
+  std::vector<Change> what;
   int more = 0;  // in each layer, of what is counted there
 
-  auto operator<=>(const Entry&) const = default;
+  auto operator<=>(const Key&) const = default;
 };
 
-// Entries in order of appearance, and how often each is in which layer.
+// Keys in order of appearance, and how often each is in which layer.
 class Summary {
  public:
-  void add(const std::string& place, Entry entry, int count = 1) {
+  void add(const std::string& place, Key key, int count = 1) {
     std::int64_t layer = no_layer;
-    entry.scope = place;
+    key.scope = place;
     if (const auto numbered = numbered_scope(place)) {
       layer = numbered->index;
-      entry.scope = fmt::format("{}.*", numbered->family);
-      if (!numbered->inner.empty()) entry.scope += fmt::format(".{}", numbered->inner);
+      key.scope = fmt::format("{}.*", numbered->family);
+      if (!numbered->inner.empty()) key.scope += fmt::format(".{}", numbered->inner);
     }
-    const auto [known, added] = places_.try_emplace(entry, entries_.size());
-    if (added) entries_.push_back({std::move(entry), {}});
-    entries_[known->second].second[layer] += count;
+    const auto [known, added] = places_.try_emplace(key, rows_.size());
+    if (added) rows_.push_back({std::move(key), 0, {}});
+    Row& row = rows_[known->second];
+    row.count += count;
+    if (layer != no_layer) row.layers.insert(layer);
   }
 
-  Json json() const {
-    Json list = Json::array();
-    for (const auto& [entry, layers] : entries_) {
-      Json object{{"scope", entry.scope}, {"op", entry.op}};
-      if (!entry.type.empty()) object["type"] = entry.type;
-      if (entry.more != 0) object["each"] = entry.more;
-      for (const auto& [name, before, after] : entry.what) object["what"].push_back({name, before, after});
-      int count = 0;
-      std::vector<std::int64_t> indices;
-      for (const auto& [layer, times] : layers) {
-        count += times;
-        if (layer != no_layer) indices.push_back(layer);
-      }
-      object["count"] = count;
-      if (!indices.empty()) object["layers"] = index_ranges(indices);
-      list.push_back(std::move(object));
-    }
-    return list;
+  std::vector<GraphDifference::Entry> entries() const {
+    std::vector<GraphDifference::Entry> entries;
+    for (const auto& [key, count, layers] : rows_)
+      entries.push_back({key.scope, key.op, key.type, key.what, count, ranges(layers)});
+    return entries;
+  }
+  std::vector<Place> places() const {
+    std::vector<Place> places;
+    for (const auto& [key, count, layers] : rows_) places.push_back({key.scope, key.more, ranges(layers)});
+    return places;
   }
 
  private:
+  struct Row {
+    Key key;
+    int count;
+    std::set<std::int64_t> layers;
+  };
   static constexpr std::int64_t no_layer = -1;
-  std::map<Entry, std::size_t> places_;
-  std::vector<std::pair<Entry, std::map<std::int64_t, int>>> entries_;
+
+  static std::string ranges(const std::set<std::int64_t>& layers) {
+    return layers.empty() ? std::string() : index_ranges(std::vector<std::int64_t>(layers.begin(), layers.end()));
+  }
+
+  std::map<Key, std::size_t> places_;
+  std::vector<Row> rows_;
 };
 
-Changes changes_between(const SavedNode& a, const SavedNode& b) {
-  Changes changes;
+std::vector<Change> changes_between(const SavedNode& a, const SavedNode& b) {
+  std::vector<Change> changes;
   const auto compare = [&](const std::string& name, const std::string& before, const std::string& after) {
-    if (before != after) changes.emplace_back(name, before, after);
+    if (before != after) changes.push_back({name, before, after});
   };
   compare("type", a.type, b.type);
   compare("label", a.label, b.label);
@@ -139,14 +144,14 @@ std::map<std::string, int> count_ops(const SavedGraph& graph) {
   return counts;
 }
 
-Json op_differences(const SavedGraph& a, const SavedGraph& b) {
+std::vector<GraphDifference::OpCount> op_differences(const SavedGraph& a, const SavedGraph& b) {
   std::map<std::string, std::pair<int, int>> both;
   for (const auto& [op, count] : count_ops(a)) both[op].first = count;
   for (const auto& [op, count] : count_ops(b)) both[op].second = count;
-  Json list = Json::array();
+  std::vector<GraphDifference::OpCount> differences;
   for (const auto& [op, counts] : both)
-    if (counts.first != counts.second) list.push_back({{"op", op}, {"a", counts.first}, {"b", counts.second}});
-  return list;
+    if (counts.first != counts.second) differences.push_back({op, counts.first, counts.second});
+  return differences;
 }
 
 // How often `op` is computed in each scope, by itself or inside a fused body.
@@ -166,8 +171,8 @@ int total(const std::map<std::string, int>& places) {
   return sum;
 }
 
-// Where there are more or fewer: [{"scope", "each", "layers"}].
-Json moved(const std::map<std::string, int>& a, const std::map<std::string, int>& b) {
+// Where there are more or fewer.
+std::vector<Place> moved(const std::map<std::string, int>& a, const std::map<std::string, int>& b) {
   std::set<std::string> scopes;
   for (const auto& [scope, count] : a) scopes.insert(scope);
   for (const auto& [scope, count] : b) scopes.insert(scope);
@@ -178,91 +183,114 @@ Json moved(const std::map<std::string, int>& a, const std::map<std::string, int>
   Summary summary;
   for (const std::string& scope : scopes)
     if (const int more = count(b, scope) - count(a, scope); more != 0) summary.add(scope, {{}, {}, {}, {}, more});
-  Json list = Json::array();
-  for (const Json& entry : summary.json()) {
-    Json place{{"scope", entry["scope"]}, {"each", entry["each"]}};
-    if (entry.contains("layers")) place["layers"] = entry["layers"];
-    list.push_back(std::move(place));
-  }
-  return list;
+  return summary.places();
 }
 
-std::string side_by_side(const std::string& name, const std::string& a, const std::string& b) {
-  return fmt::format("{:<24} {:>9} -> {:>9}", name, a, b);
+Json json_of(const GraphDifference::Entry& entry) {
+  Json object{{"scope", entry.scope}, {"op", entry.op}};
+  if (!entry.type.empty()) object["type"] = entry.type;
+  for (const auto& [name, before, after] : entry.what) object["what"].push_back({name, before, after});
+  object["count"] = entry.count;
+  if (!entry.layers.empty()) object["layers"] = entry.layers;
+  return object;
 }
 
-std::string scope_text(const Json& entry) {
-  const auto scope = entry["scope"].get<std::string>();
-  return scope.empty() ? "(no scope)" : scope;
+Json json_of(const Place& place) {
+  Json object{{"scope", place.scope}, {"each", place.each}};
+  if (!place.layers.empty()) object["layers"] = place.layers;
+  return object;
 }
 
-std::string layers_text(const Json& entry) {
-  return entry.contains("layers") ? fmt::format("  layers {}", entry["layers"].get<std::string>()) : std::string();
+Json json_of(const GraphDifference::OpCount& op) { return {{"op", op.op}, {"a", op.a}, {"b", op.b}}; }
+
+template <class T>
+Json json_of(const GraphDifference::Pair<T>& pair) {
+  return {{"a", pair.a}, {"b", pair.b}};
 }
+
+template <class T>
+Json json_of(const std::vector<T>& list) {
+  Json array = Json::array();
+  for (const T& entry : list) array.push_back(json_of(entry));
+  return array;
+}
+
+template <class T>
+std::string side_by_side(const std::string& name, const T& a, const T& b) {
+  return fmt::format("{:<24} {:>9} -> {:>9}\n", name, a, b);
+}
+
+std::string scope_text(const std::string& scope) { return scope.empty() ? "(no scope)" : scope; }
 
 constexpr std::size_t max_lines = 60;  // of one list; --json has all
 
-std::string list_text(const Json& entries, char sign) {
+std::string list_text(const std::vector<GraphDifference::Entry>& entries, char sign) {
   std::string text;
   for (std::size_t i = 0; i < std::min(entries.size(), max_lines); ++i) {
-    const Json& entry = entries[i];
-    text += fmt::format("{} {:<24} {}", sign, entry["op"].get<std::string>(), scope_text(entry));
-    if (entry.contains("type")) text += fmt::format("  {}", entry["type"].get<std::string>());
-    if (entry.contains("what"))
-      for (const Json& change : entry["what"])
-        text += fmt::format("  {}: {} -> {}", change[0].get<std::string>(), change[1].get<std::string>(),
-                            change[2].get<std::string>());
-    if (entry["count"] != 1) text += fmt::format("  x{}", entry["count"].get<int>());
-    text += layers_text(entry) + "\n";
+    const GraphDifference::Entry& entry = entries[i];
+    text += fmt::format("{} {:<24} {}", sign, entry.op, scope_text(entry.scope));
+    if (!entry.type.empty()) text += fmt::format("  {}", entry.type);
+    for (const auto& [name, before, after] : entry.what) text += fmt::format("  {}: {} -> {}", name, before, after);
+    if (entry.count != 1) text += fmt::format("  x{}", entry.count);
+    if (!entry.layers.empty()) text += fmt::format("  layers {}", entry.layers);
+    text += "\n";
   }
   if (entries.size() > max_lines) text += fmt::format("{} and {} more\n", sign, entries.size() - max_lines);
   return text;
 }
 
-std::string places_text(const Json& places) {
+std::string places_text(const std::vector<Place>& places) {
   std::string text;
   for (std::size_t i = 0; i < std::min(places.size(), max_lines); ++i)
-    text +=
-        fmt::format("    {:+} in {}{}\n", places[i]["each"].get<int>(), scope_text(places[i]),
-                    places[i].contains("layers") ? " of each of layers " + places[i]["layers"].get<std::string>() : "");
+    text += fmt::format("    {:+} in {}{}\n", places[i].each, scope_text(places[i].scope),
+                        places[i].layers.empty() ? "" : " of each of layers " + places[i].layers);
   if (places.size() > max_lines) text += fmt::format("    and {} more\n", places.size() - max_lines);
   return text;
 }
 
 }  // namespace
 
-Json diff_graphs(const SavedGraph& a, const SavedGraph& b) {
+GraphDifference diff_graphs(const SavedGraph& a, const SavedGraph& b) {
   const Differences differences = compare_nodes(a, b);
   const auto casts_a = op_places(a, "cast"), casts_b = op_places(b, "cast");
   const auto copies_a = op_places(a, "copy"), copies_b = op_places(b, "copy");
-  return {{"stage", {{"a", a.stage}, {"b", b.stage}}},
-          {"phase", {{"a", a.phase}, {"b", b.phase}}},
-          {"nodes", {{"a", a.nodes.size()}, {"b", b.nodes.size()}}},
-          {"casts", {{"a", total(casts_a)}, {"b", total(casts_b)}}},
-          {"copies", {{"a", total(copies_a)}, {"b", total(copies_b)}}},
-          {"cast_places", moved(casts_a, casts_b)},
-          {"copy_places", moved(copies_a, copies_b)},
-          {"ops", op_differences(a, b)},
-          {"only_a", differences.only_a.json()},
-          {"only_b", differences.only_b.json()},
-          {"changed", differences.changed.json()}};
+  GraphDifference difference;
+  difference.stage = {a.stage, b.stage};
+  difference.phase = {a.phase, b.phase};
+  difference.nodes = {a.nodes.size(), b.nodes.size()};
+  difference.casts = {total(casts_a), total(casts_b)};
+  difference.copies = {total(copies_a), total(copies_b)};
+  difference.cast_places = moved(casts_a, casts_b);
+  difference.copy_places = moved(copies_a, copies_b);
+  difference.ops = op_differences(a, b);
+  difference.only_a = differences.only_a.entries();
+  difference.only_b = differences.only_b.entries();
+  difference.changed = differences.changed.entries();
+  return difference;
 }
 
-std::string diff_table(const Json& difference) {
-  std::string text;
-  for (const char* key : {"stage", "phase"})
-    text += side_by_side(key, difference[key]["a"].get<std::string>(), difference[key]["b"].get<std::string>()) + "\n";
-  for (const char* key : {"nodes", "casts", "copies"}) {
-    text += side_by_side(key, difference[key]["a"].dump(), difference[key]["b"].dump()) + "\n";
-    if (key == std::string_view("casts")) text += places_text(difference["cast_places"]);
-    if (key == std::string_view("copies")) text += places_text(difference["copy_places"]);
-  }
-  text += "\n";
-  for (const Json& op : difference["ops"])
-    text += side_by_side(op["op"].get<std::string>(), op["a"].dump(), op["b"].dump()) + "\n";
-  if (difference["ops"].empty()) text += "the same ops, equally often\n";
-  const std::string nodes = list_text(difference["only_a"], '-') + list_text(difference["only_b"], '+') +
-                            list_text(difference["changed"], '~');
+Json to_json(const GraphDifference& d) {
+  return {{"stage", json_of(d.stage)},
+          {"phase", json_of(d.phase)},
+          {"nodes", json_of(d.nodes)},
+          {"casts", json_of(d.casts)},
+          {"copies", json_of(d.copies)},
+          {"cast_places", json_of(d.cast_places)},
+          {"copy_places", json_of(d.copy_places)},
+          {"ops", json_of(d.ops)},
+          {"only_a", json_of(d.only_a)},
+          {"only_b", json_of(d.only_b)},
+          {"changed", json_of(d.changed)}};
+}
+
+std::string to_table(const GraphDifference& d) {
+  std::string text = side_by_side("stage", d.stage.a, d.stage.b) + side_by_side("phase", d.phase.a, d.phase.b) +
+                     side_by_side("nodes", d.nodes.a, d.nodes.b) + side_by_side("casts", d.casts.a, d.casts.b) +
+                     places_text(d.cast_places) + side_by_side("copies", d.copies.a, d.copies.b) +
+                     places_text(d.copy_places) + "\n";
+  for (const GraphDifference::OpCount& op : d.ops) text += side_by_side(op.op, op.a, op.b);
+  if (d.ops.empty()) text += "the same ops, equally often\n";
+  const std::string nodes = list_text(d.only_a, '-') + list_text(d.only_b, '+') + list_text(d.changed, '~');
   return nodes.empty() ? text : text + "\n" + nodes;
 }
 

@@ -1,4 +1,5 @@
 #include <lazuli/backends/cpu/kernels/formats/packed_dispatch.h>
+#include <lazuli/backends/cpu/weights/pack_strided.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/round_up.h>
@@ -63,14 +64,9 @@ void pack_row(const PackedWeightView& weight, const std::uint8_t* source, std::u
 }
 
 // Plain types: column after column, the 16 rows of each side by side.
-template <class Word>
-void pack_plain_group(const std::uint8_t* source, std::int64_t cols, std::int64_t valid_rows, std::uint8_t* group) {
-  for (std::int64_t column = 0; column < cols; ++column) {
-    for (std::int64_t lane = 0; lane < valid_rows; ++lane) {
-      std::memcpy(group + (column * packed_group_rows + lane) * sizeof(Word),
-                  source + (lane * cols + column) * sizeof(Word), sizeof(Word));
-    }
-  }
+void pack_plain_group(DType dtype, const void* source, std::int64_t cols, std::int64_t valid_rows,
+                      std::uint8_t* group) {
+  pack_strided(dtype, {source, valid_rows, cols, cols, 1}, group, 0, 1);
 }
 
 void unpack_plain_row(DType dtype, const std::uint8_t* group, std::int64_t cols, int lane, float* out) {
@@ -132,10 +128,8 @@ void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group
     const std::int64_t valid_rows = std::min<std::int64_t>(packed_group_rows, weight.rows - first_row);
     const auto* rows = reinterpret_cast<const std::uint8_t*>(source) + first_row * row_bytes;
     std::memset(group, 0, static_cast<std::size_t>(target.group_bytes));
-    if (weight.source == DType::f32) {
-      pack_plain_group<std::uint32_t>(rows, weight.cols, valid_rows, group);
-    } else if (is_plain(weight.source)) {
-      pack_plain_group<std::uint16_t>(rows, weight.cols, valid_rows, group);
+    if (is_plain(weight.source)) {
+      pack_plain_group(weight.source, rows, weight.cols, valid_rows, group);
     } else {
       packed::visit_format(weight.source, [&](auto format) {
         for (int lane = 0; lane < valid_rows; ++lane) {
@@ -156,8 +150,7 @@ void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& we
     const std::int64_t valid_rows = std::min<std::int64_t>(packed_group_rows, weight.rows - first_row);
     std::memset(group, 0, static_cast<std::size_t>(target.group_bytes));
     dequantise(from, source + byte_size(from, first_row * weight.cols), valid_rows * weight.cols, values.data());
-    pack_plain_group<std::uint32_t>(reinterpret_cast<const std::uint8_t*>(values.data()), weight.cols, valid_rows,
-                                    group);
+    pack_plain_group(DType::f32, values.data(), weight.cols, valid_rows, group);
   }
 }
 
@@ -178,6 +171,12 @@ void unpack_rows(const PackedWeight& weight, std::int64_t row_begin, std::int64_
 PackedWeightView view(const PackedWeight& weight) {
   PackedWeightView view = layout(weight.source, weight.rows, weight.cols, weight.scales);
   view.data = weight.data->as<std::uint8_t>();
+  return view;
+}
+
+PackedWeightView packed_view(DType dtype, std::int64_t rows, std::int64_t cols, const void* memory) {
+  PackedWeightView view = layout(dtype, rows, cols, {});
+  view.data = static_cast<const std::uint8_t*>(memory);
   return view;
 }
 

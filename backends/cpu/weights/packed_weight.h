@@ -55,6 +55,9 @@ void pack_dequantised_rows(DType from, const std::byte* source, PackedWeight& we
 void unpack_rows(const PackedWeight& weight, std::int64_t row_begin, std::int64_t row_end, float* out);
 
 PackedWeightView view(const PackedWeight& weight);
+// Of a plain type, over memory that is aligned to 64 bytes and packed_bytes(dtype, rows, cols) long. Throws as that
+// does.
+PackedWeightView packed_view(DType dtype, std::int64_t rows, std::int64_t cols, const void* memory);
 
 // Bytes a QuantisedRowsView of this size needs; `cols` is a multiple of 32.
 std::size_t quantised_rows_bytes(std::int64_t rows, std::int64_t cols);

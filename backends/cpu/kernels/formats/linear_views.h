@@ -51,6 +51,15 @@ struct RealRowsView {
   std::int64_t stride;  // elements
 };
 
+// A right operand W[outputs, cols] of a plain type as it lies in memory. Strides in elements.
+struct StridedWeightView {
+  const void* data;
+  std::int64_t outputs;
+  std::int64_t cols;
+  std::int64_t output_stride;
+  std::int64_t column_stride;
+};
+
 // Activations X[rows, cols] in bf16 tiles of 16 rows and 32 columns, 1 KB each: tile (t, s) holds rows 16t.. and
 // columns 32s.., row after row, at ((t / 2 * steps + s) * 2 + t % 2) KB: 32 rows at a time are read in order. The
 // number of tiles down is even; what lies past the array is zero.
@@ -70,6 +79,11 @@ using LinearQuantised = void (*)(const PackedWeightView& weight, const Quantised
 using LinearReal = void (*)(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride);
+
+// The same for all rows of x and the outputs [output_begin, output_end), with weights as they lie: for few rows. At
+// every level the bits are those of LinearReal. One of the weight's strides is 1.
+using LinearStrided = void (*)(const StridedWeightView& weight, const RealRowsView& x, std::int64_t output_begin,
+                               std::int64_t output_end, float* y, std::int64_t y_stride);
 
 // Where a panel kernel leaves its sums.
 enum class PanelOrder : std::uint8_t {

@@ -12,6 +12,12 @@ constexpr LinearKernel linear_table[] = {
 #include <lazuli/backends/cpu/kernels/linear/kernels.def>
 };
 
+constexpr StridedKernel strided_table[] = {
+#define LAZULI_LINEAR_STRIDED(type, isa) \
+  {DType::type, Isa::isa, "linear_strided_" #type "_" #isa, linear_strided_##type##_##isa},
+#include <lazuli/backends/cpu/kernels/linear/kernels.def>
+};
+
 constexpr QuantiseRowsKernel quantise_rows_table[] = {
 #define LAZULI_QUANTISE_ROWS(isa) {Isa::isa, "quantise_rows_" #isa, quantise_rows_##isa},
 #include <lazuli/backends/cpu/kernels/linear/kernels.def>
@@ -55,6 +61,13 @@ const LinearKernel* find_linear_kernel(DType source, Isa at_most) {
     if (kernel.source == source && kernel.isa <= at_most) return &kernel;
   }
   return nullptr;
+}
+
+const StridedKernel& find_strided_kernel(DType source, Isa at_most) {
+  for (const StridedKernel& kernel : strided_table) {
+    if (kernel.source == source && kernel.isa <= at_most) return kernel;
+  }
+  fail_internal("no kernel for right operands of {} at level {}", to_string(source), to_string(at_most));
 }
 
 const QuantiseRowsKernel& find_quantise_rows_kernel(Isa at_most) {

@@ -17,6 +17,14 @@ struct LinearKernel {
   LinearReal multiply_real;  // null for block-quantised weight types
 };
 
+// For few rows and a right operand that no weight is packed from.
+struct StridedKernel {
+  DType source;
+  Isa isa;
+  const char* name;
+  LinearStrided multiply;
+};
+
 struct QuantiseRowsKernel {
   Isa isa;
   const char* name;
@@ -49,6 +57,8 @@ std::span<const QuantiseRowsKernel> quantise_rows_kernels();
 // The best kernel for weights of type `source` at a level up to `at_most`; null when no kernel takes that type.
 // The caller makes sure that the host supports `at_most`.
 const LinearKernel* find_linear_kernel(DType source, Isa at_most);
+// Of a plain type.
+const StridedKernel& find_strided_kernel(DType source, Isa at_most);
 const QuantiseRowsKernel& find_quantise_rows_kernel(Isa at_most);
 
 }  // namespace lazuli

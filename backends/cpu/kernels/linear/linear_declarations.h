@@ -13,6 +13,10 @@ namespace lazuli {
   void linear_##type##_##isa(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin, \
                              std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,  \
                              std::int64_t y_stride);
+#define LAZULI_LINEAR_STRIDED(type, isa)                                                           \
+  void linear_strided_##type##_##isa(const StridedWeightView& weight, const RealRowsView& x,       \
+                                     std::int64_t output_begin, std::int64_t output_end, float* y, \
+                                     std::int64_t y_stride);
 #define LAZULI_QUANTISE_ROWS(isa)                                                                               \
   void quantise_rows_##isa(const float* x, std::int64_t x_stride, std::int64_t row_begin, std::int64_t row_end, \
                            const QuantisedRowsView& out);

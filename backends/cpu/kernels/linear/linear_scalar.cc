@@ -138,6 +138,37 @@ void multiply_real(const PackedWeightView& weight, const RealRowsView& x, std::i
   }
 }
 
+struct F32Word {
+  using Word = float;
+  static float value(float word) { return word; }
+};
+
+struct F16Word {
+  using Word = std::uint16_t;
+  static float value(std::uint16_t word) { return f16_to_f32(word); }
+};
+
+struct BF16Word {
+  using Word = std::uint16_t;
+  static float value(std::uint16_t word) { return bf16_to_f32(word); }
+};
+
+template <class Type>
+void multiply_strided(const StridedWeightView& weight, const RealRowsView& x, std::int64_t output_begin,
+                      std::int64_t output_end, float* y, std::int64_t y_stride) {
+  for (std::int64_t row = 0; row < x.rows; ++row) {
+    for (std::int64_t output = output_begin; output < output_end; ++output) {
+      const auto* weights = static_cast<const typename Type::Word*>(weight.data) + output * weight.output_stride;
+      float sums[4] = {};
+      for (std::int64_t column = 0; column < weight.cols; ++column) {
+        float& sum = sums[column % 4];
+        sum = std::fma(Type::value(weights[column * weight.column_stride]), x.values[row * x.stride + column], sum);
+      }
+      y[row * y_stride + output] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+  }
+}
+
 }  // namespace
 
 #define LAZULI_DEFINE(function, type_name, Template, Rows)                                                         \
@@ -153,6 +184,17 @@ LAZULI_DEFINE(multiply_real, f32, F32, RealRowsView)
 LAZULI_DEFINE(multiply_real, f16, F16, RealRowsView)
 LAZULI_DEFINE(multiply_real, bf16, BF16, RealRowsView)
 LAZULI_DEFINE(multiply_real, mxfp8, Mxfp8, RealRowsView)
+#undef LAZULI_DEFINE
+
+#define LAZULI_DEFINE(type, Type)                                                                   \
+  void linear_strided_##type##_scalar(const StridedWeightView& weight, const RealRowsView& x,       \
+                                      std::int64_t output_begin, std::int64_t output_end, float* y, \
+                                      std::int64_t y_stride) {                                      \
+    multiply_strided<Type>(weight, x, output_begin, output_end, y, y_stride);                       \
+  }
+LAZULI_DEFINE(f32, F32Word)
+LAZULI_DEFINE(f16, F16Word)
+LAZULI_DEFINE(bf16, BF16Word)
 #undef LAZULI_DEFINE
 
 }  // namespace lazuli

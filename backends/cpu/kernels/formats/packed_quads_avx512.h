@@ -27,7 +27,7 @@ constexpr int prefetch_distance = 2048;  // bytes; the hardware alone leaves a t
 // A line fetched from memory to L1 at once holds one of L1's few fill buffers all the while.
 constexpr int far_distance = 4096, near_distance = 640;
 
-template <_mm_hint level = _MM_HINT_T0>
+template <decltype(_MM_HINT_T0) level = _MM_HINT_T0>  // an enum of gcc, an int of clang
 LAZULI_INLINE void prefetch(const std::uint8_t* bytes, int count) {
   LAZULI_UNROLL
   for (int line = 0; line < count; line += 64) _mm_prefetch(reinterpret_cast<const char*>(bytes + line), level);

@@ -10,7 +10,7 @@ on_trixie() { scripts/bare-root.sh trixie env CI=true LAZULI_WERROR=ON scripts/c
 
 with_clang() {
   scripts/bare-root.sh bookworm env CI=true LAZULI_WERROR=ON CXX=clang++-19 \
-    bash -c 'scripts/install-packages.sh clang-19 && scripts/check.sh'
+    bash -c 'scripts/install-packages.sh clang-19 libclang-rt-19-dev && scripts/check.sh'
 }
 
 case ${1:-} in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs all tests, with the real Gemma 3 270M among them.
-#   scripts/test.sh [PRESET]      release (default), debug, asan, tsan
+#   scripts/test.sh [PRESET]      release (default) or debug; scripts/sanitizers.sh runs the others
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}

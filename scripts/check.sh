@@ -26,6 +26,12 @@ export LAZULI_TEST_MODEL
 at_level LAZULI_ISA=avx2 OPENBLAS_CORETYPE=Haswell
 at_level LAZULI_ISA=scalar
 
+# Clang's checks come in packages of their own; gcc brings its.
+if [ -z "${CXX:-}" ]; then
+  step "what reads foreign bytes and what runs threads, with checks of addresses and threads"
+  scripts/sanitizers.sh --ci
+fi
+
 step "bench/, with what it measures and compares with"
 bench/run.sh --build
 

@@ -1,6 +1,8 @@
-// Everything a program that embeds lazuli needs.
+// SPDX-License-Identifier: MIT
+// Everything a program that embeds lazuli needs; models.h adds language models.
 #pragma once
 
+#include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/graph.h>
@@ -8,4 +10,5 @@
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/profile/profile.h>
+#include <lazuli/runtime/profile/trace.h>
 #include <lazuli/runtime/session.h>

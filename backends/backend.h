@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/run_observer.h>
+#include <lazuli/backends/step_kind.h>
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
@@ -18,11 +19,6 @@ struct OutputPlacement {
   std::int64_t bytes = 0;
   int donated_input = -1;  // the result takes over this input's memory
 };
-
-// What a launch is there for; of several fused into one, the first of these that is among them.
-enum class StepKind : std::uint8_t { matmul, attention, other };
-// The arithmetic of a launch's matmuls; what the host can do at most differs.
-enum class Arithmetic : std::uint8_t { f32, bf16, int8 };
 
 // One kernel launch of a program.
 struct ProgramStep {

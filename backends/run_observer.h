@@ -35,22 +35,6 @@ class RunObserver {
 
 std::int64_t steady_clock_ns();
 
-// For backends: begins a run, and ends it however it goes. Without an observer it does nothing.
-class ObservedRun {
- public:
-  ObservedRun(RunObserver* observer, int workers) : observer_(observer) {
-    if (observer_) observer_->begin(workers);
-  }
-  ~ObservedRun() {
-    if (observer_) observer_->end();
-  }
-  ObservedRun(const ObservedRun&) = delete;
-  ObservedRun& operator=(const ObservedRun&) = delete;
-
- private:
-  RunObserver* observer_;
-};
-
 // One run as it was observed.
 struct RunRecord {
   struct Skipped {

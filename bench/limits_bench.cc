@@ -1,5 +1,6 @@
 // What this host can do, as a measure for the rest: memory read, triad, and the peaks of every instruction-set level.
 #include <benchmark/benchmark.h>
+#include <lazuli/backends/cpu/host/range.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/cpu/kernels/peaks.h>
 #include <lazuli/bench/register.h>

@@ -1,3 +1,4 @@
+#include <lazuli/backends/cpu/host/range.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/bench/workspace.h>
 #include <lazuli/graph/types/philox.h>

@@ -9,21 +9,11 @@ install(TARGETS lazuli_graph lazuli_passes lazuli_backends lazuli_runtime lazuli
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-# Of backends/cpu only what a session is told: how it computes stays private.
-function(lazuli_install_headers folder)
-  file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.h ${PROJECT_SOURCE_DIR}/${folder}/*.def)
-  install(FILES ${headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/${folder})
-endfunction()
-foreach(folder IN ITEMS graph graph/base graph/types graph/text graph/pictures passes passes/rules backends backends/reference
-    runtime runtime/profile runtime/tuning models models/checkpoint models/text models/generation models/gemma models/synth)
-  lazuli_install_headers(${folder})
+include(${CMAKE_CURRENT_LIST_DIR}/public_headers.cmake)
+foreach(header IN LISTS LAZULI_PUBLIC_HEADERS)
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/${folder})
 endforeach()
-install(FILES ${PROJECT_SOURCE_DIR}/backends/cpu/options.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/backends/cpu)
-foreach(header IN ITEMS cpu_identity isa threads usable_cores)
-  install(FILES ${PROJECT_SOURCE_DIR}/backends/cpu/host/${header}.h
-    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/backends/cpu/host)
-endforeach()
-install(FILES ${PROJECT_SOURCE_DIR}/lazuli.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lazuli)
 install(EXPORT lazuliTargets NAMESPACE lazuli:: DESTINATION ${package_dir})

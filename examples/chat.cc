@@ -1,9 +1,7 @@
 // A conversation of several turns, each of which is computed once.
 //   chat MODEL TURN...    what the user says, turn by turn; token ids ("5,6,7") where the model has no turns
-#include <lazuli/models/generation/conversation.h>
-#include <lazuli/models/load.h>
-#include <lazuli/models/text/chat_template.h>
-#include <lazuli/runtime/session.h>
+#include <lazuli/lazuli.h>
+#include <lazuli/models.h>
 
 #include <iostream>
 #include <sstream>

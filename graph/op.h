@@ -39,7 +39,7 @@ struct OpInfo {
   int min_operands, max_operands;
   unsigned flags;
   RowRule rows;
-  int name_weight;  // in the names of generated loops
+  int name_weight;          // in the names of generated loops
   std::size_t attrs_index;  // alternative of Attrs
   Attrs default_attrs;
 

@@ -70,7 +70,8 @@ Array index(const Array& x, std::int64_t axis, std::int64_t position);  // one s
 // `ring`. A quantised base takes rows of f32, and encodes them as quantise does.
 Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis, bool ring = false);
 Array take(const Array& x, const Array& indices, std::int64_t axis);  // indices i32 [] (axis dropped) or [n]
-Array take_rows(const Array& table, const Array& indices);  // take along axis 0; dequantises quantised tables to f32
+// take along axis 0; dequantises quantised tables to f32
+Array take_rows(const Array& table, const Array& indices);
 Array gather(const Array& x, const Array& indices, std::int64_t axis);
 
 // Linear algebra

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <lazuli/graph/graph.h>
-#include <lazuli/passes/verdict.h>
+#include <lazuli/passes/verdict_sink.h>
 
 #include <cstdint>
 #include <functional>

@@ -3,20 +3,13 @@
 
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pass.h>
+#include <lazuli/passes/pass_report.h>
 
 #include <functional>
 #include <span>
 #include <string_view>
 
 namespace lazuli {
-
-// What one pass did, for dumps and profiles.
-struct PassReport {
-  std::string_view name;
-  const Graph& graph;  // afterwards
-  double microseconds = 0;
-  bool changed = false;
-};
 
 // True in libraries built without NDEBUG.
 bool verifies_by_default();

@@ -5,7 +5,10 @@
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/passes/fold_constants.h>
+#include <lazuli/passes/pipeline.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
+#include <lazuli/runtime/task_queue.h>
 
 #include <algorithm>
 #include <cstring>

@@ -1,12 +1,12 @@
 // Session: what evaluates arrays. It owns the threads, a backend, the pass pipeline and the compiled programs.
 #pragma once
 
-#include <lazuli/backends/backend.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/graph/evaluator.h>
-#include <lazuli/passes/pipeline.h>
-#include <lazuli/runtime/task_queue.h>
+#include <lazuli/passes/fusion_choice.h>
+#include <lazuli/passes/pass_report.h>
+#include <lazuli/passes/verdict.h>
 
 #include <functional>
 #include <map>
@@ -19,8 +19,13 @@
 
 namespace lazuli {
 
+class Backend;
 class CpuBackend;
 class Executor;
+class FoldCache;
+class RunObserver;
+class TaskQueue;
+struct CompiledGraph;
 
 struct SessionOptions {
   int threads = 0;              // 0: the usable cores (affinity and cgroup quota respected)
@@ -39,13 +44,6 @@ struct SessionOptions {
   std::function<void(Verdict)> on_verdict;               // what fusions did, and why they did not
   std::function<std::string(std::string_view)> why_off;  // for verdicts: why the fusion of this name is off
   std::function<void(const std::string& label, std::int64_t bytes)> on_weight;  // a weight was laid out for the kernels
-};
-
-// A graph on its way through the compiler, kept for listings.
-struct CompiledGraph final : Executable {
-  Graph built, fused;
-  std::unique_ptr<Program> program;
-  std::shared_ptr<RunObserver> observer;  // Session::observe
 };
 
 struct SessionStatistics {

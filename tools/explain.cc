@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/graph/base/scope_path.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>

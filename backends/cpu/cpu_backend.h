@@ -7,7 +7,7 @@
 #include <lazuli/backends/cpu/program/cpu_program.h>
 #include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/passes/fusion_choice.h>
-#include <lazuli/passes/verdict.h>
+#include <lazuli/passes/verdict_sink.h>
 
 namespace lazuli {
 

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <lazuli/backends/observed_run.h>
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/backends/reference/reference.h>
 

@@ -1,7 +1,7 @@
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/checkpoint/temporary_name.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,18 +14,6 @@
 #include <utility>
 
 namespace lazuli {
-
-std::string make_temporary(const std::string& path, const std::function<bool(const char* name)>& create) {
-  constexpr int most_attempts = 1000;
-  std::string name = fmt::format("{}.tmp.{}", path, getpid());
-  const std::size_t length = name.size();
-  for (int attempt = 1;; ++attempt) {
-    if (create(name.c_str())) return name;
-    if (errno != EEXIST || attempt == most_attempts) return {};
-    name.resize(length);
-    name += fmt::format(".{}", attempt);
-  }
-}
 
 OutputFile::OutputFile(std::string path) : path_(std::move(path)), target_(path_) {
   struct stat existing{};

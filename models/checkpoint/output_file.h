@@ -3,16 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
 namespace lazuli {
-
-// A name beside `path` for what is to take its place, made by `create`, which returns false with errno set where it
-// fails. Names that exist are passed over: a process that died may have left some, and its number be this one's. Empty
-// where it fails for another reason; errno tells.
-std::string make_temporary(const std::string& path, const std::function<bool(const char* name)>& create);
 
 // A file that takes its name when it is complete: written beside the target, renamed by commit(). Until then, and when
 // anything fails, the target is as it was and nothing else is left. A target that is a device or a pipe is written to

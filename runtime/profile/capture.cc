@@ -1,5 +1,6 @@
 // Runs a step, with and without an observer, and keeps one call of it.
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/statistics.h>
 #include <sys/resource.h>

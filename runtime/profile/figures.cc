@@ -1,4 +1,5 @@
-// What follows from a profile and the limits of the host.
+// The graph a profile is of, and what follows from it and the limits of the host.
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
 
 #include <algorithm>
@@ -18,6 +19,8 @@ double memory_us(double bytes, const std::optional<HostLimits>& limits) {
 }
 
 }  // namespace
+
+const Graph& Profile::scheduled() const { return compiled->program->scheduled(); }
 
 double Profile::floor_us() const { return memory_us(weight_bytes(), limits); }
 

@@ -1,5 +1,6 @@
 // From the spans of a run to nodes and the states of threads.
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
 
 #include <algorithm>

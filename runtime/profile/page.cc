@@ -1,5 +1,6 @@
 // A profile as one HTML page. It loads nothing: style, plots and the few lines that sort tables are inside.
 #include <fmt/format.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/charts.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
 

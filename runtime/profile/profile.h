@@ -8,6 +8,7 @@
 #pragma once
 
 #include <lazuli/backends/run_observer.h>
+#include <lazuli/backends/step_kind.h>
 #include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/runtime/session.h>
 
@@ -86,7 +87,7 @@ struct Profile {
   std::int64_t preemptions = 0;
   std::vector<std::pair<std::string, std::string>> labels;
 
-  const Graph& scheduled() const { return compiled->program->scheduled(); }
+  const Graph& scheduled() const;
   // Over all threads, indexed by scheduled node.
   std::vector<double> node_us() const;
   std::vector<double> node_bytes() const;

@@ -1,5 +1,6 @@
 // A profile for people: aligned text of at most 120 columns.
 #include <fmt/format.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
 

@@ -1,5 +1,6 @@
 // Times by op and by layer, and how often ops stand in a graph.
 #include <lazuli/graph/base/scope_path.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/trace.h>
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/models/gemma/altup.h>
 #include <lazuli/models/gemma/gemma3n.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>
 

@@ -6,6 +6,7 @@
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/gemma/gemma4.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>
 

@@ -4,6 +4,7 @@
 #include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/load.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>
 #include <lazuli/tests/support/test_model.h>

@@ -4,6 +4,7 @@
 #include <lazuli/graph/operations.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/load.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/tests/support/simulated_run.h>
 #include <lazuli/tests/support/test_model.h>

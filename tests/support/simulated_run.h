@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/graph/ops.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/graph/graph_costs.h>
 #include <lazuli/tools/graph/graph_diff.h>

@@ -1,5 +1,5 @@
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/models/checkpoint/temporary_name.h>
 #include <lazuli/tools/support/output_folder.h>
 #include <sys/stat.h>
 

@@ -4,6 +4,7 @@
 #include <lazuli/graph/text/text.h>
 #include <lazuli/models/load.h>
 #include <lazuli/passes/rules/rules.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/tune/tune_workload.h>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,5 +21,10 @@ CgroupFolders cgroup_folders(const std::filesystem::path& mount, std::string_vie
 
 // The text of /proc/self/cgroup.
 std::string cgroup_membership();
+
+// The CPU quota in cores (1.5 for 150 ms in every 100 ms), the smallest of the process's cgroup and its ancestors;
+// nothing when unlimited. Arguments as for cgroup_folders. Reads cpu.max (version 2) and cpu.cfs_quota_us
+// (version 1).
+std::optional<double> cgroup_cpu_quota(const std::filesystem::path& mount, std::string_view membership);
 
 }  // namespace lazuli

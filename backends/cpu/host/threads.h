@@ -12,15 +12,6 @@
 
 namespace lazuli {
 
-struct Range {
-  std::int64_t begin, end;
-};
-
-// The units that are one worker's to begin with: parts that differ by one unit at most.
-constexpr Range share(std::int64_t units, int worker, int workers) {
-  return {units * worker / workers, units * (worker + 1) / workers};
-}
-
 // What different threads write must not share one.
 inline constexpr std::size_t cache_line = 64;
 

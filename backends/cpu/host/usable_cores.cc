@@ -5,40 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 #include <memory>
-#include <string>
 #include <thread>
 
 namespace lazuli {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Quota and period in microseconds. A quota of "max" or -1 means unlimited.
-std::optional<double> cores_of(const std::string& quota, double period) {
-  char* end = nullptr;
-  const double microseconds = std::strtod(quota.c_str(), &end);
-  if (end == quota.c_str() || microseconds <= 0 || period <= 0) return std::nullopt;
-  return microseconds / period;
-}
-
-std::optional<double> read_version_2(const fs::path& folder) {
-  std::ifstream file(folder / "cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period)) return std::nullopt;
-  return cores_of(quota, period);
-}
-
-std::optional<double> read_version_1(const fs::path& folder) {
-  std::ifstream quota_file(folder / "cpu.cfs_quota_us"), period_file(folder / "cpu.cfs_period_us");
-  std::string quota;
-  double period = 0;
-  if (!(quota_file >> quota) || !(period_file >> period)) return std::nullopt;
-  return cores_of(quota, period);
-}
 
 int affinity_cores() {
   // The kernel refuses masks smaller than its own with EINVAL, so grow until it fits.
@@ -53,17 +24,6 @@ int affinity_cores() {
 }
 
 }  // namespace
-
-std::optional<double> cgroup_cpu_quota(const fs::path& mount, std::string_view membership) {
-  const CgroupFolders folders = cgroup_folders(mount, membership, "cpu");
-  std::optional<double> smallest;
-  const auto narrow = [&](const std::optional<double>& quota) {
-    if (quota) smallest = std::min(smallest.value_or(*quota), *quota);
-  };
-  for (const fs::path& folder : folders.version_1) narrow(read_version_1(folder));
-  for (const fs::path& folder : folders.version_2) narrow(read_version_2(folder));
-  return smallest;
-}
 
 int usable_cores() {
   const int cores = affinity_cores();

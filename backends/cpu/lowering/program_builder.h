@@ -6,7 +6,9 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/backends/cpu/program/lowered.h>
+#include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/passes/verdict.h>
+#include <lazuli/passes/verdict_sink.h>
 
 #include <initializer_list>
 #include <map>

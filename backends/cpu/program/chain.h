@@ -5,7 +5,7 @@
 #pragma once
 
 #include <lazuli/backends/cpu/program/lowered.h>
-#include <lazuli/passes/verdict.h>
+#include <lazuli/passes/verdict_sink.h>
 
 #include <string>
 #include <vector>

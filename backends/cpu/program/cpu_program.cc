@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
+#include <lazuli/backends/observed_run.h>
 
 #include <algorithm>
 #include <new>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/cpu/host/disk_cache.h>
+#include <lazuli/backends/cpu/host/range.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
 #include <lazuli/graph/graph.h>

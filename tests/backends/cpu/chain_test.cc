@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/quantised.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>
 #include <lazuli/tests/support/run_reference.h>

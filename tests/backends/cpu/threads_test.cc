@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/host/cgroup.h>
 #include <lazuli/backends/cpu/host/process_memory.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/base/error.h>

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+# What is installed: lazuli.h, models.h and all they include. A header that one of them comes to include is offered to
+# everybody from then on, so it is a line here; the test public_headers compares.
+set(LAZULI_PUBLIC_HEADERS
+  lazuli.h
+  models.h
+  backends/cpu/host/isa.h
+  backends/cpu/host/threads.h
+  backends/cpu/host/usable_cores.h
+  backends/cpu/options.h
+  backends/run_observer.h
+  backends/step_kind.h
+  graph/array.h
+  graph/attrs.h
+  graph/base/error.h
+  graph/base/event.h
+  graph/base/function_ref.h
+  graph/base/scope.h
+  graph/buffer.h
+  graph/evaluator.h
+  graph/graph.h
+  graph/op.h
+  graph/ops.def
+  graph/ops.h
+  graph/pictures/alike.h
+  graph/pictures/collapse.h
+  graph/pictures/pictures.h
+  graph/text/text.h
+  graph/types/affine.def
+  graph/types/dtype.def
+  graph/types/dtype.h
+  graph/types/shape.h
+  models/checkpoint/output_file.h
+  models/generation/cache_file.h
+  models/generation/conversation.h
+  models/generation/generate.h
+  models/generation/runner.h
+  models/generation/sampler.h
+  models/load.h
+  models/model.h
+  models/model_options.h
+  models/text/chat_template.h
+  models/text/tokenizer.h
+  passes/fusion_choice.h
+  passes/pass_report.h
+  passes/verdict.h
+  runtime/profile/host_limits.h
+  runtime/profile/profile.h
+  runtime/profile/trace.h
+  runtime/session.h
+)

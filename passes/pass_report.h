@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What one pass did to a graph.
+#pragma once
+
+#include <lazuli/graph/graph.h>
+
+#include <string_view>
+
+namespace lazuli {
+
+// For dumps and profiles.
+struct PassReport {
+  std::string_view name;
+  const Graph& graph;  // afterwards
+  double microseconds = 0;
+  bool changed = false;
+};
+
+}  // namespace lazuli

@@ -12,3 +12,4 @@
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/profile/trace.h>
 #include <lazuli/runtime/session.h>
+#include <lazuli/version.h>

@@ -10,11 +10,11 @@ if(LLVM_PACKAGE_VERSION VERSION_LESS 19.1)
   message(FATAL_ERROR "lazuli: found LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}, expected 19.1 or newer")
 endif()
 
-target_include_directories(lazuli_backends SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
-target_link_libraries(lazuli_backends PRIVATE LLVM-${LLVM_VERSION_MAJOR} ${CMAKE_DL_LIBS})
-target_link_directories(lazuli_backends PUBLIC ${LLVM_LIBRARY_DIRS})
-# Generated code kept on disk belongs to one build, which this names (jit/build_id.h).
-target_link_options(lazuli_backends PUBLIC LINKER:--build-id)
+target_include_directories(lazuli_objects SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+# What lazuliConfig.cmake defines for those who link the installed static library.
+add_library(lazuli::llvm INTERFACE IMPORTED GLOBAL)
+target_link_libraries(lazuli::llvm INTERFACE LLVM-${LLVM_VERSION_MAJOR})
+target_link_directories(lazuli::llvm INTERFACE ${LLVM_LIBRARY_DIRS})
 
 # One translation unit per instruction set: only these get wider flags, and they share no inline code with the rest
 # (a test looks for weak symbols), so the linker can never put their code into a baseline path.

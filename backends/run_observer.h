@@ -1,6 +1,8 @@
 // What watches a run of a program: it is told of every step each worker computed, and of every wait.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -8,7 +10,7 @@
 namespace lazuli {
 
 // Part of one worker's time, in nanoseconds of the observer's clock. `step` indexes Program::steps.
-struct RunSpan {
+struct LAZULI_API RunSpan {
   static constexpr int waiting = -1;  // as a step: the worker stood at a barrier
   int step = waiting;
   std::int64_t begin_ns = 0, end_ns = 0;
@@ -16,7 +18,7 @@ struct RunSpan {
 
 // Attached to a program by Session::observe. A worker reports every step it takes part in once, when it is through with
 // it; its spans follow each other without gaps. Steps that are not split are worker 0's alone.
-class RunObserver {
+class LAZULI_API RunObserver {
  public:
   virtual ~RunObserver() = default;
 
@@ -33,10 +35,10 @@ class RunObserver {
   virtual std::int64_t now_ns(int worker);
 };
 
-std::int64_t steady_clock_ns();
+LAZULI_API std::int64_t steady_clock_ns();
 
 // One run as it was observed.
-struct RunRecord {
+struct LAZULI_API RunRecord {
   struct Skipped {
     int step;
     std::int64_t bytes, operations;
@@ -47,7 +49,7 @@ struct RunRecord {
 };
 
 // Keeps the record of the last run that ended.
-class RunRecorder final : public RunObserver {
+class LAZULI_API RunRecorder final : public RunObserver {
  public:
   using Clock = std::function<std::int64_t(int worker)>;
   explicit RunRecorder(Clock clock = {});  // empty: the steady clock

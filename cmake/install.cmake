@@ -1,38 +1,46 @@
-# Libraries, headers, the CMake package and the pkg-config file. Paths are relative to the prefix: an installed tree can
-# be moved.
-include(GNUInstallDirs)
+# SPDX-License-Identifier: MIT
+# The libraries, the public headers, the CMake package and the pkg-config file. Paths are relative to the prefix: an
+# installed tree can be moved.
+#
+# The components are headers, tool, and for each kind of library its own: static; shared, and shared-development for
+# what only those need who link it. Those of the kind that BUILD_SHARED_LIBS did not ask for are installed only by
+#   cmake --install BUILD --component NAME       after building the target lazuli_static or lazuli_shared
 include(CMakePackageConfigHelpers)
-
-install(TARGETS lazuli_graph lazuli_passes lazuli_backends lazuli_runtime lazuli_models lazuli
-  EXPORT lazuliTargets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-
 include(${CMAKE_CURRENT_LIST_DIR}/public_headers.cmake)
+
 foreach(header IN LISTS LAZULI_PUBLIC_HEADERS)
   cmake_path(GET header PARENT_PATH folder)
-  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/${folder})
+  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lazuli/${folder}
+    COMPONENT headers)
 endforeach()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lazuli)
-install(EXPORT lazuliTargets NAMESPACE lazuli:: DESTINATION ${package_dir})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/lazuliConfig.cmake.in ${PROJECT_BINARY_DIR}/lazuliConfig.cmake
   INSTALL_DESTINATION ${package_dir})
 # Before 1.0 a minor version may change the interface.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/lazuliConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/lazuliConfig.cmake ${PROJECT_BINARY_DIR}/lazuliConfigVersion.cmake
-  DESTINATION ${package_dir})
+  DESTINATION ${package_dir} COMPONENT headers)
 
-# Who links static libraries needs what they need; shared ones bring it along.
-get_target_property(library_type lazuli_backends TYPE)
-if(library_type STREQUAL "STATIC_LIBRARY")
-  set(LAZULI_PC_PRIVATE "")
-  set(LAZULI_PC_LIBRARIES "\${their_libraries}")
-else()
-  set(LAZULI_PC_PRIVATE ".private")
-  set(LAZULI_PC_LIBRARIES "")
-endif()
 file(RELATIVE_PATH LAZULI_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-configure_file(${CMAKE_CURRENT_LIST_DIR}/lazuli.pc.in ${PROJECT_BINARY_DIR}/lazuli.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/lazuli.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(LAZULI_PC_REQUIRES_static "Requires: fmt")
+set(LAZULI_PC_LIBS_static "-L@LLVM_LIBRARY_DIR@ -lLLVM-@LLVM_VERSION_MAJOR@ -pthread -Wl,--build-id")
+set(LAZULI_PC_REQUIRES_shared "")
+set(LAZULI_PC_LIBS_shared "")
+
+function(lazuli_install kind component)
+  if(NOT kind STREQUAL LAZULI_KIND)
+    set(optional EXCLUDE_FROM_ALL)
+  endif()
+  install(TARGETS lazuli_${kind} EXPORT lazuli-${kind}
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT ${component} ${optional}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT ${kind} NAMELINK_COMPONENT ${component} ${optional})
+  install(EXPORT lazuli-${kind} NAMESPACE lazuli:: DESTINATION ${package_dir} COMPONENT ${component} ${optional})
+  set(LAZULI_PC_REQUIRES ${LAZULI_PC_REQUIRES_${kind}})
+  string(CONFIGURE "${LAZULI_PC_LIBS_${kind}}" LAZULI_PC_LIBS @ONLY)
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/lazuli.pc.in ${PROJECT_BINARY_DIR}/${kind}/lazuli.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${kind}/lazuli.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+    COMPONENT ${component} ${optional})
+endfunction()
+lazuli_install(static static)
+lazuli_install(shared shared-development)

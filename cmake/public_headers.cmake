@@ -4,6 +4,7 @@
 set(LAZULI_PUBLIC_HEADERS
   lazuli.h
   models.h
+  version.h
   backends/cpu/host/isa.h
   backends/cpu/host/threads.h
   backends/cpu/host/usable_cores.h
@@ -14,6 +15,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/attrs.h
   graph/base/error.h
   graph/base/event.h
+  graph/base/export.h
   graph/base/function_ref.h
   graph/base/scope.h
   graph/buffer.h

@@ -6,6 +6,7 @@
 
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/base/scope.h>
 #include <lazuli/graph/buffer.h>
 #include <lazuli/graph/op.h>
@@ -24,7 +25,7 @@ struct Graph;
 struct Node;
 using NodeRef = std::shared_ptr<Node>;
 
-class Array {
+class LAZULI_API Array {
  public:
   Array() = default;  // empty; every use of it is an error
   explicit Array(NodeRef node, int output = 0) : node_(std::move(node)), output_(output) {}
@@ -75,7 +76,7 @@ class Array {
 };
 
 // The value of an evaluated output: its memory, and the event that says when it holds the result.
-struct Result {
+struct LAZULI_API Result {
   BufferRef buffer;
   std::optional<Event> ready;  // none: ready
 };
@@ -85,7 +86,7 @@ using TypesRef = std::shared_ptr<const std::vector<Type>>;
 
 // One op application. Immutable once built, but for the results, and for the operands, which are dropped as soon as
 // the node is evaluated so that a chain of states (a KV cache) does not hold its history.
-struct Node : std::enable_shared_from_this<Node> {
+struct LAZULI_API Node : std::enable_shared_from_this<Node> {
   Op op = Op::input;
   TypesRef types;
   std::vector<Result> results;  // empty until evaluated; constants and inputs are born with theirs
@@ -98,12 +99,12 @@ struct Node : std::enable_shared_from_this<Node> {
 };
 
 // Makes a node of one or several outputs: infers types, throws at the caller's line, with the scope in the text.
-std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs);
-Array make_array(Op op, Attrs attrs, std::vector<Array> inputs);
+LAZULI_API std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs);
+LAZULI_API Array make_array(Op op, Attrs attrs, std::vector<Array> inputs);
 // A placeholder: an input without data, for tracing.
-Array placeholder(Type type, std::string label = {});
+LAZULI_API Array placeholder(Type type, std::string label = {});
 // An input that has its value, or will have it; `types` holds its one type.
-Array evaluated_input(TypesRef types, Result result);
+LAZULI_API Array evaluated_input(TypesRef types, Result result);
 
 // Element type of a C++ type.
 template <class T>
@@ -139,10 +140,10 @@ constexpr DType dtype_of<bool>() {
 
 namespace detail {
 
-[[noreturn]] void fail_value_count(std::size_t values, const Shape& shape);
-[[noreturn]] void fail_element_type(const Type& type, std::string_view expected);
-double item_as_double(const Array& array);
-std::int64_t item_as_integer(const Array& array);  // of an i64, which a double does not hold beyond 2^53
+[[noreturn]] LAZULI_API void fail_value_count(std::size_t values, const Shape& shape);
+[[noreturn]] LAZULI_API void fail_element_type(const Type& type, std::string_view expected);
+LAZULI_API double item_as_double(const Array& array);
+LAZULI_API std::int64_t item_as_integer(const Array& array);  // of an i64, which a double does not hold beyond 2^53
 
 // f16 and bf16 have no C++ type: std::uint16_t reads their bits.
 template <class T>

@@ -1,6 +1,7 @@
 // Attributes of ops. A struct lists its fields once; equality, hash, printing and parsing derive from that list.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/types/shape.h>
 
 #include <cstdint>
@@ -24,89 +25,89 @@ namespace lazuli {
                   LAZULI_FIELDS_0)(__VA_ARGS__)                                                     \
   }
 
-struct NoAttrs {
+struct LAZULI_API NoAttrs {
   LAZULI_ATTRS(NoAttrs)
 };
-struct InputAttrs {
+struct LAZULI_API InputAttrs {
   std::int64_t index = 0;  // position among the graph's inputs
   LAZULI_ATTRS(InputAttrs, index)
 };
-struct ScalarAttrs {
+struct LAZULI_API ScalarAttrs {
   double value = 0;  // exact for f32 and for integers up to 2^53
   DType dtype = DType::f32;
   LAZULI_ATTRS(ScalarAttrs, value, dtype)
 };
-struct IotaAttrs {
+struct LAZULI_API IotaAttrs {
   std::int64_t size = 0;
   DType dtype = DType::i32;
   LAZULI_ATTRS(IotaAttrs, size, dtype)
 };
-struct RandomAttrs {
+struct LAZULI_API RandomAttrs {
   Shape shape;
   DType dtype = DType::f32;
   std::int64_t key = 0;
   LAZULI_ATTRS(RandomAttrs, shape, dtype, key)
 };
-struct CastAttrs {
+struct LAZULI_API CastAttrs {
   DType dtype = DType::f32;
   LAZULI_ATTRS(CastAttrs, dtype)
 };
-struct ReduceAttrs {
+struct LAZULI_API ReduceAttrs {
   Dims axes;  // ascending, non-negative
   bool keep_dims = false;
   LAZULI_ATTRS(ReduceAttrs, axes, keep_dims)
 };
-struct AxisAttrs {
+struct LAZULI_API AxisAttrs {
   std::int64_t axis = 0;  // non-negative
   LAZULI_ATTRS(AxisAttrs, axis)
 };
-struct TopKAttrs {
+struct LAZULI_API TopKAttrs {
   std::int64_t k = 1;
   LAZULI_ATTRS(TopKAttrs, k)
 };
-struct ReshapeAttrs {
+struct LAZULI_API ReshapeAttrs {
   Shape shape;
   LAZULI_ATTRS(ReshapeAttrs, shape)
 };
-struct TransposeAttrs {
+struct LAZULI_API TransposeAttrs {
   Dims permutation;  // result axis i is operand axis permutation[i]
   LAZULI_ATTRS(TransposeAttrs, permutation)
 };
-struct SliceAttrs {
+struct LAZULI_API SliceAttrs {
   Dims begin, end, step;  // per axis, begin <= end <= size, step >= 1
   LAZULI_ATTRS(SliceAttrs, begin, end, step)
 };
-struct SliceUpdateAttrs {
+struct LAZULI_API SliceUpdateAttrs {
   std::int64_t axis = 0;
   // false: row i of the update goes to start + i, rows past the end are dropped; true: to (start + i) mod size.
   bool ring = false;
   LAZULI_ATTRS(SliceUpdateAttrs, axis, ring)
 };
-struct SoftcapAttrs {
+struct LAZULI_API SoftcapAttrs {
   double cap = 30;
   LAZULI_ATTRS(SoftcapAttrs, cap)
 };
-struct RmsNormAttrs {
+struct LAZULI_API RmsNormAttrs {
   double epsilon = 1e-6;
   LAZULI_ATTRS(RmsNormAttrs, epsilon)
 };
-struct RopeAttrs {
+struct LAZULI_API RopeAttrs {
   double base = 10000;
   double scale = 1;                // multiplies positions: 1 / factor of linear scaling
   std::int64_t rotated_pairs = 0;  // pairs (j, j + d/2) with j < rotated_pairs turn; 0: all d/2
   LAZULI_ATTRS(RopeAttrs, base, scale, rotated_pairs)
 };
-struct AttentionAttrs {
+struct LAZULI_API AttentionAttrs {
   double scale = 1;
   // A query at position p sees keys k with p - window < k <= p; 0: no window. Position k lives in row k mod capacity.
   std::int64_t window = 0;
   LAZULI_ATTRS(AttentionAttrs, scale, window)
 };
-struct AltupAttrs {
+struct LAZULI_API AltupAttrs {
   std::int64_t active = 0;  // the plane that goes through the layer
   LAZULI_ATTRS(AltupAttrs, active)
 };
-struct FusedAttrs {
+struct LAZULI_API FusedAttrs {
   std::string name;  // of the rule that made it: "gelu_mul", "softcap", "loop"
   LAZULI_ATTRS(FusedAttrs, name)
 };
@@ -116,8 +117,8 @@ using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAt
                            RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, FusedAttrs>;
 
 // "{axis=1, ring=true}"; "" when there are no fields.
-std::string to_string(const Attrs& attrs);
+LAZULI_API std::string to_string(const Attrs& attrs);
 // Appends a canonical byte form, equal exactly when the attributes are.
-void append_key(const Attrs& attrs, std::string& key);
+LAZULI_API void append_key(const Attrs& attrs, std::string& key);
 
 }  // namespace lazuli

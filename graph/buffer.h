@@ -1,6 +1,8 @@
 // Host memory behind arrays: owned and aligned, or a view into memory somebody else keeps alive (a mapped file).
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,7 +14,7 @@ namespace lazuli {
 
 inline constexpr std::size_t buffer_alignment = 64;
 
-class Buffer {
+class LAZULI_API Buffer {
   struct Key {};
 
  public:

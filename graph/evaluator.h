@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
@@ -14,17 +15,17 @@
 namespace lazuli {
 
 // A compiled graph, owned by the evaluator that made it.
-class Executable {
+class LAZULI_API Executable {
  public:
   virtual ~Executable() = default;
 };
 
-struct Operand {
+struct LAZULI_API Operand {
   Result value;
   bool donated = false;  // the caller gives the array up: its memory may become a result
 };
 
-class Evaluator {
+class LAZULI_API Evaluator {
  public:
   Evaluator();
   virtual ~Evaluator() = default;
@@ -48,10 +49,10 @@ class Evaluator {
 };
 
 // The evaluator of this thread. A Session installs itself; without one, evaluation throws an Error that says so.
-Evaluator& current_evaluator();
-bool has_evaluator();
+LAZULI_API Evaluator& current_evaluator();
+LAZULI_API bool has_evaluator();
 // Makes `evaluator` current on this thread for the life of the object.
-class UseEvaluator {
+class LAZULI_API UseEvaluator {
  public:
   explicit UseEvaluator(Evaluator& evaluator);
   ~UseEvaluator();
@@ -63,24 +64,24 @@ class UseEvaluator {
 };
 
 // An ordered queue of work; work on different streams may overlap. Stream 0 is the default.
-struct Stream {
+struct LAZULI_API Stream {
   int index = 0;
 };
 
 // Computes the arrays. async_eval returns at once; wait() or data() wait for what they need and rethrow what failed.
 // An input whose last handle is inside the graph is donated.
-void eval(std::span<const Array> arrays);
-void async_eval(std::span<const Array> arrays, Stream stream = {});
+LAZULI_API void eval(std::span<const Array> arrays);
+LAZULI_API void async_eval(std::span<const Array> arrays, Stream stream = {});
 inline void eval(std::initializer_list<Array> arrays) { eval(std::span(arrays.begin(), arrays.size())); }
 inline void async_eval(std::initializer_list<Array> arrays, Stream stream = {}) {
   async_eval(std::span(arrays.begin(), arrays.size()), stream);
 }
-void wait(const Array& array);
+LAZULI_API void wait(const Array& array);
 
 // A function of arrays that is traced once per signature (dtypes and shapes of the arguments) and then only run.
 using ArrayFunction = std::function<std::vector<Array>(const std::vector<Array>&)>;
 
-struct CompileOptions {
+struct LAZULI_API CompileOptions {
   std::vector<int> donate;  // arguments given up by each call
   Phase phase = Phase::any;
   std::vector<std::string> argument_names;  // for listings
@@ -88,7 +89,7 @@ struct CompileOptions {
 
 // A copy shares what was traced, and calls reorder it: a compiled function and its copies are used from one thread at a
 // time. Threads that call at once compile one each.
-class CompiledFunction {
+class LAZULI_API CompiledFunction {
  public:
   // Computes asynchronously; a donated argument must not be used afterwards.
   std::vector<Array> operator()(const std::vector<Array>& arguments, Stream stream = {}) const;
@@ -106,6 +107,6 @@ class CompiledFunction {
   std::shared_ptr<State> state_;
 };
 
-CompiledFunction compile(ArrayFunction function, CompileOptions options = {});
+LAZULI_API CompiledFunction compile(ArrayFunction function, CompileOptions options = {});
 
 }  // namespace lazuli

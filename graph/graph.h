@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/base/scope.h>
 #include <lazuli/graph/op.h>
 
@@ -14,7 +15,7 @@
 namespace lazuli {
 
 // One output of one node.
-struct ValueId {
+struct LAZULI_API ValueId {
   std::int32_t node = -1;
   std::int32_t output = 0;
 
@@ -22,14 +23,14 @@ struct ValueId {
 };
 
 // A node of the graph as it was built, that a later node stands for.
-struct Source {
+struct LAZULI_API Source {
   std::int32_t node;
   Op op;
 
   bool operator==(const Source&) const = default;
 };
 
-struct GraphNode {
+struct LAZULI_API GraphNode {
   Op op = Op::input;
   Attrs attrs;
   std::vector<ValueId> inputs;
@@ -50,10 +51,10 @@ struct GraphNode {
 };
 
 // What a program is used for. Decides the arithmetic of matmuls, so it is part of the program's key.
-enum class Phase : std::uint8_t { any, prefill, decode };
-std::string_view to_string(Phase phase);
+enum class LAZULI_API Phase : std::uint8_t { any, prefill, decode };
+LAZULI_API std::string_view to_string(Phase phase);
 
-struct Graph {
+struct LAZULI_API Graph {
   std::vector<GraphNode> nodes;
   std::vector<ValueId> outputs;
   std::vector<std::string> output_names;  // empty, or one per output
@@ -68,15 +69,15 @@ struct Graph {
 
 // Everything `outputs` need that is not computed yet. Evaluated arrays and placeholders become inputs; `leaves`
 // receives them in the order of their index attribute; leaves it already holds come first, needed or not. Iterative.
-Graph snapshot(std::span<const Array> outputs, std::vector<Array>* leaves = nullptr);
+LAZULI_API Graph snapshot(std::span<const Array> outputs, std::vector<Array>* leaves = nullptr);
 // The graph `outputs` ask for, for looking at.
-Graph graph_of(std::span<const Array> outputs);
+LAZULI_API Graph graph_of(std::span<const Array> outputs);
 inline Graph graph_of(std::initializer_list<Array> outputs) {
   return graph_of(std::span(outputs.begin(), outputs.size()));
 }
 
 // How many operands (and graph outputs) read each value: counts[node][output].
-class UseCounts {
+class LAZULI_API UseCounts {
  public:
   explicit UseCounts(const Graph& graph);
   int operator[](ValueId value) const {
@@ -89,7 +90,7 @@ class UseCounts {
 };
 
 // Builds one graph while reading another: copies nodes, maps values, drops what no output needs.
-class GraphRewriter {
+class LAZULI_API GraphRewriter {
  public:
   explicit GraphRewriter(const Graph& source);
 
@@ -108,16 +109,16 @@ class GraphRewriter {
 };
 
 // Removes nodes that no output reaches. Inputs stay: they are the program's signature.
-Graph remove_dead(Graph graph);
+LAZULI_API Graph remove_dead(Graph graph);
 
 // Union of provenance lists, ascending.
-std::vector<Source> merge_sources(const std::vector<Source>& a, const std::vector<Source>& b);
+LAZULI_API std::vector<Source> merge_sources(const std::vector<Source>& a, const std::vector<Source>& b);
 
 // Structure, attributes, types, phase and the identity of constants, as bytes: equal keys mean interchangeable
 // programs. Scopes and labels are not part of it.
-std::string structural_key(const Graph& graph);
+LAZULI_API std::string structural_key(const Graph& graph);
 
 // A copy of `node`'s definition by other ops, as a graph whose inputs are the operands (composites only).
-Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands);
+LAZULI_API Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands);
 
 }  // namespace lazuli

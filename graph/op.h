@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/graph/attrs.h>
+#include <lazuli/graph/base/export.h>
 
 #include <cstdint>
 #include <optional>
@@ -11,7 +12,7 @@
 
 namespace lazuli {
 
-enum class Op : std::uint8_t {
+enum class LAZULI_API Op : std::uint8_t {
 #define LAZULI_OP(name, ...) name,
 #include <lazuli/graph/ops.def>
 };
@@ -21,7 +22,7 @@ inline constexpr unsigned none_flag = 0, leaf = 1, elementwise = 2, reduction = 
                           commutative = 32, rowwise = 64, product = 128, indexed = 256;
 }
 
-enum class RowRule : std::uint8_t {
+enum class LAZULI_API RowRule : std::uint8_t {
   none,
   aligned,
   leading,
@@ -33,7 +34,7 @@ enum class RowRule : std::uint8_t {
   concatenate
 };
 
-struct OpInfo {
+struct LAZULI_API OpInfo {
   Op op;
   std::string_view name;
   int min_operands, max_operands;
@@ -46,8 +47,8 @@ struct OpInfo {
   bool has(unsigned flag) const { return (flags & flag) != 0; }
 };
 
-std::span<const OpInfo> all_ops();
-const OpInfo& info(Op op);
+LAZULI_API std::span<const OpInfo> all_ops();
+LAZULI_API const OpInfo& info(Op op);
 inline std::string_view to_string(Op op) { return info(op).name; }
 inline bool is_elementwise(Op op) { return info(op).has(op_flags::elementwise); }
 inline bool is_view(Op op) { return info(op).has(op_flags::view); }
@@ -57,10 +58,10 @@ inline bool is_reduction(Op op) { return info(op).has(op_flags::reduction); }
 inline bool is_rowwise(Op op) { return info(op).has(op_flags::rowwise); }
 inline bool is_product(Op op) { return info(op).has(op_flags::product); }
 inline bool is_commutative(Op op) { return info(op).has(op_flags::commutative); }
-std::optional<Op> parse_op(std::string_view name);
+LAZULI_API std::optional<Op> parse_op(std::string_view name);
 
 // Checks operands and attributes and gives the result types. Throws an Error that starts with the op's name and shows
 // what was found and what was expected. `declared` ops (input, constant, fused) are not inferred.
-std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> operands);
+LAZULI_API std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> operands);
 
 }  // namespace lazuli

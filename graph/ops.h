@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
+#include <lazuli/graph/base/export.h>
 
 #include <limits>
 #include <span>
@@ -11,88 +12,89 @@
 namespace lazuli {
 
 // Leaves
-Array scalar(double value, DType dtype = DType::f32);
-Array full(Shape shape, double value, DType dtype = DType::f32);  // a scalar, broadcast
-Array zeros(Shape shape, DType dtype = DType::f32);
-Array iota(std::int64_t size, DType dtype = DType::i32);
+LAZULI_API Array scalar(double value, DType dtype = DType::f32);
+LAZULI_API Array full(Shape shape, double value, DType dtype = DType::f32);  // a scalar, broadcast
+LAZULI_API Array zeros(Shape shape, DType dtype = DType::f32);
+LAZULI_API Array iota(std::int64_t size, DType dtype = DType::i32);
 namespace random {
 // Counter-based: the same key gives the same numbers on every machine and thread count.
-Array uniform(Shape shape, DType dtype, std::int64_t key);  // [0, 1)
-Array normal(Shape shape, DType dtype, std::int64_t key);
+LAZULI_API Array uniform(Shape shape, DType dtype, std::int64_t key);  // [0, 1)
+LAZULI_API Array normal(Shape shape, DType dtype, std::int64_t key);
 }  // namespace random
 
 // Elementwise: a function for each LAZULI_FUNCTION of ops.def, such as exp(x) and maximum(a, b)
 #define LAZULI_OPERANDS_1 const Array& a
 #define LAZULI_OPERANDS_2 const Array &a, const Array &b
 #define LAZULI_OP(...)
-#define LAZULI_FUNCTION(name, min, max, ...) Array name(LAZULI_OPERANDS_##max);
+#define LAZULI_FUNCTION(name, min, max, ...) LAZULI_API Array name(LAZULI_OPERANDS_##max);
 #include <lazuli/graph/ops.def>
 #undef LAZULI_OPERANDS_1
 #undef LAZULI_OPERANDS_2
-Array operator-(const Array& x);
-Array operator+(const Array& a, const Array& b);
-Array operator-(const Array& a, const Array& b);
-Array operator*(const Array& a, const Array& b);
-Array operator/(const Array& a, const Array& b);
-Array cast(const Array& x, DType dtype);
-Array clip(const Array& x, double low, double high);
-Array logical_and(const Array& a, const Array& b);
-Array logical_or(const Array& a, const Array& b);
-Array select(const Array& condition, const Array& a, const Array& b);
+LAZULI_API Array operator-(const Array& x);
+LAZULI_API Array operator+(const Array& a, const Array& b);
+LAZULI_API Array operator-(const Array& a, const Array& b);
+LAZULI_API Array operator*(const Array& a, const Array& b);
+LAZULI_API Array operator/(const Array& a, const Array& b);
+LAZULI_API Array cast(const Array& x, DType dtype);
+LAZULI_API Array clip(const Array& x, double low, double high);
+LAZULI_API Array logical_and(const Array& a, const Array& b);
+LAZULI_API Array logical_or(const Array& a, const Array& b);
+LAZULI_API Array select(const Array& condition, const Array& a, const Array& b);
 
 // Reductions; negative axes count from the end
-Array sum(const Array& x, Dims axes, bool keep_dims = false);
-Array mean(const Array& x, Dims axes, bool keep_dims = false);
-Array max(const Array& x, Dims axes, bool keep_dims = false);
-Array min(const Array& x, Dims axes, bool keep_dims = false);
-Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped
-struct TopK {
+LAZULI_API Array sum(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array mean(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array max(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array min(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped
+struct LAZULI_API TopK {
   Array values, indices;
 };
-TopK top_k(const Array& x, std::int64_t k);  // last axis
+LAZULI_API TopK top_k(const Array& x, std::int64_t k);  // last axis
 
 // Views
-Array reshape(const Array& x, Shape shape);  // one size may be -1
-Array transpose(const Array& x, Dims permutation);
-Array swap_axes(const Array& x, std::int64_t a, std::int64_t b);
-Array slice(const Array& x, Dims begin, Dims end, Dims step = {});
-Array slice_axis(const Array& x, std::int64_t axis, std::int64_t begin, std::int64_t end);
-Array squeeze(const Array& x, std::int64_t axis);
-Array expand_dims(const Array& x, std::int64_t axis);
-Array broadcast_to(const Array& x, Shape shape);
+LAZULI_API Array reshape(const Array& x, Shape shape);  // one size may be -1
+LAZULI_API Array transpose(const Array& x, Dims permutation);
+LAZULI_API Array swap_axes(const Array& x, std::int64_t a, std::int64_t b);
+LAZULI_API Array slice(const Array& x, Dims begin, Dims end, Dims step = {});
+LAZULI_API Array slice_axis(const Array& x, std::int64_t axis, std::int64_t begin, std::int64_t end);
+LAZULI_API Array squeeze(const Array& x, std::int64_t axis);
+LAZULI_API Array expand_dims(const Array& x, std::int64_t axis);
+LAZULI_API Array broadcast_to(const Array& x, Shape shape);
 
 // Moving data
-Array concatenate(const std::vector<Array>& parts, std::int64_t axis);
-Array stack(const std::vector<Array>& parts, std::int64_t axis = 0);    // new axis
-std::vector<Array> split(const Array& x, std::int64_t axis);            // one array per index, the axis dropped
-Array index(const Array& x, std::int64_t axis, std::int64_t position);  // one slice, the axis dropped
+LAZULI_API Array concatenate(const std::vector<Array>& parts, std::int64_t axis);
+LAZULI_API Array stack(const std::vector<Array>& parts, std::int64_t axis = 0);  // new axis
+LAZULI_API std::vector<Array> split(const Array& x, std::int64_t axis);  // one array per index, the axis dropped
+LAZULI_API Array index(const Array& x, std::int64_t axis, std::int64_t position);  // one slice, the axis dropped
 // `base` with rows of `update` written along `axis` from `start` (i32 scalar array) on; see SliceUpdateAttrs for
 // `ring`. A quantised base takes rows of f32, and encodes them as quantise does.
-Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis, bool ring = false);
-Array take(const Array& x, const Array& indices, std::int64_t axis);  // indices i32 [] (axis dropped) or [n]
+LAZULI_API Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis,
+                              bool ring = false);
+LAZULI_API Array take(const Array& x, const Array& indices, std::int64_t axis);  // indices i32 [] (axis dropped) or [n]
 // take along axis 0; dequantises quantised tables to f32
-Array take_rows(const Array& table, const Array& indices);
-Array gather(const Array& x, const Array& indices, std::int64_t axis);
+LAZULI_API Array take_rows(const Array& table, const Array& indices);
+LAZULI_API Array gather(const Array& x, const Array& indices, std::int64_t axis);
 
 // Linear algebra
-Array matmul(const Array& a, const Array& b);
-Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; f32 result
+LAZULI_API Array matmul(const Array& a, const Array& b);
+LAZULI_API Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; f32 result
 // For token t and its j-th expert: x[t, j] · weight[experts[t, j]]ᵀ. x [T, S, K] with S = k, or S = 1 where a token's
 // experts share its row; weight [E, N, K] of any dtype; experts i32 [T, k], each in [0, E). Result [T, k, N].
-Array expert_linear(const Array& x, const Array& weight, const Array& experts);
+LAZULI_API Array expert_linear(const Array& x, const Array& weight, const Array& experts);
 
 // Composites (formulas in ops.def)
-Array gelu_tanh(const Array& x);
-Array softcap(const Array& x, double cap);
-Array softmax(const Array& x, std::int64_t axis = -1);
-Array rms_norm(const Array& x, double epsilon);
-Array rms_norm(const Array& x, const Array& weight, double epsilon);
-Array rope(const Array& x, const Array& positions, const RopeAttrs& attrs);
-Array rope(const Array& x, const Array& positions, const Array& frequency_factors, const RopeAttrs& attrs);
-Array attention(const Array& q, const Array& k, const Array& v, const Array& positions, const Array& length,
-                const AttentionAttrs& attrs);
-Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs = {});
-Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients,
-                    const AltupAttrs& attrs = {});
+LAZULI_API Array gelu_tanh(const Array& x);
+LAZULI_API Array softcap(const Array& x, double cap);
+LAZULI_API Array softmax(const Array& x, std::int64_t axis = -1);
+LAZULI_API Array rms_norm(const Array& x, double epsilon);
+LAZULI_API Array rms_norm(const Array& x, const Array& weight, double epsilon);
+LAZULI_API Array rope(const Array& x, const Array& positions, const RopeAttrs& attrs);
+LAZULI_API Array rope(const Array& x, const Array& positions, const Array& frequency_factors, const RopeAttrs& attrs);
+LAZULI_API Array attention(const Array& q, const Array& k, const Array& v, const Array& positions, const Array& length,
+                           const AttentionAttrs& attrs);
+LAZULI_API Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs = {});
+LAZULI_API Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients,
+                               const AltupAttrs& attrs = {});
 
 }  // namespace lazuli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/graph/array.h>
+#include <lazuli/graph/base/export.h>
 
 #include <cstdint>
 #include <functional>
@@ -14,21 +15,21 @@ namespace lazuli {
 class Tokenizer;
 
 // One key/value cache: k and v [capacity, kv_heads, head_dim].
-struct KvCacheShape {
+struct LAZULI_API KvCacheShape {
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
   std::int64_t window = 0;  // 0: keeps every position; otherwise a ring that keeps the last `window` and the chunk
 };
 
 // The tensors of one type in a checkpoint.
-struct TensorTotal {
+struct LAZULI_API TensorTotal {
   DType dtype = DType::f32;
   std::int64_t tensors = 0;
   std::int64_t elements = 0;
   std::int64_t bytes = 0;
 };
 
-struct ModelInfo {
+struct LAZULI_API ModelInfo {
   std::string architecture;  // "gemma3"
   std::string name;
   std::int64_t layers = 0;
@@ -55,7 +56,7 @@ struct ModelInfo {
 };
 
 // The operands of one step, all decided at run time. T is the bucket; the rows past the valid ones are padding.
-struct StepInputs {
+struct LAZULI_API StepInputs {
   Array tokens;               // i32 [T]
   Array positions;            // i32 [T]; absolute, -1 for padding
   Array start;                // i32 []; the position of row 0
@@ -63,12 +64,12 @@ struct StepInputs {
   std::vector<Array> caches;  // k and v of each cache in turn
 };
 
-struct StepOutputs {
+struct LAZULI_API StepOutputs {
   Array logits;               // f32 [T, vocab]
   std::vector<Array> caches;  // with this step's rows written
 };
 
-class LanguageModel {
+class LAZULI_API LanguageModel {
  public:
   virtual ~LanguageModel() = default;
 

@@ -1,6 +1,8 @@
 // Which fusions are on: a level, and names switched on or off on top of it. "all,-softcap,+altup_predict"
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <map>
 #include <span>
@@ -10,14 +12,14 @@
 
 namespace lazuli {
 
-enum class FusionLevel : std::uint8_t {
+enum class LAZULI_API FusionLevel : std::uint8_t {
   none,       // every op is a node of its own; folding, common subexpressions and row demand stay on
   primitive,  // none, and composites are spelled out in primitives
   all,
 };
-std::string_view to_string(FusionLevel level);
+LAZULI_API std::string_view to_string(FusionLevel level);
 
-struct FusionChoice {
+struct LAZULI_API FusionChoice {
   FusionLevel level = FusionLevel::all;
   std::map<std::string, bool, std::less<>> overrides;
 
@@ -32,7 +34,7 @@ struct FusionChoice {
 
   bool operator==(const FusionChoice&) const = default;
 };
-std::string to_string(const FusionChoice& choice);
+LAZULI_API std::string to_string(const FusionChoice& choice);
 
 // Choices a backend makes when it turns nodes into kernel launches: fusions like the rules.
 inline constexpr std::string_view backend_fusions[] = {
@@ -42,6 +44,6 @@ inline constexpr std::string_view backend_fusions[] = {
 };
 
 // Names of passes, rules, backend_fusions, and "composites".
-std::vector<std::string_view> fusion_names();
+LAZULI_API std::vector<std::string_view> fusion_names();
 
 }  // namespace lazuli

@@ -2,6 +2,7 @@
 // What one pass did to a graph.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
 
 #include <string_view>
@@ -9,7 +10,7 @@
 namespace lazuli {
 
 // For dumps and profiles.
-struct PassReport {
+struct LAZULI_API PassReport {
   std::string_view name;
   const Graph& graph;  // afterwards
   double microseconds = 0;

@@ -1,6 +1,7 @@
 // What a fusion decided at one place of the graph.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace lazuli {
 
-struct Verdict {
+struct LAZULI_API Verdict {
   std::string rule;
   bool fired = false;
   std::string reason;      // why not; empty when the rule fired

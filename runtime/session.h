@@ -3,6 +3,7 @@
 
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/options.h>
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pass_report.h>
@@ -27,7 +28,7 @@ class RunObserver;
 class TaskQueue;
 struct CompiledGraph;
 
-struct SessionOptions {
+struct LAZULI_API SessionOptions {
   int threads = 0;              // 0: the usable cores (affinity and cgroup quota respected)
   std::string backend = "cpu";  // or "reference"
   std::string fusion = "all";   // all | none | primitive, then ,+rule and ,-rule
@@ -46,7 +47,7 @@ struct SessionOptions {
   std::function<void(const std::string& label, std::int64_t bytes)> on_weight;  // a weight was laid out for the kernels
 };
 
-struct SessionStatistics {
+struct LAZULI_API SessionStatistics {
   std::int64_t programs = 0;          // compiled
   std::int64_t loops = 0;             // generated kernels
   std::int64_t compiled_loops = 0;    // of these, not loaded from the cache on disk
@@ -55,7 +56,7 @@ struct SessionStatistics {
   std::int64_t laid_out_weights = 0;  // by this session, and not found in the cache on disk
 };
 
-class Session final : public Evaluator {
+class LAZULI_API Session final : public Evaluator {
  public:
   // Becomes the evaluator of this thread until it is destroyed. Throws an Error for unknown names and for an
   // instruction set the host lacks.

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Tests of what reads foreign bytes and of what runs threads, as programs with a sanitizer each. Only the sources that
-# the tests are about are compiled again, with the sanitizer; the rest comes from the libraries as they are: a member of
-# a static library is linked only where no symbol of it is there already. So this costs a fifth of a sanitized build of
+# the tests are about are compiled again, with the sanitizer; the rest comes from the static library as it is: a member of
+# it is linked only where no symbol of it is there already. So this costs a fifth of a sanitized build of
 # everything, which scripts/sanitizers.sh does as well. Built on demand, by the target lazuli_sanitized.
-if(BUILD_SHARED_LIBS)
-  return()  # a shared library cannot lack some of its sources
-endif()
-
 function(lazuli_sanitized name sanitizers)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "TESTS;SOURCES")
   set(tests)
@@ -30,7 +26,7 @@ function(lazuli_sanitized name sanitizers)
     -fno-sanitize-recover=all)
   target_link_options(${name} PRIVATE -fsanitize=${sanitizers})
   target_include_directories(${name} SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
-  target_link_libraries(${name} PRIVATE lazuli::lazuli lazuli_flags nlohmann_json::nlohmann_json GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE lazuli::static lazuli_flags fmt::fmt nlohmann_json::nlohmann_json GTest::gtest_main)
   # With checks compiled in, gcc warns of uses of uninitialised memory that are none.
   set_target_properties(${name} PROPERTIES COMPILE_WARNING_AS_ERROR OFF)
   add_dependencies(lazuli_sanitized ${name})

@@ -9,6 +9,7 @@
 #include <lazuli/tools/support/memory.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/version.h>
+#include <lazuli/version.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,6 +1,8 @@
 // The end of work that runs somewhere else: reached once, well or with an error.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <exception>
 #include <memory>
 
@@ -8,7 +10,7 @@ namespace lazuli {
 
 // A handle; copies share one state. Any thread may wait, any thread may finish it. The first signal() or fail() counts,
 // later ones change nothing. What was written before it is visible to whoever has seen it.
-class Event {
+class LAZULI_API Event {
  public:
   Event();  // not reached yet
 

@@ -1,6 +1,8 @@
 // Named scopes: every node made inside carries the path, "layers.3.mlp", through passes, listings, errors and profiles.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,7 +10,7 @@
 
 namespace lazuli {
 
-class Scope {
+class LAZULI_API Scope {
  public:
   using Ref = std::shared_ptr<const std::string>;  // null: no scope
 

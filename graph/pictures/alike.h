@@ -1,6 +1,7 @@
 // Layers of a model that do the same, so that one can be shown for all.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace lazuli {
 
 // Layers are scopes that differ in a number, the outermost of their path: "layers.0", "layers.1" are of the family
 // "layers".
-struct AlikeLayers {
+struct LAZULI_API AlikeLayers {
   std::string family;
   std::vector<std::int64_t> indices;             // ascending
   std::vector<std::vector<std::int32_t>> nodes;  // of each layer, ascending; what stands at one position corresponds
@@ -22,6 +23,6 @@ struct AlikeLayers {
 // and scopes inside the layer, and read one another in the same way; what they read from outside needs to have the same
 // type. Differences that do not count: which weights, and by which quantisation, a layer has; and slices whose offsets
 // differ by as much as the layers' numbers do.
-std::vector<AlikeLayers> alike_layers(const Graph& graph);
+LAZULI_API std::vector<AlikeLayers> alike_layers(const Graph& graph);
 
 }  // namespace lazuli

@@ -1,6 +1,7 @@
 // A graph seen with one layer standing for all that are alike. Reading it is reading the graph: node ids stay.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/pictures/alike.h>
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 
 namespace lazuli {
 
-class CollapsedGraph {
+class LAZULI_API CollapsedGraph {
  public:
   // The first layer of each group stands for the group. Layers named in `expanded` ("layers.3"), or all of a family
   // ("layers"), stand for themselves.

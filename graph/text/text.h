@@ -23,6 +23,7 @@
 // and takes the dtype of the last other operand, or i32 where the op wants positions; "#" starts a comment.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
 
 #include <string>
@@ -30,9 +31,9 @@
 
 namespace lazuli {
 
-std::string to_text(const Graph& graph);
+LAZULI_API std::string to_text(const Graph& graph);
 // Throws an Error with line and column, what was found and what was expected. Checks names, arity, attributes and
 // types; `verify` checks the rest.
-Graph parse_graph(std::string_view text);
+LAZULI_API Graph parse_graph(std::string_view text);
 
 }  // namespace lazuli

@@ -1,6 +1,8 @@
 // Element types of arrays.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -8,7 +10,7 @@
 
 namespace lazuli {
 
-enum class DType : std::uint8_t {
+enum class LAZULI_API DType : std::uint8_t {
 #define LAZULI_DTYPE(name, elements, bytes, kind) name,
 #include <lazuli/graph/types/dtype.def>
 #undef LAZULI_DTYPE
@@ -19,9 +21,9 @@ enum class DType : std::uint8_t {
 #include <lazuli/graph/types/dtype.def>
 #undef LAZULI_DTYPE
 
-enum class DTypeKind : std::uint8_t { real, integer, boolean, quantised };
+enum class LAZULI_API DTypeKind : std::uint8_t { real, integer, boolean, quantised };
 
-struct DTypeInfo {
+struct LAZULI_API DTypeInfo {
   DType dtype;
   std::string_view name;  // as printed: "f32", "q4_k", "bool"
   int block_elements;
@@ -29,10 +31,10 @@ struct DTypeInfo {
   DTypeKind kind;
 };
 
-std::span<const DTypeInfo> all_dtypes();
-const DTypeInfo& info(DType dtype);
-std::string_view to_string(DType dtype);
-std::optional<DType> parse_dtype(std::string_view name);
+LAZULI_API std::span<const DTypeInfo> all_dtypes();
+LAZULI_API const DTypeInfo& info(DType dtype);
+LAZULI_API std::string_view to_string(DType dtype);
+LAZULI_API std::optional<DType> parse_dtype(std::string_view name);
 
 inline bool is_quantised(DType dtype) { return info(dtype).kind == DTypeKind::quantised; }
 inline bool is_real(DType dtype) { return info(dtype).kind == DTypeKind::real; }

@@ -1,6 +1,7 @@
 // Shapes, strides and broadcasting.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/types/dtype.h>
 
 #include <cstdint>
@@ -14,23 +15,23 @@ namespace lazuli {
 using Dims = std::vector<std::int64_t>;
 using Shape = Dims;  // sizes, outermost first; {} is a scalar
 
-std::int64_t element_count(const Shape& shape);
+LAZULI_API std::int64_t element_count(const Shape& shape);
 
 // Row-major strides in elements.
-Dims contiguous_strides(const Shape& shape);
+LAZULI_API Dims contiguous_strides(const Shape& shape);
 
 // "[4,2048]"
-std::string to_string(const Shape& shape);
+LAZULI_API std::string to_string(const Shape& shape);
 
 // Negative axes count from the end; throws when out of range. `where` names the op in the error.
-int normalise_axis(std::int64_t axis, std::size_t rank, std::string_view where);
+LAZULI_API int normalise_axis(std::int64_t axis, std::size_t rank, std::string_view where);
 
 // numpy rules: align from the right, sizes equal or 1. Throws an error naming both shapes.
-Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where);
-bool broadcastable_to(const Shape& from, const Shape& to);
+LAZULI_API Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where);
+LAZULI_API bool broadcastable_to(const Shape& from, const Shape& to);
 
 // What one value of the graph is: dtype and shape.
-struct Type {
+struct LAZULI_API Type {
   DType dtype = DType::f32;
   Shape shape;
 
@@ -40,6 +41,6 @@ struct Type {
 };
 
 // "f32[4,2048]"
-std::string to_string(const Type& type);
+LAZULI_API std::string to_string(const Type& type);
 
 }  // namespace lazuli

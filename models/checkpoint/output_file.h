@@ -1,6 +1,8 @@
 // Files that are there whole or not at all.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,7 +13,7 @@ namespace lazuli {
 // A file that takes its name when it is complete: written beside the target, renamed by commit(). Until then, and when
 // anything fails, the target is as it was and nothing else is left. A target that is a device or a pipe is written to
 // directly. Every error is one line: path, what was tried, the system's reason.
-class OutputFile {
+class LAZULI_API OutputFile {
  public:
   explicit OutputFile(std::string path);
   ~OutputFile();

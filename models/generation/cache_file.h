@@ -6,6 +6,8 @@
 // also says what model and settings the caches are of. Rings may be of another length where the file is read.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,22 +17,22 @@ namespace lazuli {
 class OutputFile;
 class Runner;
 
-struct IdRange {
+struct LAZULI_API IdRange {
   std::int64_t begin = 0, end = 0;
 
   bool contains(std::int64_t position) const { return begin <= position && position < end; }
 };
 
-struct CachedText {
+struct LAZULI_API CachedText {
   std::vector<std::int32_t> ids;  // of which the runner's caches hold the first ones
   IdRange generated;              // those of the last generation
 };
 
 // Writes the file and commits it. Throws an Error when the runner holds nothing.
-void write_cache(OutputFile& file, const Runner& runner, const CachedText& text);
+LAZULI_API void write_cache(OutputFile& file, const Runner& runner, const CachedText& text);
 
 // Puts the file's caches in the place of the runner's. Throws an Error that names the file, and all that differs when
 // it is of another model or type of cache; the runner is then as it was.
-CachedText read_cache(const std::string& path, Runner& runner);
+LAZULI_API CachedText read_cache(const std::string& path, Runner& runner);
 
 }  // namespace lazuli

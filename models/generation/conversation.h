@@ -10,6 +10,7 @@
 // the generation had gone on, and a token that was given by the prompt program.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/models/generation/cache_file.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/text/tokenizer.h>
@@ -24,7 +25,7 @@ namespace lazuli {
 
 class OutputFile;
 
-class Conversation {
+class LAZULI_API Conversation {
  public:
   // The model outlives the conversation.
   explicit Conversation(const LanguageModel& model, const RunnerOptions& options = {});

@@ -1,6 +1,7 @@
 // Text in, text out: prefill, then tokens one by one until something ends it.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/generation/sampler.h>
 
@@ -11,10 +12,17 @@
 
 namespace lazuli {
 
-enum class StopReason : std::uint8_t { length, end_of_generation, stop_text, callback, cancelled, context_full };
-std::string_view to_string(StopReason reason);
+enum class LAZULI_API StopReason : std::uint8_t {
+  length,
+  end_of_generation,
+  stop_text,
+  callback,
+  cancelled,
+  context_full
+};
+LAZULI_API std::string_view to_string(StopReason reason);
 
-struct GenerateOptions {
+struct LAZULI_API GenerateOptions {
   std::int64_t max_tokens = 128;
   SamplerOptions sampler;
   std::vector<std::string> stop;  // texts that end the generation; they are not part of the result
@@ -29,7 +37,7 @@ struct GenerateOptions {
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
 };
 
-struct GenerateResult {
+struct LAZULI_API GenerateResult {
   std::vector<std::int32_t> ids;  // without the prompt; an end token is not among them
   std::string text;
   StopReason stop = StopReason::length;
@@ -40,14 +48,14 @@ struct GenerateResult {
 // Appends `prompt` to what the runner holds and continues. While a token is handed out, the step after it already runs.
 // Afterwards the runner holds the prompt and all tokens but the last.
 // `tokenizer` may be null: then there is no text, and no token ends the generation.
-GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer,
-                        std::span<const std::int32_t> prompt, const GenerateOptions& options);
+LAZULI_API GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer,
+                                   std::span<const std::int32_t> prompt, const GenerateOptions& options);
 
 // The part of it behind the prompt: continues from `logits`, f32 [1, vocab], those of the last token the runner holds.
 // `text` are the tokens so far, for the repeat penalty. prompt_seconds counts from this call.
-GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, const Array& logits,
-                             std::span<const std::int32_t> text, const GenerateOptions& options);
+LAZULI_API GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, const Array& logits,
+                                        std::span<const std::int32_t> text, const GenerateOptions& options);
 // Calls options.on_prefill, and stops at options.cancel. `options` outlives it.
-PrefillProgress prefill_progress(const GenerateOptions& options);
+LAZULI_API PrefillProgress prefill_progress(const GenerateOptions& options);
 
 }  // namespace lazuli

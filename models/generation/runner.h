@@ -5,6 +5,7 @@
 // updated.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/models/generation/step_arguments.h>
 #include <lazuli/models/model.h>
@@ -16,7 +17,7 @@
 
 namespace lazuli {
 
-struct RunnerOptions {
+struct LAZULI_API RunnerOptions {
   std::int64_t chunk = 0;       // rows of a prompt step; 0: the model's choice, whole_prompt: all rows at once
   std::int64_t context = 0;     // most positions kept; 0: the model's context length
   DType kv_dtype = DType::f16;  // f16, bf16, f32, or q8_0 where heads are multiples of its block of 32
@@ -26,7 +27,7 @@ struct RunnerOptions {
 // Told after each prompt chunk that was submitted; returning false stops before the next.
 using PrefillProgress = std::function<bool(std::int64_t done, std::int64_t total)>;
 
-class Runner {
+class LAZULI_API Runner {
  public:
   // The model outlives the runner.
   Runner(const LanguageModel& model, const RunnerOptions& options);

@@ -1,6 +1,8 @@
 // From logits to a token.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <random>
 #include <span>
@@ -8,7 +10,7 @@
 
 namespace lazuli {
 
-struct SamplerOptions {
+struct LAZULI_API SamplerOptions {
   double temperature = 0;     // 0: the largest logit
   std::int64_t top_k = 0;     // keep the k largest; 0: all
   double top_p = 1;           // keep the smallest set with this much probability (Holtzman et al. 2020)
@@ -20,7 +22,7 @@ struct SamplerOptions {
   bool greedy() const { return temperature == 0 && repeat_penalty == 1; }
 };
 
-class Sampler {
+class LAZULI_API Sampler {
  public:
   // The ids of `suppressed` are never drawn. Throws an Error that names the option and its range.
   explicit Sampler(const SamplerOptions& options, std::span<const std::int32_t> suppressed = {});

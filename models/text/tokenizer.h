@@ -6,6 +6,8 @@
 // Results equal llama.cpp's (llama-vocab.cpp).
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,7 +21,7 @@ namespace lazuli {
 class GgufFile;
 
 // Codes as stored in tokenizer.ggml.token_type.
-enum class TokenType : std::uint8_t {
+enum class LAZULI_API TokenType : std::uint8_t {
   normal = 1,
   unknown = 2,
   control = 3,       // matched in text only when asked for, hidden when decoded
@@ -28,13 +30,13 @@ enum class TokenType : std::uint8_t {
   byte = 6,
 };
 
-enum class MergeOrder : std::uint8_t {
+enum class LAZULI_API MergeOrder : std::uint8_t {
   scores,  // a pair merges when its concatenation is a token; the highest score first
   ranks,   // a pair merges when it is in the list of merges; the first in the list first
 };
 
 // What a checkpoint says about its tokens. Texts and merges are views that `owner` keeps alive.
-struct Vocabulary {
+struct LAZULI_API Vocabulary {
   MergeOrder order = MergeOrder::scores;
   std::vector<std::string_view> texts;   // by id; when two are equal the higher id is the one encoded
   std::vector<TokenType> types;          // as many
@@ -49,14 +51,14 @@ struct Vocabulary {
 
 // Empty when the file has no tokenizer (tokenizer.ggml.model absent or "none"). Throws Error, naming file and key, when
 // the model is another or the arrays do not fit each other.
-std::optional<Vocabulary> read_vocabulary(const GgufFile& file);
+LAZULI_API std::optional<Vocabulary> read_vocabulary(const GgufFile& file);
 
-struct EncodeOptions {
+struct LAZULI_API EncodeOptions {
   bool add_bos = true;         // puts bos first, where the vocabulary has one and asks for it
   bool parse_special = false;  // also cut control tokens out of the text; user-defined ones always are
 };
 
-class Tokenizer {
+class LAZULI_API Tokenizer {
  public:
   // Null when the file has no tokenizer. Throws like read_vocabulary.
   static std::shared_ptr<const Tokenizer> from_gguf(const GgufFile& file);
@@ -96,7 +98,7 @@ class Tokenizer {
 
 // Decodes token by token, holding back bytes until they complete a UTF-8 sequence (or can no longer do so). The
 // strings returned, joined, equal Tokenizer::decode of the ids.
-class StreamDecoder {
+class LAZULI_API StreamDecoder {
  public:
   explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool show_special = false);
 

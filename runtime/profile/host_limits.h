@@ -2,12 +2,13 @@
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/graph/base/export.h>
 
 #include <optional>
 
 namespace lazuli {
 
-struct HostLimits {
+struct LAZULI_API HostLimits {
   double read_gbps = 0;  // 10^9 bytes/s, all threads summing up a buffer far larger than the caches
   // The CPU's own peaks in 10^9 operations/s, all threads at once on registers alone, at the instruction-set level
   // given; none where that has no such arithmetic.
@@ -23,8 +24,8 @@ struct HostLimits {
 };
 
 // About a second. Each figure is the best of several short runs.
-HostLimits measure_limits(int threads, Isa isa);
+LAZULI_API HostLimits measure_limits(int threads, Isa isa);
 // The higher of each: of a host that others use as well, one moment says little.
-HostLimits higher_of(const HostLimits& a, const HostLimits& b);
+LAZULI_API HostLimits higher_of(const HostLimits& a, const HostLimits& b);
 
 }  // namespace lazuli

@@ -9,6 +9,7 @@
 
 #include <lazuli/backends/run_observer.h>
 #include <lazuli/backends/step_kind.h>
+#include <lazuli/graph/base/export.h>
 #include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/runtime/session.h>
 
@@ -23,7 +24,7 @@
 namespace lazuli {
 
 // Where a step's time goes, as its caller sees it; the parts do not overlap.
-struct StepPipeline {
+struct LAZULI_API StepPipeline {
   double build_us = 0;   // making arguments, or the graph
   double lookup_us = 0;  // finding the program
   double launch_us = 0;  // allocating results and handing over, until thread 0 begins
@@ -35,7 +36,7 @@ struct StepPipeline {
 };
 
 // One kernel launch.
-struct ProfiledNode {
+struct LAZULI_API ProfiledNode {
   int step = 0;         // in Program::steps
   std::int32_t id = 0;  // in Program::scheduled
   std::string op, scope;
@@ -54,14 +55,14 @@ struct ProfiledNode {
 };
 
 // What a thread does between two moments of the run.
-enum class ThreadState : std::uint8_t {
+enum class LAZULI_API ThreadState : std::uint8_t {
   computes,
   launch,   // not started yet
   barrier,  // waits for others that compute their part of a split step, or for the news that they are through
   idle,     // has nothing to do: thread 0 runs a step that is not split, or there is no step left
 };
 
-struct ProfiledSpan {
+struct LAZULI_API ProfiledSpan {
   ThreadState state = ThreadState::computes;
   int node = -1;  // in Profile::nodes, of a thread that computes
   int thread = 0;
@@ -69,12 +70,12 @@ struct ProfiledSpan {
 };
 
 // How much longer steps take while they are observed: the median of paired steps, with a 95 % confidence interval.
-struct ProfileOverhead {
+struct LAZULI_API ProfileOverhead {
   double share = 0, low = 0, high = 0;  // 0.01: 1 %
   int pairs = 0;
 };
 
-struct Profile {
+struct LAZULI_API Profile {
   std::shared_ptr<const CompiledGraph> compiled;
   StepPipeline pipeline;
   int threads = 1;
@@ -105,7 +106,7 @@ struct Profile {
   double limit_share(const ProfiledNode& node) const;
 };
 
-struct ProfileOptions {
+struct LAZULI_API ProfileOptions {
   int warmup = 3;  // steps before the one that is kept
   // Steps with and without observer run by turns for so long, to tell what observing costs; 0: not at all.
   double overhead_seconds = 0;
@@ -118,14 +119,14 @@ struct ProfileOptions {
 // host does only slows steps down. Every call does the same work on this thread, evaluates through the current session
 // alone, and runs one program; it should wait for the result. Programs keep the observers they had. Throws an Error
 // when a step runs no program or several.
-Profile profile(Session& session, const std::function<void()>& step, const ProfileOptions& options = {});
+LAZULI_API Profile profile(Session& session, const std::function<void()>& step, const ProfileOptions& options = {});
 
 // What a record says of a program; the pipeline holds run_us and wait_us alone. For those who attach a RunRecorder of
 // their own.
-Profile make_profile(std::shared_ptr<const CompiledGraph> compiled, const RunRecord& record);
+LAZULI_API Profile make_profile(std::shared_ptr<const CompiledGraph> compiled, const RunRecord& record);
 
 // Time by op of the scheduled graph, the longest first.
-struct OpTime {
+struct LAZULI_API OpTime {
   std::string op;
   int launches = 0;
   StepKind kind = StepKind::other;
@@ -133,33 +134,33 @@ struct OpTime {
   double wall_us = 0;  // of the slowest threads
   double bytes = 0, operations = 0;
 };
-std::vector<OpTime> times_by_op(const Profile& profile);
+LAZULI_API std::vector<OpTime> times_by_op(const Profile& profile);
 
 // Time over all threads by layer, in the order of the layers: "layers.3", and what stands in none under its outermost
 // scope.
-struct LayerTime {
+struct LAZULI_API LayerTime {
   std::string layer;
   double matmul_us = 0, attention_us = 0, other_us = 0;
 
   double us() const { return matmul_us + attention_us + other_us; }
 };
-std::vector<LayerTime> times_by_layer(const Profile& profile);
+LAZULI_API std::vector<LayerTime> times_by_layer(const Profile& profile);
 
 // How often each op stands in the graph as it was built, after the passes, and as it runs; leaves left out. The most
 // frequent first.
-struct OpCount {
+struct LAZULI_API OpCount {
   std::string op;
   int built = 0, fused = 0, scheduled = 0;
 };
-std::vector<OpCount> op_histogram(const CompiledGraph& compiled);
+LAZULI_API std::vector<OpCount> op_histogram(const CompiledGraph& compiled);
 
 // For people, at most 120 columns; `most` hot nodes.
-std::string to_text(const Profile& profile, std::size_t most = 15);
+LAZULI_API std::string to_text(const Profile& profile, std::size_t most = 15);
 // {"phase", "wall_us", "threads", "nodes": [{"id", "op", "scope", "kernel", "thread", "us", "bytes"}], "pipeline":
 // {"build_us", "lookup_us", "run_us", "sample_us", "wait_us"}, "floor_us", ...}. A node that runs on several threads
 // has one entry each; waiting is an entry with op "wait" and id -1. The entries of one thread fill wall_us.
-std::string to_json(const Profile& profile);
+LAZULI_API std::string to_json(const Profile& profile);
 // One page that needs nothing else: plots, a timeline of the threads, tables.
-std::string to_html(const Profile& profile);
+LAZULI_API std::string to_html(const Profile& profile);
 
 }  // namespace lazuli

@@ -1,6 +1,7 @@
 // A profiled step as a Chrome trace, for Perfetto (ui.perfetto.dev) and chrome://tracing.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/runtime/profile/profile.h>
 
 #include <string>
@@ -14,6 +15,6 @@ namespace lazuli {
 // lead from the step that made a value to those that read it, arrows "barrier" from the step of the last thread to
 // arrive at a barrier to what the others do behind it. The counter "arena" shows the bytes of intermediate values
 // alive. `title` names the process.
-std::string chrome_trace(const Profile& profile, std::string_view title);
+LAZULI_API std::string chrome_trace(const Profile& profile, std::string_view title);
 
 }  // namespace lazuli

@@ -1,6 +1,7 @@
+# SPDX-License-Identifier: MIT
 # Objects built for wider instruction sets define no weak symbols. A weak symbol is an inline function that another
 # object may hold as well; the linker keeps either copy, and so could put AVX-512 code into the path of every CPU.
-#   cmake -D SOURCE_DIR=<sources> -D LIBRARY=<liblazuli_backends.a> -D AR=<ar> -D NM=<nm> -D WORK_DIR=<scratch>
+#   cmake -D SOURCE_DIR=<sources> -D LIBRARY=<liblazuli.a> -D AR=<ar> -D NM=<nm> -D WORK_DIR=<scratch>
 #         -P isa_symbols_test.cmake
 cmake_minimum_required(VERSION 3.25)
 

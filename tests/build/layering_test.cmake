@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Includes flow in one direction: between the folders at the top (graph <- passes <- backends <- runtime, models on graph
 # alone) and, within each of them, between its sub-folders.
 #   cmake -D SOURCE_DIR=<sources> -P layering_test.cmake

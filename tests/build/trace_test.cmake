@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Reads a Chrome trace with CMake's JSON parser and checks what the format demands of every event.
 #   cmake -D TRACE=<file> -P trace_test.cmake
 cmake_minimum_required(VERSION 3.25)

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 #include <lazuli/tools/support/version.h>
+#include <lazuli/version.h>
 
 namespace lazuli::tool {
 
-std::string version() { return LAZULI_VERSION; }
 std::string commit() { return LAZULI_COMMIT; }
 std::string llvm_version() { return LAZULI_LLVM_VERSION; }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lazuli/backends/cpu/host/usable_cores.h>
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/base/function_ref.h>
 
 #include <atomic>
@@ -17,7 +18,7 @@ inline constexpr std::size_t cache_line = 64;
 
 // A sense-reversing barrier whose sense is a generation counter. Waiters spin for `spin`, then offer their core to
 // others for as long as nobody takes it, then sleep in the kernel. A `spin` of 0 sends them to sleep at once.
-class Barrier {
+class LAZULI_API Barrier {
  public:
   // Thrown out of wait() in every participant once one has aborted. Not an Error: it carries no message and ends in
   // Executor::run_on_all, which reports the exception that caused it.
@@ -49,7 +50,7 @@ class Barrier {
 
 // What a session runs its programs on. A program's workers wait for each other, so an executor must really run all
 // `size()` bodies at the same time; one that cannot promise this has size 1.
-class Executor {
+class LAZULI_API Executor {
  public:
   // Throws Error unless 1 <= size <= 4096.
   explicit Executor(int size);
@@ -79,7 +80,7 @@ class Executor {
 
 // Persistent threads of our own; the caller of run_on_all is worker 0. Threads start with the first run and end with
 // the pool. Between runs they spin briefly, then sleep; with more threads than usable cores they never spin.
-class ThreadPool final : public Executor {
+class LAZULI_API ThreadPool final : public Executor {
  public:
   explicit ThreadPool(int threads = usable_cores());
   ~ThreadPool() override;

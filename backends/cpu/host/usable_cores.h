@@ -1,10 +1,12 @@
 // How many threads can really run at once: the CPU affinity mask and the cgroup's CPU quota both count.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
+
 namespace lazuli {
 
 // The cores of this thread's affinity mask, at most the cgroup quota rounded up, at least 1.
-int usable_cores();
+LAZULI_API int usable_cores();
 
 inline constexpr int most_threads = 4096;  // that a session can have, whatever the cores
 

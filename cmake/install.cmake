@@ -44,3 +44,10 @@ function(lazuli_install kind component)
 endfunction()
 lazuli_install(static static)
 lazuli_install(shared shared-development)
+
+if(BUILD_SHARED_LIBS)
+  include(${CMAKE_CURRENT_LIST_DIR}/package.cmake)
+else()
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/THIRD-PARTY.md DESTINATION ${CMAKE_INSTALL_DOCDIR}
+    COMPONENT headers)
+endif()

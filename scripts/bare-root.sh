@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Runs a command in a bare Debian: a minimal root made by debootstrap, with sudo and a user, and nothing of what this
 # host has installed. The command runs as that user in a fresh clone of this commit; what is not committed is not there.
-#   scripts/bare-root.sh SUITE COMMAND...      SUITE is bookworm (Debian 12) or trixie (Debian 13); as root, on Debian
+#   scripts/bare-root.sh [--files FOLDER] SUITE COMMAND...
+# SUITE is bookworm (Debian 12) or trixie (Debian 13); as root, on Debian. The folder is there as ~/files.
 # The root is reached as this host reaches the network: apt's sources and settings for fetching, pip's settings,
 # certificates, names of hosts, and the variables for them (keep_variable) are copied into it. It lies in /var/tmp and is
 # removed at the end; its mounts and processes are in namespaces of their own and end with the command.
@@ -93,6 +94,7 @@ inside() {  # root, suite, command...
   make_root "$root" "$suite"
   copy_network_settings "$root" "$suite"
   clone_into "$root"
+  if [ -n "${files:-}" ]; then cp -r "$files" "$root$home/files"; fi
   chroot "$root" chown -R "$user:$user" "$home"
   log "running in it: $*"
   chroot --userspec="$user:$user" "$root" /usr/bin/env -i HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash \
@@ -104,6 +106,11 @@ if [ "${1:-}" = --inside ]; then
   shift
   inside "$@"
   exit
+fi
+if [ "${1:-}" = --files ]; then
+  files=$(realpath "${2:?a folder}")
+  export files
+  shift 2
 fi
 if [ $# -lt 2 ]; then
   sed -n 's/^#   //p' "$0" >&2

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# Debian packages: the shared library, what is needed to build against it, and the command line.
+#   cmake --preset package && cmake --build --preset package && cpack --preset package
+set(CPACK_PACKAGE_NAME lazuli)
+set(CPACK_PACKAGE_VENDOR "the lazuli authors")
+set(CPACK_PACKAGE_CONTACT "the lazuli authors")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_COMPONENTS_ALL headers shared shared-development tool)
+set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
+set(CPACK_GENERATOR DEB)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+
+# Shared libraries are found by what the binaries need; OpenBLAS is loaded at run time, and dot is run.
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME liblazuli0)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS libopenblas0)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS graphviz)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME liblazuli-dev)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "liblazuli0 (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME lazuli)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS libopenblas0)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_SUGGESTS graphviz)
+
+# Debian's name for the file with the licences.
+file(READ ${PROJECT_SOURCE_DIR}/LICENSE license)
+file(READ ${PROJECT_SOURCE_DIR}/THIRD-PARTY.md notices)
+file(WRITE ${PROJECT_BINARY_DIR}/copyright "${license}\n${notices}")
+foreach(component IN ITEMS shared shared-development tool)
+  set(package_shared liblazuli0)
+  set(package_shared-development liblazuli-dev)
+  set(package_tool lazuli)
+  install(FILES ${PROJECT_BINARY_DIR}/copyright COMPONENT ${component}
+    DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/${package_${component}})
+endforeach()
+
+include(CPack)
+cpack_add_component_group(runtime DESCRIPTION "${PROJECT_DESCRIPTION}: shared library")
+cpack_add_component_group(development DESCRIPTION "${PROJECT_DESCRIPTION}: headers, CMake package, pkg-config")
+cpack_add_component_group(command DESCRIPTION "${PROJECT_DESCRIPTION}: the command lazuli")
+cpack_add_component(shared GROUP runtime)
+cpack_add_component(headers GROUP development)
+cpack_add_component(shared-development GROUP development)
+cpack_add_component(tool GROUP command)

@@ -35,8 +35,5 @@ fi
 step "bench/, with what it measures and compares with"
 bench/run.sh --build
 
-step "what reads foreign bytes and what runs threads, with sanitizers"
-scripts/sanitizers.sh --ci
-
 step "the whole suite at this host's best level, as it ended above"
 sed -n '/tests passed, .* failed out of/,$p' "$suite"

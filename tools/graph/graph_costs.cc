@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <lazuli/backends/backend.h>
 #include <lazuli/tools/graph/graph_costs.h>
 
 #include <algorithm>

@@ -3,6 +3,7 @@
 // while, then delays the others by no more than a grain.
 #pragma once
 
+#include <lazuli/backends/cpu/host/range.h>
 #include <lazuli/backends/cpu/host/threads.h>
 
 #include <atomic>

@@ -1,7 +1,7 @@
 #include <emmintrin.h>
 #include <lazuli/backends/cpu/weights/pack_strided.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
-#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/fail.h>
 
 #include <algorithm>
 #include <cstring>

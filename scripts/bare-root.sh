@@ -127,8 +127,10 @@ chmod 755 "$root"
 child=
 remove_root() {
   if [ -n "$child" ]; then
-    kill "$child" 2>/dev/null || true
+    # unshare ignores what is gentler. --kill-child ends the processes inside with it, which takes a moment.
+    kill -KILL "$child" 2>/dev/null || true
     wait "$child" 2>/dev/null || true
+    sleep 1
   fi
   rm -rf --one-file-system "$root" "$root.log"
 }

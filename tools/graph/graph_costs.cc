@@ -1,5 +1,5 @@
 #include <fmt/format.h>
-#include <lazuli/backends/backend.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tools/graph/graph_costs.h>
 
 #include <algorithm>

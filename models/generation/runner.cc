@@ -3,6 +3,7 @@
 #include <lazuli/graph/base/round_up.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/generation/runner.h>
+#include <lazuli/models/generation/step_arguments.h>
 #include <lazuli/models/text/tokenizer.h>
 
 #include <algorithm>

@@ -7,7 +7,6 @@
 
 #include <lazuli/graph/base/export.h>
 #include <lazuli/graph/evaluator.h>
-#include <lazuli/models/generation/step_arguments.h>
 #include <lazuli/models/model.h>
 
 #include <functional>
@@ -16,6 +15,8 @@
 #include <vector>
 
 namespace lazuli {
+
+struct StepArguments;  // step_arguments.h
 
 struct LAZULI_API RunnerOptions {
   std::int64_t chunk = 0;       // rows of a prompt step; 0: the model's choice, whole_prompt: all rows at once

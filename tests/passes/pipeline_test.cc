@@ -108,7 +108,9 @@ TEST(FusionChoice, ReadsAndPrints) {
 
 TEST(FusionChoice, ListsWhatThereIs) {
   const std::string unknown = error_of([] { FusionChoice::parse("all,-geluu"); });
-  EXPECT_TRUE(unknown.starts_with("fusion: there is no \"geluu\"; expected one of fold_views, ")) << unknown;
+  EXPECT_TRUE(
+      unknown.starts_with("fusion: there is no \"geluu\"; near it: gelu_mul, gelu_tanh; expected one of fold_views, "))
+      << unknown;
   EXPECT_NE(unknown.find("gelu_mul"), std::string::npos);
   EXPECT_TRUE(error_of([] {
                 FusionChoice::parse("-gelu_mull");

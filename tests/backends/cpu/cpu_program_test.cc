@@ -23,7 +23,7 @@ std::string error_of_step(const std::function<void()>& work) {
   step.run = [work](Memory&, std::int64_t, std::int64_t, int) { work(); };
   lowered.steps.push_back(step);
   ThreadPool executor(1);
-  CpuProgram program(std::move(lowered), std::make_shared<Runtime>(executor));
+  CpuProgram program(std::move(lowered), std::make_shared<Runtime>(executor, ""));
   return test::error_of<ExecutionError>([&] { program.execute({}, {}, nullptr); });
 }
 

@@ -624,7 +624,7 @@ TEST(LoopKernel, EveryColumnAccess) {
         for (const ColumnAccess out : {contiguous, strided}) {
           if (dtype == DType::bool_ && a == strided) continue;
           const std::int64_t a_columns = a == broadcast ? 1 : columns;
-          const Op op = dtype == DType::bool_ ? Op::maximum : Op::sub;
+          const Op op = dtype == DType::bool_ ? Op::logical_or : Op::sub;
           ASSERT_NO_FATAL_FAILURE(check_op(op, NoAttrs{}, {dtype, dtype}, dtype, 6, columns,
                                            {random_matrix(dtype, 6, a_columns, 1), random_matrix(dtype, 6, columns, 2)},
                                            {{a, contiguous, out}}));
@@ -907,7 +907,8 @@ TEST(LoopKernel, EveryAttributeOfAnElementwiseOpIsOfTheKey) {
     std::vector<ValueId> operands;
     std::vector<ColumnAccess> access(static_cast<std::size_t>(op.min_operands) + 1, contiguous);
     for (int i = 0; i < op.min_operands; ++i) operands.push_back(body.input(full_type(DType::f32, 1, 16)));
-    body.output(body.add(op.op, attrs, operands, full_type(result_of(op.op, DType::f32), 1, 16)));
+    const std::vector<Type> types(operands.size(), full_type(DType::f32, 1, 16));
+    body.output(body.add(op.op, attrs, operands, infer_types(op.op, attrs, types)[0]));
     return jit::analyse(body.graph, access).key;
   };
   int fields = 0;

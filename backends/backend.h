@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a backend is: it compiles a finished graph into a program, and the program runs on memory handed to it.
 #pragma once
 

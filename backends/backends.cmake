@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What the CPU backend needs beyond the common settings.
 # LLVM's own version file accepts one minor version alone, so the version is checked here. Of several the newest is
 # taken; -D LLVM_DIR=<folder of LLVMConfig.cmake> names another.

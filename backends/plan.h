@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Lifetimes to offsets: where each buffer of a program lies in its arena. A pure function; it knows nothing of graphs.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What watches a run of a program: it is told of every step each worker computed, and of every wait.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/graph/ops.h>

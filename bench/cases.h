@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The one list of what is measured. Shapes are those of Gemma 3n E2B (width 2048, gated width 8192, four AltUp planes)
 // and of the feed-forward layers of Gemma 3 270M (640 to 2048).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; matmuls
 // also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is
 // timed.

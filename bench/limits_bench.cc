@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What this host can do, as a measure for the rest: memory read, triad, and the peaks of every instruction-set level.
 #include <benchmark/benchmark.h>
 #include <lazuli/backends/cpu/host/range.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli_bench: google-benchmark's options; the context names what the figures depend on.
 #include <benchmark/benchmark.h>
 #include <lazuli/backends/cpu/host/isa.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // oneDNN's bf16 matmul, as a measure for ours: x and y lie row by row, weights in whatever layout it likes best, as
 // ours do. Its x is given in bf16; ours is f32, and converting it is part of the time measured.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The families of benchmarks, each in a file of its own.
 #pragma once
 

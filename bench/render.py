@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Writes measured figures into the README, each part between <!-- bench:PART --> and <!-- bench:end -->.
 
     bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [--mlx-model FILE] [README.md]

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Measures what the README shows, on this host, and writes it there.
 #   bench/run.sh [--peers | --build]
 #     --peers    also against llama.cpp, which is built first, and MLX (bench/peers)

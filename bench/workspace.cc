@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/range.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/bench/workspace.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Memory that all cases use by turns: a gibibyte takes longer to fill and to map than most cases take to measure.
 #pragma once
 

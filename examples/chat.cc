@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A conversation of several turns, each of which is computed once.
 //   chat MODEL TURN...    what the user says, turn by turn; token ids ("5,6,7") where the model has no turns
 #include <lazuli/lazuli.h>

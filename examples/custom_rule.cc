@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A rewrite rule of one's own, SiLU times a second operand, applied to a graph in text form. The last product stays as
 // it is: its sigmoid has another reader, and the rule says so.
 #include <lazuli/graph/ops.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Embeds the runtime: asks for a gated MLP, prints what was asked for and what will run, and runs it.
 //   hello [FOLDER]    also draws both graphs, FOLDER/mlp-before.svg and FOLDER/mlp-after.svg
 #include <lazuli/lazuli.h>

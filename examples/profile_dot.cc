@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a step costs, node by node: profiles a gated MLP, prints where its time went, and writes the times into mlp.dot.
 #include <fmt/format.h>
 #include <lazuli/lazuli.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Array: the handle a program holds. An op on arrays only notes what is wanted; eval computes it.
 //
 // Handles are cheap to copy. One array may be used from one thread at a time; different threads may build and evaluate

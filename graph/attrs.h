@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attributes of ops. A struct lists its fields once; equality, hash, printing and parsing derive from that list.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Host memory behind arrays: owned and aligned, or a view into memory somebody else keeps alive (a mapped file).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // compile(): a function is traced once per signature; later calls find the program and hand it over. A decode step
 // calls with dozens of caches, whose handles have left the processor's caches since the last one, so a call looks at
 // the node of each argument and at nothing behind it, and neither makes nor frees anything for a state that goes round.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What each composite means in other ops. Run backwards, these spellings are the patterns that raising looks for, so
 // that the order of operations matters. 16-bit operands are computed in f32 and rounded once at the end.
 #include <lazuli/graph/base/fail.h>

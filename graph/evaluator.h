@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How graphs get computed: the interface a session implements, and the functions programs call.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Graph: a flat snapshot of what is to be computed. Nodes stand in topological order and refer to each other by index,
 // so that no walk needs recursion. Passes are functions Graph -> Graph.
 #pragma once

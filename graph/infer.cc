@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Shape rules: one function per rule named in ops.def.
 #include <fmt/format.h>
 #include <lazuli/graph/base/error.h>

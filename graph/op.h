@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The op enum and what is known of each op, derived from ops.def.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How much arithmetic a node asks for, for profiles.
 #pragma once
 

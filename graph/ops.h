@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The ops a program calls. Each makes one lazy node (or a few), infers shapes at once and throws at the caller's line.
 // Binary ops take arrays of one dtype; C++ numbers adapt to the array they meet. There are no hidden casts.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where the elements of an array lie in memory that it shares with others: an offset, and a stride for each axis. View
 // ops change these and move no element.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Invariants of a graph: topological order, arity, attributes of the right kind, inferred types, bodies, outputs.
 #pragma once
 

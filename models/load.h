@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From a path to a model.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the runner needs of a language model: its sizes, the caches it keeps, and how to build its graph.
 #pragma once
 

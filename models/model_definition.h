@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How a checkpoint is recognised as a model's, and becomes it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the caller of load_model may choose about how a model's graph is built.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/common_subexpressions.h>
 
 #include <algorithm>

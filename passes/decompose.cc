@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/decompose.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/rules.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Pass: composites become their definitions in other ops where the backend does not run them, or where the choice
 // "composites" is off. AltUp ops are left to their rules where those are on.
 #pragma once

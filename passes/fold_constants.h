@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Pass: what depends on constants alone is computed when the program is built.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/fold_views.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/strided_view.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/fuse_loops.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/loop_groups.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which fusions are on: a level, and names switched on or off on top of it. "all,-softcap,+altup_predict"
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/scope_path.h>
 #include <lazuli/passes/graph_edit.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What rewriting passes share: scopes and sources of merged nodes, inlining a graph, cutting a region out into a body.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which nodes of a graph one loop could compute together.
 //
 // A group has one iteration space: rows, and columns within a row. Its values are full (one per column) or narrow (one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a pass is, and what it may ask of the world outside: the backend and the caller's choices come in as callbacks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The order of passes, and the runner that names, times, verifies and shows each of them.
 #pragma once
 

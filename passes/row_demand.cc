@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/row_demand.h>
 #include <lazuli/passes/row_map.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/row_map.h>
 
 #include <algorithm>

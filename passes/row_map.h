@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How the rows of an op's result depend on the rows of its operands: the row rules of ops.def, spelled out.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/strided_layout.h>
 #include <lazuli/passes/strided_view.h>
 

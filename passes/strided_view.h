@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A chain of view ops seen as one window with strides onto the value it starts from.
 #pragma once
 

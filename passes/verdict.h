@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a fusion decided at one place of the graph.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Session: what evaluates arrays. It owns the threads, a backend, the pass pipeline and the compiled programs.
 #pragma once
 

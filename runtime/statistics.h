@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Figures of repeated measurements.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A queue of tasks that run one after the other, in order, away from the caller.
 #pragma once
 

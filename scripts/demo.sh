@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # From a fresh clone to text: installs what is missing, builds, fetches Gemma 3 270M, generates, compares fused with
 # unfused speed, and leaves the decode graph before and after fusion as SVG in build/demo.
 #   scripts/demo.sh [PROMPT]

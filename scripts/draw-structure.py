@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Draws how the files and folders within a folder include one another.
 
   scripts/draw-structure.py [--svg FILE] [FOLDER...]     the whole tree and its larger folders unless given

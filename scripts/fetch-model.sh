@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Fetches Gemma 3 270M (Q4_K_M, 253 MB) for tests and examples and prints the path of the file, and nothing else, to
 # standard output. Does nothing when the file is already there and right.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Installs what lazuli needs to build and run on Debian 12 (or newer): as root, or as a user with sudo.
 #   scripts/install-dependencies.sh
 # Packages that are there already are left alone; nothing is downloaded then.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Installs those of the Debian packages given that are missing: as root, or as a user with sudo.
 #   scripts/install-packages.sh PACKAGE...
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Draws the README's pictures into docs/images: mlp-before.svg and mlp-after.svg with the example hello, and
 # gemma3-270m-decode.svg, a decode step of a model of that shape with random weights, with the command line.
 #   scripts/render-readme-images.sh [FOLDER]      FOLDER has example_hello and lazuli, built; otherwise they are built here

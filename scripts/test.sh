@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Installs what is missing, builds, and runs all tests, with the real Gemma 3 270M among them.
 #   scripts/test.sh [PRESET]      release (default) or debug; scripts/sanitizers.sh runs the others
 set -euo pipefail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The subcommands. Each adds itself to the parser and says what to run when it was the one asked for.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli explain: which fusions fired, why others did not, and which kernels run what is left.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

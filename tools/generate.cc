@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli generate: text or ids that continue a prompt.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/process_memory.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli info: what this host offers, which choices are in force, and what a checkpoint holds.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli logits: the logits of every position of a prompt, as a safetensors file.
 #include <fmt/format.h>
 #include <lazuli/models/checkpoint/output_file.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli: the command line. Status 0, 1 for failures, 2 for a bad command line, 130 when interrupted.
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>

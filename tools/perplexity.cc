@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli perplexity: how well a model foresees a text, teacher-forced, in one window.
 #include <fmt/format.h>
 #include <lazuli/tools/commands.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli profile: where the time of one warm step goes.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli synth: a checkpoint of a published architecture with random weights.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>

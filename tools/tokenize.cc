@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli tokenize: the ids and pieces of a text.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/cpu_backend.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 

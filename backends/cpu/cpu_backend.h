@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The backend that runs: generated loops, written matmul and attention kernels, one static schedule per program.
 #pragma once
 

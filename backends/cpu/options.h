@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the CPU backend is told once, when a session makes it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention of query rows over a cache of keys and values (Vaswani et al. 2017, section 3.2.1), with grouped heads.
 #include <lazuli/backends/reference/kernels.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Composites over rows and planes, each by its formula and not by its decomposition: the two check each other.
 #include <lazuli/backends/reference/kernels.h>
 

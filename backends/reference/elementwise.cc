@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Elementwise ops. Integer lambdas that take Bits wrap around: unsigned arithmetic does, signed must not.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/base/fail.h>

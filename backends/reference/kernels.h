@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the functions of the oracle share. Private to backends/reference.
 #pragma once
 

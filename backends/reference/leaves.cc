@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Ops without operands.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/types/philox.h>

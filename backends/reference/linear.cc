@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Products of matrices.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/types/quantised.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Views, which the oracle copies, and the ops that move data.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/base/fail.h>

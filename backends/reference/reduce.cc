@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Reductions, and the ops that order elements along an axis.
 #include <lazuli/backends/reference/kernels.h>
 

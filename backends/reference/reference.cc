@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/observed_run.h>
 #include <lazuli/backends/reference/kernels.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Elements of tensors, and the index arithmetic of kernels.h.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/base/fail.h>

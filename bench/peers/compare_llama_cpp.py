@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Speed of lazuli and llama.cpp on one GGUF file, measured by turns in one run.
 
 Prints a table of medians and writes all samples as JSON. llama.cpp is timed around llama_decode alone, by

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Fusions by themselves in lazuli and in MLX on the CPU, by turns in one run.
 
 The shapes are those of lazuli_bench, in f32. MLX runs each formula as it is written and compiled by mx.compile; it

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Speed of lazuli and MLX on the CPU on one model folder, measured by turns in one run.
 
 The folders are those of `lazuli synth`: a published shape with random weights, in each of the forms given. mlx-lm reads

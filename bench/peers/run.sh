@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Compares lazuli with llama.cpp by turns in one run, on Gemma 3 270M unless told otherwise.
 #   bench/peers/run.sh [--model GGUF] [--reps N] [--threads N] [--prompts N...] [--flash-attention] [--out FILE]
 # llama.cpp comes as llama-cpp-python, built here for this CPU by clang 19 (about eight minutes on two cores; gcc 12

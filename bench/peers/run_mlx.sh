@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Compares lazuli with MLX on the CPU, by turns in one run: fusions by themselves, or whole models.
 #   bench/peers/run_mlx.sh fusions [--reps N] [--out FILE]
 #   bench/peers/run_mlx.sh model [--arch NAME] [--quant Q...] [--prompt N] [--tokens N] [--threads N] [--reps N]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the comparisons share: the turns, and of whole models lazuli's side, the report and its table."""
 
 import json

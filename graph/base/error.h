@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Errors: what happened, where (op, scope, tensor, byte offset), what was expected and what was found, in one line.
 #pragma once
 

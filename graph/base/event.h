@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The end of work that runs somewhere else: reached once, well or with an error.
 #pragma once
 

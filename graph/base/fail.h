@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How our own code reports an error: one line, formatted. Not installed: whoever uses lazuli needs no fmt.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A callable passed by reference: two words, no allocation. It must not outlive the callable it was made from.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A hash whose values are kept in files and must not change.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Names that somebody may have meant.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The least multiple that is not below a value.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Named scopes: every node made inside carries the path, "layers.3.mlp", through passes, listings, errors and profiles.
 #pragma once
 

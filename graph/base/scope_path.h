@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Scope paths, "layers.3.mlp": a name and the number behind it are one level.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/alike.h>

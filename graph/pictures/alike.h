@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Layers of a model that do the same, so that one can be shown for all.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A graph seen with one layer standing for all that are alike. Reading it is reading the graph: node ids stay.
 #pragma once
 

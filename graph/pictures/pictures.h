@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Graphs for people and tools: DOT (Graphviz), SVG through the dot program, JSON, and JSON for Model Explorer.
 #pragma once
 

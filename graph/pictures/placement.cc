@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/scope_path.h>
 #include <lazuli/graph/pictures/placement.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where nodes stand when a graph is shown by scope.
 #pragma once
 

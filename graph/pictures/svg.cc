@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Pictures by the program `dot`.
 #include <fcntl.h>
 #include <lazuli/graph/base/fail.h>

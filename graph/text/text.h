@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The text form of graphs. print and parse are inverse: parse(to_text(g)) has the structure, labels, scopes and sources
 // of g (constants come back without data).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The sizes of dtype.def as constants, for templates over types.
 #pragma once
 

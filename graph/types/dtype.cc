@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/types/dtype.h>
 
 namespace lazuli {

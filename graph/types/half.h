@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Conversions between f32 and the 16-bit float types, scalar and exact (round to nearest, ties to even).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Random numbers as a function of (key, index): any element can be computed alone, in any order, on any thread.
 //
 // The stream of a key is Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, "Parallel Random Numbers: As Easy as 1, 2,

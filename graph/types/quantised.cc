@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/block_size.h>
 #include <lazuli/graph/types/half.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Conversion between f32 and the storage types of weights: the blocks of graph/dtype.def and the plain real types.
 //
 // Layouts and formulas of the GGUF types are those of ggml-common.h and gguf-py's quants.py, the others' are stated in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/scalar_value.h>

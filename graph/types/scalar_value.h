@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One element of a plain dtype in memory, as a double and back.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/config_limits.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A checkpoint as a folder: config.json, model.safetensors or its shards, generation_config.json, tokenizer.json.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a configuration may ask for. No published model comes near; a damaged file that says more is refused before
 // anything of that size is built.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Memory whose bytes are computed from other memory when somebody first asks for them.
 #pragma once
 

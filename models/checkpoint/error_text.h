@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Numbers and names as errors about files spell them.
 #pragma once
 

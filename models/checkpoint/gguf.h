@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Reader of GGUF files, versions 2 and 3 (layout: the GGUF specification in the ggml project, docs/gguf.md).
 //
 // A model may be split over files NAME-00001-of-0000N.gguf, as llama-gguf-split writes them: keys split.no (from 0),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/config_limits.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>

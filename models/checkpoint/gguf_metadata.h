@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The hyperparameters of one architecture in a GGUF file: "gemma3.block_count" and the like, checked, with defaults for
 // keys that older converters left out. Every Error names the file and the key.
 #pragma once

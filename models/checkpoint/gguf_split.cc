@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Split GGUF models: finding the parts, and making one file of them.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>

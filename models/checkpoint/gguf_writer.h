@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Writes GGUF files: valid ones by default, malformed ones on request.
 #pragma once
 

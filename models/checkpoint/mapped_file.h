@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A file mapped read-only into memory.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Quantised modules of MLX checkpoints: weight (u32), scales, biases and global_scale become one array of a block type.
 //
 // Scales stand once per group of 16 to 128 elements along the last axis. Modes (mlx, ops.cpp: quantize, fp_quantize):

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/models/checkpoint/derived_buffer.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Weights in nvfp4, as ModelOpt, compressed-tensors and MLX store them: E2M1 codes, two a byte and the lower nibble
 // first, an E4M3 scale for each 16 of them, and a factor for the tensor.
 //

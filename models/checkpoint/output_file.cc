@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fcntl.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/output_file.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The safetensors container: u64 header length, a JSON header {name: {dtype, shape, data_offsets}}, then the data
 // (huggingface/safetensors, format specification).
 #pragma once

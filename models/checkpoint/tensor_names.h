@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From the tensor names of Hugging Face and MLX checkpoints to the names used inside lazuli, which are those of GGUF.
 #pragma once
 

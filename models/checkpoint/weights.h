@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The tensors of a checkpoint by name, checked against what a model expects before any of them is read.
 //
 // Names are those of GGUF whatever the checkpoint; errors use the checkpoint's own. Quantised weights are single arrays

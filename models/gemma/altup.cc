@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/models/gemma/altup.h>
 
 #include <cmath>

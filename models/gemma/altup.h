@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Alternating updates (Baykal et al. 2023, "Alternating Updates for Efficient Transformers") as Gemma 3n uses them: the
 // hidden state has P planes, of which one, the active plane, goes through each layer. The others are predicted from all
 // planes before it, and corrected by what the layer added; the coefficients of both depend on the token.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 3, text (Gemma 3 technical report, 2025): grouped-query attention with query and key norms, five sliding-window
 // layers to one global, norms before and after each block, GeGLU, tied embedding.
 #pragma once

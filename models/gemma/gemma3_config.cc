@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 3's configuration, from GGUF metadata and from config.json.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/models/gemma/altup.h>
 #include <lazuli/models/gemma/gemma3n.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 3n, text: AltUp planes, one of which goes through each layer; LAuReL beside attention (Menghani et al. 2024,
 // "LAuReL: Learned Augmented Residual Layer"); per-layer embeddings; sparse activations in the first layers; and late
 // layers that read the keys and values of earlier ones.

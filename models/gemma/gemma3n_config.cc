@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 3n's configuration, from GGUF metadata and from config.json.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/gemma/gemma_model.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 4, text: grouped-query attention with query, key and value norms, sliding-window layers between global ones
 // with wider heads and partial rotary embedding, GeGLU, tied embedding. E2B and E4B add per-layer embeddings and layers
 // that read an earlier layer's keys and values; 26B-A4B adds a mixture of experts beside each MLP.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the Gemma models answer alike.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Building blocks the model definitions share: weights with an operator() that builds nodes.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/models/gemma/moe.h>
 
 namespace lazuli {

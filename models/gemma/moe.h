@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A mixture of experts with GeGLU experts, as Gemma 4 26B-A4B has one beside each dense MLP: a router picks a few
 // experts for every token (Shazeer et al. 2017) and their results are summed with its weights.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Keys and values of a text in a file, so that another process can go on where this one stopped.
 //
 // A safetensors file: "ids" i32 [tokens], the whole text, and for each cache of the model "k.I" and "v.I"

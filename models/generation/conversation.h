@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A text that grows by turns, some of them generated, and the runner that keeps its keys and values.
 //
 //   Conversation conversation(*model);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/text/tokenizer.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Text in, text out: prefill, then tokens one by one until something ends it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runs a model step by step: prompts in chunks, then one token at a time. Knows nothing of text.
 //
 // Every step is a compiled function whose lengths and positions are data, so that any number of steps uses a handful of

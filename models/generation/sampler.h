@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From logits to a token.
 #pragma once
 

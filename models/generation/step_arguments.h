@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A step's operands as the arguments of a compiled function, and back: the one place that knows their order.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/synth/architecture.h>
 #include <lazuli/models/synth/family.h>

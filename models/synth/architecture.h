@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Sizes of published checkpoints, for writing files of their size (synth.h).
 #pragma once
 

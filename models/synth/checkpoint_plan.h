@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A checkpoint that is to be written: what each of its files begins with, and where which tensor goes. Making a plan
 // reads and writes nothing; write_tensors (synth.h) then makes the weights piece by piece.
 #pragma once

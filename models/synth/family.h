@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What files of a model look like, beyond the tensors it asks for: its published sizes, the keys of its configuration,
 // and how its tokenizer and the values of its tensors differ from other models'.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Folders as Hugging Face and MLX publish them: config.json, the tokenizer's files, safetensors.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>

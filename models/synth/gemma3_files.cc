@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Files of Gemma 3.
 #include <lazuli/models/checkpoint/gguf_writer.h>
 #include <lazuli/models/synth/family.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // GGUF: keys as llama.cpp's converter writes them, types as its quantiser chooses them.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Random weights as a function of (seed, tensor, index), so that any part of a tensor can be made alone, on any thread.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Checkpoints of published shapes with random weights, for work on speed and memory at true size.
 //
 // Weights are a function of (seed, tensor, index): the same (architecture, seed) in any container and quantisation is

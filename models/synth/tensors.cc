@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/tensor_names.h>

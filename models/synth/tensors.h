@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The tensors of a checkpoint of a published architecture: names, shapes, and what their random values look like.
 #pragma once
 

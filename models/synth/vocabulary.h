@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A vocabulary laid out as the Gemma families', with made-up words: control tokens, bytes and runs of whitespace at the
 // published ids, then words of syllables in merge order, and single characters.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/models/checkpoint/output_file.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Conversations written out as the Gemma models were trained to read them.
 #pragma once
 

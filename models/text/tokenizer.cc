@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/text/tokenizer.h>

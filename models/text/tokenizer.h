@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Text to token ids and back, for the Gemma families.
 //
 // Two algorithms share one merge loop: "llama" (SentencePiece-style BPE: the vocabulary's scores rank the merges) and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // tokenizer.json of the tokenizers library: BPE with a list of merges, as all Gemma checkpoint folders carry it.
 //
 // Read are model.vocab, model.merges ("a b" or ["a", "b"]) and added_tokens. bos comes from tokenizer_config.json or

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // y_j = p_j + (c_j + 1) (activated - p_active), in three formulations: the composite; all planes at once by
 // broadcasting; and plane by plane. Each element goes through the same operations in all of them.
 #include <lazuli/passes/graph_edit.h>

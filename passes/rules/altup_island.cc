@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/altup_island.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the two AltUp rules share: recognising planes, and building the bodies of their fused nodes.
 //
 // Baykal et al. 2023, "Alternating Updates for Efficient Transformers": P planes x_j of width H for each token.

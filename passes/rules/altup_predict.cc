@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // p_j = x_j + sum_i c_ji x_i, in three formulations: the composite; planes permuted to the back, a matmul with the
 // coefficients, and back again; and plane by plane. What a layer adds to some of the planes x right before a composite
 // comes into the island, which spares writing and reading all of them once more.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Spellings of GELU's tanh form, Hendrycks & Gimpel 2016: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
 #pragma once
 

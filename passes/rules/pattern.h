@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Patterns over graphs, written like the formulas they match:
 //
 //   const Pattern x = var("x"), y = var("y"), c = constant("c");

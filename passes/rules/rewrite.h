@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Rules, and the driver that applies them.
 #pragma once
 

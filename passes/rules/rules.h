@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The named fusions, one a file; rules.def lists them.
 #pragma once
 

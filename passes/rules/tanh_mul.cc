@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/passes/rules/rules.h>
 
 namespace lazuli {

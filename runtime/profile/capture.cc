@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runs a step, with and without an observer, and keeps one call of it.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/compiled_graph.h>

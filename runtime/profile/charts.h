@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Plots as inline SVG. Colours are classes that the page defines for light and dark; text is escaped here.
 #pragma once
 

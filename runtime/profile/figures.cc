@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The graph a profile is of, and what follows from it and the limits of the host.
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile_verdict.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/cpu/kernels/peaks.h>
 #include <lazuli/graph/base/error.h>

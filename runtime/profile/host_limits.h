@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What this host can do at most, measured: the scale that tokens per second are read against.
 #pragma once
 

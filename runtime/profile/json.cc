@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/limits_json.h>
 #include <lazuli/runtime/profile/profile.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // HostLimits as every report has them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From the spans of a run to nodes and the states of threads.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/compiled_graph.h>

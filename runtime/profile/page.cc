@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A profile as one HTML page. It loads nothing: style, plots and the few lines that sort tables are inside.
 #include <fmt/format.h>
 #include <lazuli/runtime/compiled_graph.h>

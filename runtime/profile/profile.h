@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What one step of a program costs: one warm run with every kernel launch timed, and what follows from it.
 //
 //   lazuli::Profile p = lazuli::profile(session, [&] { wait(function(arguments)[0]); });

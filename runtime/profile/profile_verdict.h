@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What bounds a step, and whether fusing more could help: judged from figures alone.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A profile for people: aligned text of at most 120 columns.
 #include <fmt/format.h>
 #include <lazuli/runtime/compiled_graph.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Times by op and by layer, and how often ops stand in a graph.
 #include <lazuli/graph/base/scope_path.h>
 #include <lazuli/runtime/compiled_graph.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/trace.h>

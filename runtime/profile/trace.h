@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A profiled step as a Chrome trace, for Perfetto (ui.perfetto.dev) and chrome://tracing.
 #pragma once
 

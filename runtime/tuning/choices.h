@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What is chosen on this machine, and who chose it: defaults < figures shipped for the CPU < tuning files <
 // environment < what the caller states. Fusions, threads, chunks and the granularity of the schedule change no bit of a
 // result; the forms of AltUp agree within rounding. Choices are the fusions by name, and the settings of settings.h.

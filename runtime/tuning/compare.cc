@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/runtime/tuning/compare.h>
 
 #include <algorithm>

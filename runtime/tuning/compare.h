@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which of two things is faster, on a host that does not hold still.
 //
 // Samples are taken in pairs, in the order A B, B A, A B, ..., so that a host that slows down meets both alike, until

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The one table of what can be set on a machine beside single fusions: names, values, defaults, what depends on each.
 // Environment variables, options of commands, sweeps of `bench`, what `tune` measures and the checks of tuning files
 // derive from it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Choices that depend on the machine, measured: each against the present one, side by side, in the parts of the work it
 // touches. A value is taken where it is faster in some part by more than the noise and loses in none.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a tuning came to, with its figures, as it is kept from one process to the next: a JSON file for each CPU and
 // model shape in $XDG_CACHE_HOME/lazuli/tuning.
 #pragma once

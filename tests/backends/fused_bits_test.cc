@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Fusing changes no bit: random graphs and the named patterns, with everything fused, with nothing fused, and at every
 // instruction-set level.
 #include <gtest/gtest.h>

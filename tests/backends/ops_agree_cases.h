@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The cases of ops_agree_test.cc: graphs that cover every op of ops.def. To cover a new op, add a case to all_cases.
 #pragma once
 

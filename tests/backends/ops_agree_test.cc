@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every op of ops.def gives on the cpu backend, at every instruction-set level of this host, what the reference backend
 // gives.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <lazuli/backends/plan.h>
 #include <lazuli/graph/base/error.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every op on cases worked out by hand.
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Reading an array's values.
 #include <gtest/gtest.h>
 #include <lazuli/graph/array.h>

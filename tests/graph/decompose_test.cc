@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Composites against their decompositions, both on the reference backend.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A chain of a million nodes goes through everything: no step may use the stack per node, or time per pair of nodes.
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>

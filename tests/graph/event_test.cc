@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/event.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runs every golden checkpoint with every combination of settings and prints a line for each: what
 // scripts/check-settings keeps in docs/settings-product.txt. Folders named as arguments are the only ones; the summary
 // counts those left out. Exit status 1 when one does not match.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Checkpoint folders: names, shards, quantised modules, configurations, tokenizers, and what is wrong with a folder.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

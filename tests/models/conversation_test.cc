@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Texts that grow by turns, their caches in files, and the tokens a checkpoint forbids or ends with.
 #include <fmt/format.h>
 #include <lazuli/models/checkpoint/output_file.h>

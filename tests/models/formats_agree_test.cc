@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One model as safetensors, as GGUF and as an MLX checkpoint: its weights agree within what the formats can hold. (The
 // logits of these random models do not: they amplify the difference beyond any likeness.)
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 3n: what must not change a bit, what its graph becomes, AltUp by its formulas, and configurations.
 // golden_test.cc has it against the published classes.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Gemma 4: what must not change a bit, what its graph becomes, and its configurations. golden_test.cc has it against
 // the published classes.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Keys that older GGUF converters left out, family by family, and values no model has.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

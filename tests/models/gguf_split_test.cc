@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Models split over several GGUF files, as llama-gguf-split writes them.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

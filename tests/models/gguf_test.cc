@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/checkpoint/mapped_file.h>

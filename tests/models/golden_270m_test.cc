@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The real Gemma 3 270M against references computed in f32 from its dequantised weights (tests/data/README.md).
 #include <fmt/format.h>
 #include <gtest/gtest.h>

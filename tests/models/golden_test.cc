@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every golden checkpoint against its reference (tests/data/README.md), with settings in which every pair of backend,
 // fusion, chunk and AltUp form occurs. scripts/check-settings runs all combinations.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Key/value caches of 8 bits on tiny checkpoints of every architecture: their error, their bits, and their files.
 #include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/generation/conversation.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Files that take their name when they are complete.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

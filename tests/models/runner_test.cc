@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runner on tiny checkpoints with windows of 8: what its caches keep, how far they can be cut back, and long contexts.
 #include <fmt/format.h>
 #include <lazuli/tests/support/checkpoint_copy.h>

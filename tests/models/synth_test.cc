@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Checkpoints with random weights: published sizes, and one model whatever the container and the quantisation.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

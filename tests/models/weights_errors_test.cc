@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Everything about a checkpoint's tensors that does not fit is one message, written before any weight is read: for the
 // three families, from GGUF files and from folders of every kind.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // AltUp (Baykal et al. 2023) in three spellings: the composite op, planes split into arrays of their own, and stacked
 // planes multiplied as one matrix. Each becomes the same fused node, and gives the same numbers.
 #include <gtest/gtest.h>

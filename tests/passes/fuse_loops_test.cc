@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which nodes become one loop: limits, levels, results, and the order the loops are written in.
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>

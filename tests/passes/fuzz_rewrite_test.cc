@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Random graphs: whatever the passes make of them verifies and computes the same on the reference backend. Running the
 // passes again changes nothing; row demand alone may find more, since a value is narrowed along one axis at a time.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What patterns match, what they look through, and how they explain themselves.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The runner: order, switches, reports, failures, and graphs of a million nodes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Row demand on the shape of a decoder: what a prefill chunk computes when only the last row's logits are asked for.
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops.h>

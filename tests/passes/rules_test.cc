@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Golden tests of rules and passes: text in, text out. tests/rules/*.lir hold cases of this form:
 //
 //   # RUN gelu_mul                  the rules or passes to run, in order; "all" is the whole pipeline

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What fusions say of themselves: rules, loops, and the choices of the CPU backend, fired or not, and why.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Who chooses what: the order of the sources, what they say of themselves, and the files tunings are kept in.
 #include <fcntl.h>
 #include <gtest/gtest.h>

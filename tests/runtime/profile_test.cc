@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Profiles: observers, the account of a run's time, what is captured, and the forms it is printed in.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What is said of a step, from figures made up for it.
 #include <gtest/gtest.h>
 #include <lazuli/runtime/profile/profile_verdict.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a session promises to programs: values, errors, streams, donation, cached programs.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/threads.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The Chrome trace of a step: slices, waits, scopes, arrows and the memory counter, with times made up by hand.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The measuring loop on a clock that the tests wind: what runs "takes" what they say it takes.
 #include <gtest/gtest.h>
 #include <lazuli/runtime/tuning/tune.h>

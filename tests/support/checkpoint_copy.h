@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A golden checkpoint folder of which a test may change the JSON files.
 #pragma once
 

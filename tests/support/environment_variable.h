@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // An environment variable of this process for the length of a test.
 #pragma once
 

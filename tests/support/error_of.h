@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a test expects an action to complain about.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runs sessions of a test at a chosen instruction-set level.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Small GGUF files for tests.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A tiny checkpoint against its reference: logits at every position, and the greedy continuation token by token.
 #pragma once
 

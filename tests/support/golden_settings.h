@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The golden checkpoints, and the settings each of them is computed with: backend, fusion, chunk, and where there is
 // one, the form of AltUp.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The text of a small graph of layers, for tests of what is shown by layer.
 #pragma once
 

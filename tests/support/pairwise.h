@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Covering sets: few rows of settings in which every pair of values of two factors occurs.
 #pragma once
 

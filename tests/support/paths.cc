@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/tests/support/paths.h>
 
 namespace lazuli::test {

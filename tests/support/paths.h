@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where the tests' files and the program under test lie. One source knows: paths of this build are in no other object.
 #pragma once
 

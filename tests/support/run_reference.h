@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // For tests that compare backends: runs a graph on buffers, makes random operands, measures differences.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Writes small checkpoint folders for tests.
 #pragma once
 

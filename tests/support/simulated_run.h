@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Runs that never took place: what a recorder would hold, had every step taken as long as a test says.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where tests find the real model and the reference data.
 #pragma once
 

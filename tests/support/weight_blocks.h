@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Weights of every type that has a packed form, for tests of packing and of the matmul kernels.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The results of `lazuli bench` in every format, to the letter.
 #include <gtest/gtest.h>
 #include <lazuli/tools/bench/bench_formats.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What `lazuli bench` makes of --sweep and --compare.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

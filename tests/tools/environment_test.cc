@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Tests neither read nor write this user's caches, nor follow his choices: what an earlier build left there, or a shell
 // exports, must not decide whether they pass.
 #include <gtest/gtest.h>

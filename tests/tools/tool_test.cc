@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The `lazuli` command line, run as a process: exit statuses, one-line errors, and the keys scripts rely on.
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli bench: tokens per second of prompts and generation, variants side by side, and how close they come to what the
 // host can do.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/runtime/profile/limits_json.h>
 #include <lazuli/tools/bench/bench_formats.h>

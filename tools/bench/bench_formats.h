@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The results of `lazuli bench` as text: pure functions of a report.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What `lazuli bench` measures: one case for each part and each combination of the values that are swept.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/runtime/profile/charts.h>
 #include <lazuli/tools/bench/bench_plot.h>

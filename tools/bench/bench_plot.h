@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A sweep of `lazuli bench` as a picture.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The results of `lazuli bench`, apart from how they are measured and printed.
 #pragma once
 

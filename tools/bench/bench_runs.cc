@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/hash.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/types/philox.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The measurements of `lazuli bench`: one repetition of each case in turn, so that what the host does meanwhile meets
 // all of them alike.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli graph: the graph of a step, as built, after the passes, or as it runs.
 #include <fmt/format.h>
 #include <lazuli/graph/base/near_matches.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the nodes of a graph cost in a profiled step, and how pictures say so.
 #pragma once
 

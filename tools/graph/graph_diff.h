@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What changed between two graphs saved as JSON.
 #pragma once
 

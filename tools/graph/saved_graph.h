@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A graph as to_json wrote it, of whatever model, stage or machine.
 #pragma once
 

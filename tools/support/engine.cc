@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/host/process_memory.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A session with a model in it, and the bars a person sees while it gets ready.
 #pragma once
 

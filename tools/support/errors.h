@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the command line itself reports, beside the library's errors.
 #pragma once
 

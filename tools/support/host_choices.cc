@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What is in force on this host: defaults, figures shipped for the CPU, tuning files, environment, command line.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cpu_identity.h>

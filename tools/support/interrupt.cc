@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/tools/support/interrupt.h>
 
 #include <csignal>

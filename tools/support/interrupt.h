@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // SIGINT as a flag that long commands look at between steps.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a model takes of memory: asked before its weights are read, told when it has run.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // An option that takes one of a few names.
 #pragma once
 

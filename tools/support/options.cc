@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/one_of.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The options that subcommands share, and what they stand for.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where results go: standard output, log lines, whole files.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/temporary_name.h>
 #include <lazuli/tools/support/output_folder.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A folder that takes its name when it is complete.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Keeps the time that compiling and packing take apart from the time that running takes.
 #pragma once
 

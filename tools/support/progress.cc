@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/tools/support/progress.h>
 #include <sys/ioctl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A progress bar on stderr, for people only: silent unless stderr is a terminal.
 #pragma once
 

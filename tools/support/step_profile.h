@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One step of a model: its graph, compiled, and what it costs.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A small checkpoint with random weights, for measurements that are of no model in particular.
 #pragma once
 

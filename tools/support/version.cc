@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/tools/support/version.h>
 #include <lazuli/version.h>

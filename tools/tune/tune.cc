@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // lazuli tune: measures what may be chosen on this host, one choice after the other, and keeps what pays.
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/graph/ops.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What `lazuli tune` measures: a prompt and decode steps of one model, under any settings.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <unistd.h>
 

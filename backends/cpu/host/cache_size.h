@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How large the caches of this host are.
 #pragma once
 

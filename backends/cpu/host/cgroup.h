@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where the control groups of a process keep their limits.
 #pragma once
 

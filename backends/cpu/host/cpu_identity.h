@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which CPU this is, as far as measured choices are concerned.
 #pragma once
 

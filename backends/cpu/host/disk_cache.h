@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Files that hold what could be computed again: generated code, packed weights. Losing them costs time, nothing else,
 // so every failure is a miss and never an error.
 //

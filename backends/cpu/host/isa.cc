@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <cpuid.h>
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>

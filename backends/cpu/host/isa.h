@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Instruction-set levels of the written kernels: what this host offers, what is in use, and why the rest is not.
 #pragma once
 

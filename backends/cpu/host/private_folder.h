@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Folders for files of this user alone: what others could write is never read back.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How much memory this process may still take, and how much it has had.
 #pragma once
 

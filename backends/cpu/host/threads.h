@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The threads a session computes with: all of them run one body at once and meet at a barrier.
 #pragma once
 

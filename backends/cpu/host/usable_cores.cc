@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/cgroup.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
 #include <sched.h>

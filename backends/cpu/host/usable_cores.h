@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How many threads can really run at once: the CPU affinity mask and the cgroup's CPU quota both count.
 #pragma once
 

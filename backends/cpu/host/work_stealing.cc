@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/work_stealing.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Work stealing: every worker begins with its static share of a step's grains, and a worker that is done takes over
 // what others have not begun. A core that also had the serial steps to run, or was taken away by the system for a
 // while, then delays the others by no more than a grain.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What tells this build of the code generator from any other.
 #pragma once
 

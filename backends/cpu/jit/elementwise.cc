@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/jit/elementwise.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Code for one elementwise op of a body.
 #pragma once
 

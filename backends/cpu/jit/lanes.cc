@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/jit/lanes.h>
 #include <lazuli/graph/types/half.h>
 #include <llvm/ADT/APSInt.h>

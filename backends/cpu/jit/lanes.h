@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How elements travel between memory and computation in generated code. Every function takes one value or a vector of
 // `lanes` values alike, so that uniform values and columns get the same bits.
 //

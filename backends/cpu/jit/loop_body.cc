@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/graph/base/error.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a loop body asks of its kernel, found without LLVM: which values are uniform along the columns, which pass over
 // the columns (stage) each belongs to, and the key that equal kernels share.
 #pragma once

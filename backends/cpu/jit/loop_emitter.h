@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Turns a loop body into one function of LLVM IR with the signature of a LoopFunction.
 #pragma once
 

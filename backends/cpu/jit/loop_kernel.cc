@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/jit/build_id.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Generated kernels: one loop nest over rows and columns that computes a body of elementwise ops, broadcasts and
 // last-axis reductions in one pass per reduction stage. Every elementwise and reduction op of the list runs through
 // here, alone (a body of one op) or fused.

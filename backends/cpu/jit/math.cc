@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/jit/math.h>
 #include <llvm/IR/Intrinsics.h>
 #include <llvm/IR/Module.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Functions of f32 values in generated code: one value or a vector of lanes. Built from additions, multiplications,
 // divisions and integer operations without contraction, so that every instruction set gives the same bits.
 #pragma once

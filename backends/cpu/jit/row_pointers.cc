@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/jit/row_pointers.h>
 #include <llvm/IR/Intrinsics.h>
 

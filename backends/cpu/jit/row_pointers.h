@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Addresses in generated code: where each operand's row begins, and loads and stores of `lanes` columns
 // from there.
 #pragma once

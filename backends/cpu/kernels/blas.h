@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // f32 matrix products by OpenBLAS, which is loaded on first use: it starts threads and reads its environment in its
 // library constructor, so a program that were linked with it would pay for both before main.
 #pragma once

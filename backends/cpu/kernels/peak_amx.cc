@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Peak loops, AMX: six tiles of sums, two of operands. Operands are not zero: what the unit does then costs less power,
 // and a clock nobody sees in work.
 #include <immintrin.h>

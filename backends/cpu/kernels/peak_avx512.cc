@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Peak loops, AVX-512. Twelve independent sums cover the latency of both multiply ports.
 #include <immintrin.h>
 #include <lazuli/backends/cpu/kernels/peak_loops.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every loop of peak_loops.def, declared; included by the units that define them and by the registry.
 #pragma once
 

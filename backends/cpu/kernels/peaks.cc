@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/peak_loops.h>
 #include <lazuli/backends/cpu/kernels/peaks.h>
 

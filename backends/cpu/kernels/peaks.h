@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How fast the CPU multiplies and adds at each instruction-set level, whatever our kernels reach.
 #pragma once
 

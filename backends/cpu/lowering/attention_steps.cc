@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention: one step for many queries; for one query of a decode step, its heads in parts of the cache that a second
 // step combines.
 #pragma once

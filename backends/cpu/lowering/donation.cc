@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/linear_plan.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>

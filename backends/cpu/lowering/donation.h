@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where memory is given up. A donated input, or an intermediate value that nothing reads any more, may become the
 // memory of a result: lowering takes memory over here and nowhere else.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Products with stacks of expert weights: every token has its own experts, and only chosen experts are read.
 //
 // For one token the threads share the outputs of its experts, one expert after the other. For many, the rows are sorted

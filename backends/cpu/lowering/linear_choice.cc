@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Which kernel multiplies a linear: decided by types, shapes and the phase alone, never by what a weight holds.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/host/work_stealing.h>

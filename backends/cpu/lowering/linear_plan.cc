@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/linear_plan.h>

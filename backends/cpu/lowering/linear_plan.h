@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where each packed linear of a graph runs, decided before the first step is made: by itself, beside the other linears
 // of its operand (product_steps.h), or in a chain with what reads its result, an epilogue (linear_epilogue.h).
 #pragma once

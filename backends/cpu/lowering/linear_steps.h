@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // linear and matmul: what the written kernels take goes to product_steps.h, the rest through OpenBLAS in f32.
 #pragma once
 

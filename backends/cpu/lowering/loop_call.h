@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One call of a generated loop over operands in memory, and how it divides: by rows, or by ranges of its columns where
 // there are few rows and no reduction runs along them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A fused body on its way to the loop compiler: the views at its edges become windows onto memory, what is left is
 // computed.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/lowering/loop_space.h>
 
 namespace lazuli::cpu {

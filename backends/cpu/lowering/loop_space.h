@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The iteration space of a generated loop: which axes become its rows and columns, for operands of any strides.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/lowering/loop_call.h>
 #include <lazuli/backends/cpu/lowering/loop_core.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Elementwise ops, reductions, fused bodies and copies: everything the loop compiler generates code for.
 #pragma once
 

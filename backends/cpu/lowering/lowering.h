@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Lowering: a finished graph becomes buffers and steps. Views dissolve into strides, each remaining node into the
 // kernel launches that compute it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Ops that move data: concatenate, slice_update, take, gather, and the generators iota and random.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The forms in which matmul kernels take their operand, int8 rows or bf16 tiles, each made once for all its readers.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A matmul with one packed weight, on its way to become a step or a part of one.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matmuls with packed weights, through the written kernels. Products that read the same x become one step: a list of
 // weights, one launch and one barrier.
 #pragma once

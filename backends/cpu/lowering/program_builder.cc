@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/lowering/program_builder.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What lowering builds a program with: buffers, views onto them, steps. It knows no op: the files of each family of ops
 // (loop_steps.h, linear_steps.h, ...) add the steps that compute theirs.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Rotary position embeddings: the sines and cosines are made once for all nodes that turn the same positions alike.
 #pragma once
 

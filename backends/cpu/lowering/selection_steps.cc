@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/rows/argmax.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>

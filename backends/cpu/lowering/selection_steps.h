@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The largest values of rows: argmax, top_k, and the argmax of columns as a chain computes them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Whether a step's work is enough to divide among threads, which then must meet before the next step. Splitting changes
 // no bit, and all steps whose work could be too little ask here.
 #pragma once

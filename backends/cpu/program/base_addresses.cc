@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/program/base_addresses.h>
 
 namespace lazuli::cpu {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where the buffers of a program lie during a run. Constants and the arena stay where they are from run to run; only
 // what the caller brings is looked up each time.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Chains: a run of steps that divide along one axis becomes one step. Each worker takes its share of the axis tile by
 // tile and runs all members on a tile before it goes on to the next, so that what one member writes is still in its
 // cache when the next reads it, and no barrier stands between them. The members are the same kernels on the same

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A compiled graph: one static list of steps that every worker walks, computing its share of each.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A kernel that a step calls, and the instruction set it was compiled for.
 #pragma once
 

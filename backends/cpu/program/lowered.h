@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A program as lowering leaves it and scheduling completes it: buffers, steps in the order they run, and where results
 // come to lie.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From steps to a schedule: where each buffer lies in the arena, and where the workers must meet.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/program/scheduled_graph.h>
 
 #include <map>

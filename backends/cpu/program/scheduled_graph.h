@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The steps of a program as a graph, for listings and pictures: one node per kernel launch.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A step is one kernel launch of a program: what it reads and writes, how its work divides, and the call itself.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/program/view.h>
 
 namespace lazuli::cpu {

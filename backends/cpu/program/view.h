@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // An array in a buffer of a program, or a part of one. View ops of the graph become views and cost nothing at run time.
 #pragma once
 

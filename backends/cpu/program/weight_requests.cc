@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/program/weight_requests.h>
 
 namespace lazuli::cpu {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The constants that kernels read in a form of their own. Lowering only asks for them, by what their types say; they
 // are laid out when the program is prepared for its first run.
 #pragma once

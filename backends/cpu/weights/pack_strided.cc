@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <emmintrin.h>
 #include <lazuli/backends/cpu/weights/pack_strided.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>

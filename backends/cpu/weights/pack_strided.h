@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matrices of the plain types laid out as packed weights, from any strides: right operands that a program computes are
 // packed when it runs.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Weights packed for the matmul kernels, and the int8 activations that meet them there.
 //
 // Packing changes where bits are, never what they say: unpack_rows gives exactly the floats of dequantise() on the

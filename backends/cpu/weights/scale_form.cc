@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/formats/packed_dispatch.h>
 #include <lazuli/backends/cpu/weights/scale_form.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How wide the scales of a packed weight must be. Block types of checkpoints in several arrays (affine, e2m1_16) hold
 // every scale as f32, whatever it was in the checkpoint; most were shorter, and packed they are again where that loses
 // nothing:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/weights/weight_store.h>
 #include <lazuli/graph/types/quantised.h>

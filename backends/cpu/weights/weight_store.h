@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Weights in the layout the kernels read, made once when a program first needs them and shared by all programs.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Clusters of a picture: a tree of scopes, and which nodes stand in each.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/pictures/dot/drawing.h>
 
 #include <numeric>

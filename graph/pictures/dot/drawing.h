@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What of a graph is drawn, and what stands for the rest.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What stands inside a node of a picture, and in its tooltip.
 #pragma once
 

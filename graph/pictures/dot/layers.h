@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a picture that draws one layer for all that are alike says of the others: where values enter a group of layers,
 // and how the groups follow each other.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/graph/pictures/dot/styles.h>
 
 namespace lazuli::dot {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Shapes and colours of nodes, by what they do.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Text as Graphviz takes it. Names come from files: control characters and bytes that are no UTF-8 become U+FFFD.
 #pragma once
 

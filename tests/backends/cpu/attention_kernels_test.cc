@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The attention kernels of every instruction set this host has, rope and argmax, against definitions in double.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/kernels/attention/attention.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Merged matmuls, epilogues and row chains: where they fire, where they must not, and that they change no bit.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What a program says when a step of it fails.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/threads.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Products with the weights of chosen experts: what they are, which arithmetic they use, how they fail and narrow.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Instruction-set levels: detection, LAZULI_ISA, and the reasons given.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/isa.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Packed weights and every matmul kernel of kernels.def: packing is exact, all instruction-set levels give the bits of
 // the stated arithmetic, and no split of rows or outputs changes a bit.
 #include <fmt/format.h>

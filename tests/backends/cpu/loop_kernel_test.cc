@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Generated kernels against scalar C++, at every instruction set this host has.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

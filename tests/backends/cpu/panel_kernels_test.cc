@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The many-row matmul kernels against a double sum over the bf16 values they multiply.
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Peak loops run at every level the host has, and the best of an arithmetic is the highest level's.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/kernels/peaks.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The width of packed scales: short where that is exact, f32 otherwise.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/weights/scale_form.h>

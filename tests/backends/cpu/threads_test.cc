@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/cgroup.h>
 #include <lazuli/backends/cpu/host/process_memory.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What one session leaves on disk and the next one finds: generated kernels and packed weights.
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>

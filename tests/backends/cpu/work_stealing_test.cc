@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/work_stealing.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
 #include <lazuli/backends/cpu/kernels/attention/attention_plan.h>
 #include <lazuli/backends/cpu/kernels/attention/attention_prompt_plan.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The registry of attention kernels and what a caller must know to split and feed them.
 #pragma once
 

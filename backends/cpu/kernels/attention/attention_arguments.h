@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the attention kernels see: a plain struct over memory somebody else owns.
 //
 // Instruction-set units include this header, so it holds no inline code and no std:: types: the linker keeps one copy

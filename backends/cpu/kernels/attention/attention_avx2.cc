@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention with AVX2, FMA and F16C. No std:: code and no shared inline code here: this unit has wider compiler flags.
 #include <immintrin.h>
 #include <lazuli/backends/cpu/kernels/attention/attention_parts.h>

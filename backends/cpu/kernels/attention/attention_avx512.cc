@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention with AVX-512. No std:: code and no shared inline code here: this unit has wider compiler flags.
 #include <lazuli/backends/cpu/kernels/attention/attention_parts.h>
 #include <lazuli/backends/cpu/kernels/intrinsics/intrinsics_avx512.h>

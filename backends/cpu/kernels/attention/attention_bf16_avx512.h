@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Vector pieces of attention in bf16 tiles: loads, transposition, powers of two. Private to units that have
 // AVX-512 with BF16; everything here has internal linkage.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // e^x for the softmax of attention. Private to its instruction-set units.
 #pragma once
 

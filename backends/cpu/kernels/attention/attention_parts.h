@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention of a decode step: positions divide into parts that workers compute by themselves, and what they found is
 // put together in ascending order. Bits depend on the parts alone, which are aligned to absolute positions, and not on
 // who computed them. A query that sees one part gets the bits that run_units gives it. Private to the instruction-set

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How attention is cut into units, blocks and tiles, and how a block's scratch is laid out. Private to the kernels.
 //
 // The unit of arithmetic is a query: one head of one row of q. Queries of one kv head are numbered row by row, so that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention of prompts with AMX: queries, keys, probabilities and values in bf16, everything else in f32.
 //
 // Scores are computed transposed, keys down and queries across: keys then go into tiles as they lie in the cache, and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How prompt attention in bf16 tiles is cut into units and steps, and how its scratch is laid out. Private to its
 // kernel and the registry; everything here has internal linkage, since an instruction-set unit includes it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention in portable C++, the level that runs everywhere. Products are rounded before they are added.
 #include <lazuli/backends/cpu/kernels/attention/attention_parts.h>
 #include <lazuli/graph/types/half.h>

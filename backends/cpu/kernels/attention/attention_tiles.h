@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Attention over tiles of 64 keys with an online softmax (Milakov & Gimelshein 2018; Dao et al. 2022, algorithm 1), for
 // any vector type. Private to the instruction-set units, which define V; everything here has internal linkage.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // From a DType to its packed format, for units compiled for the baseline.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where in a packed group a block's scales lie. For units of every instruction set: all of it has internal linkage.
 #pragma once
 

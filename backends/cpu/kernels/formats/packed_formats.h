@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How blocks of a file are laid into the planes of packed_planes.h, one row of a group at a time:
 // FileBlock<type>::pack. Source of the file layouts: the GGUF specification, ggml-common.h.
 //

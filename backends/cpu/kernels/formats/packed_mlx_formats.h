@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The packed forms of the block types that MLX, ModelOpt and compressed-tensors checkpoints become (graph/dtype.def),
 // as in packed_formats.h.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The packed form of each block-quantised type, as numbers: what the formats of all instruction-set levels share.
 //
 // A group of 16 weight rows has three planes. Their entries, one a block of 32 columns (quants, scales) or one a

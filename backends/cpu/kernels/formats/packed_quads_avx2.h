@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How AVX2 code reads the planes of packed_planes.h: the 32 bytes of one side (8 outputs) of a quad by Codes, its
 // scales by Scales. For units compiled for AVX2 only; everything here has internal linkage.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How AVX-512 code reads the planes of packed_planes.h: the 64 unsigned bytes of a quad by Codes, the scales of a block
 // by Scales. For units compiled for AVX-512 only; everything here has internal linkage.
 #pragma once

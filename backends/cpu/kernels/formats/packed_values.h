@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // How portable code reads the planes of packed_planes.h, one row of a block at a time: its values by Codes, its scales
 // by Scales.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // f32 to bf16, and the pairs of bf16 that tile products and dot products take. Private to units that have AVX-512 with
 // BF16; everything here has internal linkage.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // immintrin.h for AVX-512 units, without a warning about the compiler's own code.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What AMX units load into the tile configuration register. Everything here has internal linkage.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 #include <lazuli/graph/base/fail.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The registry of matmul kernels: one list (kernels.def), chosen from by weight type and instruction-set level.
 #pragma once
 

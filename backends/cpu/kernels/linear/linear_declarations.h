@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every kernel of kernels.def, declared; included by the units that define them and by the registry.
 #pragma once
 

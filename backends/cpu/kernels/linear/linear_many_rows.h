@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The walk of a matmul with block-quantised weights over many rows, for any vector type. Private to the
 // instruction-set units; everything here has internal linkage.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matmul of many rows, AMX bf16.
 //
 // A panel of weights, 32 outputs by 512 columns or so, is dequantised to bf16 and stays in L1 while the rows of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matmul with block-quantised weights, AVX2.
 //
 // A tile is one side (8 outputs, one 32-bit lane each) or both sides of a group times a few rows of activations.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matmul with block-quantised weights, AVX-512 VNNI.
 //
 // A tile is one group of 16 outputs, or two where there are many rows, one 32-bit lane each, times a few rows of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matmul with f32, f16, bf16 and mxfp8 weights and f32 activations, AVX-512.
 //
 // An output has four sums, one for each column index modulo 4, made by FMA in ascending column order and added as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Tiles of many rows for weights of the plain types, for any vector type. Private to the instruction-set units;
 // everything here has internal linkage.
 //

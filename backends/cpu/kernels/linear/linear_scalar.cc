@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The matmul kernels in plain C++: every host runs them, and the other levels give their bits.
 #include <lazuli/backends/cpu/kernels/formats/packed_dispatch.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>

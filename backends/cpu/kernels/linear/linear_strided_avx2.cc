@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Matmul of few rows with a right operand as it lies in memory, AVX2: packing it would take as long as the product.
 //
 // An output has four sums, one for each column index modulo 4, made by FMA in ascending column order and added as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One row of activations times weights, by tile products of one row: little more than unpacking the weights. Private to
 // AMX units; everything here has internal linkage.
 #pragma once

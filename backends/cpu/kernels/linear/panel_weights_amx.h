@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Packed weights dequantised to the bf16 pairs of tile products. Private to AMX units; everything here has internal
 // linkage.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <immintrin.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/intrinsics/intrinsics_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
 

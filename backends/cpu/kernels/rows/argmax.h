@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Place of the largest value of a row: the first of equals (0 and -0 are equal). NaN is passed over; where every value
 // is NaN, the first place wins.
 #pragma once

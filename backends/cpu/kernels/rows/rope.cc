@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/kernels/rows/rope.h>
 #include <lazuli/graph/base/fail.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Rotary position embedding, rotate-half (Su et al. 2021): for each pair (j, j + width / 2) of a head,
 //   out[j]             = x[j] cos(a) - x[j + width / 2] sin(a)
 //   out[j + width / 2] = x[j + width / 2] cos(a) + x[j] sin(a),   a = position * inverse_frequencies[j].

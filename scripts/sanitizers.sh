@@ -12,11 +12,9 @@ build=${BUILD:-build}
 jobs=${JOBS:-$(nproc)}
 
 # What LLVM and OpenBLAS do is not seen, as they are built without checks.
-suppressions=$PWD/tests/sanitizers
 export ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1
-export LSAN_OPTIONS=suppressions=$suppressions/lsan.txt:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$suppressions/tsan.txt
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 # gcc 12's checks need memory where they expect it, which newer kernels' random addresses do not grant.
 plain=()

@@ -4,7 +4,9 @@
 #include <lazuli/models/checkpoint/mapped_file.h>
 #include <lazuli/models/checkpoint/safetensors.h>
 
+#include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -62,8 +64,15 @@ class TensorReader {
     if (bytes != static_cast<std::uint64_t>(type.bytes()))
       fail("{}: {} bytes of data; expected {} for {}", where, bytes, type.bytes(), to_string(type));
     const std::uint64_t begin = data_begin_ + offsets[0];
+    const std::byte* data = file_->bytes().data() + begin;
+    // Files whose header is not padded hold elements at odd addresses, which nobody may read them from.
+    if (reinterpret_cast<std::uintptr_t>(data) % static_cast<std::size_t>(byte_size(type.dtype, 1)) != 0) {
+      BufferRef copy = Buffer::allocate(bytes);
+      std::copy_n(data, bytes, copy->data());
+      return Array::constant(std::move(copy), std::move(type), name);
+    }
     BufferRef buffer = Buffer::view(
-        file_->bytes().data() + begin, bytes, file_,
+        data, bytes, file_,
         [file = file_.get(), begin](std::size_t offset, std::size_t count) { file->release(begin + offset, count); });
     buffer->set_origin(file_->origin(begin));
     return Array::constant(std::move(buffer), std::move(type), name);

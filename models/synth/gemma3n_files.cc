@@ -37,7 +37,7 @@ void add_keys(GgufWriter& writer, const std::string& prefix, const Architecture&
   writer.add(prefix + "altup.num_inputs", u32(4));
   // How many deviations above its mean a gate must lie: 95 % stay below.
   std::vector<float> cutoffs(static_cast<std::size_t>(a.layers), -std::numeric_limits<float>::infinity());
-  std::fill_n(cutoffs.begin(), a.sparse_layers, 1.6448536f);
+  std::fill_n(cutoffs.begin(), std::min(a.sparse_layers, a.layers), 1.6448536f);
   writer.add_array(prefix + "activation_sparsity_scale", cutoffs);
 }
 

@@ -408,7 +408,9 @@ TEST(ProgramCache, WeightsAreLaidOutForRunsAlone) {
   options.on_weight = [&](const std::string&, std::int64_t) { ++told; };
   Session session(options);
   const Array w = weight(0.5, {4, 2});
-  const Array outputs[] = {linear(vector({1, 2}), w)};
+  // Held, so that no call may take their memory over: that would be another program.
+  const Array x = vector({1, 2}), other = vector({3, 2});
+  const Array outputs[] = {linear(x, w)};
   session.plan(outputs);
   session.optimised(outputs);
   EXPECT_EQ(session.statistics().programs, 1);
@@ -419,7 +421,7 @@ TEST(ProgramCache, WeightsAreLaidOutForRunsAlone) {
   EXPECT_EQ(session.statistics().laid_out_weights, 1);
   EXPECT_GT(session.statistics().weight_bytes, 0);
   EXPECT_EQ(told, 1);
-  EXPECT_EQ(floats(linear(vector({3, 2}), w)), Floats({2.5, 2.5, 2.5, 2.5}));
+  EXPECT_EQ(floats(linear(other, w)), Floats({2.5, 2.5, 2.5, 2.5}));
   EXPECT_EQ(session.statistics().programs, 1);
   EXPECT_EQ(session.statistics().laid_out_weights, 1);
 }

@@ -246,7 +246,7 @@ std::unique_ptr<CacheDraft> DiskCache::make_draft(std::string_view key, std::siz
 void DiskCache::store(std::string_view key, std::span<const std::byte> payload) {
   const std::unique_ptr<CacheDraft> room = draft(key, payload.size());
   if (!room) return;
-  std::memcpy(room->payload().data(), payload.data(), payload.size());
+  std::ranges::copy(payload, room->payload().begin());  // which may be empty
   room->publish(checksum(payload));
 }
 

@@ -24,8 +24,12 @@ constexpr const char* library_files[] = {
 
 constexpr int row_major = 101, no_transpose = 111, transpose = 112;  // CBLAS_ORDER, CBLAS_TRANSPOSE
 
-// Borders of slices: whole vectors and whole micro-kernel tiles of every instruction set.
-constexpr std::int64_t slice_granule = 16;
+// Borders of tiles: whole vectors and whole micro-kernel tiles of every instruction set.
+constexpr std::int64_t tile_granule = 16;
+
+// Every call packs its operands anew, and more threads than this gain nothing from more tiles. Most small numbers of
+// threads divide it.
+constexpr std::int64_t min_tile = 64, max_tiles = 48;
 
 // Sets a variable while a library loads and then puts the old value back, so that neither child processes nor another
 // copy of OpenBLAS in this process see ours.
@@ -82,8 +86,8 @@ int checked_int(std::int64_t value, std::int64_t least, const char* name) {
 
 // [begin, end) of part `part` when `count` granules' worth of items are dealt out as evenly as can be.
 std::pair<std::int64_t, std::int64_t> even_part(std::int64_t count, int part, int parts) {
-  const std::int64_t granules = (count + slice_granule - 1) / slice_granule;
-  const auto border = [&](std::int64_t index) { return std::min(granules * index / parts * slice_granule, count); };
+  const std::int64_t granules = (count + tile_granule - 1) / tile_granule;
+  const auto border = [&](std::int64_t index) { return std::min(granules * index / parts * tile_granule, count); };
   return {border(part), border(part + 1)};
 }
 
@@ -134,15 +138,19 @@ void sgemm(const Sgemm& product) {
                   product.b, ldb, 0.0f, product.c, ldc);
 }
 
-Sgemm sgemm_slice(const Sgemm& product, int worker, int workers) {
+int sgemm_tiles(std::int64_t m, std::int64_t n) {
+  return static_cast<int>(std::clamp<std::int64_t>(std::max(m, n) / min_tile, 1, max_tiles));
+}
+
+Sgemm sgemm_tile(const Sgemm& product, int tile, int tiles) {
   Sgemm part = product;
   if (product.m > product.n) {
-    const auto [begin, end] = even_part(product.m, worker, workers);
+    const auto [begin, end] = even_part(product.m, tile, tiles);
     part.m = end - begin;
     part.a += begin * product.lda;
     part.c += begin * product.ldc;
   } else {
-    const auto [begin, end] = even_part(product.n, worker, workers);
+    const auto [begin, end] = even_part(product.n, tile, tiles);
     part.n = end - begin;
     part.b += product.layout == RightOperand::rows_are_columns_of_c ? begin * product.ldb : begin;
     part.c += begin;

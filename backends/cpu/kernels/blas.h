@@ -32,9 +32,12 @@ struct Sgemm {
 // loaded, a size is negative, a leading dimension too small, or either beyond 2^31 - 1.
 void sgemm(const Sgemm& product);
 
-// The part of C that `worker` of `workers` computes: a range of columns, or of rows where M is the larger; its borders
-// depend on the sizes alone and lie on multiples of 16. May be empty (m or n = 0).
-Sgemm sgemm_slice(const Sgemm& product, int worker, int workers);
+// How many tiles are worth a call each when C is [M, N]: from its sizes alone, at least 1.
+int sgemm_tiles(std::int64_t m, std::int64_t n);
+
+// Tile `tile` of `tiles` of C: a range of columns, or of rows where M is the larger, with borders on multiples of 16.
+// May be empty.
+Sgemm sgemm_tile(const Sgemm& product, int tile, int tiles);
 
 // For `lazuli info`, and to fail early: loads the library if it is not loaded yet.
 struct BlasInfo {

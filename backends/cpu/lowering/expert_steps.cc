@@ -7,12 +7,18 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
+#include <lazuli/backends/cpu/weights/pack_strided.h>
+#include <lazuli/backends/cpu/weights/packed_weight.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace lazuli::cpu {
 namespace {
+
+// OpenBLAS gives other shapes other bits, so a call computes this many outputs whatever the number of threads.
+constexpr std::int64_t blas_slice_outputs = 64;
 
 // Rows that lie one after the other, in f32 or as int8.
 struct RowData {
@@ -20,8 +26,8 @@ struct RowData {
   std::int64_t count;
 };
 
-// Rows of one expert times its outputs [16 · slices.begin, 16 · slices.end): y[row · outputs + output]. Ranges of rows
-// count from the first of `x` and of y alike.
+// Rows of one expert times a range of slices of its outputs: y[row · outputs + output]. Ranges of rows count from the
+// first of `x` and of y alike.
 using MultiplyRows =
     std::function<void(const Memory& memory, RowData x, std::int64_t expert, Range slices, Range rows, float* y)>;
 
@@ -48,12 +54,30 @@ MultiplyRows multiply_packed(const PackedWeightView* stack, const LinearKernel& 
 
 MultiplyRows multiply_f32(const View& weight, std::int64_t outputs, std::int64_t cols) {
   return [=](const Memory& memory, RowData x, std::int64_t expert, Range slices, Range rows, float* y) {
-    const std::int64_t first = slices.begin * packed_group_rows,
-                       end = std::min(slices.end * packed_group_rows, outputs);
-    sgemm({RightOperand::rows_are_columns_of_c, rows.end - rows.begin, end - first, cols,
-           reinterpret_cast<const float*>(x.data) + rows.begin * cols, cols,
-           memory.as<const float>(weight) + (expert * outputs + first) * cols, cols, y + rows.begin * outputs + first,
-           outputs});
+    const std::int64_t stride = std::max<std::int64_t>(cols, 1);
+    for (std::int64_t slice = slices.begin; slice < slices.end; ++slice) {
+      const std::int64_t first = slice * blas_slice_outputs, end = std::min(first + blas_slice_outputs, outputs);
+      sgemm({RightOperand::rows_are_columns_of_c, rows.end - rows.begin, end - first, cols,
+             reinterpret_cast<const float*>(x.data) + rows.begin * cols, stride,
+             memory.as<const float>(weight) + (expert * outputs + first) * cols, stride,
+             y + rows.begin * outputs + first, outputs});
+    }
+  };
+}
+
+// One matrix of a contiguous stack.
+StridedWeightView expert_as_it_lies(const Memory& memory, const View& stack, std::int64_t expert) {
+  const std::int64_t outputs = stack.shape[1], cols = stack.shape[2];
+  return {memory.at(stack) + byte_size(stack.dtype, expert * outputs * cols), outputs, cols, cols, 1};
+}
+
+MultiplyRows multiply_strided(const View& stack, const StridedKernel& kernel) {
+  return [=, multiply = kernel.multiply, outputs = stack.shape[1], cols = stack.shape[2]](
+             const Memory& memory, RowData x, std::int64_t expert, Range slices, Range rows, float* y) {
+    multiply(expert_as_it_lies(memory, stack, expert),
+             {reinterpret_cast<const float*>(x.data) + rows.begin * cols, rows.end - rows.begin, cols, cols},
+             slices.begin * packed_group_rows, std::min(slices.end * packed_group_rows, outputs),
+             y + rows.begin * outputs, outputs);
   };
 }
 
@@ -76,9 +100,11 @@ struct ExpertCall {
   KernelUse kernel = KernelUse::sgemm();
   std::string where;  // for errors
   MultiplyRows multiply;
+  std::int64_t slice_outputs = packed_group_rows;
+  std::optional<View> strided;  // weights of which many rows need the chosen experts packed
 
   std::int64_t pairs() const { return tokens * chosen; }
-  std::int64_t slices() const { return (outputs + packed_group_rows - 1) / packed_group_rows; }
+  std::int64_t slices() const { return (outputs + slice_outputs - 1) / slice_outputs; }
   std::int64_t row_of(std::int64_t pair) const {
     return pair / chosen * rows_per_token + std::min(pair % chosen, rows_per_token - 1);
   }
@@ -113,26 +139,36 @@ void choose_expert_kernel(ProgramBuilder& builder, std::int32_t id, ExpertCall& 
     call.multiply = multiply_packed(packed, *kernel, call.outputs, call.cols);
     return;
   }
-  View weight;
-  if (is_constant) {
-    weight = builder.add_dequantised(constant);
-  } else if (is_quantised(type.dtype)) {
-    builder.reject(id, "a quantised weight must be a constant");
-  } else {
-    weight = converted_input(builder, id, 1, DType::f32);
-  }
+  if (!is_constant && is_quantised(type.dtype)) builder.reject(id, "a quantised weight must be a constant");
+  const bool fast = builder.tools().precision == Precision::fast;
+  const View weight = is_constant ? builder.add_dequantised(constant)
+                      : fast      ? contiguous_input(builder, id, 1)
+                                  : converted_input(builder, id, 1, DType::f32);
   call.weight = weight.buffer;
-  call.multiply = multiply_f32(weight, call.outputs, call.cols);
+  if (fast) {
+    const StridedKernel& kernel = find_strided_kernel(weight.dtype, builder.tools().isa);
+    call.kernel = {kernel.name, kernel.isa};
+    call.multiply = multiply_strided(weight, kernel);
+    call.strided = weight;
+  } else {
+    call.slice_outputs = blas_slice_outputs;
+    call.multiply = multiply_f32(weight, call.outputs, call.cols);
+  }
 }
 
-// The step that reads the weights: of the whole stack, at most one expert a pair.
+// A step reads or writes at most one expert a pair of the whole stack.
+void count_chosen_experts(const ProgramBuilder& builder, const ExpertCall& call, int stack, Step& step) {
+  const std::int64_t stack_bytes = builder.buffer(stack).bytes;
+  const std::int64_t untouched = stack_bytes - stack_bytes / call.experts * std::min(call.pairs(), call.experts);
+  step.bytes -= untouched;
+  if (builder.buffer(stack).kind == BufferKind::constant) step.weight_bytes -= untouched;
+}
+
+// The step that multiplies.
 Step& add_expert_step(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, std::vector<int> reads,
                       int target) {
   Step& step = builder.add_step(id, builder.node(id).name(), call.kernel, std::move(reads), {target});
-  const std::int64_t stack_bytes = builder.buffer(call.weight).bytes;
-  const std::int64_t unread_bytes = stack_bytes - stack_bytes / call.experts * std::min(call.pairs(), call.experts);
-  step.bytes -= unread_bytes;
-  if (step.weight_bytes > 0) step.weight_bytes -= unread_bytes;
+  count_chosen_experts(builder, call, call.weight, step);
   step.arithmetic = call.is_quantised() ? Arithmetic::int8 : Arithmetic::f32;
   return step;
 }
@@ -209,6 +245,38 @@ void add_gather(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call
   };
 }
 
+// The experts that some pair has chosen, in the layout of the kernels for many rows.
+void pack_experts(ProgramBuilder& builder, std::int32_t id, const SortedPairs& sorted, ExpertCall& call) {
+  const View weight = *call.strided;
+  const LinearKernel& kernel = *find_linear_kernel(weight.dtype, builder.tools().isa);
+  const std::int64_t outputs = call.outputs, cols = call.cols, slices = call.slices();
+  const auto bytes = static_cast<std::int64_t>(packed_bytes(weight.dtype, outputs, cols));
+  const int packed = builder.add_scratch(bytes * call.experts, fmt::format("%{} packed experts", id));
+  Step& step = builder.add_step(id, "pack_experts", "pack_strided", {weight.buffer, sorted.first.buffer}, {packed});
+  for (const int stack : {weight.buffer, packed}) count_chosen_experts(builder, call, stack, step);
+  step.units = call.experts * slices;
+  step.split = worth_splitting(step.bytes, 0);
+  step.run = [=, first = sorted.first](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const auto* starts = memory.as<const std::int32_t>(first);
+    while (begin < end) {
+      const std::int64_t expert = begin / slices, stop = std::min(end, (expert + 1) * slices);
+      if (starts[expert] < starts[expert + 1])
+        pack_strided(weight.dtype, expert_as_it_lies(memory, weight, expert),
+                     reinterpret_cast<std::uint8_t*>(memory.base(packed) + expert * bytes), begin - expert * slices,
+                     stop - expert * slices);
+      begin = stop;
+    }
+  };
+  call.weight = packed;
+  call.kernel = {kernel.name, kernel.isa};
+  call.multiply = [=, dtype = weight.dtype, multiply = kernel.multiply_real](
+                      const Memory& memory, RowData x, std::int64_t expert, Range groups, Range rows, float* y) {
+    multiply(packed_view(dtype, outputs, cols, memory.base(packed) + expert * bytes),
+             {reinterpret_cast<const float*>(x.data), x.count, cols, cols}, groups.begin, groups.end, rows.begin,
+             rows.end, y, outputs);
+  };
+}
+
 void add_sorted_multiply(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call, const SortedPairs& sorted) {
   Step& step = add_expert_step(builder, id, call, {sorted.x, call.weight, sorted.first.buffer}, sorted.y.buffer);
   step.units = call.slices();
@@ -237,10 +305,11 @@ void add_scatter(ProgramBuilder& builder, std::int32_t id, const ExpertCall& cal
   };
 }
 
-void lower_experts_sorted(ProgramBuilder& builder, std::int32_t id, const ExpertCall& call) {
+void lower_experts_sorted(ProgramBuilder& builder, std::int32_t id, ExpertCall call) {
   const SortedPairs sorted = place_sorted_pairs(builder, id, call);
   add_sort(builder, id, call, sorted);
   add_gather(builder, id, call, sorted);
+  if (call.strided) pack_experts(builder, id, sorted, call);
   add_sorted_multiply(builder, id, call, sorted);
   add_scatter(builder, id, call, sorted);
 }

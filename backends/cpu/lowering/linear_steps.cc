@@ -4,11 +4,13 @@
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/linear_steps.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/backends/cpu/lowering/matmul_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product_steps.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace lazuli::cpu {
 namespace {
@@ -17,30 +19,31 @@ namespace {
 View f32_weight(ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& weight = builder.graph().node(builder.node(id).inputs[1]);
   if (weight.op == Op::constant) return builder.add_dequantised(weight);
-  if (is_quantised(builder.type(builder.node(id).inputs[1]).dtype))
-    builder.reject(id, "a quantised weight must be a constant");
   return converted_input(builder, id, 1, DType::f32);
 }
 
-void lower_linear_f32(ProgramBuilder& builder, std::int32_t id, const View& x, const View& y, const View& weight) {
+// OpenBLAS gives an element other bits in a product of another shape, so a call computes a tile that follows from the
+// shapes alone, whatever the number of threads.
+void add_linear_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
+  const View x = converted_input(builder, id, 0, DType::f32), weight = f32_weight(builder, id);
   const std::int64_t rows = rows_of(x), cols = x.shape.back(), outputs = weight.shape[0];
-  const int workers = builder.workers();
+  const int tiles = sgemm_tiles(rows, outputs);
   Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {x.buffer, weight.buffer}, {y.buffer});
-  step.units = workers;
-  step.split = true;
+  step.units = tiles;
+  step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t stride = std::max<std::int64_t>(cols, 1);
-    Sgemm product{RightOperand::rows_are_columns_of_c,
-                  rows,
-                  outputs,
-                  cols,
-                  memory.as<const float>(x),
-                  stride,
-                  memory.as<const float>(weight),
-                  stride,
-                  memory.as<float>(y),
-                  outputs};
-    for (std::int64_t part = begin; part < end; ++part) sgemm(sgemm_slice(product, static_cast<int>(part), workers));
+    const Sgemm product{RightOperand::rows_are_columns_of_c,
+                        rows,
+                        outputs,
+                        cols,
+                        memory.as<const float>(x),
+                        stride,
+                        memory.as<const float>(weight),
+                        stride,
+                        memory.as<float>(y),
+                        outputs};
+    for (std::int64_t tile = begin; tile < end; ++tile) sgemm(sgemm_tile(product, static_cast<int>(tile), tiles));
   };
 }
 
@@ -99,20 +102,8 @@ BatchedMatmul describe(const View& a, const View& b, bool transposed, const View
   return call;
 }
 
-}  // namespace
-
-void lower_linear(ProgramBuilder& builder, std::int32_t id) {
-  if (is_packed_linear(builder, id)) return lower_products(builder, id);
-  const View x = converted_input(builder, id, 0, DType::f32);
-  const View result = builder.result_view(id);
-  if (result.elements() == 0) return;
-  const View y = f32_result(builder, id, result);
-  lower_linear_f32(builder, id, x, y, f32_weight(builder, id));
-  if (result.dtype != DType::f32) lower_copy(builder, id, y, result);
-}
-
-// The batches divide over the threads, or a single product does.
-void lower_matmul(ProgramBuilder& builder, std::int32_t id) {
+// One product for each batch, or tiles of a single one.
+void add_matmul_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
   const View a = converted_input(builder, id, 0, DType::f32);
   View b = builder.operand(id, 1);
   // A right operand that is a transposed view is read as it lies.
@@ -121,21 +112,47 @@ void lower_matmul(ProgramBuilder& builder, std::int32_t id) {
                           b.strides[rank - 1] >= b.shape[rank - 2];
   const bool straight = b.dtype == DType::f32 && b.strides[rank - 1] == 1 && b.strides[rank - 2] >= b.shape[rank - 1];
   if (!transposed && !straight) b = converted_input(builder, id, 1, DType::f32);
-  const View result = builder.result_view(id);
-  const View y = f32_result(builder, id, result);
-  if (y.elements() == 0) return;
   const BatchedMatmul call = describe(a, b, transposed, y);
-  const int workers = builder.workers();
-  const bool single = call.batches() == 1;
+  const int tiles = call.batches() == 1 ? sgemm_tiles(call.m, call.n) : 1;
   Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {a.buffer, b.buffer}, {y.buffer});
-  step.units = single ? workers : call.batches();
+  step.units = call.batches() * tiles;
   step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t unit = begin; unit < end; ++unit) {
-      const Sgemm product = call.product(memory, single ? 0 : unit);
-      sgemm(single ? sgemm_slice(product, static_cast<int>(unit), workers) : product);
-    }
+    for (std::int64_t unit = begin; unit < end; ++unit)
+      sgemm(sgemm_tile(call.product(memory, unit / tiles), static_cast<int>(unit % tiles), tiles));
   };
+}
+
+}  // namespace
+
+void lower_linear(ProgramBuilder& builder, std::int32_t id) {
+  if (is_packed_linear(builder, id)) return lower_products(builder, id);
+  const ValueId weight = builder.node(id).inputs[1];
+  if (builder.graph().node(weight).op != Op::constant && is_quantised(builder.type(weight).dtype))
+    builder.reject(id, "a quantised weight must be a constant");
+  const View result = builder.result_view(id);
+  if (result.elements() == 0) return;
+  const View y = f32_result(builder, id, result);
+  if (builder.tools().precision == Precision::f32)
+    add_linear_f32(builder, id, y);
+  else
+    add_matmul(builder, id, builder.view(weight), y);
+  if (result.dtype != DType::f32) lower_copy(builder, id, y, result);
+}
+
+void lower_matmul(ProgramBuilder& builder, std::int32_t id) {
+  const View result = builder.result_view(id);
+  if (result.elements() == 0) return;
+  const View y = f32_result(builder, id, result);
+  if (builder.tools().precision == Precision::f32) {
+    add_matmul_f32(builder, id, y);
+  } else {
+    View weight = builder.operand(id, 1);
+    const std::size_t rank = weight.shape.size();
+    std::swap(weight.shape[rank - 2], weight.shape[rank - 1]);
+    std::swap(weight.strides[rank - 2], weight.strides[rank - 1]);
+    add_matmul(builder, id, weight, y);
+  }
   if (result.dtype != DType::f32) lower_copy(builder, id, y, result);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// linear and matmul: what the written kernels take goes to product_steps.h, the rest through OpenBLAS in f32.
+// linear and matmul. In the default precision constants go to product_steps.h, and right operands that are no constants
+// to matmul_steps.h; in f32 precision all go through OpenBLAS.
 #pragma once
 
 #include <lazuli/backends/cpu/lowering/program_builder.h>

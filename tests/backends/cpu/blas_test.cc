@@ -87,14 +87,14 @@ TEST(Blas, EmptyProducts) {
   }
 }
 
-TEST(Blas, SlicesCoverTheProductOnce) {
+TEST(Blas, TilesCoverTheProductOnce) {
   for (const RightOperand layout : layouts) {
     for (const auto& [m, n] : {std::pair{7, 300}, std::pair{300, 7}, std::pair{40, 40}, std::pair{3, 5}}) {
-      for (const int workers : {1, 2, 3, 8}) {
+      for (const int tiles : {1, 2, 3, 8}) {
         const Problem problem(layout, m, n, 50);
         std::int64_t cells = 0;
-        for (int worker = 0; worker < workers; ++worker) {
-          const Sgemm part = sgemm_slice(problem.product(), worker, workers);
+        for (int tile = 0; tile < tiles; ++tile) {
+          const Sgemm part = sgemm_tile(problem.product(), tile, tiles);
           cells += part.m * part.n;
           sgemm(part);
         }
@@ -109,7 +109,7 @@ TEST(Blas, SeveralThreadsAtOnce) {
   ThreadPool pool(3);
   for (int run = 0; run < 20; ++run) {
     const Problem problem(layouts[run % 2], 37, 200, 64);
-    pool.run_on_all([&](int worker) { sgemm(sgemm_slice(problem.product(), worker, pool.size())); });
+    pool.run_on_all([&](int worker) { sgemm(sgemm_tile(problem.product(), worker, pool.size())); });
     problem.expect_solved();
   }
 }

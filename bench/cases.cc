@@ -41,6 +41,14 @@ Case linear_case(std::shared_ptr<Workspace> workspace, DType dtype, std::int64_t
   return result;
 }
 
+// A product of two operands that the program is given, neither of them a constant.
+Case product_case(std::string name, std::function<Shapes(std::int64_t)> operands, Array (*product)(const Arrays&),
+                  double operations_per_row) {
+  Case result = formula(std::move(name), std::move(operands), product);
+  result.operations_per_row = operations_per_row;
+  return result;
+}
+
 Shapes two_gated(std::int64_t rows) { return {{rows, gated_width}, {rows, gated_width}}; }
 Shapes normed(std::int64_t rows) { return {{rows, width}, {width}}; }
 
@@ -71,6 +79,23 @@ void add_rows(std::vector<Case>& all) {
       [](const Arrays& in) { return softmax(in[0]); }));
 }
 
+void add_products(std::vector<Case>& all) {
+  for (const auto& [outputs, inputs] : {std::pair(2048, 640), std::pair(640, 2048), std::pair(2048, 2048)})
+    all.push_back(product_case(
+        fmt::format("product_{}x{}", outputs, inputs),
+        [outputs = outputs, inputs = inputs](std::int64_t rows) { return Shapes{{rows, inputs}, {outputs, inputs}}; },
+        [](const Arrays& in) { return linear(in[0], in[1]); }, 2.0 * outputs * inputs));
+  constexpr std::int64_t heads = 8, keys = 256, head_width = 64;
+  constexpr double operations = 2.0 * heads * keys * head_width;
+  all.push_back(product_case(
+      "product_queries_keys",
+      [](std::int64_t rows) { return Shapes{{heads, rows, head_width}, {heads, keys, head_width}}; },
+      [](const Arrays& in) { return matmul(in[0], transpose(in[1], {0, 2, 1})); }, operations));
+  all.push_back(product_case(
+      "product_scores_values", [](std::int64_t rows) { return Shapes{{heads, rows, keys}, {heads, keys, head_width}}; },
+      [](const Arrays& in) { return matmul(in[0], in[1]); }, operations));
+}
+
 }  // namespace
 
 std::vector<Case> cases(const std::shared_ptr<Workspace>& workspace) {
@@ -78,6 +103,7 @@ std::vector<Case> cases(const std::shared_ptr<Workspace>& workspace) {
   add_elementwise(all);
   add_altup(all);
   add_rows(all);
+  add_products(all);
   for (const DType dtype : {DType::q4_0, DType::q8_0, DType::bf16, DType::f32}) {
     all.push_back(linear_case(workspace, dtype, compared_outputs, compared_inputs));
     all.push_back(linear_case(workspace, dtype, 2048, 640));

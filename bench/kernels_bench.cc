@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every case of the list, fused, unfused and (where primitives differ) spelled out, at one, 128 and 512 rows; matmuls
-// also at 2048, those bounded by memory at as many rows as no cache holds. Only the run of the compiled program is
-// timed.
+// also at 2048, those bounded by memory at as many rows as no cache holds. Products of two operands also by OpenBLAS,
+// which multiplies in f32 precision. Only the run of the compiled program is timed.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <lazuli/bench/cases.h>
@@ -76,12 +76,13 @@ void run_case(benchmark::State& state, const Case& measured, const CompiledFunct
 // One session for each level, made when its first benchmark runs.
 class Level {
  public:
-  explicit Level(std::string fusion) : fusion_(std::move(fusion)) {}
+  Level(std::string fusion, Precision precision) : fusion_(std::move(fusion)), precision_(precision) {}
 
   Session& session() {
     if (!session_) {
       SessionOptions options;
       options.fusion = fusion_;
+      options.precision = precision_;
       session_ = std::make_unique<Session>(std::move(options));
     }
     return *session_;
@@ -89,6 +90,7 @@ class Level {
 
  private:
   std::string fusion_;
+  Precision precision_;
   std::unique_ptr<Session> session_;
 };
 
@@ -130,16 +132,37 @@ class Body {
 
 }  // namespace
 
+namespace {
+
+// Constants are packed beforehand; neither operand of these is one.
+bool has_two_operands(const Case& measured) { return measured.operations_per_row > 0 && measured.weight_bytes == 0; }
+
+struct Variant {
+  const char* label;
+  const char* fusion;
+  Precision precision;
+  bool (*wanted)(const Case& measured);
+};
+
+constexpr Variant variants[] = {
+    {"fused", "all", Precision::fast, [](const Case&) { return true; }},
+    {"unfused", "none", Precision::fast, [](const Case&) { return true; }},
+    {"primitive", "primitive", Precision::fast,
+     [](const Case& measured) { return measured.operations_per_row == 0; }},  // a matmul is primitive
+    {"openblas", "all", Precision::f32, has_two_operands},
+};
+
+}  // namespace
+
 void register_kernels(const std::shared_ptr<Workspace>& workspace) {
-  for (const auto& [label, fusion] :
-       {std::pair("fused", "all"), std::pair("unfused", "none"), std::pair("primitive", "primitive")}) {
-    const auto level = std::make_shared<Level>(fusion);
+  for (const Variant& variant : variants) {
+    const auto level = std::make_shared<Level>(variant.fusion, variant.precision);
     for (Case& each : cases(workspace)) {
-      if (fusion == std::string_view("primitive") && each.operations_per_row > 0) continue;  // a matmul is primitive
+      if (!variant.wanted(each)) continue;
       const auto measured = std::make_shared<const Case>(std::move(each));
       const auto body = std::make_shared<Body>(measured->make);
       for (const std::int64_t rows : row_counts_of(*measured)) {
-        const std::string name = fmt::format("{}/rows:{}/{}", measured->name, rows, label);
+        const std::string name = fmt::format("{}/rows:{}/{}", measured->name, rows, variant.label);
         benchmark::RegisterBenchmark(name.c_str(),
                                      [=](benchmark::State& state) {
                                        const UseEvaluator use(level->session());

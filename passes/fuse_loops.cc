@@ -33,7 +33,10 @@ std::string loop_name(const Graph& graph, std::span<const std::int32_t> members)
   ops.erase(std::unique(ops.begin(), ops.end()), ops.end());
   if (ops.empty() || ops.size() > most_words) return "loop";
   std::string name;
-  for (Op op : ops) name += (name.empty() ? "" : "_") + std::string(to_string(op));
+  for (Op op : ops) {
+    if (!name.empty()) name += '_';
+    name += to_string(op);
+  }
   const auto taken = [&](const Rule& rule) { return rule.name == name; };
   return std::any_of(named_rules().begin(), named_rules().end(), taken) ? "loop" : name;
 }

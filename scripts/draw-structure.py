@@ -48,6 +48,7 @@ def arrows_of(folder):
             match = INCLUDE.match(line)
             there = match and room(pathlib.PurePath(match[1]), folder)
             if there and there != here:
+                rooms.add(there)
                 arrows.setdefault((here, there), f"{path} includes <lazuli/{match[1]}>")
     return rooms, arrows
 

@@ -130,10 +130,6 @@ class Body {
   ArrayFunction body_;
 };
 
-}  // namespace
-
-namespace {
-
 // Constants are packed beforehand; neither operand of these is one.
 bool has_two_operands(const Case& measured) { return measured.operations_per_row > 0 && measured.weight_bytes == 0; }
 

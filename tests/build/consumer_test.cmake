@@ -89,8 +89,8 @@ endfunction()
 
 # To build the library once more would take as long as the first time.
 function(consume_add_subdirectory)
-  configure_consumer(add_subdirectory ${built_flags} -D LAZULI_SOURCE_DIR=${SOURCE_DIR}
-    "-DCMAKE_CXX_COMPILER_LAUNCHER=${consumers}/reuse_object.sh;${BUILD_DIR}")
+  set(ENV{CMAKE_CXX_COMPILER_LAUNCHER} "${consumers}/reuse_object.sh;${BUILD_DIR}")
+  configure_consumer(add_subdirectory ${built_flags} -D LAZULI_SOURCE_DIR=${SOURCE_DIR})
   compile_commands(${BUILD_DIR} in_the_built_tree)
   compile_commands(${WORK_DIR}/build as_a_part)
   if(NOT as_a_part STREQUAL in_the_built_tree)

@@ -30,7 +30,7 @@ void add_linear_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
   const int tiles = sgemm_tiles(rows, outputs);
   Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {x.buffer, weight.buffer}, {y.buffer});
   step.units = tiles;
-  step.split = worth_splitting(step.bytes, step.operations);
+  step.split = true;  // however small: a row chain would take it for an epilogue's matmul otherwise
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t stride = std::max<std::int64_t>(cols, 1);
     const Sgemm product{RightOperand::rows_are_columns_of_c,

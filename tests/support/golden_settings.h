@@ -26,10 +26,11 @@ struct GoldenFolder {
 };
 
 // 30 random layers amplify rounding: two f32 references of gemma3n-gguf-q8_0 differ by 1e-2 and continue differently.
-// The reference backend is up to 4.5e-2 away from the golden. With composites spelled out there are more roundings: the
-// order in which one OpenBLAS core or another adds up moves the worst logit between 1.3e-2 and 5.7e-2.
+// The reference backend is up to 4.5e-2 away from the golden. The order in which one OpenBLAS core or another adds up in
+// one tile or another moves the worst logit between 0.7e-2 and 5.3e-2, and with composites spelled out, which is more
+// roundings, to 5.7e-2.
 inline constexpr GoldenFolder golden_folders[] = {
-    {"gemma3-dense"},           {"gemma3n", true}, {"gemma3n-gguf-q8_0", true, 5e-2, 1e-1, false},
+    {"gemma3-dense"},           {"gemma3n", true}, {"gemma3n-gguf-q8_0", true, 6e-2, 1e-1, false},
     {"gemma3n-mlx-4bit", true}, {"gemma4-dense"},  {"gemma4-dense-gguf-bf16"},
     {"gemma4-dense-mlx-nvfp4"}, {"gemma4-e"},      {"gemma4-e-gguf-q4_0"},
     {"gemma4-e-mlx-8bit"},      {"gemma4-moe"},    {"gemma4-moe-gguf-q5_0"},

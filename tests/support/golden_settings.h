@@ -26,9 +26,9 @@ struct GoldenFolder {
 };
 
 // 30 random layers amplify rounding: two f32 references of gemma3n-gguf-q8_0 differ by 1e-2 and continue differently.
-// The reference backend is up to 4.5e-2 away from the golden. The order in which one OpenBLAS core or another adds up in
-// one tile or another moves the worst logit between 0.7e-2 and 5.3e-2, and with composites spelled out, which is more
-// roundings, to 5.7e-2.
+// The reference backend is up to 4.5e-2 away from the golden. The order in which one OpenBLAS core or another adds up
+// in one tile or another moves the worst logit between 0.7e-2 and 5.3e-2, and with composites spelled out, which is
+// more roundings, to 5.7e-2.
 inline constexpr GoldenFolder golden_folders[] = {
     {"gemma3-dense"},           {"gemma3n", true}, {"gemma3n-gguf-q8_0", true, 6e-2, 1e-1, false},
     {"gemma3n-mlx-4bit", true}, {"gemma4-dense"},  {"gemma4-dense-gguf-bf16"},

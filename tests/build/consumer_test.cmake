@@ -11,7 +11,7 @@ set(arguments ${SOURCE_DIR}/tests/data/goldens/gemma4-e-gguf-q4_0/model.gguf 2 9
 set(expected_output "274 186 116 225 \n")  # as that folder's golden.safetensors
 # What a consumer compiles must agree with the built libraries in compiler, sanitizers and so on.
 load_cache(${BUILD_DIR} READ_WITH_PREFIX built_
-  CMAKE_GENERATOR CMAKE_MAKE_PROGRAM CMAKE_CXX_COMPILER CMAKE_CXX_COMPILER_LAUNCHER CMAKE_CXX_FLAGS CMAKE_BUILD_TYPE)
+  CMAKE_GENERATOR CMAKE_MAKE_PROGRAM CMAKE_CXX_COMPILER CMAKE_CXX_FLAGS CMAKE_BUILD_TYPE)
 
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
@@ -75,22 +75,23 @@ function(consume_installed kind)
   build_with_pkg_config(${prefix})
 endfunction()
 
-# How a tree compiles the objects of lazuli, apart from where the tree lies and from warnings.
+# How a tree compiles the objects of lazuli, apart from where the tree lies, from warnings, and from whose fmt it is.
 function(compile_commands tree result)
   file(STRINGS ${tree}/compile_commands.json commands REGEX "\"command\": .*lazuli_objects\\.dir/")
   string(REGEX REPLACE "([+.])" "\\\\\\1" compiler "${built_CMAKE_CXX_COMPILER}")
   string(REGEX REPLACE "\"command\": \"[^;]*${compiler} " "" commands "${commands}")
-  string(REGEX REPLACE " -W[a-z][^ ;]*" "" commands "${commands}")
+  string(REGEX REPLACE " -W[a-z][^ ;]*| -DFMT_SHARED" "" commands "${commands}")
+  string(REGEX REPLACE "  +" " " commands "${commands}")
   string(REGEX REPLACE " -I[^ ;]*/include " " " commands "${commands}")
   string(REGEX REPLACE " -o [^ ;]*(lazuli_objects\\.dir/)" " -o \\1" commands "${commands}")
   list(SORT commands)
   set(${result} "${commands}" PARENT_SCOPE)
 endfunction()
 
-# To build the library once more would take as long as the first time.
-function(consume_add_subdirectory)
+# To compile the library once more would take as long as the first time, so its objects are taken from the built tree.
+function(consume_as_a_part name)
   set(ENV{CMAKE_CXX_COMPILER_LAUNCHER} "${consumers}/reuse_object.sh;${BUILD_DIR}")
-  configure_consumer(add_subdirectory ${built_flags} -D LAZULI_SOURCE_DIR=${SOURCE_DIR})
+  configure_consumer(${name} ${built_flags} -D LAZULI_SOURCE_DIR=${SOURCE_DIR})
   compile_commands(${BUILD_DIR} in_the_built_tree)
   compile_commands(${WORK_DIR}/build as_a_part)
   if(NOT as_a_part STREQUAL in_the_built_tree)
@@ -100,19 +101,12 @@ function(consume_add_subdirectory)
   build_consumer()
 endfunction()
 
-# The parent's fmt is another one, so that everything is compiled again: as fast as can be.
-function(consume_fetch_content)
-  configure_consumer(fetch_content -D LAZULI_SOURCE_DIR=${SOURCE_DIR} -D CMAKE_CXX_FLAGS=-O0
-    -D CMAKE_CXX_COMPILER_LAUNCHER=${built_CMAKE_CXX_COMPILER_LAUNCHER})
-  build_consumer()
-endfunction()
-
 file(REMOVE_RECURSE ${WORK_DIR})
 if(CONSUMER STREQUAL static)
   consume_installed(static headers static)
 elseif(CONSUMER STREQUAL shared)
   consume_installed(shared headers shared shared-development)
 else()
-  cmake_language(CALL consume_${CONSUMER})
+  consume_as_a_part(${CONSUMER})
 endif()
 file(REMOVE_RECURSE ${WORK_DIR})

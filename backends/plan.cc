@@ -30,17 +30,17 @@ void check(std::span<const Interval> intervals) {
 // `neighbours` are in order of offset.
 std::size_t best_fit(const Interval& interval, std::span<const Index> neighbours, std::span<const Interval> intervals,
                      const std::vector<std::size_t>& offsets) {
-  std::size_t free_from = 0, best_offset = 0, least_waste = std::numeric_limits<std::size_t>::max();
+  std::size_t free_from = 0, best_offset = 0, min_waste = std::numeric_limits<std::size_t>::max();
   for (const Index neighbour : neighbours) {
     const std::size_t candidate = align_up(free_from, interval.alignment);
     const std::size_t gap_end = offsets[neighbour];
-    if (candidate + interval.bytes <= gap_end && gap_end - free_from - interval.bytes < least_waste) {
-      least_waste = gap_end - free_from - interval.bytes;
+    if (candidate + interval.bytes <= gap_end && gap_end - free_from - interval.bytes < min_waste) {
+      min_waste = gap_end - free_from - interval.bytes;
       best_offset = candidate;
     }
     free_from = std::max(free_from, gap_end + intervals[neighbour].bytes);
   }
-  const bool found = least_waste != std::numeric_limits<std::size_t>::max();
+  const bool found = min_waste != std::numeric_limits<std::size_t>::max();
   return found ? best_offset : align_up(free_from, interval.alignment);
 }
 

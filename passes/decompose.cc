@@ -28,8 +28,8 @@ bool must_go(const Graph& graph, const GraphNode& node, const PassContext& conte
 
 Graph decompose(Graph graph, PassContext& context) {
   // A definition may use composites in turn; each round takes one level of them.
-  constexpr int most_rounds = 4;
-  for (int round = 0; round < most_rounds; ++round) {
+  constexpr int max_rounds = 4;
+  for (int round = 0; round < max_rounds; ++round) {
     const auto goes = [&](const GraphNode& node) { return must_go(graph, node, context); };
     if (std::none_of(graph.nodes.begin(), graph.nodes.end(), goes)) break;
     graph = spell_out(graph, goes);

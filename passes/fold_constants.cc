@@ -24,9 +24,9 @@ namespace {
 
 // A folded value may be larger than what it was computed from, but not so much that reading it costs more than the work
 // it saves; beyond the small ones it may not grow at all.
-constexpr std::int64_t most_growth = 4;
+constexpr std::int64_t max_growth = 4;
 constexpr std::int64_t small_bytes = std::int64_t{64} << 20;
-constexpr std::int64_t most_iota_bytes = std::int64_t{1} << 20;
+constexpr std::int64_t max_iota_bytes = std::int64_t{1} << 20;
 constexpr std::size_t longest_label = 120;
 
 // Ops that are folded. Products with weights stay: they read quantised data in place and belong to the run.
@@ -72,7 +72,7 @@ class ConstantFolder {
           known_[id] = current.constant && !is_quantised(current.type().dtype);
           break;
         case Op::iota:
-          known_[id] = current.type().bytes() <= most_iota_bytes;
+          known_[id] = current.type().bytes() <= max_iota_bytes;
           break;
         default:
           known_[id] = follows(current) && stays_small(id);
@@ -100,7 +100,7 @@ class ConstantFolder {
     for (ValueId input : graph_.nodes[id].inputs)
       source = std::max(source, source_bytes_[static_cast<std::size_t>(input.node)]);
     const std::int64_t bytes = graph_.nodes[id].type().bytes();
-    return bytes <= source || (bytes <= most_growth * source && bytes <= small_bytes);
+    return bytes <= source || (bytes <= max_growth * source && bytes <= small_bytes);
   }
 
   // Values are folded where they leave the known part, and where two of its nodes read them, so that each is computed

@@ -21,17 +21,17 @@ std::vector<bool> nodes_of_disabled_rules(const Graph& graph, const PassContext&
 
 // "rms_norm_add": the group's heaviest ops in order, at most three; never the name of a rule.
 std::string loop_name(const Graph& graph, std::span<const std::int32_t> members) {
-  constexpr std::size_t most_words = 3;
+  constexpr std::size_t max_words = 3;
   const auto weight = [](Op op) { return info(op).name_weight; };
   std::vector<Op> ops;
   for (std::int32_t member : members) {
     const Op op = graph.nodes[static_cast<std::size_t>(member)].op;
     if (weight(op) > 0 && (ops.empty() || ops.back() != op)) ops.push_back(op);
   }
-  for (int lightest = 1; ops.size() > most_words && lightest < 3; ++lightest)
+  for (int lightest = 1; ops.size() > max_words && lightest < 3; ++lightest)
     std::erase_if(ops, [&](Op op) { return weight(op) == lightest; });
   ops.erase(std::unique(ops.begin(), ops.end()), ops.end());
-  if (ops.empty() || ops.size() > most_words) return "loop";
+  if (ops.empty() || ops.size() > max_words) return "loop";
   std::string name;
   for (Op op : ops) {
     if (!name.empty()) name += '_';

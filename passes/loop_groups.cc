@@ -10,7 +10,7 @@ namespace lazuli {
 namespace {
 
 // Operands of generated loops have strides along three axes of rows.
-constexpr std::size_t most_row_axes = 3;
+constexpr std::size_t max_row_axes = 3;
 
 struct Space {
   Shape rows;                // without leading ones
@@ -131,7 +131,7 @@ class Grouping {
       // Over an axis of size one it could not be told from a reduction of a narrow value.
       if (!reduce.keep_dims || reduce.axes != Dims{last} || operand.shape.back() == 1) return Refusal::axes;
     }
-    return space_of(id).rows.size() <= most_row_axes ? Refusal::none : Refusal::rank;
+    return space_of(id).rows.size() <= max_row_axes ? Refusal::none : Refusal::rank;
   }
 
   // The space a node asks for: reductions run over their operand.
@@ -269,7 +269,7 @@ class Grouping {
                            to_string(node(id).attrs), to_string(graph_.type(node(id).inputs[0])));
       case Refusal::rank:
         return fmt::format("the {} is {}: loops take at most {} axes of rows", name, to_string(node(id).type()),
-                           most_row_axes);
+                           max_row_axes);
       case Refusal::space:
         return fmt::format("the {} is in a loop over {}, the {} in one over {}", name, space.text(), reader_name,
                            other.text());

@@ -139,14 +139,14 @@ class DemandAnalysis {
   // The index is needed before the op that makes the rows it picks from. Only what is computed from leaves by a few
   // small ops can move there.
   bool can_hoist(ValueId index) const {
-    constexpr std::size_t most_nodes = 32;
+    constexpr std::size_t max_nodes = 32;
     std::vector<std::int32_t> pending{index.node};
     for (std::size_t seen = 0; !pending.empty(); ++seen) {
       const GraphNode& current = node(pending.back());
       pending.pop_back();
       const bool small = is_leaf(current.op) || is_elementwise(current.op) || current.op == Op::reshape ||
                          current.op == Op::broadcast_to;
-      if (!small || seen == most_nodes) return false;
+      if (!small || seen == max_nodes) return false;
       for (ValueId input : current.inputs) pending.push_back(input.node);
     }
     return true;

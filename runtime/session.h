@@ -36,7 +36,8 @@ struct LAZULI_API SessionOptions {
   Precision precision = Precision::fast;
   // Written kernels and generated code use at most this level; none: what LAZULI_ISA names, or the best of this CPU.
   std::optional<Isa> isa;
-  // Kernel launches that touch fewer bytes run on one thread; 0: each kind of launch has its own threshold alone.
+  // Kernel launches that touch fewer bytes run on one thread, besides those whose work is too little to divide anyway
+  // (128 KiB and 256 Ki operations); 0: those alone.
   std::int64_t split_bytes = 0;
   bool disk_cache = true;        // keep generated code and packed weights for later processes, unless LAZULI_CACHE=off
   bool verify = false;           // check every graph between passes

@@ -356,11 +356,11 @@ void encode(const float* x, Q6_KBlock& block) {
 // are rounded to bf16, as checkpoints keep them, before codes are chosen.
 template <int bits, int elements>
 void encode(const float* x, AffineBlock<bits, elements>& block) {
-  constexpr float least_scale = 1e-7f;
+  constexpr float min_scale = 1e-7f;
   constexpr int most = (1 << bits) - 1, bytes = elements * bits / 8;
   const auto [min, max] = std::minmax_element(x, x + elements);
   const bool from_min = std::fabs(*min) > std::fabs(*max);
-  const float edge = from_min ? *min : *max, range = std::max((*max - *min) / static_cast<float>(most), least_scale);
+  const float edge = from_min ? *min : *max, range = std::max((*max - *min) / static_cast<float>(most), min_scale);
   const float scale = from_min ? range : -range, zero = std::round(edge / scale);
   block.scale = bf16_to_f32(f32_to_bf16(zero == 0 ? scale : edge / zero));
   block.bias = zero == 0 ? 0.0f : bf16_to_f32(f32_to_bf16(edge));
@@ -375,9 +375,9 @@ void encode(const float* x, AffineBlock<bits, elements>& block) {
 
 // The nearest unsigned E4M3 code; a tie goes to the even one. `x` is not negative; 448 is the largest.
 uint8_t f32_to_ue4m3(float x) {
-  constexpr float largest = 448.0f, least_normal = 0x1p-6f;
+  constexpr float largest = 448.0f, min_normal = 0x1p-6f;
   x = std::min(x, largest);
-  if (x < least_normal) return static_cast<uint8_t>(std::nearbyint(x * 0x1p9f));  // 8 is the first normal code
+  if (x < min_normal) return static_cast<uint8_t>(std::nearbyint(x * 0x1p9f));  // 8 is the first normal code
   const auto bits = std::bit_cast<std::uint32_t>(x);
   return static_cast<uint8_t>((bits + 0x7ffffu + (bits >> 20 & 1u) - (120u << 23)) >> 20);
 }

@@ -134,14 +134,14 @@ std::int64_t json_size(const json& config, const char* key, std::int64_t otherwi
   if (value == nullptr) return otherwise;
   if (!value->is_number_integer()) fail("config.json: {} is {}, expected an integer", key, value->dump());
   const auto size = value->get<std::int64_t>();
-  if (size < least || size > most_size) fail("config.json: {} is {}, expected {} to 2^30", key, size, least);
+  if (size < least || size > max_size) fail("config.json: {} is {}, expected {} to 2^30", key, size, least);
   return size;
 }
 
 std::int64_t json_layers(const json& config, std::int64_t otherwise) {
   constexpr const char* key = "num_hidden_layers";
   const std::int64_t layers = json_size(config, key, otherwise);
-  if (layers > most_layers) fail("config.json: {} is {}, expected at most {}", key, layers, most_layers);
+  if (layers > max_layers) fail("config.json: {} is {}, expected at most {}", key, layers, max_layers);
   return layers;
 }
 

@@ -56,7 +56,7 @@ std::int64_t json_size(const nlohmann::json& config, const char* key, std::int64
 double json_number(const nlohmann::json& config, const char* key, double otherwise);
 bool json_flag(const nlohmann::json& config, const char* key, bool otherwise);
 
-// num_hidden_layers, at most `most_layers`.
+// num_hidden_layers, at most `max_layers`.
 std::int64_t json_layers(const nlohmann::json& config, std::int64_t otherwise);
 
 // Per layer, whether its attention slides: layer_types where given, otherwise every `period`-th layer is global, the

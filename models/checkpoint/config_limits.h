@@ -7,7 +7,7 @@
 
 namespace lazuli {
 
-inline constexpr std::int64_t most_layers = 4096;
-inline constexpr std::int64_t most_size = std::int64_t{1} << 30;  // of widths, vocabularies, contexts
+inline constexpr std::int64_t max_layers = 4096;
+inline constexpr std::int64_t max_size = std::int64_t{1} << 30;  // of widths, vocabularies, contexts
 
 }  // namespace lazuli

@@ -18,8 +18,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "GGUF values are copied as they lie");
 
 constexpr std::uint64_t header_bytes = 24;
-constexpr std::uint64_t least_value_bytes = 8 + 4 + 1;           // key length, type, value
-constexpr std::uint64_t least_tensor_bytes = 8 + 4 + 8 + 4 + 8;  // name length, n_dims, one size, type, offset
+constexpr std::uint64_t min_value_bytes = 8 + 4 + 1;           // key length, type, value
+constexpr std::uint64_t min_tensor_bytes = 8 + 4 + 8 + 4 + 8;  // name length, n_dims, one size, type, offset
 constexpr std::uint64_t default_alignment = 32;
 constexpr std::uint32_t max_dims = 4;
 
@@ -29,7 +29,7 @@ constexpr struct {
 } value_types[] = {{"u8", 1},   {"i8", 1},     {"u16", 2},    {"i16", 2}, {"u32", 4}, {"i32", 4}, {"f32", 4},
                    {"bool", 1}, {"string", 8}, {"array", 12}, {"u64", 8}, {"i64", 8}, {"f64", 8}};
 
-std::uint64_t least_bytes(GgufType type) { return value_types[static_cast<std::size_t>(type)].bytes; }
+std::uint64_t min_bytes(GgufType type) { return value_types[static_cast<std::size_t>(type)].bytes; }
 
 // Tensor types by ggml's ids. Those without a DType are known by name alone, for errors.
 constexpr struct {
@@ -96,7 +96,7 @@ std::string_view string_at(const std::byte* from) {
 
 // Bytes the element at `from` takes.
 std::uint64_t element_bytes(GgufType type, const std::byte* from) {
-  return type == GgufType::string ? 8 + load<std::uint64_t>(from) : least_bytes(type);
+  return type == GgufType::string ? 8 + load<std::uint64_t>(from) : min_bytes(type);
 }
 
 template <class T>
@@ -213,15 +213,15 @@ class GgufParser {
     if (file_.version_ != 2 && file_.version_ != 3)
       fail_here("version at byte 4 is {}, expected 2 or 3{}", file_.version_,
                 (file_.version_ & 0xffff) == 0 ? " (a big-endian file)" : "");
-    tensor_count_ = read_count("tensor count", least_tensor_bytes);
-    value_count_ = read_count("metadata count", least_value_bytes);
+    tensor_count_ = read_count("tensor count", min_tensor_bytes);
+    value_count_ = read_count("metadata count", min_value_bytes);
   }
 
   // A count can only be right when its elements at their smallest fit into the rest of the file.
-  std::uint64_t read_count(std::string_view what, std::uint64_t least_element_bytes) {
+  std::uint64_t read_count(std::string_view what, std::uint64_t min_element_bytes) {
     const std::uint64_t at = position_;
     const auto count = read<std::uint64_t>(what);
-    if (count > left() / least_element_bytes)
+    if (count > left() / min_element_bytes)
       fail_here("{} at byte {} is {}, more than the {} bytes left in the file can hold", what, grouped(at),
                 grouped(count), grouped(left()));
     return count;
@@ -241,7 +241,7 @@ class GgufParser {
       value.type = read_type("element type");
       if (value.type == GgufType::array)
         fail_here("array of arrays at byte {}, expected an array of numbers, bools or strings", grouped(position_ - 4));
-      value.count = read_count("array length", least_bytes(value.type));
+      value.count = read_count("array length", min_bytes(value.type));
     }
     value.offset = position_;
     skip_elements(value);
@@ -255,7 +255,7 @@ class GgufParser {
       for (std::uint64_t i = 0; i < value.count; ++i) read_string("string");
       return;
     }
-    const std::byte* elements = take(value.count * least_bytes(value.type), "value");  // read_count bounds the product
+    const std::byte* elements = take(value.count * min_bytes(value.type), "value");  // read_count bounds the product
     if (value.type != GgufType::boolean) return;
     for (std::uint64_t i = 0; i < value.count; ++i)
       if (elements[i] > std::byte{1})

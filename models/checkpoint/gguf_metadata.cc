@@ -14,11 +14,11 @@ std::int64_t GgufMetadata::checked(const char* name, std::int64_t value, std::in
 }
 
 std::int64_t GgufMetadata::size(const char* name) const {
-  return checked(name, file_.get<std::int64_t>(key(name)), 1, most_size);
+  return checked(name, file_.get<std::int64_t>(key(name)), 1, max_size);
 }
 
 std::int64_t GgufMetadata::size_or(const char* name, std::int64_t otherwise, std::int64_t least) const {
-  return checked(name, file_.get_or<std::int64_t>(key(name), otherwise), least, most_size);
+  return checked(name, file_.get_or<std::int64_t>(key(name), otherwise), least, max_size);
 }
 
 double GgufMetadata::number_or(const char* name, double otherwise) const {
@@ -28,12 +28,12 @@ double GgufMetadata::number_or(const char* name, double otherwise) const {
 }
 
 std::int64_t GgufMetadata::layers() const {
-  return checked("block_count", file_.get<std::int64_t>(key("block_count")), 1, most_layers);
+  return checked("block_count", file_.get<std::int64_t>(key("block_count")), 1, max_layers);
 }
 
 std::vector<std::int64_t> GgufMetadata::sizes(const char* name, std::int64_t layers) const {
   const auto values = file_.get_each<std::int64_t>(key(name), static_cast<std::size_t>(layers));
-  for (const std::int64_t value : values) checked(name, value, 1, most_size);
+  for (const std::int64_t value : values) checked(name, value, 1, max_size);
   return values;
 }
 

@@ -20,7 +20,7 @@ class GgufMetadata {
   std::string key(const char* name) const { return architecture_ + '.' + name; }
   bool has(const char* name) const { return file_.find_value(key(name)) != nullptr; }
 
-  // Sizes are at most `most_size`.
+  // Sizes are at most `max_size`.
   std::int64_t size(const char* name) const;
   std::int64_t size_or(const char* name, std::int64_t otherwise, std::int64_t least = 1) const;
   double number_or(const char* name, double otherwise) const;  // finite

@@ -15,7 +15,7 @@ namespace lazuli {
 namespace {
 
 constexpr std::string_view number_key = "split.no", count_key = "split.count", tensors_key = "split.tensors.count";
-constexpr std::uint64_t most_parts = 65535;  // the keys are u16
+constexpr std::uint64_t max_parts = 65535;  // the keys are u16
 
 GgufFile open_part(const std::string& path) {
   const std::shared_ptr<const MappedFile> mapped = MappedFile::open(path);
@@ -28,8 +28,8 @@ GgufFile open_part(const std::string& path) {
 
 std::uint64_t part_count(const GgufFile& file) {
   const auto count = file.get_or<std::uint64_t>(count_key, 1);
-  if (count > most_parts)
-    fail("{}: key {} is {}, expected at most {}", file.name(), count_key, grouped(count), grouped(most_parts));
+  if (count > max_parts)
+    fail("{}: key {} is {}, expected at most {}", file.name(), count_key, grouped(count), grouped(max_parts));
   return count;
 }
 
@@ -50,15 +50,15 @@ std::vector<std::string> part_paths(const GgufFile& part, std::uint64_t count) {
 }
 
 void check_presence(const std::string& opened, const std::vector<std::string>& paths) {
-  constexpr std::size_t most_named = 5;
+  constexpr std::size_t max_named = 5;
   std::vector<std::string> missing;
   std::error_code error;
   for (const std::string& path : paths)
     if (!std::filesystem::is_regular_file(path, error)) missing.push_back(std::filesystem::path(path).filename());
   if (missing.empty()) return;
   std::string names = missing[0];
-  for (std::size_t i = 1; i < std::min(missing.size(), most_named); ++i) names += ", " + missing[i];
-  if (missing.size() > most_named) names += fmt::format(" and {} more", missing.size() - most_named);
+  for (std::size_t i = 1; i < std::min(missing.size(), max_named); ++i) names += ", " + missing[i];
+  if (missing.size() > max_named) names += fmt::format(" and {} more", missing.size() - max_named);
   fail("{}: the model is split into {} files; missing beside it: {}", opened, paths.size(), names);
 }
 

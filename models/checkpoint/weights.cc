@@ -52,11 +52,11 @@ std::int64_t bytes_of_files(const CheckpointFolder& folder,
 bool can_multiply(DType dtype) { return is_real(dtype) || is_quantised(dtype); }
 
 std::uint64_t hash_of(const std::vector<std::pair<std::string, BufferRef>>& tensors) {
-  constexpr std::size_t most_bytes = 64;
+  constexpr std::size_t max_bytes = 64;
   std::uint64_t hash = fnv1a_start;
   for (const auto& [name, stored] : tensors) {
     hash = fnv1a(name, hash);
-    hash = fnv1a({reinterpret_cast<const char*>(stored->data()), std::min(stored->size(), most_bytes)}, hash);
+    hash = fnv1a({reinterpret_cast<const char*>(stored->data()), std::min(stored->size(), max_bytes)}, hash);
   }
   return hash;
 }
@@ -260,9 +260,9 @@ std::optional<Array> Weights::take_optional(const std::string& name, const Shape
 
 // Bounded, as each matrix becomes an entry, and a few bytes of a file can claim any number of them.
 void Weights::split_stack(const std::string& module) {
-  constexpr std::int64_t most_matrices = 64;
+  constexpr std::int64_t max_matrices = 64;
   const auto found = tensors_.find(module + ".weight");
-  if (found == tensors_.end() || found->second.shape.size() != 3 || found->second.shape[0] > most_matrices) return;
+  if (found == tensors_.end() || found->second.shape.size() != 3 || found->second.shape[0] > max_matrices) return;
   const Stored stack = found->second;
   tensors_.erase(found);
   for (std::int64_t i = 0; i < stack.shape[0]; ++i) {
@@ -284,7 +284,7 @@ std::vector<Array> Weights::take_each(const std::string& module, std::int64_t co
 }
 
 void Weights::report() const {
-  constexpr std::size_t most_details = 20;
+  constexpr std::size_t max_details = 20;
   std::vector<std::string> problems = problems_;
   for (const auto& [name, stored] : tensors_) {
     if (stored.taken || stored.is_absent()) continue;
@@ -297,7 +297,7 @@ void Weights::report() const {
   if (problems.empty()) return;
   if (problems.size() == 1) throw Error(source_ + ": " + problems[0]);
   std::string text = fmt::format("{}: {} tensors do not fit the architecture", source_, problems.size());
-  const std::size_t shown = problems.size() > most_details ? most_details - 1 : problems.size();
+  const std::size_t shown = problems.size() > max_details ? max_details - 1 : problems.size();
   for (std::size_t i = 0; i < shown; ++i) text += "\n  " + problems[i];
   if (shown < problems.size()) text += fmt::format("\n  and {} more", problems.size() - shown);
   throw Error(text);

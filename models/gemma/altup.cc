@@ -7,13 +7,13 @@ namespace lazuli {
 namespace {
 
 // Keeps the division finite where a projection is all zeros.
-constexpr double least_mean_square = 1e-5;
+constexpr double min_mean_square = 1e-5;
 
 Array mean_square(const Array& x) { return mean(square(x), {-1}, /*keep_dims=*/true); }
 
 // `x` scaled to the magnitude [T, 1].
 Array with_magnitude(const Array& x, const Array& magnitude) {
-  return x * magnitude / sqrt(maximum(mean_square(x), least_mean_square));
+  return x * magnitude / sqrt(maximum(mean_square(x), min_mean_square));
 }
 
 Array column(const Array& coefficients, std::size_t position) {

@@ -21,9 +21,9 @@ constexpr std::int64_t published_owner_layers = 20;
 // Φ⁻¹: where the standard normal distribution function reaches `probability`, by Newton's method. From 0 the iterates
 // approach the root from one side, since Φ bends one way on each side of 0.
 double normal_quantile(double probability) {
-  constexpr int most_steps = 200;
+  constexpr int max_steps = 200;
   double x = 0;
-  for (int step = 0; step < most_steps; ++step) {
+  for (int step = 0; step < max_steps; ++step) {
     const double value = 0.5 * std::erfc(-x / std::numbers::sqrt2);
     const double slope = std::exp(-0.5 * x * x) * std::numbers::inv_sqrtpi / std::numbers::sqrt2;
     const double next = x - (value - probability) / slope;

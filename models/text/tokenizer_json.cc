@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* file_name = "tokenizer.json";
-constexpr std::size_t most_tokens = std::size_t{1} << 24;
+constexpr std::size_t max_tokens = std::size_t{1} << 24;
 
 // End of turn of Gemma 3 and 3n, of Gemma 4, and Gemma 4's request for a tool's response. Some folders list only <eos>.
 constexpr std::string_view end_texts[] = {"<end_of_turn>", "<turn|>", "<|tool_response>"};
@@ -85,7 +85,7 @@ class VocabularyReader {
   std::string_view keep(std::string text) { return strings_->emplace_back(std::move(text)); }
 
   void set(const json& id, const std::string& text, TokenType type) {
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= most_tokens)
+    if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= max_tokens)
       fail("{}: token \"{}\" has the id {}, expected 0 to 2^24", path_, text, id.dump());
     const auto at = id.get<std::size_t>();
     if (at >= tokens_.texts.size()) {

@@ -15,7 +15,7 @@ namespace {
 // Published constants are printed with six digits or more, and rounded to f32 or bf16 on the way here.
 constexpr double literal_tolerance = 1e-6;
 constexpr double literal_tolerance_16_bit = 4e-3;
-constexpr std::size_t most_operands = 4;
+constexpr std::size_t max_operands = 4;
 
 double rounded(double value, DType dtype) {
   switch (dtype) {
@@ -173,7 +173,7 @@ class Matcher {
 
   bool solve_operands(const Pattern::Node& pattern, const std::vector<ValueId>& inputs, const Goal* next,
                       bool exchanged) {
-    std::array<Goal, most_operands> goals;
+    std::array<Goal, max_operands> goals;
     for (std::size_t i = inputs.size(); i-- > 0;) {
       goals[i] = {&pattern.operands[i], inputs[exchanged ? 1 - i : i], next};
       next = &goals[i];
@@ -242,9 +242,9 @@ Pattern inverse(std::string name) { return make(Pattern::Kind::inverse, std::mov
 Pattern once(Pattern pattern) { return make(Pattern::Kind::once, {}, {std::move(pattern)}); }
 Pattern either(std::vector<Pattern> patterns) { return make(Pattern::Kind::either, {}, std::move(patterns)); }
 Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs) {
-  if (operands.size() > most_operands)
+  if (operands.size() > max_operands)
     fail_internal("a pattern of {} has {} operands, at most {} are known", to_string(op), operands.size(),
-                  most_operands);
+                  max_operands);
   Pattern::Node node{Pattern::Kind::apply};
   node.op = op;
   node.attrs = std::move(attrs);

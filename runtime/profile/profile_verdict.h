@@ -31,11 +31,11 @@ struct StepVerdict {
   StepBound bound = StepBound::memory;
   std::string text;          // "memory bound: ..."
   double fusion_share = 0;   // of the step, that a further fusion could win at most
-  bool fusion_pays = false;  // fusion_share reaches least_fusion_share
+  bool fusion_pays = false;  // fusion_share reaches min_fusion_share
   std::string fusion_text;
 };
 
-inline constexpr double least_fusion_share = 0.05;
+inline constexpr double min_fusion_share = 0.05;
 
 StepFigures figures_of(const Profile& profile);
 StepVerdict judge(const StepFigures& figures);

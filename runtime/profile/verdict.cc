@@ -83,7 +83,7 @@ StepVerdict judge(const StepFigures& figures) {
                                          "host bound"};
   verdict.text = fmt::format("{}: {}", labels[static_cast<std::size_t>(verdict.bound)], reason(verdict.bound, figures));
   verdict.fusion_share = figures.total_us > 0 ? figures.other_wall_us / figures.total_us : 0;
-  verdict.fusion_pays = verdict.fusion_share >= least_fusion_share;
+  verdict.fusion_pays = verdict.fusion_share >= min_fusion_share;
   verdict.fusion_text = fusion_reason(figures, verdict);
   return verdict;
 }

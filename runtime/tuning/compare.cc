@@ -37,8 +37,8 @@ bool is_narrow(const Ratio& speed, double narrow) {
 }
 
 TrialOutcome judge(const Samples& samples, const Ratio& speed, const ComparisonOptions& options) {
-  if (samples.pairs() < static_cast<std::size_t>(options.least_pairs)) return TrialOutcome::noisy;
-  const double gain = 1 + options.least_gain;
+  if (samples.pairs() < static_cast<std::size_t>(options.min_pairs)) return TrialOutcome::noisy;
+  const double gain = 1 + options.min_gain;
   const bool faster = speed.low > 1 && speed.value > gain, slower = speed.high < 1 && speed.value < 1 / gain;
   if (!faster && !slower) return is_narrow(speed, options.narrow) ? TrialOutcome::tie : TrialOutcome::noisy;
   const std::size_t half = samples.pairs() / 2;
@@ -67,9 +67,9 @@ Comparison compare(const std::function<void()>& present, const std::function<voi
   present();
   candidate();
   const double once = std::max(timed(present, 1, clock), timed(candidate, 1, clock));
-  constexpr double most_repetitions = 10'000;
+  constexpr double max_repetitions = 10'000;
   const int repetitions =
-      once > 0 ? static_cast<int>(std::clamp(std::ceil(options.least_sample / once), 1.0, most_repetitions)) : 1;
+      once > 0 ? static_cast<int>(std::clamp(std::ceil(options.min_sample / once), 1.0, max_repetitions)) : 1;
 
   Samples samples;
   const auto take_pair = [&] {
@@ -81,8 +81,8 @@ Comparison compare(const std::function<void()>& present, const std::function<voi
   };
   Comparison result;
   // The interval is looked at when there are a quarter more pairs than the last time: resampling costs time as well.
-  for (std::size_t look = static_cast<std::size_t>(options.least_pairs);; look += std::max<std::size_t>(1, look / 4)) {
-    const std::size_t wanted = std::min(look, static_cast<std::size_t>(options.most_pairs));
+  for (std::size_t look = static_cast<std::size_t>(options.min_pairs);; look += std::max<std::size_t>(1, look / 4)) {
+    const std::size_t wanted = std::min(look, static_cast<std::size_t>(options.max_pairs));
     while (samples.pairs() < wanted && clock() < end) take_pair();
     result.pairs = static_cast<int>(samples.pairs());
     if (result.pairs == 0) return result;

@@ -34,13 +34,13 @@ std::string_view to_string(TrialOutcome outcome);
 std::optional<TrialOutcome> parse_outcome(std::string_view name);
 
 struct ComparisonOptions {
-  double seconds = 5;          // no pair begins later
-  double narrow = 0.02;        // an interval of this width ends the measurement; a wider one as well, once it is only
-                               // half as wide as the difference it shows
-  double least_gain = 0.01;    // a smaller difference, as a share, is a tie
-  double least_sample = 0.03;  // seconds of one sample: what takes less is repeated within it
-  int least_pairs = 8;         // fewer decide nothing
-  int most_pairs = 400;
+  double seconds = 5;        // no pair begins later
+  double narrow = 0.02;      // an interval of this width ends the measurement; a wider one as well, once it is only
+                             // half as wide as the difference it shows
+  double min_gain = 0.01;    // a smaller difference, as a share, is a tie
+  double min_sample = 0.03;  // seconds of one sample: what takes less is repeated within it
+  int min_pairs = 8;         // fewer decide nothing
+  int max_pairs = 400;
 };
 
 struct Comparison {

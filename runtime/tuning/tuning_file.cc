@@ -16,7 +16,7 @@ namespace lazuli {
 namespace {
 
 constexpr const char* folder_name = "tuning";
-constexpr std::size_t most_bytes = 1 << 20;
+constexpr std::size_t max_bytes = 1 << 20;
 
 // An open file or folder.
 class Handle {
@@ -45,7 +45,7 @@ std::string path_of(const std::string& cache_folder, const TuningKey& key) {
 std::optional<std::string> read_private(const Handle& file) {
   struct stat status{};
   if (fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode) || !cpu::is_private(status)) return std::nullopt;
-  if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > most_bytes) return std::nullopt;
+  if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > max_bytes) return std::nullopt;
   std::string text(static_cast<std::size_t>(status.st_size), '\0');
   std::size_t done = 0;
   while (done < text.size()) {

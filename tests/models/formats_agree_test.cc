@@ -18,7 +18,7 @@ namespace {
 struct Formats {
   const char *exact, *names, *other;  // folder; GGUF file of the same model, whose names are compared; what is compared
   double tolerance;
-  int least_compared;
+  int min_compared;
 };
 void PrintTo(const Formats& formats, std::ostream* out) { *out << formats.other; }
 
@@ -53,7 +53,7 @@ TEST_P(FormatsAgree, WithinTheirQuantisation) {
     }
     EXPECT_LE(worst, formats.tolerance * largest) << tensor.name;
   }
-  EXPECT_GE(compared, formats.least_compared);
+  EXPECT_GE(compared, formats.min_compared);
 }
 
 // bf16 holds what bf16 holds. Steps are, of a block's largest magnitude m: 8 bits 2 m / 255, of which half counts, and

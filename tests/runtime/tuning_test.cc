@@ -37,7 +37,7 @@ TEST_F(TuningTest, FasterIsFound) {
   const Comparison result = compare(taking(0.2), taking(0.1), clock());
   EXPECT_EQ(result.outcome, TrialOutcome::faster);
   EXPECT_DOUBLE_EQ(result.speed.value, 2);
-  EXPECT_EQ(result.pairs, ComparisonOptions{}.least_pairs);  // an interval without width ends it
+  EXPECT_EQ(result.pairs, ComparisonOptions{}.min_pairs);  // an interval without width ends it
 }
 
 TEST_F(TuningTest, SlowerIsFound) {
@@ -73,7 +73,7 @@ TEST_F(TuningTest, ADifferenceThatLastsOnlyForAWhileIsUnsteady) {
   ComparisonOptions options;
   options.seconds = 1000;
   options.narrow = 0;
-  options.most_pairs = 100;
+  options.max_pairs = 100;
   // Faster in two thirds of the pairs, and so in the median, but slower in all the later ones.
   const auto candidate = [this, runs = 0]() mutable {
     ++runs;
@@ -88,7 +88,7 @@ TEST_F(TuningTest, TooFewPairsDecideNothing) {
   ComparisonOptions options;
   options.seconds = 5;
   const Comparison result = compare(taking(1), taking(0.5), clock(), options);
-  EXPECT_LT(result.pairs, options.least_pairs);
+  EXPECT_LT(result.pairs, options.min_pairs);
   EXPECT_EQ(result.outcome, TrialOutcome::noisy);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tests neither read nor write this user's caches, nor follow his choices: what an earlier build left there, or a shell
-// exports, must not decide whether they pass.
+// Tests neither read nor write the caches of the user who runs them, nor follow that user's choices: what an earlier
+// build left there, or a shell exports, must not decide whether they pass.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

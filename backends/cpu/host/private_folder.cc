@@ -42,8 +42,8 @@ bool is_temporary(std::string_view name) { return name.starts_with(".new."); }
 // A writer that died may have left the first names: the number of a process is used again, in containers even at once.
 int create_temporary(int folder, std::string& name) {
   static std::atomic<std::uint64_t> counter{0};
-  constexpr int most_attempts = 1000;
-  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+  constexpr int max_attempts = 1000;
+  for (int attempt = 0; attempt < max_attempts; ++attempt) {
     name = fmt::format(".new.{}.{}", getpid(), ++counter);
     const int file = openat(folder, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file >= 0 || errno != EEXIST) return file;

@@ -50,8 +50,8 @@ bool spin_until(Predicate done, microseconds limit) {
   return false;
 }
 
-// Offers the core to others; true as soon as done() holds, false when `limit` has passed or somebody took the offer:
-// who goes on then keeps those from running who are waited for.
+// Offers the core to others; true as soon as done() holds, false when `limit` has passed or another thread took the
+// offer: going on then keeps the threads from running that are waited for.
 template <class Predicate>
 bool yield_until(Predicate done, microseconds limit) {
   auto now = std::chrono::steady_clock::now();
@@ -102,7 +102,7 @@ void Barrier::reset() noexcept {
 }
 
 Executor::Executor(int size) : size_(size), barrier_(size, unless_oversubscribed(size, barrier_spin)) {
-  if (size < 1 || size > most_threads) fail("threads: {} threads asked for, expected 1 to {}", size, most_threads);
+  if (size < 1 || size > max_threads) fail("threads: {} threads asked for, expected 1 to {}", size, max_threads);
 }
 
 void Executor::run_on_all(FunctionRef<void(int worker)> body) {

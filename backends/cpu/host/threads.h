@@ -35,9 +35,9 @@ class LAZULI_API Barrier {
   }
   // Calls `meanwhile` between looks at whether the others have come, while it returns true; it should be short.
   void wait(FunctionRef<bool()> meanwhile);
-  // Sends everybody who is waiting, or will wait before the next reset, out with Aborted.
+  // Every thread that waits, or will wait before the next reset, leaves with Aborted.
   void abort() noexcept;
-  // Only while nobody is inside.
+  // Only while no thread is inside.
   void reset() noexcept;
 
  private:

@@ -9,6 +9,6 @@ namespace lazuli {
 // The cores of this thread's affinity mask, at most the cgroup quota rounded up, at least 1.
 LAZULI_API int usable_cores();
 
-inline constexpr int most_threads = 4096;  // that a session can have, whatever the cores
+inline constexpr int max_threads = 4096;  // that a session can have, whatever the cores
 
 }  // namespace lazuli

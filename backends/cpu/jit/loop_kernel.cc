@@ -31,7 +31,7 @@
 namespace lazuli::cpu {
 namespace {
 
-constexpr std::int64_t most_cached_bytes = std::int64_t{64} << 20;  // some thousand kernels
+constexpr std::int64_t max_cached_bytes = std::int64_t{64} << 20;  // some thousand kernels
 
 template <class T>
 T value_of(llvm::Expected<T> expected, const char* what) {
@@ -110,7 +110,7 @@ struct LoopCompiler::Impl {
       : isa(std::min(level, Isa::avx512)),
         features(features_of(isa)),
         build(jit::build_id()),
-        objects(build.empty() ? std::string() : cache_folder, "kernels", most_cached_bytes) {}
+        objects(build.empty() ? std::string() : cache_folder, "kernels", max_cached_bytes) {}
 
   Isa isa;
   std::string features;

@@ -172,7 +172,7 @@ class EpilogueChain {
     }
     if (in_place) {
       results.push_back(*in_place);
-      // Known by its buffer to those who look for its forms.
+      // Its forms are found by its buffer.
       builder_.set_view({id_, 0}, whole_buffer(in_place->buffer, current.type()));
     } else {
       for (std::size_t output = 0; output < current.types.size(); ++output)

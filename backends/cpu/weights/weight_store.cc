@@ -11,7 +11,7 @@
 namespace lazuli::cpu {
 namespace {
 
-constexpr std::int64_t most_cached_bytes = std::int64_t{16} << 30;  // a few models
+constexpr std::int64_t max_cached_bytes = std::int64_t{16} << 30;  // a few models
 // Of the checkpoint's bytes, at most so many a worker are in memory beside their packed form.
 constexpr std::int64_t read_ahead_bytes = std::int64_t{8} << 20;
 
@@ -77,7 +77,7 @@ BufferRef buffer_of(std::shared_ptr<const CacheEntry> entry) {
 
 }  // namespace
 
-WeightStore::WeightStore(const std::string& cache_folder) : files_(cache_folder, "weights", most_cached_bytes) {}
+WeightStore::WeightStore(const std::string& cache_folder) : files_(cache_folder, "weights", max_cached_bytes) {}
 
 std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
                                                               const std::function<StoredWeight()>& make) {

@@ -127,10 +127,10 @@ TEST(PanelKernels, AgreeWithADoubleSumForAnySplit) {
 }
 
 TEST(PanelKernels, RowsDoNotDependOnOtherRows) {
-  constexpr std::int64_t outputs = 50, cols = 768, most_rows = 520;
+  constexpr std::int64_t outputs = 50, cols = 768, max_rows = 520;
   for (const PanelKernel& kernel : panel_kernels()) {
     if (!supported(kernel.isa)) continue;
-    const std::vector<float> all = Case(kernel, {most_rows, outputs, cols}).multiply(1000);
+    const std::vector<float> all = Case(kernel, {max_rows, outputs, cols}).multiply(1000);
     for (const std::int64_t rows : {1, 31, 48, 513}) {
       SCOPED_TRACE(fmt::format("{} rows {}", kernel.name, rows));
       EXPECT_EQ(Case(kernel, {rows, outputs, cols}).multiply(1000),

@@ -51,7 +51,7 @@ std::int64_t attention_units(const AttentionKernel& kernel, const AttentionArgum
 std::int64_t attention_part_units(const AttentionArguments& arguments) { return part_units(arguments); }
 
 std::int64_t attention_partial_floats(const AttentionArguments& arguments) {
-  return most_parts(arguments) * arguments.rows * arguments.heads * partial_floats(scratch_plan(arguments.width));
+  return max_parts(arguments) * arguments.rows * arguments.heads * partial_floats(scratch_plan(arguments.width));
 }
 
 std::size_t attention_scratch_floats(const AttentionKernel& kernel, const AttentionArguments& arguments) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Attention of a decode step: positions divide into parts that workers compute by themselves, and what they found is
 // put together in ascending order. Bits depend on the parts alone, which are aligned to absolute positions, and not on
-// who computed them. A query that sees one part gets the bits that run_units gives it. Private to the instruction-set
-// units.
+// the thread that computed them. A query that sees one part gets the bits that run_units gives it. Private to the
+// instruction-set units.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/attention/attention_tiles.h>

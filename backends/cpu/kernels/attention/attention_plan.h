@@ -74,13 +74,13 @@ inline Positions live_parts(const AttentionArguments& arguments) {
 }
 
 // At most as many at any length: visible positions lie within `capacity` of each other.
-inline std::int64_t most_parts(const AttentionArguments& arguments) { return (arguments.capacity - 1) / part_keys + 2; }
+inline std::int64_t max_parts(const AttentionArguments& arguments) { return (arguments.capacity - 1) / part_keys + 2; }
 inline std::int64_t queries_of_head(const AttentionArguments& arguments) {
   return arguments.rows * (arguments.heads / arguments.kv_heads);
 }
 // A part divides by queries as well: a short context is one part, which is not one worker's alone.
 inline std::int64_t part_units(const AttentionArguments& arguments) {
-  return most_parts(arguments) * arguments.kv_heads * queries_of_head(arguments);
+  return max_parts(arguments) * arguments.kv_heads * queries_of_head(arguments);
 }
 
 // Scratch of one block, offsets in floats from a 64-byte boundary. Heads are padded with zeros to whole vectors.

@@ -47,7 +47,7 @@ struct Block {
   std::uint8_t* scratch;
   std::int64_t kv_head;
   int count;
-  Unit units[most_block_units];
+  Unit units[max_block_units];
 
   std::uint8_t* at(std::int64_t offset) const { return scratch + offset; }
 };

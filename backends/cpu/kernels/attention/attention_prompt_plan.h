@@ -16,7 +16,7 @@ constexpr int step_granules = step_keys / granule_keys;
 constexpr int tile_queries = 16;
 constexpr int unit_queries = 32;
 constexpr int panel_columns = 32;  // heads are padded with zeros to whole panels
-constexpr int most_block_units = 16;
+constexpr int max_block_units = 16;
 constexpr std::int64_t bf16_tile_bytes = 1024;
 
 // Units of one kv head, of `queries` consecutive queries each (the last may be shorter).
@@ -46,12 +46,12 @@ struct PromptScratch {
 };
 
 inline PromptScratch prompt_scratch(std::int64_t width) {
-  constexpr std::int64_t most_sums = 512 * 1024;
+  constexpr std::int64_t max_sums = 512 * 1024;
   PromptScratch plan;
   plan.panels = (width + panel_columns - 1) / panel_columns;
   const std::int64_t unit_sums = unit_queries * plan.panels * panel_columns * 4;
-  plan.block_units = most_sums / unit_sums;
-  if (plan.block_units > most_block_units) plan.block_units = most_block_units;
+  plan.block_units = max_sums / unit_sums;
+  if (plan.block_units > max_block_units) plan.block_units = max_block_units;
   if (plan.block_units < 1) plan.block_units = 1;
   plan.queries = 0;
   plan.sums = plan.queries + plan.block_units * unit_sums / 2;

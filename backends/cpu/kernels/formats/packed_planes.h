@@ -53,7 +53,7 @@ struct Planes {
   int quant_bytes;  // a block
   int scale_bytes;  // a block; of wide scales those of one byte
   int super_bytes;  // a super-block; 0 for types without
-  int most_code;    // the largest code
+  int max_code;     // the largest code
   bool minimums;    // x = d * value + m
   bool wide_scales;
   Halves halves;
@@ -84,8 +84,8 @@ consteval CodePlane code_plane(Codes codes) {
 }
 
 consteval Planes planes_of(Codes codes, Scales scales, int offset) {
-  const auto [quant_bytes, most_code] = code_plane(codes);
-  Planes planes{codes, scales, offset, quant_bytes, 32, 0, most_code, false, false, Halves::joined};
+  const auto [quant_bytes, max_code] = code_plane(codes);
+  Planes planes{codes, scales, offset, quant_bytes, 32, 0, max_code, false, false, Halves::joined};
   switch (scales) {
     case Scales::f16:
       break;

@@ -185,7 +185,7 @@ constexpr bool signed_weights = Format::planes.codes == Codes::bits8;
 template <class Format>
 constexpr int quads_in_16_bits() {
   if (signed_weights<Format>) return 1;
-  const int most = 0x7fff / (2 * Format::planes.most_code * 127);
+  const int most = 0x7fff / (2 * Format::planes.max_code * 127);
   return most >= 8 ? 8 : most >= 4 ? 4 : most >= 2 ? 2 : 1;
 }
 

@@ -4,7 +4,7 @@
 //
 // A tile of weights is 16 outputs by 32 columns: row k holds columns 2k and 2k + 1 of the outputs side by side. A unit
 // is two rows. Each struct has unpack<begin, end>(weight, group, step, tile), which writes some units of the tile of 32
-// columns `step`, and prefetch(weight, group, step) for who reads groups once, in their order.
+// columns `step`, and prefetch(weight, group, step) for kernels that read groups once, in their order.
 #pragma once
 
 #include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>

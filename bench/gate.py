@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Compares the speed of two commits by turns, and fails where the second is slower beyond the noise.
 
-    bench/gate.py BASE [HEAD] [--model GGUF] [--threads N] [--prompt N] [--tokens N] [--pairs N] [--most N] [--out FILE]
+    bench/gate.py BASE [HEAD] [--model GGUF] [--threads N] [--prompt N] [--tokens N] [--repetitions N] [--pairs N]
+                  [--most N] [--out FILE]
 
 Both are built in worktrees under build/gate, which are kept for the next time. The model is Gemma 3 270M's shape with
-random weights unless one is given. A pair is one warm run of each, neighbours in time; their order alternates, A B B A.
+random weights unless one is given. A pair is a process of each, neighbours in time; their order alternates, A B B A. Of
+each process the fastest of its warm runs counts: other work on the host only ever makes a run slower.
 
 The rule, for prompt and for decode by itself: r is the median over the pairs of new time / old time, with the 95 %
 interval of a bootstrap over the pairs.
@@ -77,13 +79,14 @@ class Side(turns.Lazuli):
     """One of the two commits."""
 
     def __init__(self, name, program, options):
-        super().__init__(str(program), options.threads)
+        super().__init__(str(program), options.threads, options.repetitions)
         self.name = name
         self.options = options
 
     def sample(self):
         """Seconds a token, of a prompt and of generation behind it."""
-        speeds = self.bench(str(self.options.model), "-p", str(self.options.prompt), "-n", str(self.options.tokens))
+        sizes = ["-p", str(self.options.prompt), "-n", str(self.options.tokens)]
+        speeds = self.bench(str(self.options.model), *sizes, figure="max")
         return {name: 1 / speed for name, speed in speeds.items()}
 
 
@@ -128,7 +131,8 @@ def parse():
     parser.add_argument("--model", help="a GGUF file")
     parser.add_argument("--threads", type=int, default=turns.usable_cores())
     parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt (512)")
-    parser.add_argument("--tokens", type=int, default=64, help="tokens generated (64)")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens generated (32)")
+    parser.add_argument("--repetitions", type=int, default=7, help="warm runs of a process (7)")
     parser.add_argument("--pairs", type=int, default=10, help="pairs of runs before the first look (10)")
     parser.add_argument("--most", type=int, default=80, help="pairs after which it ends (80)")
     parser.add_argument("--out", help="a file for all samples, as JSON")

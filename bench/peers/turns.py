@@ -11,17 +11,17 @@ import sys
 class Lazuli:
     name = "lazuli"
 
-    def __init__(self, program, threads):
-        self.command = [program, "bench", "--json", "--reps", "1", "--warmup", "1", "--threads", str(threads)]
+    def __init__(self, program, threads, repetitions=1):
+        self.command = [program, "bench", "--json", "--reps", str(repetitions), "--warmup", "1", "--threads", str(threads)]
         self.cpu = "unknown"
         self.isa = "unknown"
 
-    def bench(self, model, *options):
-        """Tokens per second of one warm run: "prompt", "decode", or both."""
+    def bench(self, model, *options, figure="median"):
+        """Tokens per second of warm runs: "prompt", "decode", or both."""
         done = subprocess.run([*self.command, "-m", model, *options], stdout=subprocess.PIPE, check=True)
         report = json.loads(done.stdout)
         self.cpu, self.isa = report["cpu"], report.get("isa", "unknown")
-        return {run["name"]: run["median"] for run in report["runs"]}
+        return {run["name"]: run[figure] for run in report["runs"]}
 
 
 def usable_cores():

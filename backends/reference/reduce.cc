@@ -45,10 +45,13 @@ void write(const Tensor& result, const std::vector<Integer>& values) {
     result.set_integer(static_cast<std::int64_t>(i), static_cast<std::int64_t>(values[i]));
 }
 
+bool is_nan(double x) { return std::isnan(x); }
+bool is_nan(std::int64_t) { return false; }
+
 // NaN wins, as in maximum and minimum.
 template <class Better>
 void extreme(const Call& call, Better better) {
-  const auto choose = [&](auto best, auto x) { return better(x, best) || x != x ? x : best; };
+  const auto choose = [&](auto best, auto x) { return better(x, best) || is_nan(x) ? x : best; };
   if (is_real(call.result().dtype()))
     write(call.result(), fold<double>(call, read_real, choose));
   else

@@ -116,7 +116,8 @@ std::string layer_columns(std::span<const LayerTime> layers) {
   for (const LayerTime& layer : layers) most = std::max(most, layer.us());
   std::string inside;
   const double step = nice_step(most, 4);
-  for (double mark = 0; mark <= most; mark += step) {
+  for (int i = 0; i * step <= most; ++i) {
+    const double mark = i * step;
     const double y = height - mark / most * (height - 10);
     inside +=
         fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" class=\"grid\"/>", left, chart_width, y, y);
@@ -147,11 +148,13 @@ std::string thread_lanes(const Profile& profile) {
   const double height = axis + lane * profile.threads;
   std::string text = fmt::format("<svg class=\"lanes\" height=\"{:.0f}\">", height);
   const double step = nice_step(wall, 10);
-  for (double mark = 0; mark < wall; mark += step)
+  for (int i = 0; i * step < wall; ++i) {
+    const double mark = i * step;
     text += fmt::format(
         "<line x1=\"{0:.3f}%\" x2=\"{0:.3f}%\" y1=\"0\" y2=\"{1:.0f}\" class=\"grid\"/>"
         "<text x=\"{0:.3f}%\" dx=\"3\" y=\"13\">{2}</text>",
         100 * mark / wall, height, duration(mark));
+  }
   for (const ProfiledSpan& span : profile.spans) {
     const bool computes = span.state == ThreadState::computes;
     std::string_view colour = states[static_cast<std::size_t>(span.state)];

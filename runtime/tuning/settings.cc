@@ -106,7 +106,7 @@ bool Setting::allows(std::string_view value) const {
 }
 
 std::string Setting::expected() const {
-  const std::string listed = fmt::format("{}", fmt::join(words, " or "));
+  std::string listed = fmt::format("{}", fmt::join(words, " or "));
   if (most == 0) return listed;
   if (!unit.empty()) return fmt::format("a number of {}", unit);
   return fmt::format("a number from {} to {}{}{}", least, most, words.empty() ? "" : ", or ", listed);

@@ -37,7 +37,7 @@ BufferRef expect_equivalent(Op op, const Attrs& attrs, const std::vector<Type>& 
   EXPECT_EQ(inputs.size(), operands.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) EXPECT_EQ(parts.type(inputs[i]), operands[i]) << "input " << i;
   for (const GraphNode& node : parts.nodes) EXPECT_FALSE(is_composite(node.op));
-  const Type type = composite.type(composite.outputs[0]);
+  const Type& type = composite.type(composite.outputs[0]);
   EXPECT_EQ(parts.type(parts.outputs.at(0)), type);
   const BufferRef expected = test::run_reference(composite, values)[0], actual = test::run_reference(parts, values)[0];
   EXPECT_LE(max_difference(type, *expected, *actual), tolerance(type.dtype));

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 namespace lazuli {
 namespace {
@@ -215,11 +216,10 @@ TEST(Gemma3_270M, ChunksThreadsAndFusionChangeNoBit) {
 }
 
 std::int64_t resident_bytes() {
-  FILE* file = std::fopen("/proc/self/statm", "r");
-  long long total = 0, resident = 0;
-  const int read = std::fscanf(file, "%lld %lld", &total, &resident);
-  std::fclose(file);
-  return read == 2 ? resident * 4096 : 0;
+  std::ifstream file("/proc/self/statm");
+  std::int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * 4096;
 }
 
 TEST(Gemma3_270M, TwoThousandStepsUseAHandfulOfProgramsAndFlatMemory) {

@@ -34,7 +34,7 @@ std::string id_in_notes(std::string_view notes) {
     std::memcpy(&note, notes.data(), sizeof note);
     notes.remove_prefix(sizeof note);
     if (padded(note.n_namesz) + padded(note.n_descsz) > notes.size()) break;
-    if (note.n_type == NT_GNU_BUILD_ID && notes.substr(0, note.n_namesz) == std::string_view("GNU", 4)) {
+    if (note.n_type == NT_GNU_BUILD_ID && notes.substr(0, note.n_namesz) == std::string_view("GNU\0", 4)) {
       std::string id;
       for (const char byte : notes.substr(padded(note.n_namesz), note.n_descsz))
         id += fmt::format("{:02x}", static_cast<unsigned char>(byte));

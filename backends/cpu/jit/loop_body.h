@@ -34,7 +34,9 @@ struct LoopBody {
   const GraphNode& node(int index) const { return graph->nodes[static_cast<std::size_t>(index)]; }
   int operand_of_input(int node_index) const;
   int output_node(int output) const { return graph->outputs[static_cast<std::size_t>(output)].node; }
-  ColumnAccess output_access(int output) const { return access[static_cast<std::size_t>(inputs + output)]; }
+  ColumnAccess output_access(int output) const {
+    return access[static_cast<std::size_t>(inputs) + static_cast<std::size_t>(output)];
+  }
 };
 
 // Throws a CompileError that names the op when the body cannot be compiled. `body` must outlive the result.

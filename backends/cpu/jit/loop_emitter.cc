@@ -78,7 +78,7 @@ llvm::Function* LoopEmitter::run() {
   for (const GraphNode& node : body_.graph->nodes)
     if (node.op == Op::input) operands[static_cast<std::size_t>(node.as<InputAttrs>().index)].dtype = node.type().dtype;
   for (int o = 0; o < static_cast<int>(body_.graph->outputs.size()); ++o)
-    operands[static_cast<std::size_t>(body_.inputs + o)].dtype = dtype(body_.output_node(o));
+    operands[static_cast<std::size_t>(body_.inputs) + static_cast<std::size_t>(o)].dtype = dtype(body_.output_node(o));
 
   BasicBlock* entry = block("entry");
   BasicBlock* row_loop = block("row");

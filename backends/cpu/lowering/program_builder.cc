@@ -17,7 +17,7 @@ StepKind kind_of(Op op) {
 
 }  // namespace
 
-ProgramBuilder::ProgramBuilder(const Graph& graph, std::span<const bool> donated, const Tools& tools)
+ProgramBuilder::ProgramBuilder(const Graph& graph, std::span<const int> donated, const Tools& tools)
     : graph_(graph), donated_(donated), tools_(tools) {
   program_.outputs.resize(graph_.outputs.size());
   // A value that is a result of the graph, and no view of other memory, is computed where the caller wants it.
@@ -50,7 +50,8 @@ int ProgramBuilder::add_constant(BufferRef data, Type type, std::string name) {
 
 ProgramBuilder::PackedConstant ProgramBuilder::add_packed(const GraphNode& constant) {
   const int index = add_constant(nullptr, constant.type(), constant.label);
-  program_.weights.push_back({constant, WeightForm::packed, index, std::make_unique<PackedWeightView>(), nullptr});
+  WeightRequest request{constant, WeightForm::packed, index, std::make_unique<PackedWeightView>(), nullptr};
+  program_.weights.push_back(std::move(request));
   return {index, program_.weights.back().packed.get()};
 }
 

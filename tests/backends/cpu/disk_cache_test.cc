@@ -232,7 +232,9 @@ TEST_F(DiskCacheTest, DraftsLeaveNothingUnlessPublished) {
 }
 
 TEST_F(DiskCacheTest, WritersThatDiedLeaveNothingForLong) {
-  DiskCache(root_, "things", plenty);
+  {
+    const DiskCache makes_the_folder(root_, "things", plenty);
+  }
   const fs::path left = root_ + "/things/.new.1.1", fresh = root_ + "/things/.new.1.2";
   const fs::path foreign = root_ + "/things/notes.txt";
   for (const fs::path& file : {left, fresh, foreign}) std::ofstream(file) << "text";

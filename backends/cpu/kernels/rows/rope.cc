@@ -47,7 +47,11 @@ void turn(std::int32_t position, const float* frequencies, std::int64_t count, f
 // In place or apart.
 void rotate(const float* x, float* out, std::int64_t half, const float* cosines, const float* sines,
             std::int64_t pairs) {
+#ifdef __clang__
+#pragma clang loop vectorize(assume_safety)
+#else
 #pragma GCC ivdep
+#endif
   for (std::int64_t j = 0; j < pairs; ++j) {
     const float low = x[j], high = x[j + half];
     out[j] = low * cosines[j] - high * sines[j];

@@ -44,8 +44,12 @@ set(LAZULI_PUBLIC_HEADERS
   models/text/chat_template.h
   models/text/tokenizer.h
   passes/fusion_choice.h
+  passes/pass.h
   passes/pass_report.h
+  passes/rules/pattern.h
+  passes/rules/rewrite.h
   passes/verdict.h
+  passes/verdict_sink.h
   runtime/profile/host_limits.h
   runtime/profile/profile.h
   runtime/profile/trace.h

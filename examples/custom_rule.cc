@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A rewrite rule of one's own, SiLU times a second operand, applied to a graph in text form. The last product stays as
 // it is: its sigmoid has another reader, and the rule says so.
-#include <lazuli/graph/ops.h>
-#include <lazuli/graph/text/text.h>
-#include <lazuli/passes/rules/rewrite.h>
-#include <lazuli/runtime/session.h>
+#include <lazuli/lazuli.h>
 
 #include <algorithm>
 #include <iostream>
@@ -32,29 +29,31 @@ constexpr std::string_view program = R"(
 return %c, %d, %f
 )";
 
-std::vector<float> evaluate(const lz::Graph& graph) {
-  lz::Session session;
-  std::vector<lz::Operand> operands;
-  for (const std::int64_t key : {1, 2}) {
-    const lz::Array values = lz::random::normal({2, 4}, lz::f32, key);
-    session.eval(values);
-    operands.push_back({values.node()->results[0], false});
-  }
-  const auto results = session.run(session.prepare(graph, {}), std::move(operands), /*stream=*/0, /*wait=*/true);
-  results[0].ready->wait();
-  return {results[0].buffer->as<float>(), results[0].buffer->as<float>() + 8};
+lz::SessionOptions with_rule(std::string* verdicts) {
+  lz::SessionOptions options;
+  options.rules = {silu_mul_rule()};
+  options.on_verdict = [=](const lz::Verdict& verdict) {
+    if (verdict.rule == "silu_mul")
+      *verdicts += verdict.rule + ": " + (verdict.fired ? "fired" : verdict.reason) + "\n";
+  };
+  return options;
+}
+
+std::vector<float> evaluate(lz::Session& session, const lz::Graph& graph) {
+  const lz::Array gate = lz::random::normal({2, 4}, lz::f32, 1), up = lz::random::normal({2, 4}, lz::f32, 2);
+  const lz::Array first = session.run(graph, {gate, up})[0];
+  const auto values = first.data<float>();
+  return {values.begin(), values.end()};
 }
 
 }  // namespace
 
 int main() {
-  const lz::Graph before = lz::parse_graph(program);
-  const lz::Rule rules[] = {silu_mul_rule()};
+  const lz::Graph graph = lz::parse_graph(program);
   std::string verdicts;
-  lz::PassContext context;
-  context.note = [&](const lz::Verdict& v) { verdicts += v.rule + ": " + (v.fired ? "fired" : v.reason) + "\n"; };
-  const lz::Graph after = lz::rewrite(before, rules, context);
-  std::cout << lz::to_text(before) << "\n" << lz::to_text(after) << "\n" << verdicts;
-  const bool fused = std::ranges::count(after.nodes, "silu_mul", &lz::GraphNode::name) == 1;
-  return fused && evaluate(before) == evaluate(after) ? 0 : 1;
+  lz::Session plain, ruled(with_rule(&verdicts));
+  const lz::Graph fused = ruled.optimised(graph);
+  std::cout << lz::to_text(graph) << "\n" << lz::to_text(fused) << "\n" << verdicts;
+  const bool found = std::ranges::count(fused.nodes, "silu_mul", &lz::GraphNode::name) == 1;
+  return found && evaluate(plain, graph) == evaluate(ruled, graph) ? 0 : 1;
 }

@@ -13,14 +13,14 @@ namespace {
 // What a rule would take if it were on stays out of loops: a rule switched off shows what its nodes cost by themselves.
 std::vector<bool> nodes_of_disabled_rules(const Graph& graph, const PassContext& context) {
   std::vector<Rule> disabled;
-  for (const Rule& rule : named_rules())
+  for (const Rule& rule : rules_of(context))
     if (!context.is_enabled(rule.name)) disabled.push_back(rule);
   if (disabled.empty()) return std::vector<bool>(graph.nodes.size());
   return nodes_matched(graph, disabled);
 }
 
 // "rms_norm_add": the group's heaviest ops in order, at most three; never the name of a rule.
-std::string loop_name(const Graph& graph, std::span<const std::int32_t> members) {
+std::string loop_name(const Graph& graph, std::span<const std::int32_t> members, std::span<const Rule> rules) {
   constexpr std::size_t max_words = 3;
   const auto weight = [](Op op) { return info(op).name_weight; };
   std::vector<Op> ops;
@@ -38,7 +38,7 @@ std::string loop_name(const Graph& graph, std::span<const std::int32_t> members)
     name += to_string(op);
   }
   const auto taken = [&](const Rule& rule) { return rule.name == name; };
-  return std::any_of(named_rules().begin(), named_rules().end(), taken) ? "loop" : name;
+  return std::any_of(rules.begin(), rules.end(), taken) ? "loop" : name;
 }
 
 // Writes the graph with each group as one node, in an order that keeps close to the old one: a group is ready when all
@@ -46,7 +46,12 @@ std::string loop_name(const Graph& graph, std::span<const std::int32_t> members)
 class LoopWriter {
  public:
   LoopWriter(const Graph& graph, PassContext& context, LoopGroups groups)
-      : graph_(graph), context_(context), groups_(std::move(groups)), uses_(graph), rewriter_(graph) {
+      : graph_(graph),
+        context_(context),
+        groups_(std::move(groups)),
+        rules_(rules_of(context)),
+        uses_(graph),
+        rewriter_(graph) {
     for (std::size_t group = 0; group < groups_.members.size(); ++group)
       if (groups_.members[group].size() == 1)
         groups_.group_of[static_cast<std::size_t>(groups_.members[group][0])] = -1;
@@ -109,7 +114,7 @@ class LoopWriter {
   void emit_group(std::span<const std::int32_t> members) {
     const std::vector<ValueId> read = results(members);
     Region region = cut_region(graph_, members, read);
-    const std::string name = loop_name(graph_, members);
+    const std::string name = loop_name(graph_, members, rules_);
     std::vector<Type> types;
     for (ValueId operand : region.operands) types.push_back(graph_.type(operand));
     const bool runs = context_.can_run(Op::fused, FusedAttrs{name}, types);
@@ -144,6 +149,7 @@ class LoopWriter {
   const Graph& graph_;
   PassContext& context_;
   LoopGroups groups_;
+  std::vector<Rule> rules_;
   UseCounts uses_;
   GraphRewriter rewriter_;
   BodyPool bodies_;

@@ -11,23 +11,27 @@
 #include <lazuli/passes/row_demand.h>
 #include <lazuli/passes/rules/rules.h>
 
+#include <algorithm>
 #include <chrono>
+#include <vector>
 
 namespace lazuli {
 namespace {
 
-const Pass passes[] = {
-    {"fold_views", fold_views},                        // reshapes, transposes, broadcasts that say nothing
-    {"fold_constants", fold_constants},                // 1 + w, clipped coefficients: once, at load
-    {"common_subexpressions", common_subexpressions},  // equal work is done once
-    {"row_demand", row_demand},                        // before fusion, while rows are still visible
-    {"decompose", decompose},                          // composites the backend lacks
-    {"fold_views", fold_views},                        // and what decompose spelled out:
-    {"fold_constants", fold_constants},
-    {"common_subexpressions", common_subexpressions},
-    {"fuse_named", fuse_named},                    // each rule is switched by its own name
-    {"fuse_loops", fuse_loops, PassKind::fusing},  // what is left: elementwise ops and row reductions
-};
+std::vector<Pass> make_passes() {
+  return {
+      {"fold_views", fold_views},                        // reshapes, transposes, broadcasts that say nothing
+      {"fold_constants", fold_constants},                // 1 + w, clipped coefficients: once, at load
+      {"common_subexpressions", common_subexpressions},  // equal work is done once
+      {"row_demand", row_demand},                        // before fusion, while rows are still visible
+      {"decompose", decompose},                          // composites the backend lacks
+      {"fold_views", fold_views},                        // and what decompose spelled out:
+      {"fold_constants", fold_constants},
+      {"common_subexpressions", common_subexpressions},
+      {"fuse_named", fuse_named},                    // each rule is switched by its own name
+      {"fuse_loops", fuse_loops, PassKind::fusing},  // what is left: elementwise ops and row reductions
+  };
+}
 
 std::string key_if(bool wanted, const Graph& graph) { return wanted ? structural_key(graph) : std::string{}; }
 
@@ -41,7 +45,20 @@ bool verifies_by_default() {
 #endif
 }
 
-std::span<const Pass> default_pipeline() { return passes; }
+std::span<const Pass> default_pipeline() {
+  static const std::vector<Pass> passes = make_passes();
+  return passes;
+}
+
+std::vector<Pass> pipeline_with(std::span<const Pass> own) {
+  std::vector<Pass> passes(default_pipeline().begin(), default_pipeline().end());
+  const auto fusions =
+      std::find_if(passes.begin(), passes.end(), [](const Pass& pass) { return pass.name == "fuse_named"; });
+  for (auto pass = passes.insert(fusions, own.begin(), own.end()), end = pass + static_cast<std::ptrdiff_t>(own.size());
+       pass != end; ++pass)
+    pass->foreign = true;
+  return passes;
+}
 
 Graph run_pipeline(Graph graph, std::span<const Pass> to_run, PassContext& context, const PipelineOptions& options) {
   using Clock = std::chrono::steady_clock;
@@ -61,7 +78,8 @@ Graph run_pipeline(Graph graph, std::span<const Pass> to_run, PassContext& conte
       throw CompileError(fmt::format("{}: {}", pass.name, error.what()));
     }
     const std::chrono::duration<double, std::micro> elapsed = Clock::now() - start;
-    if (options.verify) verify(graph, pass.name);
+    const bool made_by_caller = pass.foreign || (pass.name == "fuse_named" && context.own_rules != nullptr);
+    if (options.verify || made_by_caller) verify(graph, pass.name);
     if (!report) continue;
     std::string after = structural_key(graph);
     options.after_pass({pass.name, graph, elapsed.count(), after != before});

@@ -8,7 +8,7 @@
 
 #include <functional>
 #include <span>
-#include <string_view>
+#include <vector>
 
 namespace lazuli {
 
@@ -21,6 +21,8 @@ struct PipelineOptions {
 };
 
 std::span<const Pass> default_pipeline();
+// With the caller's own between what simplifies the graph and what fuses.
+std::vector<Pass> pipeline_with(std::span<const Pass> own);
 
 // Runs the passes that `context.enabled` lets through. A failure inside a pass, and a graph that does not verify, is a
 // CompileError that names the pass.

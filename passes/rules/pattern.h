@@ -9,6 +9,7 @@
 // value: x * x matches only the product of a value with itself.
 #pragma once
 
+#include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
 
 #include <functional>
@@ -22,7 +23,7 @@
 namespace lazuli::pattern {
 
 // What a pattern's names stand for, and the nodes it covers.
-struct Match {
+struct LAZULI_API Match {
   std::vector<std::pair<std::string, ValueId>> variables;  // in order of first appearance in the pattern
   std::vector<std::pair<std::string, double>> constants;
   std::vector<std::int32_t> nodes;         // ops the pattern names and views between them; the root comes first
@@ -34,9 +35,9 @@ struct Match {
 
 using AttrsOf = std::function<Attrs(const Match&)>;
 
-class Pattern {
+class LAZULI_API Pattern {
  public:
-  enum class Kind : std::uint8_t { variable, constant, inverse, literal, apply, once, either };
+  enum class LAZULI_API Kind : std::uint8_t { variable, constant, inverse, literal, apply, once, either };
   struct Node {
     Kind kind;
     std::string name;   // variable, constant, inverse
@@ -56,16 +57,16 @@ class Pattern {
 };
 
 // Any value.
-Pattern var(std::string name);
+LAZULI_API Pattern var(std::string name);
 // Any number.
-Pattern constant(std::string name);
+LAZULI_API Pattern constant(std::string name);
 // The number 1 / c of a constant c, rounded to the array's dtype.
-Pattern inverse(std::string name);
+LAZULI_API Pattern inverse(std::string name);
 // A value that has exactly one reader.
-Pattern once(Pattern pattern);
+LAZULI_API Pattern once(Pattern pattern);
 // The first of the patterns that lets the whole match.
-Pattern either(std::vector<Pattern> patterns);
-Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs = {});
+LAZULI_API Pattern either(std::vector<Pattern> patterns);
+LAZULI_API Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs = {});
 
 inline Pattern operator+(Pattern a, Pattern b) { return apply(Op::add, {std::move(a), std::move(b)}); }
 inline Pattern operator-(Pattern a, Pattern b) { return apply(Op::sub, {std::move(a), std::move(b)}); }
@@ -78,10 +79,10 @@ inline Pattern gelu_tanh(Pattern x) { return apply(Op::gelu_tanh, {std::move(x)}
 inline Pattern softcap(Pattern x) { return apply(Op::softcap, {std::move(x)}); }
 
 // Ops a value matching the pattern may come from; empty when any may.
-std::vector<Op> root_ops(const Pattern& pattern);
+LAZULI_API std::vector<Op> root_ops(const Pattern& pattern);
 
 // Why a pattern did not fit, from the attempt that came furthest.
-struct Mismatch {
+struct LAZULI_API Mismatch {
   // A root alone is no beginning of a match: every product would tell that it is no GELU.
   static constexpr int told_from = 2;
 
@@ -89,10 +90,10 @@ struct Mismatch {
   std::string reason;
 };
 
-std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
-                           Mismatch* mismatch = nullptr);
+LAZULI_API std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
+                                      Mismatch* mismatch = nullptr);
 
 // The pattern as a graph: its variables are the inputs, in the order of the match.
-Graph build(const Pattern& pattern, const Match& match, const Graph& graph, DType dtype);
+LAZULI_API Graph build(const Pattern& pattern, const Match& match, const Graph& graph, DType dtype);
 
 }  // namespace lazuli::pattern

@@ -11,6 +11,13 @@ std::span<const Rule> named_rules() {
   return rules;
 }
 
-Graph fuse_named(Graph graph, PassContext& context) { return rewrite(std::move(graph), named_rules(), context); }
+std::vector<Rule> rules_of(const PassContext& context) {
+  std::vector<Rule> rules;
+  if (context.own_rules) rules = *context.own_rules;
+  rules.insert(rules.end(), named_rules().begin(), named_rules().end());
+  return rules;
+}
+
+Graph fuse_named(Graph graph, PassContext& context) { return rewrite(std::move(graph), rules_of(context), context); }
 
 }  // namespace lazuli

@@ -5,6 +5,7 @@
 #include <lazuli/passes/rules/rewrite.h>
 
 #include <span>
+#include <vector>
 
 namespace lazuli {
 
@@ -14,7 +15,10 @@ namespace lazuli {
 // All of them, in the order they are tried at one root.
 std::span<const Rule> named_rules();
 
-// Pass: applies the rules that are on.
+// What is tried in a program of this context: the caller's own rules, then the named ones.
+std::vector<Rule> rules_of(const PassContext& context);
+
+// Pass: applies the rules that are on, the caller's own among them.
 Graph fuse_named(Graph graph, PassContext& context);
 
 }  // namespace lazuli

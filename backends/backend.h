@@ -68,8 +68,8 @@ class Backend {
   virtual std::string_view name() const = 0;
   // Asked by passes: can this op run on operands of these types? Composites that cannot are decomposed.
   virtual bool supports(Op op, const Attrs& attrs, std::span<const Type> operands) const = 0;
-  // `donated[i]`: input i of the graph is given up by the caller.
-  virtual std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool> donated) = 0;
+  // `donated`: the inputs, by index and ascending, that callers of the program may give up.
+  virtual std::unique_ptr<Program> compile(const Graph& graph, std::span<const int> donated) = 0;
 };
 
 }  // namespace lazuli

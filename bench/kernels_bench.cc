@@ -161,7 +161,7 @@ void register_kernels(const std::shared_ptr<Workspace>& workspace) {
         const std::string name = fmt::format("{}/rows:{}/{}", measured->name, rows, variant.label);
         benchmark::RegisterBenchmark(name.c_str(),
                                      [=](benchmark::State& state) {
-                                       const UseEvaluator use(level->session());
+                                       const UseSession use(level->session());
                                        run_case(state, *measured, body->compile_for(rows), rows, *workspace);
                                      })
             ->UseRealTime()

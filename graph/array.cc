@@ -28,7 +28,7 @@ Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label
     fail("{}{}: {} bytes do not hold {}, expected {}", to_string(op), label.empty() ? "" : " " + label, data->size(),
          to_string(type), type.bytes());
   NodeRef node = leaf_node(op, std::move(attrs), share_types({std::move(type)}), std::move(label));
-  node->results = {Result{std::move(data), std::nullopt}};
+  node->publish({Result{std::move(data), std::nullopt}});
   return Array(std::move(node));
 }
 
@@ -47,8 +47,8 @@ void detail::fail_element_type(const Type& type, std::string_view expected) {
 }
 
 Array Array::from(BufferRef data, Type type) {
-  // Memory that others see too is a view here, which no program writes into.
-  if (data.use_count() > 1) data = Buffer::view(data->data(), data->size(), data);
+  // No program may write into memory that others see too.
+  if (data.use_count() > 1) data->share();
   return with_data(Op::input, InputAttrs{}, std::move(data), std::move(type), {});
 }
 
@@ -62,7 +62,7 @@ Array placeholder(Type type, std::string label) {
 
 Array evaluated_input(TypesRef types, Result result) {
   NodeRef node = leaf_node(Op::input, InputAttrs{}, std::move(types), {});
-  node->results.push_back(std::move(result));
+  node->publish({std::move(result)});
   return Array(std::move(node));
 }
 
@@ -71,12 +71,12 @@ const Type& Array::type() const {
   return (*node_->types)[static_cast<std::size_t>(output_)];
 }
 
-bool Array::evaluated() const { return node_ && !node_->results.empty(); }
+bool Array::evaluated() const { return node_ && node_->evaluated(); }
 
 const std::byte* Array::bytes() const {
   if (!evaluated()) eval({*this});
   wait(*this);
-  return node_->results[static_cast<std::size_t>(output_)].buffer->data();
+  return node_->results()[static_cast<std::size_t>(output_)].buffer->data();
 }
 
 std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {
@@ -112,6 +112,17 @@ void take_sole_owned(std::vector<Array>& inputs, std::vector<Array>& dying) {
   inputs.clear();
 }
 }  // namespace
+
+std::unique_lock<std::recursive_mutex> lock_operands() {
+  static std::recursive_mutex mutex;
+  return std::unique_lock(mutex);
+}
+
+void Node::publish(std::vector<Result> results) {
+  if (evaluated()) return;
+  results_ = std::move(results);
+  evaluated_.store(true, std::memory_order_release);
+}
 
 Node::~Node() {
   std::vector<Array> dying;

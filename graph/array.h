@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Array: the handle a program holds. An op on arrays only notes what is wanted; eval computes it.
 //
-// Handles are cheap to copy. One array may be used from one thread at a time; different threads may build and evaluate
-// different graphs at once.
+// Handles are cheap to copy. Any thread may read, evaluate and build on any array, also several at once; a handle
+// itself is a value like an int, not to be assigned on one thread while another reads it.
 #pragma once
 
 #include <lazuli/graph/base/error.h>
@@ -12,7 +12,9 @@
 #include <lazuli/graph/buffer.h>
 #include <lazuli/graph/op.h>
 
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -86,18 +88,36 @@ struct LAZULI_API Result {
 using TypesRef = std::shared_ptr<const std::vector<Type>>;
 
 // One op application. Immutable once built, but for the results, and for the operands, which are dropped as soon as
-// the node is evaluated so that a chain of states (a KV cache) does not hold its history.
+// the node is evaluated so that a chain of states (a KV cache) does not hold its history. Operands of a node that is
+// not evaluated are read under lock_operands() alone, as another thread may be dropping them.
 struct LAZULI_API Node : std::enable_shared_from_this<Node> {
   Op op = Op::input;
   TypesRef types;
-  std::vector<Result> results;  // empty until evaluated; constants and inputs are born with theirs
   std::vector<Array> inputs;
   Attrs attrs;
   Scope::Ref scope;
   std::string label;
+  // A program that another thread is about to start writes into this value; under lock_operands().
+  bool donated = false;
 
   ~Node();  // iterative: a chain of a million nodes dies without recursion
+
+  // True once values are there or on their way: from then on `results` may be read. Constants and inputs with data are
+  // born so.
+  bool evaluated() const { return evaluated_.load(std::memory_order_acquire); }
+  const std::vector<Result>& results() const { return results_; }  // one per output
+  // Of a node that is not evaluated, one call in all; later ones change nothing.
+  void publish(std::vector<Result> results);
+  // Of a node of one output that no other thread can see.
+  void replace_result(Result result) { results_[0] = std::move(result); }
+
+ private:
+  std::vector<Result> results_;
+  std::atomic<bool> evaluated_{false};
 };
+
+// Held while operands of nodes that are not evaluated are read or dropped; a thread may take it again.
+LAZULI_API std::unique_lock<std::recursive_mutex> lock_operands();
 
 // Makes a node of one or several outputs: infers types, throws at the caller's line, with the scope in the text.
 LAZULI_API std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs);

@@ -4,6 +4,7 @@
 
 #include <lazuli/graph/base/export.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -48,8 +49,10 @@ class LAZULI_API Buffer {
   std::size_t size() const { return size_; }
   // Identity for keys: never reused within the process, unlike an address.
   std::uint64_t id() const { return id_; }
-  // False for views: a program must not write into them.
-  bool owned() const { return owner_ == nullptr; }
+  // False for views and for memory that several arrays see: a program must not write into them.
+  bool owned() const { return owner_ == nullptr && !shared_.load(std::memory_order_relaxed); }
+  // Others see these bytes as well, for ever.
+  void share() { shared_.store(true, std::memory_order_relaxed); }
   // Whether data() may have something to do before it can say where the bytes are.
   bool is_derived() const { return hooks_ && hooks_->prepare; }
   // Gives memory back to the system, of these bytes or of all. Pointers into it taken before must not be read any more;
@@ -75,6 +78,7 @@ class LAZULI_API Buffer {
   std::shared_ptr<const void> owner_;
   std::unique_ptr<const Hooks> hooks_;
   std::uint64_t id_ = 0;
+  std::atomic<bool> shared_{false};
   std::string origin_;
 };
 

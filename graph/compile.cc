@@ -6,6 +6,7 @@
 #include <lazuli/graph/evaluator.h>
 
 #include <algorithm>
+#include <mutex>
 
 namespace lazuli {
 namespace {
@@ -21,98 +22,182 @@ ArgumentType type_of(const Array& array) { return {array.node()->types, static_c
 
 // Nobody but the holder of this array can see its node, which is a value and nothing else.
 bool can_hold_another_value(const Array& array) {
-  return array.node().use_count() == 1 && array.node()->op == Op::input && array.node()->results.size() == 1;
+  return array.node().use_count() == 1 && array.node()->op == Op::input && array.node()->results().size() == 1;
 }
+
+const Result& result_of(const Array& array) {
+  return array.node()->results()[static_cast<std::size_t>(array.output())];
+}
+
+// Dropping a reference, as the parameter's end does, orders this thread behind those that read the value and dropped
+// theirs.
+void order_behind_readers(NodeRef) {}
+
+// The caller gave the last handle: nobody else can read the value.
+bool is_given_up(const Array& argument) {
+  if (argument.node().use_count() != 1) return false;
+  order_behind_readers(argument.node());
+  return true;
+}
+
+thread_local int traces = 0;  // that are going on on this thread
+
+struct Tracing {
+  Tracing() { ++traces; }
+  ~Tracing() { --traces; }
+  Tracing(const Tracing&) = delete;
+  Tracing& operator=(const Tracing&) = delete;
+};
 
 }  // namespace
 
-struct CompiledFunction::State {
-  struct Signature {
-    std::vector<ArgumentType> arguments;
-    std::unique_ptr<bool[]> donated;  // arguments
-    Graph graph;
-    std::vector<TypesRef> results;
-    // For each result, the donated argument of its type whose handle it may take over, or -1.
-    std::vector<int> handles;
+// What was traced for arguments of certain types. Nothing changes once it is made, but for what State::mutex guards.
+struct CompiledFunction::Signature {
+  std::vector<ArgumentType> arguments;  // guarded
+  std::vector<int> donated;             // arguments, ascending
+  Graph graph;
+  std::vector<TypesRef> results;
+  // For each result, the donated argument of its type whose handle it may take over, or -1.
+  std::vector<int> handles;
+  struct Prepared {
+    std::uint64_t evaluator;  // Evaluator::id
     std::shared_ptr<Executable> executable;
-    std::uint64_t prepared_by = 0;  // Evaluator::id
-
-    bool matches(const std::vector<Array>& given) {
-      if (given.size() != arguments.size()) return false;
-      for (std::size_t i = 0; i < given.size(); ++i) {
-        const ArgumentType& known = arguments[i];
-        if (given[i].node()->types == known.types && static_cast<std::size_t>(given[i].output()) == known.output)
-          continue;
-        if (given[i].type() != known.get()) return false;
-        arguments[i] = type_of(given[i]);  // likely to come again
-      }
-      return true;
-    }
   };
+  std::vector<Prepared> prepared;  // guarded; the one that was used last is the first
+
+  bool matches(const std::vector<Array>& given) {
+    if (given.size() != arguments.size()) return false;
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      const ArgumentType& known = arguments[i];
+      if (given[i].node()->types == known.types && static_cast<std::size_t>(given[i].output()) == known.output)
+        continue;
+      if (given[i].type() != known.get()) return false;
+      arguments[i] = type_of(given[i]);  // likely to come again
+    }
+    return true;
+  }
+};
+
+struct CompiledFunction::State {
+  // Evaluators of which a signature keeps its program, so that a few threads with a session each do not take turns in
+  // preparing it, and sessions that ended do not pile up.
+  static constexpr std::size_t max_prepared = 8;
 
   ArrayFunction function;
   CompileOptions options;
-  std::vector<std::unique_ptr<Signature>> signatures;  // the one that was used last is the first
+  std::mutex mutex;                                    // held while signatures are looked up
+  std::recursive_mutex tracing;                        // held while `function` runs, which may call what it is part of
+  std::vector<std::shared_ptr<Signature>> signatures;  // the one that was used last is the first
 
-  bool donates(std::size_t argument) const {
-    return std::find(options.donate.begin(), options.donate.end(), static_cast<int>(argument)) != options.donate.end();
-  }
-
-  Signature& find_or_trace(const std::vector<Array>& arguments) {
+  std::shared_ptr<Signature> find(const std::vector<Array>& arguments) {
+    const std::lock_guard lock(mutex);
     const auto found = std::find_if(signatures.begin(), signatures.end(),
                                     [&](const auto& signature) { return signature->matches(arguments); });
-    if (found == signatures.end())
-      signatures.insert(signatures.begin(), std::make_unique<Signature>(trace(arguments)));
-    else
-      std::rotate(signatures.begin(), found, found + 1);
-    return *signatures.front();
+    if (found == signatures.end()) return nullptr;
+    std::rotate(signatures.begin(), found, found + 1);
+    return signatures.front();
   }
 
-  Signature trace(const std::vector<Array>& arguments) const {
-    Signature signature;
-    signature.donated.reset(new bool[arguments.size()]);
+  std::shared_ptr<Signature> find_or_trace(const std::vector<Array>& arguments) {
+    for (std::size_t i = 0; i < arguments.size(); ++i)
+      if (!arguments[i].defined()) fail("compile: argument {} is an empty array", i);
+    if (std::shared_ptr<Signature> known = find(arguments)) return known;
+    const std::lock_guard lock(tracing);
+    if (std::shared_ptr<Signature> known = find(arguments)) return known;  // another thread traced it meanwhile
+    std::shared_ptr<Signature> traced = trace(arguments);
+    const std::lock_guard insertion(mutex);
+    signatures.insert(signatures.begin(), traced);
+    return traced;
+  }
+
+  std::shared_ptr<Signature> trace(const std::vector<Array>& arguments) const {
+    auto signature = std::make_shared<Signature>();
+    signature->donated = donated_of(arguments.size());
     std::vector<Array> placeholders;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
-      signature.arguments.push_back(type_of(arguments[i]));
-      signature.donated[i] = donates(i);
-      placeholders.push_back(
-          placeholder(arguments[i].type(), i < options.argument_names.size() ? options.argument_names[i] : ""));
+      signature->arguments.push_back(type_of(arguments[i]));
+      placeholders.push_back(placeholder(arguments[i].type(), name_of(i)));
     }
-    const std::vector<Array> outputs = function(placeholders);
+    const std::vector<Array> outputs = call_traced(placeholders);
     std::vector<Array> leaves = placeholders;
-    signature.graph = snapshot(outputs, &leaves);
-    if (leaves.size() != placeholders.size())
-      fail("compile: the function reads {}, which is neither an argument nor a constant",
-           to_string(leaves[placeholders.size()].type()));
-    signature.graph.phase = options.phase;
-    give_handles(signature);
+    signature->graph = snapshot(outputs, &leaves);
+    make_constants(signature->graph, leaves, placeholders.size());
+    signature->graph.phase = options.phase;
+    give_handles(*signature);
     return signature;
+  }
+
+  std::string name_of(std::size_t argument) const {
+    return argument < options.argument_names.size() ? options.argument_names[argument] : std::string();
+  }
+
+  std::vector<int> donated_of(std::size_t arguments) const {
+    std::vector<int> donated = options.donate;
+    std::sort(donated.begin(), donated.end());
+    donated.erase(std::unique(donated.begin(), donated.end()), donated.end());
+    for (const int index : donated)
+      if (index < 0 || static_cast<std::size_t>(index) >= arguments)
+        fail("compile: donate names argument {}, expected 0 to {}, as the call has {}", index,
+             static_cast<std::int64_t>(arguments) - 1, arguments);
+    return donated;
+  }
+
+  std::vector<Array> call_traced(const std::vector<Array>& placeholders) const {
+    const Tracing tracing_now;
+    return function(placeholders);
+  }
+
+  // Leaves beyond the arguments are captured.
+  static void make_constants(Graph& graph, const std::vector<Array>& leaves, std::size_t arguments) {
+    if (leaves.size() == arguments) return;
+    for (GraphNode& node : graph.nodes) {
+      if (node.op != Op::input) continue;
+      const auto index = static_cast<std::size_t>(node.as<InputAttrs>().index);
+      if (index < arguments) continue;
+      const Array& leaf = leaves[index];
+      if (!leaf.evaluated()) fail_capture(leaf);
+      node.constant = constant(leaf).node()->results()[0].buffer;
+      node.op = Op::constant;
+      node.attrs = NoAttrs{};
+      node.from[0].op = Op::constant;
+    }
+  }
+
+  [[noreturn]] static void fail_capture(const Array& leaf) {
+    const Node& node = *leaf.node();
+    fail("compile: the function reads {}{}{}, a placeholder of another trace; pass it as an argument",
+         to_string(leaf.type()), node.label.empty() ? "" : " " + node.label, Scope::where(node.scope));
   }
 
   static void give_handles(Signature& signature) {
-    std::vector<char> given(signature.arguments.size(), false);
+    std::vector<int> left = signature.donated;
     for (const ValueId output : signature.graph.outputs) {
       const Type& type = signature.graph.type(output);
       signature.results.push_back(std::make_shared<const std::vector<Type>>(1, type));
-      std::size_t argument = 0;
-      while (argument < given.size() &&
-             (given[argument] || !signature.donated[argument] || signature.arguments[argument].get() != type))
-        ++argument;
-      const bool found = argument < given.size();
-      if (found) given[argument] = true;
-      signature.handles.push_back(found ? static_cast<int>(argument) : -1);
+      const auto taken = std::find_if(left.begin(), left.end(), [&](int argument) {
+        return signature.arguments[static_cast<std::size_t>(argument)].get() == type;
+      });
+      signature.handles.push_back(taken == left.end() ? -1 : *taken);
+      if (taken != left.end()) left.erase(taken);
     }
   }
 
-  Signature& prepare(const std::vector<Array>& arguments) {
-    Evaluator& evaluator = current_evaluator();
-    evaluator.begin_lookup();
-    Signature& signature = find_or_trace(arguments);
-    if (signature.prepared_by != evaluator.id()) {
-      signature.executable = evaluator.prepare(signature.graph, {signature.donated.get(), arguments.size()});
-      signature.prepared_by = evaluator.id();
+  std::shared_ptr<Executable> executable(Signature& signature, Evaluator& evaluator) {
+    std::vector<Signature::Prepared>& prepared = signature.prepared;
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = std::find_if(prepared.begin(), prepared.end(),
+                                      [&](const auto& known) { return known.evaluator == evaluator.id(); });
+      if (found != prepared.end()) {
+        std::rotate(prepared.begin(), found, found + 1);
+        return prepared.front().executable;
+      }
     }
-    return signature;
+    std::shared_ptr<Executable> made = evaluator.prepare(signature.graph, signature.donated);
+    const std::lock_guard lock(mutex);
+    if (prepared.size() == max_prepared) prepared.pop_back();
+    prepared.insert(prepared.begin(), {evaluator.id(), made});
+    return made;
   }
 };
 
@@ -129,40 +214,59 @@ std::vector<Array> CompiledFunction::operator()(const std::vector<Array>& argume
 }
 
 std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, Stream stream) const {
-  if (!state_) fail("an empty compiled function was called");
+  State& state = checked_state();
+  if (traces > 0) return state.function(arguments);
+  const std::shared_ptr<Evaluator> evaluator = current_evaluator();
+  evaluator->begin_lookup();
+  const std::shared_ptr<Signature> signature = state.find_or_trace(arguments);
   std::vector<Array> unevaluated;
   for (const Array& argument : arguments)
     if (!argument.evaluated()) unevaluated.push_back(argument);
   if (!unevaluated.empty()) async_eval(unevaluated, stream);
-  const State::Signature& signature = state_->prepare(arguments);
+  unevaluated.clear();
+  const std::shared_ptr<Executable> executable = state.executable(*signature, *evaluator);
   std::vector<Operand> operands;
   operands.reserve(arguments.size());
-  for (std::size_t i = 0; i < arguments.size(); ++i)
-    operands.push_back(
-        {arguments[i].node()->results[static_cast<std::size_t>(arguments[i].output())], signature.donated[i]});
-  std::vector<Result> results = current_evaluator().run(signature.executable, std::move(operands), stream.index, false);
+  for (const Array& argument : arguments) operands.push_back({result_of(argument), false});
+  for (const int index : signature->donated) {
+    const auto i = static_cast<std::size_t>(index);
+    operands[i].donated = is_given_up(arguments[i]);
+  }
+  std::vector<Result> results = evaluator->run(executable, std::move(operands), stream.index, false);
   std::vector<Array> outputs;
   outputs.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
-    const int handle = signature.handles[i];
+    const int handle = signature->handles[i];
     if (handle >= 0 && can_hold_another_value(arguments[static_cast<std::size_t>(handle)])) {
       outputs.push_back(std::move(arguments[static_cast<std::size_t>(handle)]));
-      outputs.back().node()->results[0] = std::move(results[i]);
+      outputs.back().node()->replace_result(std::move(results[i]));
     } else {
-      outputs.push_back(evaluated_input(signature.results[i], std::move(results[i])));
+      outputs.push_back(evaluated_input(signature->results[i], std::move(results[i])));
     }
   }
   return outputs;
 }
 
+CompiledFunction::State& CompiledFunction::checked_state() const {
+  if (!state_) fail("an empty compiled function was called");
+  return *state_;
+}
+
 const Graph& CompiledFunction::graph(const std::vector<Array>& arguments) const {
-  return state_->find_or_trace(arguments).graph;
+  return checked_state().find_or_trace(arguments)->graph;
 }
 
 std::shared_ptr<Executable> CompiledFunction::executable(const std::vector<Array>& arguments) const {
-  return state_->prepare(arguments).executable;
+  State& state = checked_state();
+  const std::shared_ptr<Evaluator> evaluator = current_evaluator();
+  evaluator->begin_lookup();
+  return state.executable(*state.find_or_trace(arguments), *evaluator);
 }
 
-int CompiledFunction::signatures() const { return state_ ? static_cast<int>(state_->signatures.size()) : 0; }
+int CompiledFunction::signatures() const {
+  if (!state_) return 0;
+  const std::lock_guard lock(state_->mutex);
+  return static_cast<int>(state_->signatures.size());
+}
 
 }  // namespace lazuli

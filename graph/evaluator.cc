@@ -3,14 +3,27 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
 
+#include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <iterator>
+#include <mutex>
 #include <unordered_map>
 #include <unordered_set>
 
 namespace lazuli {
 namespace {
 
-thread_local Evaluator* current = nullptr;
+// Entries end when their UseEvaluator does, on whichever thread that happens.
+thread_local std::vector<std::weak_ptr<std::shared_ptr<Evaluator>>> current;
+
+std::shared_ptr<Evaluator> find_current() {
+  while (!current.empty()) {
+    if (const auto entry = current.back().lock()) return *entry;
+    current.pop_back();
+  }
+  return nullptr;
+}
 
 std::uint64_t next_evaluator_id() {
   static std::atomic<std::uint64_t> counter{0};
@@ -19,7 +32,7 @@ std::uint64_t next_evaluator_id() {
 
 // Inputs that only dying nodes hold: nobody can read them after this evaluation, so their memory may be reused.
 // A node dies when it is evaluated (its operands are dropped) or when all its holders die.
-std::vector<char> unreachable_leaves(std::span<const Array> outputs, const std::vector<Array>& leaves) {
+std::vector<int> unreachable_leaves(std::span<const Array> outputs, const std::vector<Array>& leaves) {
   std::unordered_map<const Node*, long> references;  // from dying nodes
   std::vector<const Node*> dying;
   for (const Array& output : outputs)
@@ -30,55 +43,120 @@ std::vector<char> unreachable_leaves(std::span<const Array> outputs, const std::
     for (const Array& input : node->inputs) {
       long& count = references[input.node().get()];
       if (count < 0) continue;
-      if (++count == input.node().use_count() && input.node()->results.empty()) dying.push_back(input.node().get());
+      if (++count == input.node().use_count() && !input.evaluated()) dying.push_back(input.node().get());
     }
   }
-  std::vector<char> unreachable;
-  for (const Array& leaf : leaves) {
-    const auto found = references.find(leaf.node().get());
+  std::vector<int> unreachable;
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    const NodeRef& node = leaves[i].node();
+    const auto found = references.find(node.get());
     // `leaves` itself holds one reference.
-    unreachable.push_back(leaf.node()->op != Op::constant && leaf.node()->types->size() == 1 &&
-                          found != references.end() && found->second == leaf.node().use_count() - 1);
+    if (node->op != Op::constant && node->types->size() == 1 && found != references.end() &&
+        found->second == node.use_count() - 1)
+      unreachable.push_back(static_cast<int>(i));
   }
   return unreachable;
 }
 
-void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) {
+// Outputs that are not computed yet, each node once with all its outputs.
+std::vector<Array> pending_outputs(std::span<const Array> arrays) {
   std::vector<Array> pending;
   std::unordered_set<const Node*> seen;
-  for (const Array& array : arrays) {
-    if (!array.defined()) fail("eval: an empty array was given");
+  for (const Array& array : arrays)
     if (!array.evaluated() && seen.insert(array.node().get()).second)
       for (std::size_t output = 0; output < array.node()->types->size(); ++output)
         pending.emplace_back(array.node(), static_cast<int>(output));
+  return pending;
+}
+
+// Told when donated leaves are given up or given back.
+std::condition_variable_any& donation_ended() {
+  static std::condition_variable_any ended;
+  return ended;
+}
+
+// What one evaluation computes, from the moment it looks at the arrays to the moment their results are known. In
+// between, a leaf it may write into is marked, and other threads that need it wait: they find its reader computed.
+class Evaluation {
+ public:
+  explicit Evaluation(std::span<const Array> arrays) {
+    auto lock = lock_operands();
+    for (;;) {
+      pending_ = pending_outputs(arrays);
+      if (pending_.empty()) return;
+      leaves_.clear();
+      graph_ = snapshot(pending_, &leaves_);
+      const auto given_up = [](const Array& leaf) { return leaf.node()->donated; };
+      if (std::none_of(leaves_.begin(), leaves_.end(), given_up)) break;
+      leaves_.clear();
+      donation_ended().wait(lock);
+    }
+    take_operands();
   }
-  if (!pending.empty()) {
-    std::vector<Array> leaves;
-    const Graph graph = snapshot(pending, &leaves);
-    const std::vector<char> unreachable = unreachable_leaves(pending, leaves);
-    std::vector<Operand> operands;
-    std::unique_ptr<bool[]> donated(new bool[leaves.size()]);
-    for (std::size_t i = 0; i < leaves.size(); ++i) {
-      const Array& leaf = leaves[i];
+  ~Evaluation() {
+    if (donated_nodes_.empty()) return;
+    const auto lock = lock_operands();
+    for (const NodeRef& node : donated_nodes_) node->donated = false;
+    donation_ended().notify_all();
+  }
+  Evaluation(const Evaluation&) = delete;
+  Evaluation& operator=(const Evaluation&) = delete;
+
+  bool empty() const { return pending_.empty(); }
+
+  void run(Evaluator& evaluator, int stream, bool wait_for_results) {
+    const auto executable = evaluator.prepare(graph_, donated_);
+    publish(evaluator.run(executable, std::move(operands_), stream, wait_for_results));
+  }
+
+ private:
+  void take_operands() {
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+      const Array& leaf = leaves_[i];
       if (!leaf.evaluated())
         fail("eval: input %{}{} has no data; it is a placeholder of a traced function", i,
              leaf.node()->label.empty() ? "" : " " + leaf.node()->label);
-      donated[i] = unreachable[i] != 0;
-      operands.push_back({leaf.node()->results[static_cast<std::size_t>(leaf.output())], donated[i]});
+      operands_.push_back({leaf.node()->results()[static_cast<std::size_t>(leaf.output())], false});
     }
-    Evaluator& evaluator = current_evaluator();
-    const auto executable = evaluator.prepare(graph, std::span<const bool>(donated.get(), leaves.size()));
-    leaves.clear();
-    std::vector<Result> results = evaluator.run(executable, std::move(operands), stream, wait_for_results);
-    for (std::size_t i = 0; i < pending.size(); ++i) {
-      Node& node = *pending[i].node();
-      node.results.resize(node.types->size());
-      node.results[static_cast<std::size_t>(pending[i].output())] = std::move(results[i]);
+    donated_ = unreachable_leaves(pending_, leaves_);
+    for (const int index : donated_) {
+      operands_[static_cast<std::size_t>(index)].donated = true;
+      // Dropping this reference orders the thread behind those that read the value and dropped theirs.
+      const NodeRef node = leaves_[static_cast<std::size_t>(index)].node();
+      node->donated = true;
+      donated_nodes_.push_back(node);
     }
-    for (const Array& array : pending) {
-      std::vector<Array> dropped = std::move(array.node()->inputs);  // die here, iteratively, through ~Node
-      array.node()->inputs.clear();
+  }
+
+  void publish(std::vector<Result> results) {
+    std::vector<Array> dropped;  // die after the lock, iteratively, through ~Node
+    const auto lock = lock_operands();
+    for (std::size_t i = 0; i < pending_.size();) {
+      Node& node = *pending_[i].node();
+      const std::size_t outputs = node.types->size();
+      node.publish({std::make_move_iterator(results.begin() + static_cast<std::ptrdiff_t>(i)),
+                    std::make_move_iterator(results.begin() + static_cast<std::ptrdiff_t>(i + outputs))});
+      dropped.insert(dropped.end(), std::make_move_iterator(node.inputs.begin()),
+                     std::make_move_iterator(node.inputs.end()));
+      node.inputs.clear();
+      i += outputs;
     }
+  }
+
+  // Leaves are held until the program is submitted, so that no other evaluation takes them for unreachable.
+  std::vector<Array> pending_, leaves_;
+  Graph graph_;
+  std::vector<Operand> operands_;
+  std::vector<int> donated_;  // indices of leaves
+  std::vector<NodeRef> donated_nodes_;
+};
+
+void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) {
+  for (const Array& array : arrays)
+    if (!array.defined()) fail("eval: an empty array was given");
+  {
+    Evaluation evaluation(arrays);
+    if (!evaluation.empty()) evaluation.run(*current_evaluator(), stream, wait_for_results);
   }
   if (wait_for_results)
     for (const Array& array : arrays) wait(array);
@@ -88,24 +166,42 @@ void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) 
 
 Evaluator::Evaluator() : id_(next_evaluator_id()) {}
 
-Evaluator& current_evaluator() {
-  if (current == nullptr)
-    throw Error("no session on this thread: create a lazuli::Session before arrays are evaluated");
-  return *current;
+std::shared_ptr<Evaluator> current_evaluator() {
+  std::shared_ptr<Evaluator> evaluator = find_current();
+  if (evaluator == nullptr)
+    throw Error(
+        "no session on this thread: create a lazuli::Session on it, make one of another thread current by "
+        "lazuli::UseSession, or call eval of the session");
+  return evaluator;
 }
 
-bool has_evaluator() { return current != nullptr; }
+bool has_evaluator() { return find_current() != nullptr; }
 
-UseEvaluator::UseEvaluator(Evaluator& evaluator) : previous_(current) { current = &evaluator; }
-UseEvaluator::~UseEvaluator() { current = previous_; }
+UseEvaluator::UseEvaluator(std::shared_ptr<Evaluator> evaluator)
+    : entry_(std::make_shared<std::shared_ptr<Evaluator>>(std::move(evaluator))) {
+  find_current();  // drops what has ended
+  current.push_back(entry_);
+}
+UseEvaluator::UseEvaluator(Evaluator& evaluator)
+    : UseEvaluator(std::shared_ptr<Evaluator>(std::shared_ptr<void>(), &evaluator)) {}
+UseEvaluator::~UseEvaluator() = default;
+UseEvaluator::UseEvaluator(UseEvaluator&&) noexcept = default;
+UseEvaluator& UseEvaluator::operator=(UseEvaluator&&) noexcept = default;
 
 void eval(std::span<const Array> arrays) { evaluate(arrays, 0, true); }
 void async_eval(std::span<const Array> arrays, Stream stream) { evaluate(arrays, stream.index, false); }
 
 void wait(const Array& array) {
   if (!array.evaluated()) fail("wait: the array was never evaluated");
-  const Result& result = array.node()->results[static_cast<std::size_t>(array.output())];
+  const Result& result = array.node()->results()[static_cast<std::size_t>(array.output())];
   if (result.ready) result.ready->wait();
+}
+
+Array constant(const Array& array, std::string label) {
+  array.bytes();
+  const BufferRef& memory = array.node()->results()[static_cast<std::size_t>(array.output())].buffer;
+  memory->share();
+  return Array::constant(memory, array.type(), std::move(label));
 }
 
 }  // namespace lazuli

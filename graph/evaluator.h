@@ -11,6 +11,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -36,12 +38,14 @@ class LAZULI_API Evaluator {
   // Never reused within the process, unlike an address: executables outlive the evaluator that made them.
   std::uint64_t id() const { return id_; }
 
-  // Passes and backend; returns the same executable for the same structure.
-  virtual std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) = 0;
+  // Passes and backend; returns the same executable for the same structure. `donated`: inputs of the graph, ascending,
+  // that callers of the program may give up.
+  virtual std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated) = 0;
   // A compiled function is about to look its program up. For evaluators that time the parts of a step.
   virtual void begin_lookup() {}
   // Runs on `stream`. Results are allocated at once, so that they can be operands of the next call before they are
-  // computed. With `wait` the call returns when they hold their values; otherwise their events say so.
+  // computed. With `wait` the call returns when they hold their values; otherwise their events say so. An operand is
+  // written to only where the caller gives it up here as well; otherwise the program works on a copy.
   virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
                                   int stream, bool wait) = 0;
 
@@ -49,19 +53,24 @@ class LAZULI_API Evaluator {
   const std::uint64_t id_;
 };
 
-// The evaluator of this thread. A Session installs itself; without one, evaluation throws an Error that says so.
-LAZULI_API Evaluator& current_evaluator();
+// The evaluator of this thread: the one that was made current last and still lives. A Session makes itself current on
+// the thread that creates it. Throws an Error where there is none.
+LAZULI_API std::shared_ptr<Evaluator> current_evaluator();
 LAZULI_API bool has_evaluator();
-// Makes `evaluator` current on this thread for the life of the object.
+// Makes an evaluator current on this thread for the life of the object, which may end in any order and on any thread.
 class LAZULI_API UseEvaluator {
  public:
+  // Shares the evaluator.
+  explicit UseEvaluator(std::shared_ptr<Evaluator> evaluator);
+  // The evaluator outlives the object and all calls through it.
   explicit UseEvaluator(Evaluator& evaluator);
   ~UseEvaluator();
-  UseEvaluator(const UseEvaluator&) = delete;
-  UseEvaluator& operator=(const UseEvaluator&) = delete;
+  UseEvaluator(UseEvaluator&&) noexcept;
+  UseEvaluator& operator=(UseEvaluator&&) noexcept;
 
  private:
-  Evaluator* previous_;
+  // The thread knows the evaluator as long as this lives.
+  std::shared_ptr<std::shared_ptr<Evaluator>> entry_;
 };
 
 // An ordered queue of work; work on different streams may overlap. Stream 0 is the default.
@@ -70,41 +79,62 @@ struct LAZULI_API Stream {
 };
 
 // Computes the arrays. async_eval returns at once; wait() or data() wait for what they need and rethrow what failed.
-// An input whose last handle is inside the graph is donated.
+// An input whose last handle is inside the graph is donated. Several threads may ask for the same arrays at once.
 LAZULI_API void eval(std::span<const Array> arrays);
 LAZULI_API void async_eval(std::span<const Array> arrays, Stream stream = {});
 inline void eval(std::initializer_list<Array> arrays) { eval(std::span(arrays.begin(), arrays.size())); }
 inline void async_eval(std::initializer_list<Array> arrays, Stream stream = {}) {
   async_eval(std::span(arrays.begin(), arrays.size()), stream);
 }
+inline void eval(const Array& array) { eval(std::span(&array, 1)); }
+inline void async_eval(const Array& array, Stream stream = {}) { async_eval(std::span(&array, 1), stream); }
 LAZULI_API void wait(const Array& array);
+// The array's value as a constant (see Array::constant), evaluated now if need be. Shares its memory, which nothing may
+// take over any more.
+LAZULI_API Array constant(const Array& array, std::string label = {});
 
-// A function of arrays that is traced once per signature (dtypes and shapes of the arguments) and then only run.
+// A function of arrays that is traced once per signature (dtypes and shapes of the arguments) and then only run. Arrays
+// it captures are constants of the trace where they have a value: it is the one of that moment, like the value of a
+// number it captures. What it captures unevaluated becomes part of it. Compiled functions that it calls are inlined.
 using ArrayFunction = std::function<std::vector<Array>(const std::vector<Array>&)>;
 
 struct LAZULI_API CompileOptions {
-  std::vector<int> donate;  // arguments given up by each call
+  std::vector<int> donate;  // arguments given up by each call; an Error at the call where there is none of that index
   Phase phase = Phase::any;
   std::vector<std::string> argument_names;  // for listings
 };
 
-// A copy shares what was traced, and calls reorder it: a compiled function and its copies are used from one thread at a
-// time. Threads that call at once compile one each.
+// A copy shares what was traced. Any number of threads may call at once; the function given is traced by one of them at
+// a time.
 class LAZULI_API CompiledFunction {
  public:
-  // Computes asynchronously; a donated argument must not be used afterwards.
+  // Computes asynchronously. Arguments that somebody holds, as the caller does here, keep their values: the memory of a
+  // donated one is copied.
   std::vector<Array> operator()(const std::vector<Array>& arguments, Stream stream = {}) const;
-  // The same, for a state that goes round, such as a KV cache: a donated argument that nobody else holds becomes the
-  // handle of a result of its type and is empty afterwards. When the call throws, the arguments are as they were.
+  // The same, for a state that goes round, such as a KV cache: the memory of a donated argument that nobody else holds
+  // is taken over, and the argument becomes the handle of a result of its type and is empty afterwards. When the call
+  // throws, the arguments are as they were.
   std::vector<Array> operator()(std::vector<Array>&& arguments, Stream stream = {}) const;
-  // The traced graph for these arguments, without running anything.
+  // f(x, std::move(state)): moved arguments are given up. Lists in braces copy what they hold.
+  template <class... Arrays>
+    requires(sizeof...(Arrays) > 0 && (std::is_same_v<std::remove_cvref_t<Arrays>, Array> && ...))
+  std::vector<Array> operator()(Arrays&&... arguments) const {
+    std::vector<Array> list;
+    list.reserve(sizeof...(Arrays));
+    (list.push_back(std::forward<Arrays>(arguments)), ...);
+    return (*this)(std::move(list));
+  }
+  // The traced graph for these arguments, without running anything; it lives as long as the function.
   const Graph& graph(const std::vector<Array>& arguments) const;
   std::shared_ptr<Executable> executable(const std::vector<Array>& arguments) const;
   int signatures() const;  // how many were traced
 
  private:
   friend CompiledFunction compile(ArrayFunction function, CompileOptions options);
+  struct Signature;
   struct State;
+  State& checked_state() const;
+
   std::shared_ptr<State> state_;
 };
 

@@ -62,7 +62,7 @@ class Snapshot {
     std::vector<std::pair<const Node*, std::size_t>> stack{{&root, 0}};
     while (!stack.empty()) {
       auto& [node, next] = stack.back();
-      const bool leaf = !node->results.empty() || node->inputs.empty();
+      const bool leaf = node->evaluated() || node->inputs.empty();
       if (!leaf && next < node->inputs.size()) {
         const Node* input = node->inputs[next++].node().get();
         if (!ids_.contains(input)) stack.emplace_back(input, 0);
@@ -75,7 +75,7 @@ class Snapshot {
 
   void add(const Node& node) {
     if (ids_.contains(&node)) return;
-    const bool evaluated = !node.results.empty() && node.op != Op::constant;
+    const bool evaluated = node.evaluated() && node.op != Op::constant;
     if (evaluated || node.op == Op::input) {
       if (node.types->size() > 1)
         add_evaluated_outputs(node);
@@ -89,7 +89,7 @@ class Snapshot {
     copy.types = *node.types;
     copy.scope = node.scope;
     copy.label = node.label;
-    if (node.op == Op::constant) copy.constant = node.results[0].buffer;
+    if (node.op == Op::constant) copy.constant = node.results()[0].buffer;
     copy.inputs.reserve(node.inputs.size());
     for (const Array& input : node.inputs) copy.inputs.push_back(value_of(input));
     append(node, std::move(copy));
@@ -147,7 +147,10 @@ class Snapshot {
 
 }  // namespace
 
-Graph snapshot(std::span<const Array> outputs, std::vector<Array>* leaves) { return Snapshot(leaves).take(outputs); }
+Graph snapshot(std::span<const Array> outputs, std::vector<Array>* leaves) {
+  const auto lock = lock_operands();
+  return Snapshot(leaves).take(outputs);
+}
 
 Graph graph_of(std::span<const Array> outputs) { return snapshot(outputs); }
 

@@ -5,13 +5,18 @@
 #include <lazuli/backends/backend.h>
 #include <lazuli/graph/evaluator.h>
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 namespace lazuli {
 
 // The graphs are kept for listings.
 struct CompiledGraph final : Executable {
+  std::uint64_t engine = 0;  // Evaluator::id of the engine that made it
   Graph built, fused;
+  std::vector<std::optional<Type>> operands;  // by index; none where the graph has no input of it
   std::unique_ptr<Program> program;
   std::shared_ptr<RunObserver> observer;  // Session::observe
 };

@@ -7,8 +7,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/pipeline.h>
-#include <lazuli/runtime/compiled_graph.h>
-#include <lazuli/runtime/session.h>
+#include <lazuli/runtime/engine.h>
 #include <lazuli/runtime/task_queue.h>
 
 #include <algorithm>
@@ -36,13 +35,35 @@ Isa checked_isa(const std::optional<Isa>& isa) {
   return *isa;
 }
 
+// Of the caller's rules and passes, none of them empty or taken.
+std::vector<std::string_view> own_names(const SessionOptions& options) {
+  const std::vector<std::string_view> taken = fusion_names();
+  std::vector<std::string_view> names;
+  const auto add = [&](std::string_view kind, const std::string& name) {
+    const auto is = [&](std::string_view other) { return other == name; };
+    if (name.empty()) fail("{}: one of the session's has no name", kind);
+    if (std::any_of(taken.begin(), taken.end(), is)) fail("{}: the name \"{}\" is one of lazuli's own", kind, name);
+    if (std::any_of(names.begin(), names.end(), is)) fail("{}: the name \"{}\" is given twice", kind, name);
+    names.push_back(name);
+  };
+  for (const Rule& rule : options.rules) {
+    add("rules", rule.name);
+    if (!rule.attempt) fail("rules: \"{}\" has nothing to try", rule.name);
+  }
+  for (const Pass& pass : options.passes) {
+    add("passes", pass.name);
+    if (!pass.run) fail("passes: \"{}\" has nothing to run", pass.name);
+  }
+  return names;
+}
+
 }  // namespace
 
-Session::Session(SessionOptions options)
+Engine::Engine(SessionOptions options)
     : options_(std::move(options)),
-      fusion_(FusionChoice::parse(options_.fusion)),
+      fusion_(FusionChoice::parse(options_.fusion, own_names(options_))),
       isa_(checked_isa(options_.isa)),
-      current_(*this) {
+      pipeline_(pipeline_with(options_.passes)) {
   if (options_.threads < 0) fail("threads: {} given, expected 0 (the usable cores) or more", options_.threads);
   if (options_.executor == nullptr)
     own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
@@ -52,11 +73,11 @@ Session::Session(SessionOptions options)
   folded_ = std::make_shared<FoldCache>();
 }
 
-Session::~Session() { synchronize(); }
+Engine::~Engine() = default;
 
-int Session::threads() const { return executor_->size(); }
+int Engine::threads() const { return executor_->size(); }
 
-SessionStatistics Session::statistics() const {
+SessionStatistics Engine::statistics() const {
   const std::lock_guard lock(mutex_);
   SessionStatistics statistics;
   statistics.programs = static_cast<std::int64_t>(programs_.size());
@@ -70,7 +91,7 @@ SessionStatistics Session::statistics() const {
   return statistics;
 }
 
-std::vector<BufferRef> Session::evaluate_constants(const Graph& graph) {
+std::vector<BufferRef> Engine::evaluate_constants(const Graph& graph) {
   const std::unique_ptr<Program> program = backend_->compile(graph, {});
   std::vector<BufferRef> results;
   for (const OutputPlacement& output : program->outputs())
@@ -79,7 +100,7 @@ std::vector<BufferRef> Session::evaluate_constants(const Graph& graph) {
   return results;
 }
 
-Graph Session::optimised(const Graph& built) {
+Graph Engine::optimised(const Graph& built) {
   PassContext context;
   context.supports = [this](Op op, const Attrs& attrs, std::span<const Type> operands) {
     return backend_->supports(op, attrs, operands);
@@ -88,49 +109,81 @@ Graph Session::optimised(const Graph& built) {
   context.note = options_.on_verdict;
   context.why_off = options_.why_off;
   context.folded = folded_;
+  if (!options_.rules.empty()) context.own_rules = &options_.rules;
   PipelineOptions pipeline;
   context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };
   pipeline.verify = pipeline.verify || options_.verify;
   pipeline.after_pass = options_.on_pass;
-  return run_pipeline(built, context, pipeline);
+  return run_pipeline(built, pipeline_, context, pipeline);
 }
 
-std::shared_ptr<CompiledGraph> Session::compile(const Graph& graph, std::span<const bool> donated) {
+std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<const int> donated) {
   auto compiled = std::make_shared<CompiledGraph>();
+  compiled->engine = id();
   compiled->built = graph;
+  for (const ValueId input : graph.inputs())
+    compiled->operands.push_back(input.node < 0 ? std::optional<Type>() : graph.type(input));
   compiled->fused = optimised(graph);
   compiled->program = backend_->compile(compiled->fused, donated);
   return compiled;
 }
 
-std::shared_ptr<CompiledGraph> Session::compiled(const Graph& graph, std::span<const bool> donated) {
+std::shared_ptr<CompiledGraph> Engine::find_compiled(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = programs_.find(key);
+  return found == programs_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<CompiledGraph> Engine::compiled(const Graph& graph, std::span<const int> donated) {
   std::string key = structural_key(graph);
-  for (bool given : donated) key.push_back(given ? '1' : '0');
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = programs_.find(key);
-    if (found != programs_.end()) return found->second;
-  }
+  for (const int index : donated) key.append(reinterpret_cast<const char*>(&index), sizeof index);
+  if (auto known = find_compiled(key)) return known;
+  const std::lock_guard compilation(compiling_);
+  if (auto known = find_compiled(key)) return known;  // another thread made it meanwhile
   std::shared_ptr<CompiledGraph> made = compile(graph, donated);
   const std::lock_guard lock(mutex_);
   return programs_.try_emplace(std::move(key), std::move(made)).first->second;
 }
 
-std::shared_ptr<CompiledGraph> Session::compiled(std::span<const Array> arrays) {
-  std::vector<Array> leaves;
-  const Graph graph = snapshot(arrays, &leaves);
-  const std::unique_ptr<bool[]> donated(new bool[leaves.size()]());
-  return compiled(graph, {donated.get(), leaves.size()});
-}
-
-std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const bool> donated) {
-  std::shared_ptr<CompiledGraph> prepared = compiled(graph, donated);
+std::shared_ptr<Executable> Engine::prepare(const Graph& graph, std::span<const int> donated) {
+  const auto inputs = static_cast<std::int64_t>(graph.inputs().size());
+  std::vector<int> indices(donated.begin(), donated.end());
+  std::sort(indices.begin(), indices.end());
+  indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+  for (const int index : indices)
+    if (index < 0 || index >= inputs)
+      fail("prepare: input {} is donated, expected one of the graph's {} inputs", index, inputs);
+  std::shared_ptr<CompiledGraph> prepared = compiled(graph, indices);
   prepared->program->prepare();
   return prepared;
 }
 
+std::shared_ptr<CompiledGraph> Engine::own(const std::shared_ptr<Executable>& executable) const {
+  if (executable == nullptr) fail("run: no program was given");
+  auto compiled = std::dynamic_pointer_cast<CompiledGraph>(executable);
+  if (compiled == nullptr || compiled->engine != id()) fail("run: the program was prepared by another session");
+  return compiled;
+}
+
+namespace {
+
+// Operands are memory that kernels read without looking: what does not fit must not get that far.
+void check_operands(const CompiledGraph& compiled, std::span<const Operand> operands) {
+  if (operands.size() != compiled.operands.size())
+    fail("run: {} operands given, expected {}", operands.size(), compiled.operands.size());
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const BufferRef& buffer = operands[i].value.buffer;
+    if (buffer == nullptr) fail("run: operand {} has no memory", i);
+    if (const std::optional<Type>& type = compiled.operands[i];
+        type && buffer->size() < static_cast<std::size_t>(type->bytes()))
+      fail("run: operand {} has {} bytes, expected {} of {}", i, buffer->size(), type->bytes(), to_string(*type));
+  }
+}
+
+}  // namespace
+
 // One run: its operands, its results, and the event that ends it. Keeps everything alive until then.
-struct Session::Run {
+struct Engine::Run {
   std::shared_ptr<CompiledGraph> compiled;
   std::shared_ptr<RunObserver> observer;
   int stream = 0;
@@ -173,8 +226,8 @@ struct Session::Run {
   }
 
   // True: the program may write to this input. False: it was not ours to take, and a copy is in its place.
-  bool take_over(BufferRef& input) {
-    if (input->owned() && std::count(inputs.begin(), inputs.end(), input) == 1) return true;
+  bool take_over(BufferRef& input, bool given_up) {
+    if (given_up && input->owned() && std::count(inputs.begin(), inputs.end(), input) == 1) return true;
     const BufferRef copy = Buffer::allocate(input->size());
     copies.emplace_back(input, copy);
     input = copy;
@@ -191,7 +244,7 @@ struct Session::Run {
 };
 
 // Those on the stream itself are through before what is submitted now begins.
-std::vector<std::shared_ptr<Session::Run>> Session::in_flight_beside(int stream) {
+std::vector<std::shared_ptr<Engine::Run>> Engine::in_flight_beside(int stream) {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<Run>> runs;
   for (const std::weak_ptr<Run>& entry : in_flight_)
@@ -199,20 +252,22 @@ std::vector<std::shared_ptr<Session::Run>> Session::in_flight_beside(int stream)
   return runs;
 }
 
-std::shared_ptr<Session::Run> Session::make_run(const std::shared_ptr<Executable>& executable,
-                                                std::vector<Operand> operands, int stream) {
+std::shared_ptr<Engine::Run> Engine::make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands,
+                                              int stream) {
   auto run = std::make_shared<Run>();
-  run->compiled = std::static_pointer_cast<CompiledGraph>(executable);
+  run->compiled = std::move(compiled);
   run->stream = stream;
   {
     const std::lock_guard lock(mutex_);
     run->observer = run->compiled->observer;
   }
+  std::vector<char> given_up;
+  for (const Operand& operand : operands) given_up.push_back(operand.donated);
   run->take(std::move(operands));
   const std::vector<std::shared_ptr<Run>> beside = in_flight_beside(stream);
   for (int written : run->compiled->program->written_inputs()) {
     BufferRef& input = run->inputs[static_cast<std::size_t>(written)];
-    if (!run->take_over(input)) continue;
+    if (!run->take_over(input, given_up[static_cast<std::size_t>(written)] != 0)) continue;
     for (const std::shared_ptr<Run>& other : beside)
       if (std::count(other->inputs.begin(), other->inputs.end(), input) > 0) run->readers.push_back(other->done);
   }
@@ -220,9 +275,11 @@ std::shared_ptr<Session::Run> Session::make_run(const std::shared_ptr<Executable
   return run;
 }
 
-std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
-                                 int stream, bool wait) {
-  std::shared_ptr<Run> run = make_run(executable, std::move(operands), stream);
+std::vector<Result> Engine::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                                int stream, bool wait) {
+  std::shared_ptr<CompiledGraph> compiled = own(executable);
+  check_operands(*compiled, operands);
+  std::shared_ptr<Run> run = make_run(std::move(compiled), std::move(operands), stream);
   std::vector<Result> results;
   results.reserve(run->outputs.size());
   for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
@@ -238,20 +295,21 @@ std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, 
   return results;
 }
 
-std::shared_ptr<RunObserver> Session::observe(const std::shared_ptr<Executable>& executable,
-                                              std::shared_ptr<RunObserver> observer) {
+std::shared_ptr<RunObserver> Engine::observe(const std::shared_ptr<Executable>& executable,
+                                             std::shared_ptr<RunObserver> observer) {
+  const std::shared_ptr<CompiledGraph> compiled = own(executable);
   const std::lock_guard lock(mutex_);
-  return std::exchange(std::static_pointer_cast<CompiledGraph>(executable)->observer, std::move(observer));
+  return std::exchange(compiled->observer, std::move(observer));
 }
 
-TaskQueue& Session::queue(int stream) {
+TaskQueue& Engine::queue(int stream) {
   const std::lock_guard lock(mutex_);
   std::unique_ptr<TaskQueue>& tasks = queues_[stream];
   if (!tasks) tasks = std::make_unique<TaskQueue>();
   return *tasks;
 }
 
-void Session::synchronize() {
+void Engine::synchronize() {
   std::vector<TaskQueue*> all;
   {
     const std::lock_guard lock(mutex_);
@@ -260,7 +318,7 @@ void Session::synchronize() {
   for (TaskQueue* tasks : all) tasks->wait_idle();
 }
 
-Graph Session::plan(std::span<const Array> arrays) { return compiled(arrays)->program->scheduled(); }
-Graph Session::optimised(std::span<const Array> arrays) { return compiled(arrays)->fused; }
+Graph Engine::plan(std::span<const Array> arrays) { return compiled(snapshot(arrays), {})->program->scheduled(); }
+Graph Engine::optimised(std::span<const Array> arrays) { return compiled(snapshot(arrays), {})->fused; }
 
 }  // namespace lazuli

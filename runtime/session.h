@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Session: what evaluates arrays. It owns the threads, a backend, the pass pipeline and the compiled programs.
+//
+// Any number of threads may use one session at once, and it may be moved and destroyed on any thread and in any order
+// with others. Arrays belong to no session: they may be built on one thread, evaluated on a second and read on a third,
+// and outlive the session that computed them. Wrong calls throw an Error; none ends the process.
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
@@ -8,39 +12,41 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pass_report.h>
+#include <lazuli/passes/rules/rewrite.h>
 #include <lazuli/passes/verdict.h>
 
 #include <functional>
-#include <map>
+#include <initializer_list>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 namespace lazuli {
 
-class Backend;
-class CpuBackend;
+class Engine;
 class Executor;
-class FoldCache;
 class RunObserver;
-class TaskQueue;
-struct CompiledGraph;
 
 struct LAZULI_API SessionOptions {
   int threads = 0;              // 0: the usable cores (affinity and cgroup quota respected)
   std::string backend = "cpu";  // or "reference"
-  std::string fusion = "all";   // all | none | primitive, then ,+rule and ,-rule
+  std::string fusion = "all";   // all | none | primitive, then ,+rule and ,-rule: see FusionChoice
   Precision precision = Precision::fast;
   // Written kernels and generated code use at most this level; none: what LAZULI_ISA names, or the best of this CPU.
   std::optional<Isa> isa;
   // Kernel launches that touch fewer bytes run on one thread, besides those whose work is too little to divide anyway
   // (128 KiB and 256 Ki operations); 0: those alone.
   std::int64_t split_bytes = 0;
-  bool disk_cache = true;        // keep generated code and packed weights for later processes, unless LAZULI_CACHE=off
-  bool verify = false;           // check every graph between passes
+  bool disk_cache = true;  // keep generated code and packed weights for later processes, unless LAZULI_CACHE=off
+  bool verify = false;     // check every graph between passes
+  // Rewrites of the caller's own (rewrite.h, pass.h), with names of their own: rules are tried at a root before ours,
+  // passes run before the first fusion. Programs, plans, verdicts and profiles show what they did, `fusion` switches
+  // them by name, and what they make is verified.
+  std::vector<Rule> rules;
+  std::vector<Pass> passes;
   Executor* executor = nullptr;  // run on these threads instead of own ones; outlives the session
   // Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
@@ -58,34 +64,59 @@ struct LAZULI_API SessionStatistics {
   std::int64_t laid_out_weights = 0;  // by this session, and not found in the cache on disk
 };
 
-class LAZULI_API Session final : public Evaluator {
+class LAZULI_API Session final {
  public:
-  // Becomes the evaluator of this thread until it is destroyed. Throws an Error for unknown names and for an
-  // instruction set the host lacks.
+  // Becomes current on this thread (current_evaluator) until it is destroyed, wherever that happens; then the one that
+  // was current before, if it still lives, is again. Throws an Error for unknown names and for an instruction set the
+  // host lacks.
   explicit Session(SessionOptions options = {});
-  ~Session() override;
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();  // waits for everything submitted
 
-  void eval(const Array& array) { lazuli::eval({array}); }
+  // As the functions of these names, on this session, whichever is current.
+  void eval(std::span<const Array> arrays);
+  void eval(std::initializer_list<Array> arrays) { eval(std::span(arrays.begin(), arrays.size())); }
+  void eval(const Array& array) { eval(std::span(&array, 1)); }
+  void async_eval(std::span<const Array> arrays, Stream stream = {});
+  void async_eval(std::initializer_list<Array> arrays, Stream stream = {}) {
+    async_eval(std::span(arrays.begin(), arrays.size()), stream);
+  }
+  void async_eval(const Array& array, Stream stream = {}) { async_eval(std::span(&array, 1), stream); }
+  // function(arguments, stream) on this session. Arguments are given up where they are moved here.
+  std::vector<Array> call(const CompiledFunction& function, std::vector<Array> arguments, Stream stream = {});
+
+  // Runs a graph on arrays, which go by the index attribute of its inputs; asynchronously, as compiled functions do.
+  // Throws an Error where the arrays are not of the inputs' types.
+  std::vector<Array> run(const Graph& graph, std::span<const Array> arrays, Stream stream = {});
+  std::vector<Array> run(const Graph& graph, std::initializer_list<Array> arrays, Stream stream = {}) {
+    return run(graph, std::span(arrays.begin(), arrays.size()), stream);
+  }
+
   // What would run for these arrays, one node per kernel launch. No weight is laid out for it.
   Graph plan(std::span<const Array> arrays);
   Graph plan(std::initializer_list<Array> arrays) { return plan(std::span(arrays.begin(), arrays.size())); }
   // After the passes, before the backend. Likewise.
   Graph optimised(std::span<const Array> arrays);
+  Graph optimised(std::initializer_list<Array> arrays) { return optimised(std::span(arrays.begin(), arrays.size())); }
   // The same of a graph that is not to run.
   Graph optimised(const Graph& built);
 
   // Waits for everything submitted. Does not throw: errors belong to the arrays that need the results.
   void synchronize();
 
-  const SessionOptions& options() const { return options_; }
+  const SessionOptions& options() const;
   int threads() const;
-  Isa isa() const { return isa_; }  // in use
+  Isa isa() const;  // in use
   SessionStatistics statistics() const;
 
-  // Evaluator
-  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) override;
+  // What UseEvaluator takes; shares what the session owns.
+  std::shared_ptr<Evaluator> evaluator() const;
+
+  // The calls an Evaluator makes, for those who wrap one. Operands and program are checked, as above.
+  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated = {});
   std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                          bool wait) override;
+                          bool wait);
 
   // Runs of this program that are submitted from now on are told to `observer`, until another one or null is given.
   // Returns the one it had. Programs without one pay a branch for each launch. profile() (profile.h) is made of it.
@@ -93,30 +124,19 @@ class LAZULI_API Session final : public Evaluator {
                                        std::shared_ptr<RunObserver> observer);
 
  private:
-  struct Run;
+  Engine& engine() const;
+  void close() noexcept;
 
-  std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const bool> donated);
-  // The same, made once; its weights are laid out when it is prepared for a run.
-  std::shared_ptr<CompiledGraph> compiled(const Graph& graph, std::span<const bool> donated);
-  std::shared_ptr<CompiledGraph> compiled(std::span<const Array> arrays);
-  std::vector<BufferRef> evaluate_constants(const Graph& graph);
-  std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
-  std::shared_ptr<Run> make_run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
-                                int stream);
-  TaskQueue& queue(int stream);
+  std::shared_ptr<Engine> engine_;
+  std::optional<UseEvaluator> current_;
+};
 
-  SessionOptions options_;
-  FusionChoice fusion_;
-  Isa isa_;
-  std::unique_ptr<Executor> own_executor_;
-  Executor* executor_ = nullptr;
-  std::unique_ptr<Backend> backend_;
-  CpuBackend* cpu_ = nullptr;  // backend_, where it is the cpu backend
-  std::shared_ptr<FoldCache> folded_;
-  mutable std::mutex mutex_;
-  std::unordered_map<std::string, std::shared_ptr<CompiledGraph>> programs_;
-  std::map<int, std::unique_ptr<TaskQueue>> queues_;
-  std::vector<std::weak_ptr<Run>> in_flight_;
+// Makes a session current on this thread for the life of the object.
+class LAZULI_API UseSession {
+ public:
+  explicit UseSession(const Session& session) : current_(session.evaluator()) {}
+
+ private:
   UseEvaluator current_;
 };
 

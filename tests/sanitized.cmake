@@ -40,6 +40,7 @@ lazuli_sanitized(lazuli_readers_asan address,undefined
     models/gemma/gemma3.cc models/load.cc models/generation/*.cc runtime/tuning/*.cc backends/cpu/host/*.cc)
 lazuli_sanitized(lazuli_threads_tsan thread
   TESTS graph/event backends/cpu/disk_cache backends/cpu/work_stealing backends/cpu/threads backends/cpu/chain
-    models/conversation models/runner runtime/session
+    models/conversation models/runner runtime/session runtime/session_lifetime
+    runtime/session_threads
   SOURCES graph/*.cc backends/cpu/host/*.cc backends/cpu/program/*.cc backends/cpu/weights/*.cc
     backends/cpu/cpu_backend.cc backends/plan.cc backends/run_observer.cc runtime/*.cc models/generation/*.cc)

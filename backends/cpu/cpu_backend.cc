@@ -32,7 +32,7 @@ bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) c
   }
 }
 
-std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const bool> donated) {
+std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const int> donated) {
   const cpu::Tools tools{loops_,          runtime_->executor.size(), options_.isa,     options_.precision,
                          options_.fusion, options_.split_bytes,      options_.verdicts};
   return std::make_unique<cpu::CpuProgram>(cpu::lower(graph, donated, tools), runtime_);

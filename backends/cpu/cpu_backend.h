@@ -30,7 +30,7 @@ class CpuBackend final : public Backend {
   std::string_view name() const override { return "cpu"; }
   bool supports(Op op, const Attrs& attrs, std::span<const Type> operands) const override;
   // Lays nothing out: the program does that when it is prepared, on the executor's threads.
-  std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool> donated) override;
+  std::unique_ptr<Program> compile(const Graph& graph, std::span<const int> donated) override;
 
   std::int64_t weight_bytes() const { return runtime_->weights.bytes(); }
   std::int64_t laid_out_weights() const { return runtime_->weights.laid_out(); }

@@ -97,7 +97,7 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  std::unique_ptr<Program> compile(const Graph& graph, std::span<const bool>) override {
+  std::unique_ptr<Program> compile(const Graph& graph, std::span<const int>) override {
     return std::make_unique<ReferenceProgram>(graph);
   }
 };

@@ -65,7 +65,7 @@ class StepCapture final : public Evaluator {
   void begin_lookup() override {
     if (call_.lookup == 0) call_.lookup = now();
   }
-  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) override {
+  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated) override {
     begin_lookup();
     return session_.prepare(graph, donated);
   }

@@ -24,6 +24,8 @@
 
 namespace lazuli {
 
+struct CompiledGraph;
+
 // Where a step's time goes, as its caller sees it; the parts do not overlap.
 struct LAZULI_API StepPipeline {
   double build_us = 0;   // making arguments, or the graph

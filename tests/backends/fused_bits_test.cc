@@ -51,7 +51,7 @@ Outcome evaluate(const Build& build, const std::string& fusion, int threads = 2)
 }
 
 const Buffer& buffer_of(const Array& array) {
-  return *array.node()->results[static_cast<std::size_t>(array.output())].buffer;
+  return *array.node()->results()[static_cast<std::size_t>(array.output())].buffer;
 }
 
 void expect_same_bits(const Outcome& expected, const Outcome& actual, const std::string& what) {

@@ -37,7 +37,7 @@ inline Problem problem_of(const Arrays& outputs) {
   Problem problem;
   std::vector<Array> leaves;
   problem.graph = snapshot(outputs, &leaves);
-  for (const Array& leaf : leaves) problem.inputs.push_back(leaf.node()->results[0].buffer);
+  for (const Array& leaf : leaves) problem.inputs.push_back(leaf.node()->results()[0].buffer);
   return problem;
 }
 
@@ -392,7 +392,7 @@ inline Arrays ropes(Operands& operands, DType dtype) {
     return Operands::values(DType::i32, {static_cast<std::int64_t>(values.size())}, values);
   };
   const Array factors = Operands::values(DType::f32, {8}, {1, 1, 1.5, 2, 3, 4, 8, 8});
-  const Array constant_factors = Array::constant(factors.node()->results[0].buffer, factors.type(), "rope_freqs");
+  const Array constant_factors = Array::constant(factors.node()->results()[0].buffer, factors.type(), "rope_freqs");
   Arrays outputs;
   for (const RopeAttrs& attrs : std::vector<RopeAttrs>{{}, {1e6, 0.125, 0}, {1e4, 1, 3}, {1e6, 0.5, 1}}) {
     outputs.push_back(rope(operands(dtype, {5, 3, 16}), positions({0, 1, 2, 77, 1000}), attrs));

@@ -39,14 +39,13 @@ std::vector<BufferRef> run(Backend& backend, const Problem& problem) {
   };
   context.enabled = [](std::string_view name) { return name == "composites"; };
   const Graph graph = decompose(problem.graph, context);
-  const std::unique_ptr<bool[]> donated(new bool[problem.inputs.size()]());
+  const std::vector<int> donated(problem.donated.begin(), problem.donated.end());
   std::vector<BufferRef> inputs = problem.inputs, outputs;
   for (std::size_t input : problem.donated) {
-    donated[input] = true;
     inputs[input] = Buffer::allocate(problem.inputs[input]->size());
     std::memcpy(inputs[input]->data(), problem.inputs[input]->data(), inputs[input]->size());
   }
-  const auto program = backend.compile(graph, {donated.get(), inputs.size()});
+  const auto program = backend.compile(graph, donated);
   for (const OutputPlacement& output : program->outputs())
     outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes))
                                                : inputs[static_cast<std::size_t>(output.donated_input)]);

@@ -35,7 +35,7 @@ std::vector<Numbers> run(std::initializer_list<Array> outputs) {
   std::vector<Array> leaves;
   const Graph graph = snapshot(std::span(outputs.begin(), outputs.size()), &leaves);
   std::vector<BufferRef> inputs;
-  for (const Array& leaf : leaves) inputs.push_back(leaf.node()->results[0].buffer);
+  for (const Array& leaf : leaves) inputs.push_back(leaf.node()->results()[0].buffer);
   const std::vector<BufferRef> buffers = test::run_reference(graph, std::move(inputs));
   std::vector<Numbers> results;
   for (std::size_t i = 0; i < buffers.size(); ++i)

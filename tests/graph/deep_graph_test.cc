@@ -92,7 +92,7 @@ TEST(DeepGraph, RunsOpByOp) {
 TEST(DeepGraph, RunsOnTheReference) {
   const Array begin = start();
   const Chain chain = extend(begin, 0.25f, million);
-  const auto results = test::run_reference(graph_of({chain.end}), {begin.node()->results[0].buffer});
+  const auto results = test::run_reference(graph_of({chain.end}), {begin.node()->results()[0].buffer});
   EXPECT_EQ(results[0]->as<float>()[1], chain.value);
 }
 

@@ -152,7 +152,7 @@ Decoded decode_embedding(const SafetensorsWriter& writer, const std::string& qua
   Weights weights = Weights::from_folder(CheckpointFolder::open(folder.path()));
   const Array weight = weights.take("token_embd.weight", shape);
   weights.report();
-  const BufferRef buffer = weight.node()->results[0].buffer;
+  const BufferRef buffer = weight.node()->results()[0].buffer;
   Decoded decoded{weight.dtype(), std::vector<float>(static_cast<std::size_t>(weight.type().elements()))};
   // Once released, the data comes back when it is asked for again.
   std::vector<float> first(decoded.values.size());

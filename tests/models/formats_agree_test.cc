@@ -24,7 +24,7 @@ void PrintTo(const Formats& formats, std::ostream* out) { *out << formats.other;
 
 std::vector<float> values_of(const Array& weight) {
   std::vector<float> values(static_cast<std::size_t>(weight.type().elements()));
-  dequantise(weight.dtype(), weight.node()->results[0].buffer->data(), weight.type().elements(), values.data());
+  dequantise(weight.dtype(), weight.node()->results()[0].buffer->data(), weight.type().elements(), values.data());
   return values;
 }
 

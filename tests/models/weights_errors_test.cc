@@ -447,7 +447,7 @@ TEST(FolderErrors, ScalesAreReadWithTheirWeight) {
   const Array weight = weights.take("token_embd.weight", {1, 64});
   weights.report();
   EXPECT_EQ(
-      error_of([&] { weight.node()->results[0].buffer->data(); }),
+      error_of([&] { weight.node()->results()[0].buffer->data(); }),
       folder.path() + "/model.safetensors: module model.embed_tokens: scale 1 is the code 255, which is not a number");
 }
 

@@ -119,7 +119,7 @@ int fused_nodes(const Graph& graph, std::string_view name) {
   return count;
 }
 
-const Buffer& buffer_of(const Array& array) { return *array.node()->results[0].buffer; }
+const Buffer& buffer_of(const Array& array) { return *array.node()->results()[0].buffer; }
 
 void expect_near(const Array& expected, const Array& actual, double tolerance) {
   EXPECT_LE(test::max_difference(expected.type(), buffer_of(expected), buffer_of(actual)), tolerance);

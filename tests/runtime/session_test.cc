@@ -111,29 +111,6 @@ TEST(Session, WithoutOneEvaluationSaysSo) {
   EXPECT_EQ(x.item<float>(), 2.0f);
 }
 
-TEST(Session, IsOfOneThread) {
-  Session session;
-  std::string error;
-  std::thread([&] { error = error_of([] { eval({vector({1}) + 1.0}); }); }).join();
-  EXPECT_TRUE(contains(error, "no session on this thread"));
-  float value = 0;
-  std::thread([&] {
-    const UseEvaluator use(session);
-    value = (vector({1}) + 1.0).item<float>();
-  }).join();
-  EXPECT_EQ(value, 2.0f);
-}
-
-TEST(Session, InnerSessionEndsAndOuterIsCurrentAgain) {
-  Session outer;
-  {
-    Session inner;
-    EXPECT_EQ(&current_evaluator(), &inner);
-  }
-  EXPECT_EQ(&current_evaluator(), &outer);
-  EXPECT_EQ((vector({1}) + 1.0).item<float>(), 2.0f);
-}
-
 TEST(Session, RejectsUnknownOptions) {
   const auto refusal = [](auto change) {
     SessionOptions options;
@@ -451,17 +428,69 @@ TEST(Compile, TracesOncePerSignature) {
 
 TEST(Compile, RejectsWhatItCannotTrace) {
   Session session;
-  const Array outside = vector({1}) + 0.0;
-  eval({outside});
+  const auto in_layer = [] {
+    const Scope layer("layers", 3), mlp("mlp");
+    return placeholder({DType::f32, {1}}, "hidden");
+  };
+  const Array outside = in_layer();
   const CompiledFunction closure =
       compile([&](const std::vector<Array>& x) { return std::vector<Array>{x[0] + outside}; });
-  EXPECT_TRUE(contains(error_of([&] { closure({vector({1})}); }), "neither an argument nor a constant"));
+  EXPECT_EQ(error_of([&] { closure({vector({1})}); }), "compile: the function reads f32[1] hidden" +
+                                                           Scope::where(outside.node()->scope) +
+                                                           ", a placeholder of another trace; pass it as an argument");
+  EXPECT_TRUE(contains(Scope::where(outside.node()->scope), "layers.3.mlp"));
   EXPECT_EQ(closure.signatures(), 0);
   const CompiledFunction mismatch =
       compile([](const std::vector<Array>& x) { return std::vector<Array>{matmul(x[0], x[0])}; });
   EXPECT_THROW(mismatch({full({2, 3}, 1)}), Error);
   EXPECT_THROW(CompiledFunction()({outside}), Error);
   EXPECT_THROW(closure({Array()}), Error);
+}
+
+TEST(Compile, CapturesArraysAsConstants) {
+  Session session;
+  Array scale = vector({2, 3}) * 2.0;
+  const Array table = vector({10, 20}), lazy = table + 1.0;
+  eval(scale);
+  const CompiledFunction function =
+      compile([&](const std::vector<Array>& x) { return std::vector<Array>{x[0] * scale + lazy}; });
+  EXPECT_EQ(floats(function({vector({1, 1})})[0]), Floats({15, 27}));
+  const Graph& graph = function.graph({vector({1, 1})});
+  EXPECT_EQ(count_of(graph, "constant"), 2);
+  EXPECT_EQ(count_of(graph, "input"), 1);
+  scale = vector({0, 0});  // too late
+  EXPECT_EQ(floats(function({vector({1, 1})})[0]), Floats({15, 27}));
+}
+
+TEST(Compile, CapturedMemoryIsNotTakenOver) {
+  Session session;
+  Array state = full({2, 2}, 1) + 0.0;
+  eval(state);
+  const CompiledFunction function =
+      compile([&](const std::vector<Array>& x) { return std::vector<Array>{x[0] + state}; });
+  EXPECT_EQ(floats(function({full({2, 2}, 1)})[0]), Floats({2, 2, 2, 2}));
+  state = slice_update(state, Array::from({7.0f, 8.0f}, {1, 2}), 0, 0);
+  eval(state);
+  EXPECT_EQ(floats(function({full({2, 2}, 1)})[0]), Floats({2, 2, 2, 2}));
+}
+
+TEST(Compile, InlinesCompiledFunctions) {
+  Session session;
+  const CompiledFunction inner =
+      compile([](const std::vector<Array>& x) { return std::vector<Array>{x[0] * 2.0 + 1.0}; });
+  const CompiledFunction outer =
+      compile([&](const std::vector<Array>& x) { return std::vector<Array>{inner({inner({x[0]})[0]})[0]}; });
+  EXPECT_EQ(floats(outer({vector({1, 2})})[0]), Floats({7, 11}));
+  EXPECT_EQ(session.statistics().programs, 1);
+  EXPECT_EQ(inner.signatures(), 0);
+}
+
+TEST(Session, AValueBecomesAConstant) {
+  Session session;
+  const Array weight = constant(vector({1, 2}) * 3.0, "weight");
+  EXPECT_EQ(weight.node()->op, Op::constant);
+  EXPECT_EQ(weight.node()->label, "weight");
+  EXPECT_EQ(floats(weight + 1.0), Floats({4, 7}));
 }
 
 CompiledFunction updating_first_row() {
@@ -476,7 +505,7 @@ TEST(Compile, DonatedArgumentIsUpdatedInPlace) {
   const CompiledFunction update = updating_first_row();
   Array state = full({4, 2}, 1) + 0.0;
   const std::byte* memory = state.bytes();
-  for (float value : {5.0f, 6.0f}) state = update({state, Array::from({value, value}, {1, 2})})[0];
+  for (float value : {5.0f, 6.0f}) state = update(std::move(state), Array::from({value, value}, {1, 2}))[0];
   EXPECT_EQ(state.bytes(), memory);
   EXPECT_EQ(floats(state), Floats({6, 6, 1, 1, 1, 1, 1, 1}));
   EXPECT_EQ(session.statistics().programs, 2);
@@ -505,6 +534,26 @@ TEST(Compile, AHandleThatOthersHoldIsNotReused) {
   const Array state = update(std::move(arguments))[0];
   EXPECT_NE(state.node(), held.node());
   EXPECT_EQ(floats(state), Floats({5, 5, 1, 1}));
+  EXPECT_EQ(floats(held), Floats({1, 1, 1, 1}));
+}
+
+TEST(Compile, ADonatedArgumentThatIsHeldKeepsItsValue) {
+  Session session;
+  const CompiledFunction update = updating_first_row();
+  const std::vector<Array> arguments{full({2, 2}, 1) + 0.0, Array::from({5.0f, 5.0f}, {1, 2})};
+  EXPECT_EQ(floats(update(arguments)[0]), Floats({5, 5, 1, 1}));
+  EXPECT_EQ(floats(arguments[0]), Floats({1, 1, 1, 1}));
+  EXPECT_EQ(floats(update(arguments)[0]), Floats({5, 5, 1, 1}));
+}
+
+TEST(Compile, DonatedIndicesAreArguments) {
+  Session session;
+  CompileOptions options;
+  options.donate = {0, 3};
+  const CompiledFunction function =
+      compile([](const std::vector<Array>& x) { return std::vector<Array>{x[0] * 2.0}; }, options);
+  EXPECT_EQ(error_of([&] { function({vector({1})}); }),
+            "compile: donate names argument 3, expected 0 to 0, as the call has 1");
 }
 
 TEST(Compile, ArgumentsStayWhenTheCallThrows) {
@@ -566,7 +615,7 @@ TEST(Compile, ReadersOnOtherStreamsSeeTheOldValue) {
     async_eval({delay}, Stream{1});
     const Array before = sum(state, {0, 1}) + index(index(delay, 0, 0), 0, 0);
     async_eval({before}, Stream{1});
-    state = update({state, Array::from({5.0f, 5.0f}, {1, 2})})[0];
+    state = update(std::move(state), Array::from({5.0f, 5.0f}, {1, 2}))[0];
     EXPECT_EQ(sum(state, {0, 1}).item<float>(), 12.0f);
     EXPECT_EQ(before.item<float>(), 4.0f);
   }
@@ -638,7 +687,7 @@ TEST(Donation, AnUnevaluatedReaderKeepsTheOldValue) {
 
 TEST(Donation, AConstantIsNeverWrittenTo) {
   Session session;
-  const BufferRef memory = weight(1, {2, 2}).node()->results[0].buffer;
+  const BufferRef memory = weight(1, {2, 2}).node()->results()[0].buffer;
   Array state = slice_update(Array::constant(memory, {DType::f32, {2, 2}}), Array::from({7.0f, 8.0f}, {1, 2}), 1, 0);
   eval({state});
   EXPECT_EQ(floats(state), Floats({1, 1, 7, 8}));

@@ -19,8 +19,7 @@ namespace lazuli::test {
 
 // Compiles and runs; nothing is donated. `inputs` go by the index attribute of the graph's inputs.
 inline std::vector<BufferRef> run_graph(Backend& backend, const Graph& graph, std::vector<BufferRef> inputs) {
-  const auto keep_all = std::make_unique<bool[]>(inputs.size());
-  const std::unique_ptr<Program> program = backend.compile(graph, {keep_all.get(), inputs.size()});
+  const std::unique_ptr<Program> program = backend.compile(graph, {});
   std::vector<BufferRef> outputs;
   for (const OutputPlacement& placement : program->outputs())
     outputs.push_back(Buffer::allocate(static_cast<std::size_t>(placement.bytes)));

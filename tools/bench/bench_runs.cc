@@ -91,7 +91,7 @@ struct BenchRuns::Lane {
                        model.info().vocab_size)) {}
 
   Timed run() {
-    UseEvaluator use(session);
+    const UseSession use(session);
     return what.part == BenchPart::prompt ? time_prompt(runner, ids) : time_decode(runner, ids, what.sizes.decode);
   }
 };

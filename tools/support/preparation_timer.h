@@ -16,7 +16,7 @@ class PreparationTimer final : public Evaluator {
 
   double seconds() const { return seconds_; }
 
-  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const bool> donated) override {
+  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated) override {
     session_.synchronize();
     const auto start = std::chrono::steady_clock::now();
     std::shared_ptr<Executable> executable = session_.prepare(graph, donated);

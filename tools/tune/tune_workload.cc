@@ -41,7 +41,7 @@ class ModelContender {
         prompt_(model, options.runner()),
         decode_(model, options.runner()),
         ids_(static_cast<std::size_t>(std::max(work.prompt, work.depth)), 2) {
-    const UseEvaluator use(*session_);
+    const UseSession use(*session_);
     prompt_identity_ =
         fmt::format("rows {}\n", prompt_.chunk_for(work.prompt)) +
         identity_of(prompt_.prefill_step(std::min(work.prompt, prompt_.chunk_for(work.prompt))), session_->threads());
@@ -51,7 +51,7 @@ class ModelContender {
   }
   // Runs in flight use the evaluator of whoever waits for them.
   ~ModelContender() {
-    const UseEvaluator use(*session_);
+    const UseSession use(*session_);
     session_->synchronize();
   }
 
@@ -60,7 +60,7 @@ class ModelContender {
 
   void run_prompt() {
     check_interrupt();
-    const UseEvaluator use(*session_);
+    const UseSession use(*session_);
     prompt_.truncate(0);
     wait(prompt_.prefill(std::span(ids_).first(static_cast<std::size_t>(work_.prompt))));
   }
@@ -68,7 +68,7 @@ class ModelContender {
   // As a generation does it: the next step is submitted before the token of this one is looked at.
   void run_decode() {
     check_interrupt();
-    const UseEvaluator use(*session_);
+    const UseSession use(*session_);
     decode_.truncate(work_.depth);
     Array token = token_;
     for (std::int64_t i = 0; i < work_.decode; ++i) {

@@ -142,7 +142,7 @@ void let_long_steps_be_stolen(std::vector<Step>& steps) {
 
 }  // namespace
 
-Lowered lower(const Graph& graph, std::span<const bool> donated, const Tools& tools) {
+Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& tools) {
   ProgramBuilder builder(graph, donated, tools);
   plan_linears(builder);
   for (std::size_t id = 0; id < graph.nodes.size(); ++id) lower_node(builder, static_cast<std::int32_t>(id));

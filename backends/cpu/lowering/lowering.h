@@ -7,7 +7,8 @@
 
 namespace lazuli::cpu {
 
-// `donated[i]`: input i is given up by the caller. Throws a CompileError that names the node no kernel takes.
-Lowered lower(const Graph& graph, std::span<const bool> donated, const Tools& tools);
+// `donated`: the inputs, ascending, that callers may give up. Throws a CompileError that names the node no kernel
+// takes.
+Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& tools);
 
 }  // namespace lazuli::cpu

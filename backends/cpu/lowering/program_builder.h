@@ -11,6 +11,7 @@
 #include <lazuli/passes/verdict.h>
 #include <lazuli/passes/verdict_sink.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -36,14 +37,14 @@ struct Tools {
 
 class ProgramBuilder {
  public:
-  ProgramBuilder(const Graph& graph, std::span<const bool> donated, const Tools& tools);
+  ProgramBuilder(const Graph& graph, std::span<const int> donated, const Tools& tools);
 
   const Graph& graph() const { return graph_; }
   const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
   const Type& type(ValueId value) const { return graph_.type(value); }
   const Tools& tools() const { return tools_; }
   int workers() const { return tools_.workers; }
-  bool is_donated(int input) const { return donated_[static_cast<std::size_t>(input)]; }
+  bool is_donated(int input) const { return std::binary_search(donated_.begin(), donated_.end(), input); }
 
   // Memory
   int add_buffer(BufferKind kind, Type type, std::string name);
@@ -97,7 +98,7 @@ class ProgramBuilder {
 
  private:
   const Graph& graph_;
-  std::span<const bool> donated_;
+  std::span<const int> donated_;
   const Tools& tools_;
   Lowered program_;
   std::map<ValueId, View> views_;

@@ -24,7 +24,7 @@ Array input(Shape shape, std::uint32_t seed, DType dtype = DType::f32) {
 }
 
 const Buffer& buffer_of(const Array& array) {
-  return *array.node()->results[static_cast<std::size_t>(array.output())].buffer;
+  return *array.node()->results()[static_cast<std::size_t>(array.output())].buffer;
 }
 
 SessionOptions with(int threads, const std::string& fusion = "all", Precision precision = Precision::fast,

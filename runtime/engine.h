@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// What stands behind a Session, shared by it and by the calls that run on it: threads, a backend, the compiled programs
+// and the queues of work. Any number of threads may call any member at once.
+#pragma once
+
+#include <lazuli/graph/evaluator.h>
+#include <lazuli/passes/fusion_choice.h>
+#include <lazuli/runtime/compiled_graph.h>
+#include <lazuli/runtime/session.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace lazuli {
+
+class Backend;
+class CpuBackend;
+class Executor;
+class FoldCache;
+class TaskQueue;
+
+class Engine final : public Evaluator {
+ public:
+  explicit Engine(SessionOptions options);
+  ~Engine() override;  // runs what was submitted
+
+  // Evaluator. `run` throws an Error for operands that are not what the program was compiled for, and for programs of
+  // other engines.
+  std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated) override;
+  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
+                          bool wait) override;
+
+  // As Session's.
+  Graph plan(std::span<const Array> arrays);
+  Graph optimised(std::span<const Array> arrays);
+  Graph optimised(const Graph& built);
+  void synchronize();
+  const SessionOptions& options() const { return options_; }
+  int threads() const;
+  Isa isa() const { return isa_; }
+  SessionStatistics statistics() const;
+  std::shared_ptr<RunObserver> observe(const std::shared_ptr<Executable>& executable,
+                                       std::shared_ptr<RunObserver> observer);
+
+ private:
+  struct Run;
+
+  std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const int> donated);
+  // The same, made once; its weights are laid out when it is prepared for a run.
+  std::shared_ptr<CompiledGraph> compiled(const Graph& graph, std::span<const int> donated);
+  std::shared_ptr<CompiledGraph> find_compiled(const std::string& key);
+  // The program, if this engine made it.
+  std::shared_ptr<CompiledGraph> own(const std::shared_ptr<Executable>& executable) const;
+  std::vector<BufferRef> evaluate_constants(const Graph& graph);
+  std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
+  std::shared_ptr<Run> make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands, int stream);
+  TaskQueue& queue(int stream);
+
+  const SessionOptions options_;
+  const FusionChoice fusion_;
+  const Isa isa_;
+  const std::vector<Pass> pipeline_;
+  std::unique_ptr<Executor> own_executor_;
+  Executor* executor_ = nullptr;
+  std::unique_ptr<Backend> backend_;
+  CpuBackend* cpu_ = nullptr;  // backend_, where it is the cpu backend
+  std::shared_ptr<FoldCache> folded_;
+  // Held while a program is made: each is made once, and the callbacks of the options never run side by side. They may
+  // evaluate arrays themselves.
+  std::recursive_mutex compiling_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<CompiledGraph>> programs_;
+  std::map<int, std::unique_ptr<TaskQueue>> queues_;
+  std::vector<std::weak_ptr<Run>> in_flight_;
+};
+
+}  // namespace lazuli

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/verify.h>
+#include <lazuli/runtime/engine.h>
+#include <lazuli/runtime/session.h>
+
+namespace lazuli {
+
+Session::Session(SessionOptions options)
+    : engine_(std::make_shared<Engine>(std::move(options))), current_(std::in_place, engine_) {}
+
+Session::Session(Session&&) noexcept = default;
+
+Session& Session::operator=(Session&& other) noexcept {
+  if (this != &other) {
+    close();
+    engine_ = std::move(other.engine_);
+    current_ = std::move(other.current_);
+  }
+  return *this;
+}
+
+Session::~Session() { close(); }
+
+// What was submitted is through when the session is gone, as the caller's executor and callbacks may go next. Calls of
+// other threads that are still inside keep the engine until they return.
+void Session::close() noexcept {
+  current_.reset();
+  if (engine_) engine_->synchronize();
+  engine_.reset();
+}
+
+Engine& Session::engine() const {
+  if (!engine_) fail("the session was moved to another one");
+  return *engine_;
+}
+
+std::shared_ptr<Evaluator> Session::evaluator() const {
+  engine();
+  return engine_;
+}
+
+void Session::eval(std::span<const Array> arrays) {
+  const UseSession use(*this);
+  lazuli::eval(arrays);
+}
+
+void Session::async_eval(std::span<const Array> arrays, Stream stream) {
+  const UseSession use(*this);
+  lazuli::async_eval(arrays, stream);
+}
+
+std::vector<Array> Session::call(const CompiledFunction& function, std::vector<Array> arguments, Stream stream) {
+  const UseSession use(*this);
+  return function(std::move(arguments), stream);
+}
+
+std::vector<Array> Session::run(const Graph& graph, std::span<const Array> arrays, Stream stream) {
+  const std::vector<ValueId> inputs = graph.inputs();
+  if (arrays.size() != inputs.size()) fail("run: {} arrays given, expected {}", arrays.size(), inputs.size());
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    if (!arrays[i].defined()) fail("run: array {} is empty", i);
+    if (inputs[i].node >= 0 && arrays[i].type() != graph.type(inputs[i]))
+      fail("run: array {} is {}, expected {}", i, to_string(arrays[i].type()), to_string(graph.type(inputs[i])));
+  }
+  async_eval(arrays, stream);
+  std::vector<Operand> operands;
+  for (const Array& array : arrays)
+    operands.push_back({array.node()->results()[static_cast<std::size_t>(array.output())], false});
+  std::vector<Result> results = run(prepare(graph), std::move(operands), stream.index, false);
+  std::vector<Array> outputs;
+  for (std::size_t i = 0; i < results.size(); ++i)
+    outputs.push_back(evaluated_input(std::make_shared<const std::vector<Type>>(1, graph.type(graph.outputs[i])),
+                                      std::move(results[i])));
+  return outputs;
+}
+
+std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const int> donated) {
+  verify(graph);
+  return engine().prepare(graph, donated);
+}
+
+std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                                 int stream, bool wait) {
+  return engine().run(executable, std::move(operands), stream, wait);
+}
+
+Graph Session::plan(std::span<const Array> arrays) { return engine().plan(arrays); }
+Graph Session::optimised(std::span<const Array> arrays) { return engine().optimised(arrays); }
+Graph Session::optimised(const Graph& built) {
+  verify(built);
+  return engine().optimised(built);
+}
+void Session::synchronize() { engine().synchronize(); }
+const SessionOptions& Session::options() const { return engine().options(); }
+int Session::threads() const { return engine().threads(); }
+Isa Session::isa() const { return engine().isa(); }
+SessionStatistics Session::statistics() const { return engine().statistics(); }
+
+std::shared_ptr<RunObserver> Session::observe(const std::shared_ptr<Executable>& executable,
+                                              std::shared_ptr<RunObserver> observer) {
+  return engine().observe(executable, std::move(observer));
+}
+
+}  // namespace lazuli

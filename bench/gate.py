@@ -16,7 +16,7 @@ interval of a bootstrap over the pairs.
     not slower   the whole interval lies below 1.04
     undecided    neither
 
-While either is undecided, the number of pairs doubles, up to --most. Exit status 0 where neither is slower, 1 where one
+While neither is slower and one is undecided, the number of pairs doubles, up to --most. Exit status 0 where neither is slower, 1 where one
 is, 3 where the noise leaves it open: a slowdown of 5 % is then not excluded either.
 """
 
@@ -159,7 +159,7 @@ def main():
         pairs += step
         results = compare(samples, "old", "new")
         verdicts = [result["verdict"] for result in results]
-        if "undecided" not in verdicts or pairs >= options.most:
+        if "slower" in verdicts or "undecided" not in verdicts or pairs >= options.most:
             break
         print(f"gate: undecided after {pairs} pairs", file=sys.stderr)
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/backends/cpu/jit/double_math.h>
 #include <lazuli/backends/cpu/jit/elementwise.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/base/fail.h>
@@ -37,11 +38,11 @@ Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
     case Op::sigmoid:
       return emit_sigmoid(emit, x);
     case Op::erf:
-      return emit_library_call(emit, LibraryCall::erf, x, nullptr);
+      return emit_erf(emit, x);
     case Op::sin:
-      return emit_library_call(emit, LibraryCall::sin, x, nullptr);
+      return emit_sin(emit, x);
     case Op::cos:
-      return emit_library_call(emit, LibraryCall::cos, x, nullptr);
+      return emit_cos(emit, x);
     case Op::floor:
       return emit_floor(emit, x);
     default:
@@ -61,7 +62,7 @@ Value* emit_real_binary(Emitter& emit, const GraphNode& node, Value* a, Value* b
     case Op::div:
       return ir.CreateFDiv(a, b);
     case Op::pow:
-      return emit_library_call(emit, LibraryCall::pow, a, b);
+      return emit_pow(emit, a, b);
     case Op::maximum:
       return emit_maximum(emit, a, b);
     case Op::minimum:

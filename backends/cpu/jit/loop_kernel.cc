@@ -5,7 +5,7 @@
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
-#include <lazuli/backends/cpu/jit/math.h>
+#include <lazuli/backends/cpu/jit/rare_lanes.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>

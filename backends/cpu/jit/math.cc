@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/jit/math.h>
 #include <llvm/IR/Intrinsics.h>
-#include <llvm/IR/Module.h>
 
-#include <cmath>
 #include <initializer_list>
 #include <limits>
 
@@ -109,16 +107,54 @@ Value* emit_log(Emitter& emit, Value* x) {
   return ir.CreateSelect(ir.CreateFCmpOLE(x, f32_like(x, 0)), not_positive, result);
 }
 
-// By additions, not by roundps: the baseline lacks it and would call floorf for every lane.
-Value* emit_floor(Emitter& emit, Value* x) {
+Value* emit_erf(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  constexpr float steep = 0.9375f, saturated = 4;  // there the result is 1
+  Value* magnitude = absolute(emit, x);
+  // erf(a) / a - 1 in a²: 2^-30.
+  Value* near_zero = polynomial(emit, ir.CreateFMul(magnitude, magnitude),
+                                {0x1.5ac31ep-14f, -0x1.a99f0ep-11f, 0x1.54b5ecp-8f, -0x1.b80cb6p-6f, 0x1.ce2df4p-4f,
+                                 -0x1.812742p-2f, 0x1.06eba8p-3f});
+  near_zero = ir.CreateFAdd(magnitude, ir.CreateFMul(magnitude, near_zero));
+  // This order of operands lets NaN through.
+  Value* limit = f32_like(x, saturated);
+  Value* a = ir.CreateSelect(ir.CreateFCmpOLT(limit, magnitude), limit, magnitude);
+  // log(1 - erf(a)) / a: 2^-30 in erf.
+  Value* log_of_rest = ir.CreateFMul(a, polynomial(emit, a,
+                                                   {-0x1.833a3ep-17f, 0x1.55bac8p-12f, -0x1.df1344p-9f, 0x1.85c12ap-6f,
+                                                    -0x1.b345f2p-4f, -0x1.453018p-1f, -0x1.20ef6ap+0f}));
+  Value* far = ir.CreateFSub(f32_like(x, 1), emit_exp(emit, log_of_rest));
+  Value* result = ir.CreateSelect(ir.CreateFCmpOLT(magnitude, f32_like(x, steep)), near_zero, far);
+  return ir.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, result, x);
+}
+
+// By additions, not by roundps: the baseline lacks it and would call a function for every lane.
+Value* emit_round(Emitter& emit, Value* x) {
   llvm::IRBuilder<>& ir = emit.ir;
   constexpr float integers_only = 0x1p+23f;  // from here on every f32 is an integer
   Value* magnitude = absolute(emit, x);
   Value* nearest = plus(emit, plus(emit, magnitude, integers_only), -integers_only);
   nearest = ir.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, nearest, x);
-  Value* excess = ir.CreateSelect(ir.CreateFCmpOGT(nearest, x), f32_like(x, 1), f32_like(x, 0));
-  Value* small = ir.CreateFCmpOLT(magnitude, f32_like(x, integers_only));
-  return ir.CreateSelect(small, ir.CreateFSub(nearest, excess), x);
+  return ir.CreateSelect(ir.CreateFCmpOLT(magnitude, f32_like(x, integers_only)), nearest, x);
+}
+
+Value* emit_floor(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* nearest = emit_round(emit, x);
+  return ir.CreateSelect(ir.CreateFCmpOGT(nearest, x), plus(emit, nearest, -1), nearest);
+}
+
+Value* emit_ceil(Emitter& emit, Value* x) { return emit.ir.CreateFNeg(emit_floor(emit, emit.ir.CreateFNeg(x))); }
+
+Value* emit_trunc(Emitter& emit, Value* x) {
+  return emit.ir.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, emit_floor(emit, absolute(emit, x)), x);
+}
+
+Value* emit_sign(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* of_zero = ir.CreateSelect(ir.CreateFCmpUNO(x, x), x, f32_like(x, 0));
+  Value* of_others = ir.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, f32_like(x, 1), x);
+  return ir.CreateSelect(ir.CreateFCmpONE(x, f32_like(x, 0)), of_others, of_zero);
 }
 
 Value* emit_sigmoid(Emitter& emit, Value* x) {
@@ -135,50 +171,6 @@ Value* emit_minimum(Emitter& emit, Value* a, Value* b) {
   llvm::IRBuilder<>& ir = emit.ir;
   Value* smaller = ir.CreateSelect(ir.CreateFCmpOLT(b, a), b, a);
   return ir.CreateSelect(ir.CreateFCmpUNO(b, b), b, smaller);
-}
-
-std::span<const LibraryFunction> library_functions() {
-  using F = const float*;
-  using N = std::int64_t;
-  static constexpr LibraryFunction functions[] = {
-      {"lazuli_sin",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::sin(a[i]);
-       }},
-      {"lazuli_cos",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::cos(a[i]);
-       }},
-      {"lazuli_erf",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::erf(a[i]);
-       }},
-      {"lazuli_pow",
-       [](F a, F b, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::pow(a[i], b[i]);
-       }},
-  };
-  return functions;
-}
-
-Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {
-  llvm::IRBuilder<>& ir = emit.ir;
-  llvm::Function* function = ir.GetInsertBlock()->getParent();
-  auto in_memory = [&](Value* value) {
-    llvm::IRBuilder<> entry(&function->getEntryBlock(), function->getEntryBlock().begin());
-    llvm::AllocaInst* place = entry.CreateAlloca(a->getType());
-    if (value) ir.CreateStore(value, place);
-    return place;
-  };
-  llvm::AllocaInst* first = in_memory(a);
-  llvm::AllocaInst* second = b ? in_memory(b) : first;
-  llvm::AllocaInst* result = in_memory(nullptr);
-  llvm::Type* pointer = ir.getPtrTy();
-  const llvm::FunctionCallee callee =
-      function->getParent()->getOrInsertFunction(library_functions()[static_cast<std::size_t>(call)].symbol,
-                                                 ir.getVoidTy(), pointer, pointer, pointer, ir.getInt64Ty());
-  ir.CreateCall(callee, {first, second, result, ir.getInt64(a->getType()->isVectorTy() ? lanes : 1)});
-  return ir.CreateLoad(a->getType(), result);
 }
 
 }  // namespace lazuli::cpu::jit

@@ -5,8 +5,6 @@
 
 #include <lazuli/backends/cpu/jit/lanes.h>
 
-#include <span>
-
 namespace lazuli::cpu::jit {
 
 // Cody & Waite reduction, polynomial of degree 6; 1 ulp. Results below 2^-126 are 0; above the range infinity; NaN
@@ -16,20 +14,16 @@ llvm::Value* emit_exp(Emitter& emit, llvm::Value* x);
 llvm::Value* emit_tanh(Emitter& emit, llvm::Value* x);
 // Polynomial of degree 10 on [sqrt(1/2), sqrt(2)]; 1 ulp. Subnormals are exact operands, 0 gives -infinity, x < 0 NaN.
 llvm::Value* emit_log(Emitter& emit, llvm::Value* x);
+// Below 15/16 a polynomial, above it 1 - exp(polynomial), as in N. Juffa's erff; 1.3 ulp, odd, within [-1, 1].
+llvm::Value* emit_erf(Emitter& emit, llvm::Value* x);
 llvm::Value* emit_floor(Emitter& emit, llvm::Value* x);
+llvm::Value* emit_ceil(Emitter& emit, llvm::Value* x);
+llvm::Value* emit_trunc(Emitter& emit, llvm::Value* x);
+llvm::Value* emit_round(Emitter& emit, llvm::Value* x);    // ties to even
+llvm::Value* emit_sign(Emitter& emit, llvm::Value* x);     // 0 of both zeros; NaN stays
 llvm::Value* emit_sigmoid(Emitter& emit, llvm::Value* x);  // 1 / (1 + exp(-x)); 0 where exp(-x) overflows
 // NaN from either side; of zeros with different signs the first operand.
 llvm::Value* emit_maximum(Emitter& emit, llvm::Value* a, llvm::Value* b);
 llvm::Value* emit_minimum(Emitter& emit, llvm::Value* a, llvm::Value* b);
-
-// Functions left to the C library: generated code calls `symbol`(a, b, result, count) on lanes in memory; functions of
-// one operand ignore b.
-struct LibraryFunction {
-  const char* symbol;
-  void (*function)(const float* a, const float* b, float* result, std::int64_t count);
-};
-std::span<const LibraryFunction> library_functions();
-enum class LibraryCall { sin, cos, erf, pow };
-llvm::Value* emit_library_call(Emitter& emit, LibraryCall call, llvm::Value* a, llvm::Value* b);
 
 }  // namespace lazuli::cpu::jit

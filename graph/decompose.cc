@@ -23,6 +23,10 @@ Array gelu_tanh_by_parts(const Array& x) {
   return (x * 0.5) * (tanh(inner * sqrt_2_over_pi) + 1.0);
 }
 
+Array gelu_by_parts(const Array& x) { return (x * 0.5) * (erf(x * (1 / std::numbers::sqrt2)) + 1.0); }
+
+Array softplus_by_parts(const Array& x) { return maximum(x, 0.0) + log1p(exp(-abs(x))); }
+
 Array softcap_by_parts(const Array& x, const SoftcapAttrs& attrs) { return tanh(x / attrs.cap) * attrs.cap; }
 
 Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
@@ -126,8 +130,16 @@ Array altup_correct_by_parts(const Array& planes, const Array& activated, const 
 // Operands arrive as f32, except indices; so does the result leave.
 Array by_parts(Op op, const Attrs& attrs, const std::vector<Array>& x) {
   switch (op) {
+    case Op::gelu:
+      return gelu_by_parts(x[0]);
     case Op::gelu_tanh:
       return gelu_tanh_by_parts(x[0]);
+    case Op::silu:
+      return x[0] * sigmoid(x[0]);
+    case Op::softplus:
+      return softplus_by_parts(x[0]);
+    case Op::mish:
+      return x[0] * tanh(softplus_by_parts(x[0]));
     case Op::softcap:
       return softcap_by_parts(x[0], std::get<SoftcapAttrs>(attrs));
     case Op::softmax:

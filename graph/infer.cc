@@ -29,6 +29,10 @@ struct Call {
     if (!is_real(operand(position).dtype))
       reject("operand {} is {}, expected a real dtype (f32, f16, bf16)", position, to_string(operand(position)));
   }
+  void require_integer(std::size_t position) const {
+    if (!is_integer(operand(position).dtype))
+      reject("operand {} is {}, expected integers", position, to_string(operand(position)));
+  }
   void require_plain(std::size_t position) const {
     if (is_quantised(operand(position).dtype))
       reject("operand {} is {}; quantised arrays can only be read by linear, expert_linear, attention and take",
@@ -90,6 +94,10 @@ Types binary(const Call& call) {
 Types binary_real(const Call& call) {
   call.require_real(0);
   return binary(call);
+}
+Types integers(const Call& call) {
+  call.require_integer(0);
+  return call.operands.size() == 1 ? Types{call.operand(0)} : binary(call);
 }
 Types compare(const Call& call) {
   call.require_plain(0);

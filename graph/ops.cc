@@ -3,6 +3,7 @@
 #include <lazuli/graph/ops.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace lazuli {
 namespace {
@@ -65,6 +66,17 @@ Array operator*(const Array& a, const Array& b) { return binary(Op::mul, a, b); 
 Array operator/(const Array& a, const Array& b) { return binary(Op::div, a, b); }
 Array cast(const Array& x, DType dtype) { return x.dtype() == dtype ? x : make_array(Op::cast, CastAttrs{dtype}, {x}); }
 Array clip(const Array& x, double low, double high) { return minimum(maximum(x, low), high); }
+Array relu(const Array& x) { return maximum(x, 0); }
+Array leaky_relu(const Array& x, double slope) { return select(greater(x, 0), x, x * slope); }
+Array elu(const Array& x, double alpha) { return select(greater(x, 0), x, expm1(x) * alpha); }
+Array hard_swish(const Array& x) { return x * (clip(x + 3, 0, 6) / 6); }
+Array isnan(const Array& x) { return not_equal(x, x); }
+Array isinf(const Array& x) {
+  return is_real(x.dtype()) ? equal(abs(x), std::numeric_limits<double>::infinity()) : not_equal(x, x);
+}
+Array isfinite(const Array& x) {
+  return is_real(x.dtype()) ? less(abs(x), std::numeric_limits<double>::infinity()) : equal(x, x);
+}
 Array logical_and(const Array& a, const Array& b) { return make_array(Op::logical_and, NoAttrs{}, {a, b}); }
 Array logical_or(const Array& a, const Array& b) { return make_array(Op::logical_or, NoAttrs{}, {a, b}); }
 Array select(const Array& condition, const Array& a, const Array& b) {

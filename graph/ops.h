@@ -38,6 +38,14 @@ LAZULI_API Array operator*(const Array& a, const Array& b);
 LAZULI_API Array operator/(const Array& a, const Array& b);
 LAZULI_API Array cast(const Array& x, DType dtype);
 LAZULI_API Array clip(const Array& x, double low, double high);
+LAZULI_API Array relu(const Array& x);                      // max(x, 0)
+LAZULI_API Array leaky_relu(const Array& x, double slope);  // x where x > 0, else slope x
+LAZULI_API Array elu(const Array& x, double alpha = 1);  // x where x > 0, else alpha (exp(x) - 1), Clevert et al. 2015
+LAZULI_API Array hard_swish(const Array& x);             // x (clip(x + 3, 0, 6) / 6), Howard et al. 2019
+// bool arrays; integers and bools are all finite
+LAZULI_API Array isnan(const Array& x);
+LAZULI_API Array isinf(const Array& x);
+LAZULI_API Array isfinite(const Array& x);
 LAZULI_API Array logical_and(const Array& a, const Array& b);
 LAZULI_API Array logical_or(const Array& a, const Array& b);
 LAZULI_API Array select(const Array& condition, const Array& a, const Array& b);

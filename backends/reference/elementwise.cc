@@ -25,6 +25,9 @@ void unary(const Call& call, OnReal on_real, OnInteger on_integer) {
       result.set_integer(i, static_cast<Integer>(on_integer(x.integer(i))));
 }
 
+double no_bit(double) { fail_internal("bits of a real number"); }
+double no_bits(double, double) { fail_internal("bits of real numbers"); }
+
 template <class OnReal>
 void unary_real(const Call& call, OnReal on_real) {
   const Tensor &x = call.operand(0), &result = call.result();
@@ -76,6 +79,23 @@ Integer floor_divide(Integer a, Integer b) {
   return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
+// The remainder of floor_divide: 0 where b is 0.
+Integer floor_remainder(Integer a, Integer b) {
+  if (b == 0 || b == -1) return 0;
+  const Integer remainder = a % b;
+  return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
+}
+// With Python's signs, also of zeros.
+double floor_remainder_of_reals(double a, double b) {
+  const double remainder = std::fmod(a, b);
+  if (remainder == 0) return std::copysign(remainder, b);
+  return (remainder < 0) != (b < 0) ? remainder + b : remainder;
+}
+
+bool is_count(Integer b, DType dtype) { return b >= 0 && b < 8 * byte_size(dtype, 1); }
+
+double log_of_1_plus_exp(double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
+
 // NaN wins, as in numpy.
 double larger(double a, double b) { return std::isnan(a) || a >= b ? a : b; }
 double smaller(double a, double b) { return std::isnan(a) || a <= b ? a : b; }
@@ -118,8 +138,23 @@ void square(const Call& call) {
 void exp(const Call& call) {
   unary_real(call, [](double x) { return std::exp(x); });
 }
+void exp2(const Call& call) {
+  unary_real(call, [](double x) { return std::exp2(x); });
+}
+void expm1(const Call& call) {
+  unary_real(call, [](double x) { return std::expm1(x); });
+}
 void log(const Call& call) {
   unary_real(call, [](double x) { return std::log(x); });
+}
+void log2(const Call& call) {
+  unary_real(call, [](double x) { return std::log2(x); });
+}
+void log10(const Call& call) {
+  unary_real(call, [](double x) { return std::log10(x); });
+}
+void log1p(const Call& call) {
+  unary_real(call, [](double x) { return std::log1p(x); });
 }
 void sqrt(const Call& call) {
   unary_real(call, [](double x) { return std::sqrt(x); });
@@ -145,14 +180,70 @@ void sin(const Call& call) {
 void cos(const Call& call) {
   unary_real(call, [](double x) { return std::cos(x); });
 }
+void tan(const Call& call) {
+  unary_real(call, [](double x) { return std::tan(x); });
+}
+void asin(const Call& call) {
+  unary_real(call, [](double x) { return std::asin(x); });
+}
+void acos(const Call& call) {
+  unary_real(call, [](double x) { return std::acos(x); });
+}
+void atan(const Call& call) {
+  unary_real(call, [](double x) { return std::atan(x); });
+}
+void sinh(const Call& call) {
+  unary_real(call, [](double x) { return std::sinh(x); });
+}
+void cosh(const Call& call) {
+  unary_real(call, [](double x) { return std::cosh(x); });
+}
+void asinh(const Call& call) {
+  unary_real(call, [](double x) { return std::asinh(x); });
+}
+void acosh(const Call& call) {
+  unary_real(call, [](double x) { return std::acosh(x); });
+}
+void atanh(const Call& call) {
+  unary_real(call, [](double x) { return std::atanh(x); });
+}
 void floor(const Call& call) {
   unary_real(call, [](double x) { return std::floor(x); });
+}
+void ceil(const Call& call) {
+  unary_real(call, [](double x) { return std::ceil(x); });
+}
+void trunc(const Call& call) {
+  unary_real(call, [](double x) { return std::trunc(x); });
+}
+void round(const Call& call) {  // ties to even: nobody changes the rounding mode
+  unary_real(call, [](double x) { return std::nearbyint(x); });
+}
+void sign(const Call& call) {
+  unary(
+      call, [](double x) { return std::isnan(x) ? x : static_cast<double>((x > 0) - (x < 0)); },
+      [](Integer x) { return Integer{x > 0} - Integer{x < 0}; });
+}
+void bitwise_invert(const Call& call) {
+  unary(call, no_bit, [](Bits x) { return ~x; });
+}
+void gelu(const Call& call) {
+  unary_real(call, [](double x) { return 0.5 * x * std::erfc(-x / std::numbers::sqrt2); });
 }
 void gelu_tanh(const Call& call) {
   unary_real(call, [](double x) {
     const double inner = std::numbers::sqrt2 * std::numbers::inv_sqrtpi * (x + 0.044715 * x * x * x);
     return 0.5 * x * (1.0 + std::tanh(inner));
   });
+}
+void silu(const Call& call) {
+  unary_real(call, [](double x) { return x / (1.0 + std::exp(-x)); });
+}
+void softplus(const Call& call) {
+  unary_real(call, [](double x) { return log_of_1_plus_exp(x); });
+}
+void mish(const Call& call) {
+  unary_real(call, [](double x) { return x * std::tanh(log_of_1_plus_exp(x)); });
 }
 void softcap(const Call& call) {
   const double cap = call.as<SoftcapAttrs>().cap;
@@ -193,6 +284,16 @@ void pow(const Call& call) {
   const auto integers = [](Integer, Integer) -> Integer { fail_internal("pow of integers"); };
   binary(call, [](double a, double b) { return std::pow(a, b); }, integers);
 }
+void atan2(const Call& call) {
+  const auto integers = [](Integer, Integer) -> Integer { fail_internal("atan2 of integers"); };
+  binary(call, [](double a, double b) { return std::atan2(a, b); }, integers);
+}
+void remainder(const Call& call) { binary(call, floor_remainder_of_reals, floor_remainder); }
+void fmod(const Call& call) {
+  binary(
+      call, [](double a, double b) { return std::fmod(a, b); },
+      [](Integer a, Integer b) { return b == 0 || b == -1 ? 0 : a % b; });
+}
 void maximum(const Call& call) {
   binary(call, larger, [](Integer a, Integer b) { return a < b ? b : a; });
 }
@@ -223,6 +324,24 @@ void logical_and(const Call& call) {
 }
 void logical_or(const Call& call) {
   logical(call, [](bool a, bool b) { return a || b; });
+}
+
+void bitwise_and(const Call& call) {
+  binary(call, no_bits, [](Bits a, Bits b) { return a & b; });
+}
+void bitwise_or(const Call& call) {
+  binary(call, no_bits, [](Bits a, Bits b) { return a | b; });
+}
+void bitwise_xor(const Call& call) {
+  binary(call, no_bits, [](Bits a, Bits b) { return a ^ b; });
+}
+void left_shift(const Call& call) {
+  const DType dtype = call.result().dtype();
+  binary(call, no_bits, [=](Integer a, Integer b) { return is_count(b, dtype) ? static_cast<Bits>(a) << b : 0; });
+}
+void right_shift(const Call& call) {
+  const DType dtype = call.result().dtype();
+  binary(call, no_bits, [=](Integer a, Integer b) { return is_count(b, dtype) ? a >> b : a < 0 ? -1 : 0; });
 }
 
 void select(const Call& call) {

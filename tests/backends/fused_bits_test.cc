@@ -128,7 +128,7 @@ class RandomGraph {
       return tanh(any() - narrow_.back());
     }
     const Array x = any(), y = other();
-    switch (pick(17)) {
+    switch (pick(23)) {
       case 0:
         return (x + y) * 0.5;
       case 1:
@@ -161,6 +161,18 @@ class RandomGraph {
         return softmax(x);
       case 15:
         return log(abs(x) + 1.0) + floor(y);
+      case 16:
+        return silu(x) - mish(y) * 0.5;
+      case 17:
+        return gelu(x) - softplus(-abs(y));
+      case 18:
+        return sin(x) + cos(y * 3.0) * atan2(x, abs(y) + 1.0);
+      case 19:
+        return pow(abs(x) + 0.5, minimum(abs(y), 1.0));
+      case 20:
+        return erf(y) - atan(x);
+      case 21:
+        return asinh(x) - log1p(abs(y)) + expm1(minimum(x, 1.0));
       default:
         return -x * rsqrt(square(x) + 1.0);
     }

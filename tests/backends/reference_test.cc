@@ -105,6 +105,42 @@ TEST(Reference, RealUnaryOps) {
   expect_near(erf(vector({0, 0.5})), {0, 0.520499878});
   expect_near(sin(vector({0, 1})), {0, 0.841470985});
   expect_near(cos(vector({0, 1})), {1, 0.540302306});
+  expect_near(tan(vector({0, 1})), {0, 1.557407725});
+  expect_near(asin(vector({0.5, -1})), {0.523598776, -1.570796327});
+  expect_near(acos(vector({0.5, -1})), {1.047197551, 3.141592654});
+  expect_near(atan(vector({1, -1e9})), {0.785398163, -1.570796326});
+  expect_near(sinh(vector({1})), {1.175201194});
+  expect_near(cosh(vector({1})), {1.543080635});
+  expect_near(asinh(vector({1})), {0.881373587});
+  expect_near(acosh(vector({2})), {1.316957897});
+  expect_near(atanh(vector({0.5})), {0.549306144});
+  EXPECT_EQ(run(exp2(vector({3, -1}))), Numbers({8, 0.5}));
+  expect_near(expm1(vector({1})), {1.718281828});
+  EXPECT_EQ(run(log2(vector({8, 0.25}))), Numbers({3, -2}));
+  EXPECT_EQ(run(log10(vector({1000}))), Numbers({3}));
+  expect_near(log1p(vector({1})), {0.693147181});
+  EXPECT_EQ(run(ceil(vector({1.5, -1.5}))), Numbers({2, -1}));
+  EXPECT_EQ(run(trunc(vector({1.5, -1.5}))), Numbers({1, -1}));
+  EXPECT_EQ(run(round(vector({0.5, 1.5, 2.5, -2.5}))), Numbers({0, 2, 2, -2}));
+  EXPECT_EQ(run(sign(vector({-3, 0, 0.5}))), Numbers({-1, 0, 1}));
+}
+
+TEST(Reference, Activations) {
+  expect_near(relu(vector({-2, 3})), {0, 3});
+  expect_near(leaky_relu(vector({-2, 3}), 0.25), {-0.5, 3});
+  expect_near(elu(vector({-1, 3}), 2), {-1.264241118, 3});
+  expect_near(gelu(vector({-1, 1})), {-0.158655254, 0.841344746});
+  expect_near(silu(vector({-1, 1})), {-0.268941421, 0.731058579});
+  expect_near(softplus(vector({-1, 0})), {0.313261688, 0.693147181});
+  expect_near(mish(vector({-1, 1})), {-0.303401453, 0.865098388});
+  expect_near(hard_swish(vector({-4, -1, 1, 4})), {0, -0.333333333, 0.666666667, 4});
+}
+
+TEST(Reference, DivisionsLeaveTheDocumentedSigns) {
+  const Array a = vector({7, -7, 7, -7}), b = vector({3, 3, -3, -3});
+  EXPECT_EQ(run(remainder(a, b)), Numbers({1, 2, -2, -1}));
+  EXPECT_EQ(run(fmod(a, b)), Numbers({1, -1, 1, -1}));
+  expect_near(atan2(vector({1, -1}), vector({-1, 1})), {2.356194490, -0.785398163});
 }
 
 TEST(Reference, RsqrtRoundsTwice) {

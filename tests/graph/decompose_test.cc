@@ -54,11 +54,13 @@ void expect_equivalent_on_random(Op op, const Attrs& attrs, const std::vector<Ty
 TEST(Decompose, Elementwise) {
   for (DType dtype : real_dtypes)
     for (const Shape& shape : {Shape{}, Shape{7}, Shape{3, 5}, Shape{0, 4}}) {
-      expect_equivalent_on_random(Op::gelu_tanh, NoAttrs{}, {{dtype, shape}});
+      for (const Op op : {Op::gelu, Op::gelu_tanh, Op::silu, Op::softplus, Op::mish})
+        expect_equivalent_on_random(op, NoAttrs{}, {{dtype, shape}});
       expect_equivalent_on_random(Op::softcap, SoftcapAttrs{1.5}, {{dtype, shape}});
     }
   const Type wide{DType::f32, {400}};
-  expect_equivalent(Op::gelu_tanh, NoAttrs{}, {wide}, {random_buffer(wide, 1, -30, 30)});
+  for (const Op op : {Op::gelu, Op::gelu_tanh, Op::silu, Op::softplus, Op::mish})
+    expect_equivalent(op, NoAttrs{}, {wide}, {random_buffer(wide, 1, -30, 30)});
   expect_equivalent(Op::softcap, SoftcapAttrs{30}, {wide}, {random_buffer(wide, 1, -200, 200)});
 }
 

@@ -109,8 +109,10 @@ std::string statement(const OpInfo& op) {
   if (op.name == "top_k") return "%r, %indices = top_k %x {k=8}";
   if (const auto known = statements().find(op.name); known != statements().end()) return "%r = " + known->second;
   const bool logical = op.name.starts_with("logical");
-  std::string text = fmt::format("%r = {} {}", op.name, logical ? "%b" : "%x");
-  return op.min_operands == 2 ? text + (logical ? ", %b" : ", %x") : text;
+  const bool integers = op.name.starts_with("bitwise") || op.name.ends_with("shift");
+  const char* operand = logical ? "%b" : integers ? "%i" : "%x";
+  const std::string text = fmt::format("%r = {} {}", op.name, operand);
+  return op.min_operands == 2 ? fmt::format("{}, {}", text, operand) : text;
 }
 
 TEST(GraphText, EveryOpRoundTrips) {
@@ -232,7 +234,7 @@ TEST(GraphText, ErrorsSayWhereAndWhat) {
   };
   const Case cases[] = {
       {"%0 = input f32[2]\n\n# comment\n%1 =   gelux %0\nreturn %1",
-       "line 4, column 8: unknown op 'gelux'; expected an op of ops.def, did you mean 'gelu_tanh'?"},
+       "line 4, column 8: unknown op 'gelux'; expected an op of ops.def, did you mean 'gelu'?"},
       {"%0 = inptu f32[2]", "line 1, column 6: unknown op 'inptu'; expected an op of ops.def, did you mean 'input'?"},
       {"%0 = input f23[2]",
        "line 1, column 12: unknown dtype 'f23'; expected a dtype of dtype.def, did you mean 'f32'?"},
@@ -270,8 +272,8 @@ TEST(GraphText, ErrorsSayWhereAndWhat) {
       {"graph {phase=train}\nreturn", "line 1, column 14: unknown phase 'train'; expected any, prefill or decode"},
       {"%0 = input f32[2]\n%1 = fused %0 {name=a} : f32[2] {\n%0 = tanh %1\n return %0\n}\nreturn %1",
        "line 3, column 11: %1 is used before it is defined"},
-      {"%0 = input f32[2] !from 3:tahn\nreturn %0",
-       "unknown op 'tahn'; expected an op of ops.def, did you mean 'tanh'?"},
+      {"%0 = input f32[2] !from 3:sigmiod\nreturn %0",
+       "unknown op 'sigmiod'; expected an op of ops.def, did you mean 'sigmoid'?"},
   };
   for (const Case& c : cases) EXPECT_PRED_FORMAT2(testing::IsSubstring, c.error, parse_error(c.text));
 }

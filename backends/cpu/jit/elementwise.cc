@@ -6,6 +6,7 @@
 #include <llvm/IR/Intrinsics.h>
 
 #include <limits>
+#include <utility>
 
 namespace lazuli::cpu::jit {
 namespace {
@@ -13,9 +14,22 @@ namespace {
 using llvm::CmpInst;
 using llvm::Value;
 
+using UnaryFunction = Value* (*)(Emitter& emit, Value* x);
+constexpr std::pair<Op, UnaryFunction> unary_functions[] = {
+    {Op::exp, emit_exp},         {Op::exp2, emit_exp2},   {Op::expm1, emit_expm1}, {Op::log, emit_log},
+    {Op::log2, emit_log2},       {Op::log10, emit_log10}, {Op::log1p, emit_log1p}, {Op::tanh, emit_tanh},
+    {Op::sigmoid, emit_sigmoid}, {Op::erf, emit_erf},     {Op::sin, emit_sin},     {Op::cos, emit_cos},
+    {Op::tan, emit_tan},         {Op::asin, emit_asin},   {Op::acos, emit_acos},   {Op::atan, emit_atan},
+    {Op::sinh, emit_sinh},       {Op::cosh, emit_cosh},   {Op::asinh, emit_asinh}, {Op::acosh, emit_acosh},
+    {Op::atanh, emit_atanh},     {Op::floor, emit_floor}, {Op::ceil, emit_ceil},   {Op::trunc, emit_trunc},
+    {Op::round, emit_round},     {Op::sign, emit_sign},
+};
+
 Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
   llvm::IRBuilder<>& ir = emit.ir;
   auto root = [&] { return ir.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x); };
+  for (const auto& [op, function] : unary_functions)
+    if (op == node.op) return function(emit, x);
   switch (node.op) {
     case Op::neg:
       return ir.CreateFNeg(x);
@@ -23,28 +37,12 @@ Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
       return ir.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
     case Op::square:
       return ir.CreateFMul(x, x);
-    case Op::exp:
-      return emit_exp(emit, x);
-    case Op::log:
-      return emit_log(emit, x);
     case Op::sqrt:
       return root();
     case Op::rsqrt:
       return ir.CreateFDiv(f32_like(x, 1), root());
     case Op::reciprocal:
       return ir.CreateFDiv(f32_like(x, 1), x);
-    case Op::tanh:
-      return emit_tanh(emit, x);
-    case Op::sigmoid:
-      return emit_sigmoid(emit, x);
-    case Op::erf:
-      return emit_erf(emit, x);
-    case Op::sin:
-      return emit_sin(emit, x);
-    case Op::cos:
-      return emit_cos(emit, x);
-    case Op::floor:
-      return emit_floor(emit, x);
     default:
       fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
   }
@@ -63,6 +61,12 @@ Value* emit_real_binary(Emitter& emit, const GraphNode& node, Value* a, Value* b
       return ir.CreateFDiv(a, b);
     case Op::pow:
       return emit_pow(emit, a, b);
+    case Op::atan2:
+      return emit_atan2(emit, a, b);
+    case Op::remainder:
+      return emit_remainder(emit, a, b);
+    case Op::fmod:
+      return emit_fmod(emit, a, b);
     case Op::maximum:
       return emit_maximum(emit, a, b);
     case Op::minimum:
@@ -72,23 +76,71 @@ Value* emit_real_binary(Emitter& emit, const GraphNode& node, Value* a, Value* b
   }
 }
 
-// Toward negative infinity; x / 0 = 0 and min / -1 = min, where the instruction would trap.
+// What the instruction divides: b, or 1 where it would trap.
+Value* divisor_of(Emitter& emit, DType dtype, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  llvm::Type* type = a->getType();
+  Value* traps = ir.CreateICmpEQ(b, llvm::ConstantInt::get(type, 0));
+  if (is_signed(dtype)) {
+    Value* smallest = llvm::ConstantInt::get(type, llvm::APInt::getSignedMinValue(type->getScalarSizeInBits()));
+    Value* is_minus_one = ir.CreateICmpEQ(b, llvm::Constant::getAllOnesValue(type));
+    traps = ir.CreateOr(traps, ir.CreateAnd(ir.CreateICmpEQ(a, smallest), is_minus_one));
+  }
+  return ir.CreateSelect(traps, llvm::ConstantInt::get(type, 1), b);
+}
+
+// Where a quotient of signed integers that was rounded toward zero is one more than its floor.
+Value* rounds_down(Emitter& emit, Value* a, Value* divisor, Value* remainder) {
+  Value* zero = llvm::ConstantInt::get(a->getType(), 0);
+  Value* signs_differ = emit.ir.CreateICmpSLT(emit.ir.CreateXor(a, divisor), zero);
+  return emit.ir.CreateAnd(emit.ir.CreateICmpNE(remainder, zero), signs_differ);
+}
+
+// Toward negative infinity; x / 0 = 0 and min / -1 = min.
 Value* emit_integer_div(Emitter& emit, DType dtype, Value* a, Value* b) {
   llvm::IRBuilder<>& ir = emit.ir;
   llvm::Type* type = a->getType();
   Value* zero = llvm::ConstantInt::get(type, 0);
-  Value* one = llvm::ConstantInt::get(type, 1);
   Value* by_zero = ir.CreateICmpEQ(b, zero);
-  if (!is_signed(dtype)) return ir.CreateSelect(by_zero, zero, ir.CreateUDiv(a, ir.CreateSelect(by_zero, one, b)));
-  Value* smallest = llvm::ConstantInt::get(type, llvm::APInt::getSignedMinValue(type->getScalarSizeInBits()));
-  Value* overflow =
-      ir.CreateAnd(ir.CreateICmpEQ(a, smallest), ir.CreateICmpEQ(b, llvm::Constant::getAllOnesValue(type)));
-  Value* divisor = ir.CreateSelect(ir.CreateOr(by_zero, overflow), one, b);
+  Value* divisor = divisor_of(emit, dtype, a, b);
+  if (!is_signed(dtype)) return ir.CreateSelect(by_zero, zero, ir.CreateUDiv(a, divisor));
   Value* quotient = ir.CreateSDiv(a, divisor);
   Value* remainder = ir.CreateSub(a, ir.CreateMul(quotient, divisor));
-  Value* signs_differ = ir.CreateICmpSLT(ir.CreateXor(a, divisor), zero);
-  Value* round_down = ir.CreateAnd(ir.CreateICmpNE(remainder, zero), signs_differ);
-  return ir.CreateSelect(by_zero, zero, ir.CreateAdd(quotient, ir.CreateSExt(round_down, type)));
+  Value* down = rounds_down(emit, a, divisor, remainder);
+  return ir.CreateSelect(by_zero, zero, ir.CreateAdd(quotient, ir.CreateSExt(down, type)));
+}
+
+// Of the division toward zero; x mod 0 = 0, since every integer is a multiple of the 1 that stands for it.
+Value* emit_integer_fmod(Emitter& emit, DType dtype, Value* a, Value* b) {
+  Value* divisor = divisor_of(emit, dtype, a, b);
+  return is_signed(dtype) ? emit.ir.CreateSRem(a, divisor) : emit.ir.CreateURem(a, divisor);
+}
+
+Value* emit_integer_remainder(Emitter& emit, DType dtype, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* left = emit_integer_fmod(emit, dtype, a, b);
+  if (!is_signed(dtype)) return left;
+  return ir.CreateSelect(rounds_down(emit, a, b, left), ir.CreateAdd(left, b), left);
+}
+
+// A count that is negative is a large one of unsigned integers.
+Value* emit_shift(Emitter& emit, Op op, DType dtype, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  llvm::Type* type = a->getType();
+  Value* last = llvm::ConstantInt::get(type, type->getScalarSizeInBits() - 1);
+  Value* is_within = ir.CreateICmpULE(b, last);
+  Value* count = ir.CreateSelect(is_within, b, last);
+  if (op == Op::right_shift && is_signed(dtype)) return ir.CreateAShr(a, count);
+  Value* shifted = op == Op::left_shift ? ir.CreateShl(a, count) : ir.CreateLShr(a, count);
+  return ir.CreateSelect(is_within, shifted, llvm::ConstantInt::get(type, 0));
+}
+
+Value* emit_integer_sign(Emitter& emit, DType dtype, Value* a) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  Value* zero = llvm::ConstantInt::get(a->getType(), 0);
+  Value* is_positive = is_signed(dtype) ? ir.CreateICmpSGT(a, zero) : ir.CreateICmpNE(a, zero);
+  Value* sign = ir.CreateZExt(is_positive, a->getType());
+  return is_signed(dtype) ? ir.CreateAdd(sign, ir.CreateSExt(ir.CreateICmpSLT(a, zero), a->getType())) : sign;
 }
 
 Value* emit_integer(Emitter& emit, const GraphNode& node, DType dtype, std::span<Value* const> operands) {
@@ -102,6 +154,10 @@ Value* emit_integer(Emitter& emit, const GraphNode& node, DType dtype, std::span
       return is_signed(dtype) ? ir.CreateBinaryIntrinsic(llvm::Intrinsic::abs, a, ir.getFalse()) : a;
     case Op::square:
       return ir.CreateMul(a, a);
+    case Op::sign:
+      return emit_integer_sign(emit, dtype, a);
+    case Op::bitwise_invert:
+      return ir.CreateNot(a);
     case Op::add:
       return ir.CreateAdd(a, b);
     case Op::sub:
@@ -110,6 +166,19 @@ Value* emit_integer(Emitter& emit, const GraphNode& node, DType dtype, std::span
       return ir.CreateMul(a, b);
     case Op::div:
       return emit_integer_div(emit, dtype, a, b);
+    case Op::remainder:
+      return emit_integer_remainder(emit, dtype, a, b);
+    case Op::fmod:
+      return emit_integer_fmod(emit, dtype, a, b);
+    case Op::bitwise_and:
+      return ir.CreateAnd(a, b);
+    case Op::bitwise_or:
+      return ir.CreateOr(a, b);
+    case Op::bitwise_xor:
+      return ir.CreateXor(a, b);
+    case Op::left_shift:
+    case Op::right_shift:
+      return emit_shift(emit, node.op, dtype, a, b);
     case Op::maximum:
       return ir.CreateSelect(is_signed(dtype) ? ir.CreateICmpSGT(a, b) : ir.CreateICmpUGT(a, b), a, b);
     case Op::minimum:

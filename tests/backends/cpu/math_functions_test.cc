@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+// Elementwise functions against the C library in double: over all exponents and signs, at their edges, at every
+// instruction-set level, alone and fused.
+#include <gtest/gtest.h>
+#include <lazuli/graph/ops.h>
+#include <lazuli/runtime/session.h>
+#include <lazuli/tests/support/error_of.h>
+#include <lazuli/tests/support/forced_isa.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace lazuli {
+namespace {
+
+using Floats = std::vector<float>;
+
+constexpr float infinite = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+
+struct Function {
+  const char* name;
+  Array (*op)(const Array&);
+  double (*exact)(double);
+  double ulps;
+  double beside = 0;  // error allowed besides, as a share of |x|: where the definition loses digits
+};
+
+double softplus_in_double(double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
+
+// Of a very negative x the definitions' exp is 0 before the product with x is.
+constexpr double flushed = 0x1p-125;
+
+const std::vector<Function>& functions() {
+  static const std::vector<Function> all = {
+      {"exp2", exp2, std::exp2, 1},
+      {"expm1", expm1, std::expm1, 1},
+      {"log2", log2, std::log2, 1},
+      {"log10", log10, std::log10, 1},
+      {"log1p", log1p, std::log1p, 1},
+      {"erf", erf, std::erf, 2},
+      {"sin", sin, std::sin, 1},
+      {"cos", cos, std::cos, 1},
+      {"tan", tan, std::tan, 1.5},
+      {"asin", asin, std::asin, 1},
+      {"acos", acos, std::acos, 1},
+      {"atan", atan, std::atan, 1},
+      {"sinh", sinh, std::sinh, 1},
+      {"cosh", cosh, std::cosh, 1},
+      {"asinh", asinh, std::asinh, 1},
+      {"acosh", acosh, std::acosh, 1},
+      {"atanh", atanh, std::atanh, 1},
+      {"floor", floor, std::floor, 0},
+      {"ceil", ceil, std::ceil, 0},
+      {"trunc", trunc, std::trunc, 0},
+      {"round", round, std::nearbyint, 0},
+      {"sign", sign, [](double x) { return x > 0    ? 1.0
+                                           : x < 0  ? -1.0
+                                           : x == 0 ? 0.0
+                                                    : x; }, 0},
+      {"relu", relu, [](double x) { return x < 0 ? 0 : x; }, 0},
+      {"leaky_relu", [](const Array& x) { return leaky_relu(x, 0.25); }, [](double x) { return x > 0 ? x : x / 4; },
+       0.5},
+      {"elu", [](const Array& x) { return elu(x, 2); }, [](double x) { return x > 0 ? x : 2 * std::expm1(x); }, 1},
+      {"hard_swish", hard_swish, [](double x) { return x * (std::clamp(x + 3, 0.0, 6.0) / 6); }, 2, 0x1p-24},
+      {"gelu", gelu, [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }, 2, 0x1p-23},
+      {"silu", silu, [](double x) { return x / (1 + std::exp(-x)); }, 4, flushed},
+      {"softplus", softplus, softplus_in_double, 2, flushed},
+      {"mish", mish, [](double x) { return x * std::tanh(softplus_in_double(x)); }, 5, flushed},
+  };
+  return all;
+}
+
+// In units of the last place that `exact` has in f32; 0 where it is the nearest f32. NaN equals NaN, and zeros differ
+// by their sign.
+double ulps(float got, double exact) {
+  const double far = std::numeric_limits<double>::infinity();
+  if (std::isnan(got) || std::isnan(exact)) return std::isnan(got) && std::isnan(exact) ? 0 : far;
+  if (std::signbit(got) != std::signbit(exact)) return far;
+  if (got == static_cast<float>(exact)) return 0;
+  if (exact == 0 || std::isinf(exact)) return far;
+  const double value = std::isinf(got) ? std::copysign(0x1p128, got) : got;
+  const int exponent = std::clamp(std::ilogb(exact), -126, 127);
+  return std::fabs(value - exact) / std::ldexp(1.0, exponent - 23);
+}
+
+// Every exponent with both signs, subnormals and NaN among them, and the places where functions begin and end.
+const Floats& sweep() {
+  static const Floats all = [] {
+    Floats values;
+    for (std::uint32_t i = 0; i < 1u << 16; ++i) values.push_back(std::bit_cast<float>(i * 65543u));
+    for (const float edge : {0.0f,
+                             0x1p-149f,
+                             0x1.fffffcp-127f,
+                             0x1p-126f,
+                             0x1p-24f,
+                             0x1p-12f,
+                             0.25f,
+                             0.41421357f,
+                             0.5f,
+                             0.70710677f,
+                             0.9375f,
+                             1.0f,
+                             1.4142135f,
+                             1.5f,
+                             1.5707964f,
+                             2.0f,
+                             2.5f,
+                             3.1415927f,
+                             4.0f,
+                             9.02f,
+                             17.5f,
+                             88.72283f,
+                             88.72284f,
+                             89.41598f,
+                             89.41599f,
+                             103.97f,
+                             126.0f,
+                             127.99999f,
+                             128.0f,
+                             149.0f,
+                             149.99998f,
+                             150.0f,
+                             10000.0f,
+                             0x1p22f,
+                             0x1.fffffep22f,
+                             0x1p23f,
+                             0x1.000002p23f,
+                             0x1p27f,
+                             0x1.000002p27f,
+                             16367173 * 0x1p72f,
+                             0x1.fffffep127f,
+                             infinite,
+                             nan})
+      for (const float value : {edge, std::nextafterf(edge, 0), std::nextafterf(edge, infinite)})
+        values.insert(values.end(), {value, -value});
+    return values;
+  }();
+  return all;
+}
+
+Array row_of(const Floats& values) { return Array::from(values, {static_cast<std::int64_t>(values.size())}); }
+
+Floats floats_of(const Array& array) {
+  const std::span<const float> data = array.data<float>();
+  return {data.begin(), data.end()};
+}
+
+// NaN by whatever bits.
+void expect_same_bits(const Floats& expected, const Floats& got, const std::string& what) {
+  ASSERT_EQ(expected.size(), got.size()) << what;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    if (!std::isnan(expected[i]) || !std::isnan(got[i])) {
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(expected[i]), std::bit_cast<std::uint32_t>(got[i]))
+          << what << ", element " << i << ": " << expected[i] << " and " << got[i];
+    }
+}
+
+TEST(MathFunctions, AreRightOverTheWholeRangeAtEveryLevel) {
+  const Floats& x = sweep();
+  std::vector<Floats> of_first_level(functions().size());
+  for (const Isa isa : test::usable_isas()) {
+    const test::ForcedIsa forced(isa);
+    Session session;
+    for (std::size_t f = 0; f < functions().size(); ++f) {
+      const Function& function = functions()[f];
+      const Floats got = floats_of(function.op(row_of(x)));
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double exact = function.exact(x[i]);
+        if (std::fabs(got[i] - exact) <= function.beside * std::fabs(x[i])) continue;
+        ASSERT_LE(ulps(got[i], exact), function.ulps)
+            << function.name << '(' << x[i] << ") = " << got[i] << ", expected " << exact << " at " << to_string(isa);
+      }
+      if (of_first_level[f].empty()) of_first_level[f] = got;
+      ASSERT_NO_FATAL_FAILURE(expect_same_bits(of_first_level[f], got, function.name));
+    }
+  }
+}
+
+// Of one element, of rows that vectors do not fill, and inside a loop with others.
+TEST(MathFunctions, SizeAndFusionChangeNoBit) {
+  const Floats& x = sweep();
+  for (const Isa isa : test::usable_isas()) {
+    const test::ForcedIsa forced(isa);
+    for (const Function& function : functions()) {
+      SessionOptions apart;
+      apart.fusion = "none";
+      Floats alone, halves;
+      {
+        Session session(apart);
+        alone = floats_of(function.op(row_of(x)));
+        halves = floats_of(function.op(row_of(x) * 0.5) * 2.0);
+      }
+      Session session;
+      expect_same_bits(halves, floats_of(function.op(row_of(x) * 0.5) * 2.0), function.name);
+      for (const std::size_t size : {1u, 15u, 17u, 33u}) {
+        const std::size_t first = x.size() - size;
+        expect_same_bits(
+            Floats(alone.begin() + static_cast<std::ptrdiff_t>(first), alone.end()),
+            floats_of(function.op(row_of(Floats(x.begin() + static_cast<std::ptrdiff_t>(first), x.end())))),
+            function.name);
+      }
+    }
+  }
+}
+
+TEST(MathFunctions, OfSixteenBitsAreThoseOfF32RoundedOnce) {
+  BufferRef bits = Buffer::allocate(2 << 16);
+  for (std::uint32_t i = 0; i < 1u << 16; ++i) bits->as<std::uint16_t>()[i] = static_cast<std::uint16_t>(i);
+  Session session;
+  for (const DType dtype : {DType::f16, DType::bf16})
+    for (const Function& function : functions()) {
+      const std::string_view name = function.name;
+      if (name == "elu" || name == "leaky_relu" || name == "hard_swish") continue;  // several ops, each rounded
+      const Array x = Array::from(bits, Type{dtype, {1 << 16}});
+      const Array got = cast(function.op(x), DType::f32),
+                  wide = cast(cast(function.op(cast(x, DType::f32)), dtype), DType::f32);
+      const Floats expected = floats_of(wide), values = floats_of(got);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        ASSERT_TRUE(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])))
+            << name << " of " << to_string(dtype) << " 0x" << std::hex << i << ": " << values[i] << ", expected "
+            << expected[i];
+    }
+}
+
+struct BinaryFunction {
+  const char* name;
+  Array (*op)(const Array&, const Array&);
+  double (*exact)(double, double);
+  double ulps;
+};
+
+double python_remainder(double a, double b) {
+  const double left = std::fmod(a, b);
+  if (left == 0) return std::copysign(0.0, b);
+  return (left < 0) != (b < 0) ? left + b : left;
+}
+
+// All pairs of numbers that have a special meaning in one of the functions, and random pairs of all sizes.
+std::pair<Floats, Floats> pairs() {
+  const Floats special = {0,
+                          0x1p-149f,
+                          0x1p-126f,
+                          0.1f,
+                          0.5f,
+                          0x1.fffffep-1f,
+                          1,
+                          0x1.000002p0f,
+                          1.5f,
+                          2,
+                          2.5f,
+                          3,
+                          7,
+                          1e4f,
+                          8388607.5f,
+                          0x1p23f,
+                          8388609,
+                          0x1.fffffep23f,
+                          0x1p24f,
+                          0x1p27f,
+                          3e10f,
+                          1e30f,
+                          0x1.fffffep127f,
+                          infinite,
+                          nan};
+  std::pair<Floats, Floats> all;
+  for (const float a : special)
+    for (const float b : special)
+      for (const float signed_a : {a, -a})
+        for (const float signed_b : {b, -b}) {
+          all.first.push_back(signed_a);
+          all.second.push_back(signed_b);
+        }
+  std::uint32_t state = 1;
+  const auto random = [&state] { return state = state * 1664525u + 1013904223u, state >> 8; };
+  for (int i = 0; i < 60000; ++i) {
+    const bool moderate = i % 3 != 0;
+    const auto number = [&] {
+      const std::uint32_t exponent = moderate ? 120 + random() % 16 : random() % 255;
+      return std::bit_cast<float>((random() & 1) << 31 | exponent << 23 | (random() & 0x7fffff));
+    };
+    all.first.push_back(number());
+    all.second.push_back(i % 5 == 0 ? std::nearbyint(number()) : number());
+  }
+  return all;
+}
+
+TEST(MathFunctions, OfTwoOperandsAreRightAtEveryLevel) {
+  const std::vector<BinaryFunction> functions = {{"pow", pow, std::pow, 1},
+                                                 {"atan2", atan2, std::atan2, 1},
+                                                 {"fmod", fmod, std::fmod, 0},
+                                                 {"remainder", remainder, python_remainder, 0}};
+  const auto [a, b] = pairs();
+  std::vector<Floats> of_first_level(functions.size());
+  for (const Isa isa : test::usable_isas()) {
+    const test::ForcedIsa forced(isa);
+    Session session;
+    for (std::size_t f = 0; f < functions.size(); ++f) {
+      const Floats got = floats_of(functions[f].op(row_of(a), row_of(b)));
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        const double exact = functions[f].exact(a[i], b[i]);
+        ASSERT_LE(ulps(got[i], exact), functions[f].ulps)
+            << functions[f].name << '(' << a[i] << ", " << b[i] << ") = " << got[i] << ", expected " << exact << " at "
+            << to_string(isa);
+      }
+      if (of_first_level[f].empty()) of_first_level[f] = got;
+      ASSERT_NO_FATAL_FAILURE(expect_same_bits(of_first_level[f], got, functions[f].name));
+    }
+  }
+}
+
+TEST(MathFunctions, TellNumbersFromOthers) {
+  using Bools = std::vector<bool>;
+  const auto bools = [](const Array& array) {
+    const std::span<const bool> data = array.data<bool>();
+    return Bools(data.begin(), data.end());
+  };
+  Session session;
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const Array x = cast(Array::from({0.0f, -1.5f, infinite, -infinite, nan}, {5}), dtype);
+    EXPECT_EQ(bools(isnan(x)), Bools({false, false, false, false, true}));
+    EXPECT_EQ(bools(isinf(x)), Bools({false, false, true, true, false}));
+    EXPECT_EQ(bools(isfinite(x)), Bools({true, true, false, false, false}));
+  }
+  const Array whole =
+      Array::from({std::numeric_limits<std::int32_t>::min(), 0, std::numeric_limits<std::int32_t>::max()}, {3});
+  EXPECT_EQ(bools(isnan(whole)), Bools({false, false, false}));
+  EXPECT_EQ(bools(isinf(whole)), Bools({false, false, false}));
+  EXPECT_EQ(bools(isfinite(whole)), Bools({true, true, true}));
+}
+
+template <class T>
+std::vector<T> values_of(const Array& array) {
+  const std::span<const T> data = array.data<T>();
+  return {data.begin(), data.end()};
+}
+
+TEST(MathFunctions, IntegersNeverTrap) {
+  using Ints = std::vector<std::int32_t>;
+  const std::int32_t least = std::numeric_limits<std::int32_t>::min();
+  for (const Isa isa : test::usable_isas()) {
+    const test::ForcedIsa forced(isa);
+    Session session;
+    const Array a = Array::from({7, -7, 7, -7, 5, least, 0, -8}, {8}),
+                b = Array::from({3, 3, -3, -3, 0, -1, 9, 4}, {8});
+    EXPECT_EQ(values_of<std::int32_t>(remainder(a, b)), Ints({1, 2, -2, -1, 0, 0, 0, 0}));
+    EXPECT_EQ(values_of<std::int32_t>(fmod(a, b)), Ints({1, -1, 1, -1, 0, 0, 0, 0}));
+    const Array x = Array::from({1, -5, 1, -5, -5, 3}, {6}), count = Array::from({4, 1, 32, 32, -1, 31}, {6});
+    EXPECT_EQ(values_of<std::int32_t>(left_shift(x, count)), Ints({16, -10, 0, 0, 0, least}));
+    EXPECT_EQ(values_of<std::int32_t>(right_shift(x, count)), Ints({0, -3, 0, -1, -1, 0}));
+    EXPECT_EQ(values_of<std::uint8_t>(right_shift(Array::from<std::uint8_t>({200, 200, 200}, {3}),
+                                                  Array::from<std::uint8_t>({3, 8, 255}, {3}))),
+              std::vector<std::uint8_t>({25, 0, 0}));
+    EXPECT_EQ(values_of<std::int64_t>(
+                  left_shift(Array::from<std::int64_t>({1, 1}, {2}), Array::from<std::int64_t>({62, 64}, {2}))),
+              std::vector<std::int64_t>({std::int64_t{1} << 62, 0}));
+    EXPECT_EQ(values_of<std::int32_t>(bitwise_xor(x, bitwise_invert(x))), Ints(6, -1));
+    EXPECT_EQ(values_of<std::int32_t>(bitwise_or(bitwise_and(x, 6), 8)), Ints({8, 10, 8, 10, 10, 10}));
+    EXPECT_EQ(values_of<std::int32_t>(sign(a)), Ints({1, -1, 1, -1, 1, -1, 0, -1}));
+  }
+}
+
+TEST(MathFunctions, RefuseOtherDtypesInOneLine) {
+  const Array real = Array::from({1.0f}, {1}), truth = Array::from({true}, {1}), whole = Array::from({1}, {1});
+  EXPECT_EQ(test::error_of([&] { bitwise_and(real, real); }), "bitwise_and: operand 0 is f32[1], expected integers");
+  EXPECT_EQ(test::error_of([&] { bitwise_invert(truth); }), "bitwise_invert: operand 0 is bool[1], expected integers");
+  EXPECT_EQ(test::error_of([&] { left_shift(whole, cast(whole, DType::i8)); }),
+            "left_shift: dtypes differ: i32[1] and i8[1]; cast one of them");
+  EXPECT_EQ(test::error_of([&] { relu(truth); }), "maximum: operands are bool, expected numbers");
+  EXPECT_EQ(test::error_of([&] { gelu(whole); }), "gelu: operand 0 is i32[1], expected a real dtype (f32, f16, bf16)");
+  EXPECT_EQ(test::error_of([&] { atan2(whole, whole); }),
+            "atan2: operand 0 is i32[1], expected a real dtype (f32, f16, bf16)");
+}
+
+}  // namespace
+}  // namespace lazuli

@@ -26,6 +26,22 @@ namespace lazuli {
                   LAZULI_FIELDS_0)(__VA_ARGS__)                                                     \
   }
 
+// A number of a program. One of the graph that is compiled has a slot, its place among the numbers of a run: the
+// program takes the value from there, so that a new one compiles nothing. Without a slot it is a literal, which
+// decompositions and passes write, and part of the structure. Passes ask NumberGuards and do not read `value`.
+struct LAZULI_API Number {
+  static constexpr std::int32_t literal = -1;
+
+  Number() = default;
+  Number(double number) : value(number) {}  // NOLINT(google-explicit-constructor): formulas hold numbers
+
+  double value = 0;
+  std::int32_t slot = literal;
+
+  bool is_literal() const { return slot == literal; }
+  bool operator==(const Number&) const = default;
+};
+
 struct LAZULI_API NoAttrs {
   LAZULI_ATTRS(NoAttrs)
 };
@@ -34,7 +50,7 @@ struct LAZULI_API InputAttrs {
   LAZULI_ATTRS(InputAttrs, index)
 };
 struct LAZULI_API ScalarAttrs {
-  double value = 0;  // exact for f32 and for integers up to 2^53
+  Number value = 0;  // exact for f32 and for integers up to 2^53
   DType dtype = DType::f32;
   LAZULI_ATTRS(ScalarAttrs, value, dtype)
 };
@@ -85,21 +101,21 @@ struct LAZULI_API SliceUpdateAttrs {
   LAZULI_ATTRS(SliceUpdateAttrs, axis, ring)
 };
 struct LAZULI_API SoftcapAttrs {
-  double cap = 30;
+  Number cap = 30;
   LAZULI_ATTRS(SoftcapAttrs, cap)
 };
 struct LAZULI_API RmsNormAttrs {
-  double epsilon = 1e-6;
+  Number epsilon = 1e-6;
   LAZULI_ATTRS(RmsNormAttrs, epsilon)
 };
 struct LAZULI_API RopeAttrs {
-  double base = 10000;
-  double scale = 1;                // multiplies positions: 1 / factor of linear scaling
+  Number base = 10000;
+  Number scale = 1;                // multiplies positions: 1 / factor of linear scaling
   std::int64_t rotated_pairs = 0;  // pairs (j, j + d/2) with j < rotated_pairs turn; 0: all d/2
   LAZULI_ATTRS(RopeAttrs, base, scale, rotated_pairs)
 };
 struct LAZULI_API AttentionAttrs {
-  double scale = 1;
+  Number scale = 1;
   // A query at position p sees keys k with p - window < k <= p; 0: no window. Position k lives in row k mod capacity.
   std::int64_t window = 0;
   LAZULI_ATTRS(AttentionAttrs, scale, window)
@@ -119,7 +135,14 @@ using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAt
 
 // "{axis=1, ring=true}"; "" when there are no fields.
 LAZULI_API std::string to_string(const Attrs& attrs);
+
+// What a key says of numbers.
+enum class NumberKey : std::uint8_t {
+  none,             // nothing
+  values,           // their values
+  values_and_slots  // and where a run has them: equal attributes are then interchangeable whatever its values are
+};
 // Appends a canonical byte form, equal exactly when the attributes are.
-LAZULI_API void append_key(const Attrs& attrs, std::string& key);
+LAZULI_API void append_key(const Attrs& attrs, std::string& key, NumberKey numbers = NumberKey::values);
 
 }  // namespace lazuli

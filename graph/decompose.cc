@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What each composite means in other ops. Run backwards, these spellings are the patterns that raising looks for, so
-// that the order of operations matters. 16-bit operands are computed in f32 and rounded once at the end.
+// that the order of operations matters. What is a number of the composite is the same number of its parts; all others
+// are literals. 16-bit operands are computed in f32 and rounded once at the end.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/ops.h>
@@ -27,7 +28,9 @@ Array gelu_by_parts(const Array& x) { return (x * 0.5) * (erf(x * (1 / std::numb
 
 Array softplus_by_parts(const Array& x) { return maximum(x, 0.0) + log1p(exp(-abs(x))); }
 
-Array softcap_by_parts(const Array& x, const SoftcapAttrs& attrs) { return tanh(x / attrs.cap) * attrs.cap; }
+Array softcap_by_parts(const Array& x, const SoftcapAttrs& attrs) {
+  return tanh(x / scalar(attrs.cap)) * scalar(attrs.cap);
+}
 
 Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
   const Array exponentials = exp(x - max(x, {attrs.axis}, /*keep_dims=*/true));
@@ -35,16 +38,16 @@ Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
 }
 
 Array rms_norm_by_parts(const Array& x, const RmsNormAttrs& attrs) {
-  return x * rsqrt(mean(x * x, {-1}, /*keep_dims=*/true) + attrs.epsilon);
+  return x * rsqrt(mean(x * x, {-1}, /*keep_dims=*/true) + scalar(attrs.epsilon));
 }
 
 // theta[t, j] = position[t] · scale · base^(-2j / d) / factor[j], as [T, 1, pairs]. Positions are exact in f32 to 2^24.
 Array rope_angles(const Array& positions, const Array* factors, const RopeAttrs& attrs, std::int64_t pairs,
                   std::int64_t width) {
-  Array frequencies = pow(Array(attrs.base), iota(pairs, DType::f32) * (-2.0 / static_cast<double>(width)));
+  Array frequencies = pow(scalar(attrs.base), iota(pairs, DType::f32) * (-2.0 / static_cast<double>(width)));
   if (factors) frequencies = frequencies / slice_axis(*factors, 0, 0, pairs);
   Array scaled = cast(positions, DType::f32);
-  if (attrs.scale != 1) scaled = scaled * attrs.scale;
+  if (attrs.scale != 1) scaled = scaled * scalar(attrs.scale);  // one with a slot may be any number
   return reshape(scaled, {-1, 1, 1}) * frequencies;
 }
 
@@ -90,7 +93,7 @@ Array attention_by_parts(const Array& q, const Array& k, const Array& v, const A
   const std::int64_t capacity = k.size(0), kv_heads = k.size(1), group = heads / kv_heads;
   const Array grouped = transpose(reshape(q, {rows, kv_heads, group, width}), {1, 2, 0, 3});
   const Array queries = reshape(grouped, {kv_heads, group * rows, width});
-  const Array scores = matmul(queries, transpose(k, {1, 2, 0})) * attrs.scale;
+  const Array scores = matmul(queries, transpose(k, {1, 2, 0})) * scalar(attrs.scale);
   const Array weights = masked_softmax(reshape(scores, {kv_heads, group, rows, capacity}),
                                        visible_keys(positions, length, capacity, attrs.window));
   const Array mixed = matmul(reshape(weights, {kv_heads, group * rows, capacity}), transpose(v, {1, 0, 2}));

@@ -239,9 +239,9 @@ void append_bytes(std::string& key, const T& value) {
   key.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-void append_node_key(const GraphNode& node, std::string& key) {
+void append_node_key(const GraphNode& node, NumberKey numbers, std::string& key) {
   key.push_back(static_cast<char>(node.op));
-  append_key(node.attrs, key);
+  append_key(node.attrs, key, numbers);
   append_bytes(key, static_cast<std::uint32_t>(node.inputs.size()));
   for (ValueId input : node.inputs) append_bytes(key, input);
   for (const Type& type : node.types) {
@@ -251,7 +251,7 @@ void append_node_key(const GraphNode& node, std::string& key) {
   }
   if (node.constant) append_bytes(key, node.constant->id());
   if (node.body) {
-    const std::string body = structural_key(*node.body);
+    const std::string body = structural_key(*node.body, numbers == NumberKey::none ? NumberKey::values : numbers);
     append_bytes(key, body.size());
     key += body;
   }
@@ -259,11 +259,11 @@ void append_node_key(const GraphNode& node, std::string& key) {
 
 }  // namespace
 
-std::string structural_key(const Graph& graph) {
+std::string structural_key(const Graph& graph, NumberKey numbers) {
   std::string key;
   key.reserve(graph.nodes.size() * 64);
   key.push_back(static_cast<char>(graph.phase));
-  for (const GraphNode& node : graph.nodes) append_node_key(node, key);
+  for (const GraphNode& node : graph.nodes) append_node_key(node, numbers, key);
   for (ValueId output : graph.outputs) append_bytes(key, output);
   return key;
 }

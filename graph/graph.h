@@ -116,8 +116,9 @@ LAZULI_API Graph remove_dead(Graph graph);
 LAZULI_API std::vector<Source> merge_sources(const std::vector<Source>& a, const std::vector<Source>& b);
 
 // Structure, attributes, types, phase and the identity of constants, as bytes: equal keys mean interchangeable
-// programs. Scopes and labels are not part of it.
-LAZULI_API std::string structural_key(const Graph& graph);
+// programs. Scopes and labels are not part of it. Without numbers it is the key of a program that takes them from each
+// run; those in fused bodies stay.
+LAZULI_API std::string structural_key(const Graph& graph, NumberKey numbers = NumberKey::values);
 
 // A copy of `node`'s definition by other ops, as a graph whose inputs are the operands (composites only).
 LAZULI_API Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands);

@@ -41,7 +41,7 @@ const std::vector<OpInfo>& table() {
 
 std::string field_text(bool value) { return value ? "true" : "false"; }
 std::string field_text(std::int64_t value) { return fmt::format("{}", value); }
-std::string field_text(double value) { return fmt::format("{}", value); }
+std::string field_text(const Number& number) { return fmt::format("{}", number.value); }
 std::string field_text(DType value) { return std::string(to_string(value)); }
 std::string field_text(const std::string& value) { return value; }
 std::string field_text(const Dims& value) { return to_string(value); }
@@ -73,13 +73,19 @@ std::string to_string(const Attrs& attrs) {
   return text.empty() ? text : text + "}";
 }
 
-void append_key(const Attrs& attrs, std::string& key) {
+void append_key(const Attrs& attrs, std::string& key, NumberKey numbers) {
   auto append_bytes = [&](const auto& value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  auto append_number = [&](const Number& number) {
+    if (numbers != NumberKey::none) append_bytes(number.value);
+    if (numbers == NumberKey::values_and_slots) append_bytes(number.slot);
+  };
   key.push_back(static_cast<char>(attrs.index()));
   std::visit(
       [&](const auto& fields) {
         fields.visit(fields, [&](const char*, const auto& value) {
-          if constexpr (requires { value.size(); }) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Number>) {
+            append_number(value);
+          } else if constexpr (requires { value.size(); }) {
             append_bytes(value.size());
             for (const auto& element : value) append_bytes(element);
           } else {

@@ -37,7 +37,7 @@ Array reduce(Op op, const Array& x, Dims axes, bool keep_dims) {
 
 }  // namespace
 
-Array scalar(double value, DType dtype) { return make_array(Op::scalar, ScalarAttrs{value, dtype}, {}); }
+Array scalar(Number value, DType dtype) { return make_array(Op::scalar, ScalarAttrs{value, dtype}, {}); }
 Array full(Shape shape, double value, DType dtype) { return broadcast_to(scalar(value, dtype), std::move(shape)); }
 Array zeros(Shape shape, DType dtype) { return full(std::move(shape), 0, dtype); }
 Array iota(std::int64_t size, DType dtype) { return make_array(Op::iota, IotaAttrs{size, dtype}, {}); }

@@ -13,7 +13,7 @@
 namespace lazuli {
 
 // Leaves
-LAZULI_API Array scalar(double value, DType dtype = DType::f32);
+LAZULI_API Array scalar(Number value, DType dtype = DType::f32);
 LAZULI_API Array full(Shape shape, double value, DType dtype = DType::f32);  // a scalar, broadcast
 LAZULI_API Array zeros(Shape shape, DType dtype = DType::f32);
 LAZULI_API Array iota(std::int64_t size, DType dtype = DType::i32);

@@ -182,7 +182,7 @@ class ConstantFolder {
   }
 
   static std::string text_of(const GraphNode& part, const std::vector<std::string>& operands) {
-    if (part.op == Op::scalar) return fmt::format("{}", part.as<ScalarAttrs>().value);
+    if (part.op == Op::scalar) return fmt::format("{}", part.as<ScalarAttrs>().value.value);
     if (part.inputs.empty()) return part.label.empty() ? std::string(part.name()) : part.label;
     if (is_view(part.op) || part.op == Op::cast) return operands[0];
     const std::string_view sign = part.op == Op::add   ? "+"

@@ -26,7 +26,7 @@ std::optional<double> scalar_value(const Graph& graph, ValueId value) {
   constexpr int longest_chain = 8;
   for (int step = 0; step < longest_chain; ++step) {
     const GraphNode& node = graph.node(value);
-    if (node.op == Op::scalar) return node.as<ScalarAttrs>().value;
+    if (node.op == Op::scalar) return node.as<ScalarAttrs>().value.value;
     const bool transparent = node.op == Op::broadcast_to || node.op == Op::reshape || is_no_op(graph, node);
     if (!transparent) return std::nullopt;
     value = node.inputs[0];

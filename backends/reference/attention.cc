@@ -48,7 +48,7 @@ void attention(const Call& call) {
       double product = 0;
       for (std::int64_t i = 0; i < width; ++i)
         product += q.real(vector * width + i) * k[cached(key, kv_head) + static_cast<std::size_t>(i)];
-      weights.push_back(product * attrs.scale);
+      weights.push_back(product * attrs.scale.value);
     }
     normalise(weights);
     std::fill(total.begin(), total.end(), 0.0);

@@ -29,7 +29,7 @@ void rms_norm(const Call& call) {
   for (std::int64_t row = 0; row < rows; ++row) {
     double squares = 0;
     for (std::int64_t i = 0; i < width; ++i) squares += x.real(row * width + i) * x.real(row * width + i);
-    const double scale = 1.0 / std::sqrt(squares / static_cast<double>(width) + call.as<RmsNormAttrs>().epsilon);
+    const double scale = 1.0 / std::sqrt(squares / static_cast<double>(width) + call.as<RmsNormAttrs>().epsilon.value);
     for (std::int64_t i = 0; i < width; ++i) {
       const double weight = call.operands.size() == 2 ? call.operand(1).real(i) : 1.0;
       result.set_real(row * width + i, x.real(row * width + i) * scale * weight);
@@ -48,7 +48,7 @@ void rope(const Call& call) {
       if (j < pairs) {
         const auto position = static_cast<double>(positions.integer(vector / heads));
         const double exponent = -2.0 * static_cast<double>(j) / static_cast<double>(width);
-        angle = position * attrs.scale * std::pow(attrs.base, exponent);
+        angle = position * attrs.scale.value * std::pow(attrs.base.value, exponent);
         if (call.operands.size() == 3) angle /= call.operand(2).real(j);
       }
       const std::int64_t low = vector * width + j, high = low + half;

@@ -246,7 +246,7 @@ void mish(const Call& call) {
   unary_real(call, [](double x) { return x * std::tanh(log_of_1_plus_exp(x)); });
 }
 void softcap(const Call& call) {
-  const double cap = call.as<SoftcapAttrs>().cap;
+  const double cap = call.as<SoftcapAttrs>().cap.value;
   unary_real(call, [cap](double x) { return cap * std::tanh(x / cap); });
 }
 void logical_not(const Call& call) {

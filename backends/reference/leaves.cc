@@ -10,7 +10,7 @@ void input(const Call&) {}
 void constant(const Call&) {}
 
 void scalar(const Call& call) {
-  const double value = call.as<ScalarAttrs>().value;
+  const double value = call.as<ScalarAttrs>().value.value;
   if (is_real(call.result().dtype()))
     call.result().set_real(0, value);
   else

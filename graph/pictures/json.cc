@@ -17,6 +17,7 @@ Json field_value(const T& value) {
 Json field_value(DType value) { return to_string(value); }
 // JSON has no infinities; null would hide which one it was.
 Json field_value(double value) { return std::isfinite(value) ? Json(value) : Json(fmt::format("{}", value)); }
+Json field_value(const Number& number) { return field_value(number.value); }
 
 Json attrs_object(const Attrs& attrs) {
   Json object = Json::object();

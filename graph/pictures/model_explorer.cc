@@ -35,6 +35,8 @@ Json attributes(const GraphNode& node, const NodeNote& note) {
       list.push_back(pair(name, fmt::format("[{}]", fmt::join(value, ","))));
     else if constexpr (std::is_same_v<std::decay_t<decltype(value)>, DType>)
       list.push_back(pair(name, to_string(value)));
+    else if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Number>)
+      list.push_back(pair(name, fmt::format("{}", value.value)));
     else
       list.push_back(pair(name, fmt::format("{}", value)));
   };

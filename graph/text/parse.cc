@@ -379,8 +379,8 @@ class GraphParser {
   void take_field(const std::string& where, std::int64_t& value) {
     value = cursor_.take_number<std::int64_t>(where + " to be an integer");
   }
-  void take_field(const std::string& where, double& value) {
-    value = cursor_.take_number<double>(where + " to be a number");
+  void take_field(const std::string& where, Number& number) {
+    number = cursor_.take_number<double>(where + " to be a number");
   }
   void take_field(const std::string& where, std::string& value) { value = cursor_.take_name(where + " to be a name"); }
   void take_field(const std::string& where, DType& value) { value = take_dtype(where + " to be a dtype"); }

@@ -52,7 +52,9 @@ void append_name(std::string& out, std::string_view text) {
 void append_field(std::string& out, bool value) { out += value ? "true" : "false"; }
 void append_field(std::string& out, std::int64_t value) { out += fmt::format_int(value).c_str(); }
 // fmt prints the shortest decimal that reads back as the same double.
-void append_field(std::string& out, double value) { fmt::format_to(std::back_inserter(out), "{}", value); }
+void append_field(std::string& out, const Number& number) {
+  fmt::format_to(std::back_inserter(out), "{}", number.value);
+}
 void append_field(std::string& out, DType value) { out += to_string(value); }
 void append_field(std::string& out, const std::string& value) { append_name(out, value); }
 void append_field(std::string& out, const Dims& value) {

@@ -188,10 +188,10 @@ TEST(GraphText, NumbersAreExact) {
     scalar.types = {{DType::f32, {}}};
     graph.outputs = {graph.add(scalar)};
     expect_round_trip(graph);
-    EXPECT_EQ(std::signbit(parse_graph(to_text(graph)).nodes[0].as<ScalarAttrs>().value), std::signbit(value));
+    EXPECT_EQ(std::signbit(parse_graph(to_text(graph)).nodes[0].as<ScalarAttrs>().value.value), std::signbit(value));
   }
   const Graph nan = parse_graph("%0 = scalar {value=nan}\nreturn %0");
-  EXPECT_TRUE(std::isnan(parse_graph(to_text(nan)).nodes[0].as<ScalarAttrs>().value));
+  EXPECT_TRUE(std::isnan(parse_graph(to_text(nan)).nodes[0].as<ScalarAttrs>().value.value));
 }
 
 TEST(GraphText, TakesWhatPeopleWrite) {

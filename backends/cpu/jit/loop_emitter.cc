@@ -131,7 +131,7 @@ void LoopEmitter::emit_uniform_values(int level) {
 Value* LoopEmitter::emit_node(int index, const Values& values) {
   const GraphNode& node = body_.node(index);
   if (node.op == Op::input) return pointers_->load(body_.operand_of_input(index));
-  if (node.op == Op::scalar) return number(ir_.getContext(), node.type().dtype, node.as<ScalarAttrs>().value);
+  if (node.op == Op::scalar) return number(ir_.getContext(), node.type().dtype, node.as<ScalarAttrs>().value.value);
   // A reduction that comes here is over one element.
   if (node.op == Op::broadcast_to || is_reduction(node.op))
     return values[static_cast<std::size_t>(node.inputs[0].node)];

@@ -48,7 +48,7 @@ AttentionCall describe(ProgramBuilder& builder, std::int32_t id) {
   shape.capacity = call.k.shape[0];
   shape.kv_heads = call.k.shape[1];
   shape.window = attrs.window;
-  shape.scale = static_cast<float>(attrs.scale);
+  shape.scale = static_cast<float>(attrs.scale.value);
   shape.q_stride = shape.out_stride = shape.heads * shape.width;
   shape.k_stride = shape.v_stride = shape.kv_heads * shape.width;
   shape.cache = attention_cache(call.k.dtype);

@@ -38,7 +38,7 @@ void lower_scalar(ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& scalar = builder.node(id);
   const auto& [number, dtype] = scalar.as<ScalarAttrs>();
   BufferRef data = Buffer::allocate(8);
-  store_scalar(number, dtype, data->data());
+  store_scalar(number.value, dtype, data->data());
   const int buffer = builder.add_constant(std::move(data), scalar.type(), scalar.label);
   builder.set_view({id, 0}, whole_buffer(buffer, scalar.type()));
 }

@@ -30,8 +30,8 @@ Turns turns_of(const ProgramBuilder& builder, std::int32_t id) {
   const std::int64_t width = builder.type(current.inputs[0]).shape[2];
   return {current.inputs[1],
           current.inputs.size() == 3 ? current.inputs[2] : ValueId{},
-          attrs.base,
-          attrs.scale,
+          attrs.base.value,
+          attrs.scale.value,
           width,
           attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs};
 }

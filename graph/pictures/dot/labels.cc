@@ -46,8 +46,8 @@ struct ShortAttrs {
   std::string operator()(const SliceUpdateAttrs& attrs) const {
     return fmt::format("axis {}{}", attrs.axis, attrs.ring ? ", ring" : "");
   }
-  std::string operator()(const SoftcapAttrs& attrs) const { return fmt::format("cap {}", attrs.cap); }
-  std::string operator()(const RopeAttrs& attrs) const { return fmt::format("base {}", attrs.base); }
+  std::string operator()(const SoftcapAttrs& attrs) const { return fmt::format("cap {}", attrs.cap.value); }
+  std::string operator()(const RopeAttrs& attrs) const { return fmt::format("base {}", attrs.base.value); }
   std::string operator()(const AttentionAttrs& attrs) const {
     return attrs.window > 0 ? fmt::format("window {}", attrs.window) : std::string();
   }
@@ -125,7 +125,7 @@ std::string_view infix(Op op) {
   }
 }
 
-std::string scalar_text(const GraphNode& scalar) { return fmt::format("{:.6g}", scalar.as<ScalarAttrs>().value); }
+std::string scalar_text(const GraphNode& scalar) { return fmt::format("{:.6g}", scalar.as<ScalarAttrs>().value.value); }
 
 // Names of folded weights spell their formula out.
 std::string shortened(const std::string& label) {

@@ -332,7 +332,7 @@ double reference_real(const GraphNode& node, float a, float b) {
     case Op::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
     case Op::softcap:
-      return std::tanh(x / node.as<SoftcapAttrs>().cap) * node.as<SoftcapAttrs>().cap;
+      return std::tanh(x / node.as<SoftcapAttrs>().cap.value) * node.as<SoftcapAttrs>().cap.value;
     default:
       return by_reference_backend(node, {single(a), single(b)}).real(0);
   }
@@ -724,7 +724,7 @@ std::vector<Matrix> run_unfused(std::size_t set, const Graph& graph, const std::
     std::vector<Matrix> operand_values;
     for (const ValueId operand : node.inputs) {
       if (graph.node(operand).op == Op::scalar) {
-        operands.push_back(body.scalar(graph.node(operand).as<ScalarAttrs>().value, graph.type(operand).dtype));
+        operands.push_back(body.scalar(graph.node(operand).as<ScalarAttrs>().value.value, graph.type(operand).dtype));
       } else {
         operands.push_back(body.input(graph.type(operand)));
         operand_values.push_back(values[static_cast<std::size_t>(operand.node)]);
@@ -906,7 +906,7 @@ TEST(LoopKernel, CapsAreOfTheKernel) {
 // Another value of the field, whatever it is.
 void change(bool& value) { value = !value; }
 void change(std::int64_t& value) { ++value; }
-void change(double& value) { value += 0.5; }
+void change(Number& number) { number.value += 0.5; }
 void change(DType& value) { value = value == DType::f32 ? DType::i32 : DType::f32; }
 void change(std::string& value) { value += "x"; }
 void change(Dims& value) { value.push_back(1); }

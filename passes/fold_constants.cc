@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <lazuli/graph/numbers.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/graph_edit.h>
@@ -41,6 +42,8 @@ class ConstantFolder {
       : graph_(graph),
         context_(context),
         known_(graph.nodes.size()),
+        varies_(graph.nodes.size()),
+        holds_data_(graph.nodes.size()),
         source_bytes_(graph.nodes.size()),
         needed_(graph.nodes.size()),
         inner_readers_(graph.nodes.size()),
@@ -64,9 +67,15 @@ class ConstantFolder {
   void find_known() {
     for (std::size_t id = 0; id < graph_.nodes.size(); ++id) {
       const GraphNode& current = graph_.nodes[id];
+      for_each_number(current.attrs, [&](const Number& number) { varies_[id] = varies_[id] || !number.is_literal(); });
+      holds_data_[id] = current.op == Op::constant || current.op == Op::iota;
+      for (ValueId input : current.inputs) {
+        varies_[id] = varies_[id] || varies_[static_cast<std::size_t>(input.node)];
+        holds_data_[id] = holds_data_[id] || holds_data_[static_cast<std::size_t>(input.node)];
+      }
       switch (current.op) {
         case Op::scalar:
-          known_[id] = true;
+          known_[id] = context_.numbers.may_fix(current.as<ScalarAttrs>().value);
           break;
         case Op::constant:
           known_[id] = current.constant && !is_quantised(current.type().dtype);
@@ -90,7 +99,10 @@ class ConstantFolder {
   }
 
   bool follows(const GraphNode& current) const {
-    return !current.inputs.empty() && folds(current.op) &&
+    bool may_fix = true;
+    for_each_number(current.attrs,
+                    [&](const Number& number) { may_fix = may_fix && context_.numbers.may_fix(number); });
+    return may_fix && !current.inputs.empty() && folds(current.op) &&
            std::all_of(current.inputs.begin(), current.inputs.end(), [&](ValueId input) { return known(input.node); });
   }
 
@@ -103,10 +115,15 @@ class ConstantFolder {
     return bytes <= source || (bytes <= max_growth * source && bytes <= small_bytes);
   }
 
+  // What comes of numbers alone is computed in each run: folded, it would be compiled anew for every value.
+  bool is_cheap_anew(std::int32_t id) const {
+    return varies_[static_cast<std::size_t>(id)] && !holds_data_[static_cast<std::size_t>(id)];
+  }
+
   // Values are folded where they leave the known part, and where two of its nodes read them, so that each is computed
   // once. Views fold into what reads them or stay views: they cost nothing.
   bool is_root(std::int32_t id) const {
-    if (!known(id) || is_leaf(node(id).op) || is_view(node(id).op)) return false;
+    if (!known(id) || is_leaf(node(id).op) || is_view(node(id).op) || is_cheap_anew(id)) return false;
     return needed_[static_cast<std::size_t>(id)] || inner_readers_[static_cast<std::size_t>(id)] > 1;
   }
 
@@ -115,7 +132,7 @@ class ConstantFolder {
   bool is_boundary(std::int32_t id) { return rewritten(id).inputs.empty(); }
 
   void fold(std::int32_t id) {
-    const Graph subgraph = cut(id);
+    const Graph subgraph = fixed(cut(id));
     std::string key = structural_key(subgraph);
     BufferRef buffer = context_.folded ? context_.folded->find(key) : nullptr;
     if (!buffer) {
@@ -123,6 +140,16 @@ class ConstantFolder {
       if (context_.folded) context_.folded->insert(std::move(key), buffer);
     }
     rewriter_.map({id, 0}, rewriter_.add(leaf(id, subgraph, std::move(buffer))));
+  }
+
+  // The values stay what they are for all runs of the program.
+  Graph fixed(Graph subgraph) {
+    for (GraphNode& part : subgraph.nodes)
+      for_each_number(part.attrs, [&](Number& number) {
+        context_.numbers.fix(number);
+        number.slot = Number::literal;
+      });
+    return subgraph;
   }
 
   GraphNode leaf(std::int32_t id, const Graph& subgraph, BufferRef buffer) const {
@@ -200,7 +227,9 @@ class ConstantFolder {
 
   const Graph& graph_;
   PassContext& context_;
-  std::vector<bool> known_;  // follows from constants alone, and is no larger than it should be
+  std::vector<bool> known_;       // follows from constants alone, and is no larger than it should be
+  std::vector<bool> varies_;      // a number with a slot is in it
+  std::vector<bool> holds_data_;  // more than numbers is in it
   std::vector<std::int64_t> source_bytes_;
   std::vector<bool> needed_;        // read by something that is not known, if only through views
   std::vector<int> inner_readers_;  // known nodes that read it

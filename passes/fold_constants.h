@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pass: what depends on constants alone is computed when the program is built.
+// Pass: what depends on constants alone is computed when the program is built. Numbers count as constants where they
+// meet one: the program is then for their values alone (number_guards.h).
 #pragma once
 
 #include <lazuli/passes/pass.h>

@@ -11,12 +11,12 @@ namespace lazuli {
 namespace {
 
 // What a rule would take if it were on stays out of loops: a rule switched off shows what its nodes cost by themselves.
-std::vector<bool> nodes_of_disabled_rules(const Graph& graph, const PassContext& context) {
+std::vector<bool> nodes_of_disabled_rules(const Graph& graph, PassContext& context) {
   std::vector<Rule> disabled;
   for (const Rule& rule : rules_of(context))
     if (!context.is_enabled(rule.name)) disabled.push_back(rule);
   if (disabled.empty()) return std::vector<bool>(graph.nodes.size());
-  return nodes_matched(graph, disabled);
+  return nodes_matched(graph, disabled, context.numbers);
 }
 
 // "rms_norm_add": the group's heaviest ops in order, at most three; never the name of a rule.
@@ -117,9 +117,13 @@ class LoopWriter {
     const std::string name = loop_name(graph_, members, rules_);
     std::vector<Type> types;
     for (ValueId operand : region.operands) types.push_back(graph_.type(operand));
-    const bool runs = context_.can_run(Op::fused, FusedAttrs{name}, types);
-    note(members, runs ? std::string() : no_kernel_text(types));
-    if (!runs) {
+    std::string reason;
+    if (types.empty())
+      reason = "it reads nothing but numbers";  // a fused node has operands
+    else if (!context_.can_run(Op::fused, FusedAttrs{name}, types))
+      reason = no_kernel_text(types);
+    note(members, reason);
+    if (!reason.empty()) {
       for (std::int32_t member : members) rewriter_.copy(member);
       return;
     }

@@ -22,11 +22,11 @@ std::vector<Type> operand_types(const Graph& graph, const GraphNode& node) {
   return types;
 }
 
-std::optional<double> scalar_value(const Graph& graph, ValueId value) {
+std::optional<Number> scalar_value(const Graph& graph, ValueId value) {
   constexpr int longest_chain = 8;
   for (int step = 0; step < longest_chain; ++step) {
     const GraphNode& node = graph.node(value);
-    if (node.op == Op::scalar) return node.as<ScalarAttrs>().value.value;
+    if (node.op == Op::scalar) return node.as<ScalarAttrs>().value;
     const bool transparent = node.op == Op::broadcast_to || node.op == Op::reshape || is_no_op(graph, node);
     if (!transparent) return std::nullopt;
     value = node.inputs[0];
@@ -204,7 +204,7 @@ Region cut_region(const Graph& graph, std::span<const std::int32_t> nodes, std::
 }
 
 std::shared_ptr<const Graph> BodyPool::share(Graph body) {
-  std::string key = structural_key(body);
+  std::string key = structural_key(body, NumberKey::values_and_slots);
   const auto found = bodies_.find(key);
   if (found != bodies_.end()) return found->second;
   return bodies_.emplace(std::move(key), std::make_shared<const Graph>(std::move(body))).first->second;

@@ -21,7 +21,7 @@ Scope::Ref common_scope(const Scope::Ref& a, const Scope::Ref& b);
 std::vector<Type> operand_types(const Graph& graph, const GraphNode& node);
 
 // The number `value` holds in every element: a scalar, seen through broadcasts, reshapes and casts to its own dtype.
-std::optional<double> scalar_value(const Graph& graph, ValueId value);
+std::optional<Number> scalar_value(const Graph& graph, ValueId value);
 
 // A view or a cast that changes nothing.
 bool is_no_op(const Graph& graph, const GraphNode& node);

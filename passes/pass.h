@@ -4,6 +4,7 @@
 
 #include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
+#include <lazuli/passes/number_guards.h>
 #include <lazuli/passes/verdict_sink.h>
 
 #include <cstdint>
@@ -32,6 +33,8 @@ struct LAZULI_API PassContext : VerdictSink {  // `note` receives what rules did
   const std::vector<Rule>* own_rules = nullptr;
   // Results of constant folding, shared by the programs of one session. Empty: each run folds anew.
   std::shared_ptr<FoldCache> folded;
+  // The way to the values of numbers. As it is made: literals alone are known.
+  NumberGuards numbers;
 
   bool is_enabled(std::string_view name) const { return !enabled || enabled(name); }
   bool can_run(Op op, const Attrs& attrs, std::span<const Type> operands) const {

@@ -51,11 +51,13 @@ Attempt match_composite(const Graph& graph, const UseCounts& uses, std::int32_t 
 }
 
 // x, where the value is x + 1 and nobody else reads it.
-std::optional<ValueId> without_one(const Graph& graph, const UseCounts& uses, ValueId value) {
+std::optional<ValueId> without_one(const Graph& graph, const UseCounts& uses, NumberGuards& numbers, ValueId value) {
   const GraphNode& node = graph.node(value);
   if (node.op != Op::add || uses[value] != 1) return std::nullopt;
   for (std::size_t one : {1, 0})
-    if (scalar_value(graph, node.inputs[one]) == 1.0) return node.inputs[1 - one];
+    if (const auto number = scalar_value(graph, node.inputs[one]);
+        number && numbers.ask({NumberQuestion::Kind::same, *number, 1.0}))
+      return node.inputs[1 - one];
   return std::nullopt;
 }
 
@@ -66,14 +68,15 @@ struct Gain {
   std::vector<std::int32_t> covers;
 };
 
-std::optional<Gain> match_gain(const Graph& graph, const UseCounts& uses, const Planes& planes, ValueId value) {
+std::optional<Gain> match_gain(const Graph& graph, const UseCounts& uses, NumberGuards& numbers, const Planes& planes,
+                               ValueId value) {
   Shape sizes{planes.count};
   sizes.insert(sizes.end(), planes.rows.begin(), planes.rows.end());
   Dims strides{1};
   const Dims rows = row_strides(planes, planes.count);
   strides.insert(strides.end(), rows.begin(), rows.end());
   Gain gain;
-  if (const auto inner = without_one(graph, uses, value)) {  // after the view
+  if (const auto inner = without_one(graph, uses, numbers, value)) {  // after the view
     gain = {*inner, true, {value.node}};
     value = *inner;
   }
@@ -81,7 +84,7 @@ std::optional<Gain> match_gain(const Graph& graph, const UseCounts& uses, const 
   gain.coefficients = view.base;
   if (graph.type(view.base).elements() != planes.row_count() * planes.count || !is_window(view, sizes, strides))
     return std::nullopt;
-  const auto inner = without_one(graph, uses, view.base);
+  const auto inner = without_one(graph, uses, numbers, view.base);
   if (inner && !gain.plus_one) {  // before it
     gain = {*inner, true, view.chain};
     gain.covers.push_back(view.base.node);
@@ -125,7 +128,7 @@ std::optional<Innovation> match_innovation(const Graph& graph, const Planes& pla
 }
 
 // planes + gain * innovation with the gain as [P, ..., 1], and a cast of it.
-Attempt match_stacked(const Graph& graph, const UseCounts& uses, std::int32_t root) {
+Attempt match_stacked(const Graph& graph, const UseCounts& uses, std::int32_t root, NumberGuards& numbers) {
   Coverage coverage;
   coverage.covers = {root};
   const GraphNode* sum = &graph.nodes[static_cast<std::size_t>(root)];
@@ -142,7 +145,7 @@ Attempt match_stacked(const Graph& graph, const UseCounts& uses, std::int32_t ro
   const Type& result = graph.type({root, 0});
   if (!planes || graph.type(planes->value).shape != result.shape) return {};
   for (std::size_t gain_at : {0, 1}) {
-    const auto gain = match_gain(graph, uses, *planes, product.inputs[gain_at]);
+    const auto gain = match_gain(graph, uses, numbers, *planes, product.inputs[gain_at]);
     const auto innovation = gain ? match_innovation(graph, *planes, product.inputs[1 - gain_at]) : std::nullopt;
     if (!innovation) continue;
     coverage.cover(product_value);
@@ -160,7 +163,7 @@ Attempt match_stacked(const Graph& graph, const UseCounts& uses, std::int32_t ro
 }
 
 // concatenate of p_j + gain_j * innovation, one part a plane.
-Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root) {
+Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root, NumberGuards& numbers) {
   const GraphNode& stack = graph.nodes[static_cast<std::size_t>(root)];
   if (stack.as<AxisAttrs>().axis != 0 || stack.inputs.size() < 2) return {};
   Coverage coverage;
@@ -193,7 +196,7 @@ Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root
   for (ValueId plane : planes) coverage.copy_views(graph, plane);
   coverage.copy_views(graph, difference.inputs[0]);
   for (ValueId gain : gains) {
-    const auto inner = without_one(graph, uses, gain);
+    const auto inner = without_one(graph, uses, numbers, gain);
     if (inner) coverage.cover(gain);
     coverage.copy_views(graph, inner ? *inner : gain);
   }
@@ -205,14 +208,14 @@ Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root
 Rule altup_correct_rule() {
   return {"altup_correct",
           {Op::altup_correct, Op::add, Op::cast, Op::concatenate},
-          [](const Graph& graph, const UseCounts& uses, std::int32_t root) {
+          [](const Graph& graph, const UseCounts& uses, std::int32_t root, NumberGuards& numbers) {
             switch (graph.nodes[static_cast<std::size_t>(root)].op) {
               case Op::altup_correct:
                 return match_composite(graph, uses, root);
               case Op::concatenate:
-                return match_split(graph, uses, root);
+                return match_split(graph, uses, root, numbers);
               default:
-                return match_stacked(graph, uses, root);
+                return match_stacked(graph, uses, root, numbers);
             }
           }};
 }

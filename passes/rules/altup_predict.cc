@@ -235,7 +235,7 @@ Attempt match_split(const Graph& graph, const UseCounts& uses, std::int32_t root
 Rule altup_predict_rule() {
   return {"altup_predict",
           {Op::altup_predict, Op::add, Op::cast, Op::concatenate},
-          [](const Graph& graph, const UseCounts& uses, std::int32_t root) {
+          [](const Graph& graph, const UseCounts& uses, std::int32_t root, NumberGuards&) {
             switch (graph.nodes[static_cast<std::size_t>(root)].op) {
               case Op::altup_predict:
                 return match_composite(graph, uses, root);

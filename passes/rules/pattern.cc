@@ -1,39 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/types/half.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/pattern.h>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 namespace lazuli::pattern {
 namespace {
 
-// Published constants are printed with six digits or more, and rounded to f32 or bf16 on the way here.
-constexpr double literal_tolerance = 1e-6;
-constexpr double literal_tolerance_16_bit = 4e-3;
 constexpr std::size_t max_operands = 4;
 
-double rounded(double value, DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return static_cast<float>(value);
-    case DType::f16:
-      return f16_to_f32(f32_to_f16(static_cast<float>(value)));
-    case DType::bf16:
-      return bf16_to_f32(f32_to_bf16(static_cast<float>(value)));
-    default:
-      return value;
-  }
-}
-
-bool is_literal(double found, double expected, DType dtype) {
-  const double tolerance = info(dtype).block_bytes == 2 ? literal_tolerance_16_bit : literal_tolerance;
-  return std::abs(found - expected) <= tolerance * std::abs(expected);
-}
+using Kind = NumberQuestion::Kind;
 
 struct Goal {
   const Pattern* pattern;  // null: the value must have one reader
@@ -45,7 +24,8 @@ struct Goal {
 // is as deep as the pattern is large, never as the graph.
 class Matcher {
  public:
-  Matcher(const Graph& graph, const UseCounts& uses) : graph_(graph), uses_(uses) {}
+  Matcher(const Graph& graph, const UseCounts& uses, NumberGuards& numbers)
+      : graph_(graph), uses_(uses), numbers_(numbers) {}
 
   bool run(const Pattern& pattern, ValueId root) {
     const Goal goal{&pattern, root, nullptr};
@@ -57,11 +37,11 @@ class Matcher {
  private:
   // Everything bound so far: lists only grow, so that their lengths say how to go back.
   struct Mark {
-    std::size_t variables, constants, inverses, nodes, scalar_nodes;
+    std::size_t variables, constants, inverses, nodes, scalar_nodes, questions;
   };
   Mark mark() const {
-    return {match_.variables.size(), match_.constants.size(), inverses_.size(), match_.nodes.size(),
-            match_.scalar_nodes.size()};
+    return {match_.variables.size(), match_.constants.size(),    inverses_.size(),
+            match_.nodes.size(),     match_.scalar_nodes.size(), questions_.size()};
   }
   void go_back(const Mark& mark) {
     match_.variables.resize(mark.variables);
@@ -69,10 +49,11 @@ class Matcher {
     inverses_.resize(mark.inverses);
     match_.nodes.resize(mark.nodes);
     match_.scalar_nodes.resize(mark.scalar_nodes);
+    questions_.resize(mark.questions);
   }
 
   bool solve(const Goal* goal) {
-    if (!goal) return true;
+    if (!goal) return ask();
     if (!goal->pattern) {
       if (uses_[goal->value] != 1)
         return reject(specific,
@@ -121,17 +102,14 @@ class Matcher {
   }
 
   bool bind_number(const Pattern::Node& pattern, const Goal& goal) {
-    const std::optional<double> found = scalar_value(graph_, goal.value);
+    const std::optional<Number> found = scalar_value(graph_, goal.value);
     const DType dtype = graph_.type(goal.value).dtype;
     if (!found)
       return reject(structural,
                     [&] { return fmt::format("{} stands where a number is expected", describe(goal.value)); });
-    if (pattern.kind == Pattern::Kind::literal) {
-      if (!is_literal(*found, pattern.number, dtype))
-        return reject(specific, [&] { return fmt::format("{} stands where {} is expected", *found, pattern.number); });
-    } else if (!bind_constant(pattern, *found, dtype)) {
-      return false;
-    }
+    const bool fits = pattern.kind == Pattern::Kind::literal ? require({Kind::near, *found, pattern.number, dtype})
+                                                             : bind_constant(pattern, *found, dtype);
+    if (!fits) return false;
     for (ValueId value = goal.value;; value = graph_.node(value).inputs[0]) {
       match_.scalar_nodes.push_back(value.node);
       if (graph_.node(value).op == Op::scalar) break;
@@ -139,17 +117,41 @@ class Matcher {
     return solve(goal.next);
   }
 
-  bool bind_constant(const Pattern::Node& pattern, double found, DType dtype) {
+  bool bind_constant(const Pattern::Node& pattern, const Number& found, DType dtype) {
     auto& known = pattern.kind == Pattern::Kind::constant ? match_.constants : inverses_;
     for (const auto& [name, value] : known)
-      if (name == pattern.name && rounded(value, dtype) != rounded(found, dtype))
-        return reject(specific, [&] { return fmt::format("constants differ: {} and {}", value, found); });
+      if (name == pattern.name && !require({Kind::same_rounded, value, found, dtype})) return false;
     known.emplace_back(pattern.name, found);
     for (const auto& [inverted, inverse] : inverses_)
       for (const auto& [name, number] : match_.constants)
-        if (name == inverted && rounded(1 / number, dtype) != rounded(inverse, dtype))
-          return reject(specific, [&] { return fmt::format("constants differ: {} is not 1 / {}", inverse, number); });
+        if (name == inverted && !require({Kind::inverse, number, inverse, dtype})) return false;
     return true;
+  }
+
+  // Literals are asked about at once, all others when the rest of the pattern fits.
+  bool require(const NumberQuestion& question) {
+    if (question.a.is_literal() && question.b.is_literal())
+      return numbers_.ask(question) || reject(specific, [&] { return refusal(question); });
+    questions_.push_back(question);
+    return true;
+  }
+
+  bool ask() {
+    return std::ranges::all_of(questions_, [&](const NumberQuestion& question) {
+      return numbers_.ask(question) || reject(specific, [&] { return refusal(question); });
+    });
+  }
+
+  static std::string refusal(const NumberQuestion& question) {
+    const double a = question.a.value, b = question.b.value;
+    switch (question.kind) {
+      case Kind::near:
+        return fmt::format("{} stands where {} is expected", a, b);
+      case Kind::inverse:
+        return fmt::format("constants differ: {} is not 1 / {}", b, a);
+      default:
+        return fmt::format("constants differ: {} and {}", a, b);
+    }
   }
 
   bool open(const Pattern::Node& pattern, const Goal& goal) {
@@ -184,7 +186,7 @@ class Matcher {
   bool is_transparent(const GraphNode& node) const { return node.op == Op::broadcast_to || is_no_op(graph_, node); }
 
   std::string describe(ValueId value) const {
-    if (const auto number = scalar_value(graph_, value)) return fmt::format("{}", *number);
+    if (const auto number = scalar_value(graph_, value)) return fmt::format("{}", number->value);
     const GraphNode& node = graph_.node(value);
     return fmt::format("{} %{}", node.name(), value.node);
   }
@@ -203,8 +205,10 @@ class Matcher {
 
   const Graph& graph_;
   const UseCounts& uses_;
+  NumberGuards& numbers_;
   Match match_;
-  std::vector<std::pair<std::string, double>> inverses_;
+  std::vector<std::pair<std::string, Number>> inverses_;
+  std::vector<NumberQuestion> questions_;
   Mismatch mismatch_;
   Weight weight_ = structural;
 };
@@ -232,7 +236,7 @@ Pattern::Node literal_node(double number) {
 }  // namespace
 
 ValueId Match::value(const std::string& name) const { return find_name(variables, name); }
-double Match::number(const std::string& name) const { return find_name(constants, name); }
+Number Match::number(const std::string& name) const { return find_name(constants, name); }
 
 Pattern::Pattern(double literal) : Pattern(literal_node(literal)) {}
 
@@ -269,9 +273,16 @@ std::vector<Op> root_ops(const Pattern& pattern) {
   }
 }
 
+std::optional<std::string> inverted_constant(const Pattern& pattern) {
+  if (pattern.node().kind == Pattern::Kind::inverse) return pattern.node().name;
+  for (const Pattern& operand : pattern.node().operands)
+    if (auto inverted = inverted_constant(operand)) return inverted;
+  return std::nullopt;
+}
+
 std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
-                           Mismatch* mismatch) {
-  Matcher matcher(graph, uses);
+                           NumberGuards& numbers, Mismatch* mismatch) {
+  Matcher matcher(graph, uses, numbers);
   if (matcher.run(pattern, root)) return std::move(matcher.match());
   if (mismatch) *mismatch = matcher.mismatch();
   return std::nullopt;
@@ -281,7 +292,7 @@ namespace {
 
 ValueId build_node(const Pattern& pattern, const Match& match, DType dtype, Graph& result) {
   const Pattern::Node& node = pattern.node();
-  const auto number = [&](double value) { return add_node(result, Op::scalar, ScalarAttrs{value, dtype}, {}); };
+  const auto number = [&](const Number& value) { return add_node(result, Op::scalar, ScalarAttrs{value, dtype}, {}); };
   switch (node.kind) {
     case Pattern::Kind::variable: {
       const auto at = std::find_if(match.variables.begin(), match.variables.end(),
@@ -292,7 +303,7 @@ ValueId build_node(const Pattern& pattern, const Match& match, DType dtype, Grap
     case Pattern::Kind::constant:
       return number(match.number(node.name));
     case Pattern::Kind::inverse:
-      return number(rounded(1 / match.number(node.name), dtype));
+      return number(rounded(1 / match.number(node.name).value, dtype));
     case Pattern::Kind::literal:
       return number(rounded(node.number, dtype));
     case Pattern::Kind::once:

@@ -6,11 +6,13 @@
 //
 // Commutative ops match in both orders, and every choice is tried until the whole pattern fits. Matching looks through
 // broadcasts and casts that change nothing; a number matches scalars however they were broadcast. A name stands for one
-// value: x * x matches only the product of a value with itself.
+// value: x * x matches only the product of a value with itself. Numbers are asked about last, where all else fits:
+// their answers are guards of the program.
 #pragma once
 
 #include <lazuli/graph/base/export.h>
 #include <lazuli/graph/graph.h>
+#include <lazuli/passes/number_guards.h>
 
 #include <functional>
 #include <initializer_list>
@@ -25,12 +27,13 @@ namespace lazuli::pattern {
 // What a pattern's names stand for, and the nodes it covers.
 struct LAZULI_API Match {
   std::vector<std::pair<std::string, ValueId>> variables;  // in order of first appearance in the pattern
-  std::vector<std::pair<std::string, double>> constants;
+  std::vector<std::pair<std::string, Number>> constants;
   std::vector<std::int32_t> nodes;         // ops the pattern names and views between them; the root comes first
   std::vector<std::int32_t> scalar_nodes;  // what constants were read from: may have readers elsewhere
 
   ValueId value(const std::string& name) const;
-  double number(const std::string& name) const;
+  // To be written into other attributes as it is: its value holds for this run alone.
+  Number number(const std::string& name) const;
 };
 
 using AttrsOf = std::function<Attrs(const Match&)>;
@@ -91,7 +94,10 @@ struct LAZULI_API Mismatch {
 };
 
 LAZULI_API std::optional<Match> match(const Pattern& pattern, const Graph& graph, const UseCounts& uses, ValueId root,
-                                      Mismatch* mismatch = nullptr);
+                                      NumberGuards& numbers, Mismatch* mismatch = nullptr);
+
+// The constant whose inverse the pattern holds. To build that its value must be known.
+LAZULI_API std::optional<std::string> inverted_constant(const Pattern& pattern);
 
 // The pattern as a graph: its variables are the inputs, in the order of the match.
 LAZULI_API Graph build(const Pattern& pattern, const Match& match, const Graph& graph, DType dtype);

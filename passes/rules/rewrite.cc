@@ -21,12 +21,12 @@ Rule RuleBuilder::make(Finish finish) const {
     for (Op op : pattern::root_ops(spelling))
       if (std::find(rule.roots.begin(), rule.roots.end(), op) == rule.roots.end()) rule.roots.push_back(op);
   rule.attempt = [spellings = spellings_, finish = std::move(finish)](const Graph& graph, const UseCounts& uses,
-                                                                      std::int32_t root) {
+                                                                      std::int32_t root, NumberGuards& numbers) {
     pattern::Mismatch furthest;
     for (const pattern::Pattern& spelling : spellings) {
       pattern::Mismatch mismatch;
-      if (const auto found = pattern::match(spelling, graph, uses, {root, 0}, &mismatch))
-        return finish(graph, uses, root, *found);
+      if (const auto found = pattern::match(spelling, graph, uses, {root, 0}, numbers, &mismatch))
+        return finish(graph, uses, root, *found, numbers);
       if (mismatch.depth > furthest.depth) furthest = std::move(mismatch);
     }
     return Attempt{std::nullopt, std::move(furthest.reason)};
@@ -35,17 +35,20 @@ Rule RuleBuilder::make(Finish finish) const {
 }
 
 Rule RuleBuilder::fuse() const {
-  return make([](const Graph& graph, const UseCounts& uses, std::int32_t root, const pattern::Match& found) {
-    std::vector<ValueId> operands;
-    for (const auto& [name, value] : found.variables) operands.push_back(value);
-    return fuse_nodes(graph, uses, root, found.nodes, found.scalar_nodes, operands);
-  });
+  return make(
+      [](const Graph& graph, const UseCounts& uses, std::int32_t root, const pattern::Match& found, NumberGuards&) {
+        std::vector<ValueId> operands;
+        for (const auto& [name, value] : found.variables) operands.push_back(value);
+        return fuse_nodes(graph, uses, root, found.nodes, found.scalar_nodes, operands);
+      });
 }
 
 Rule RuleBuilder::after(pattern::Pattern pattern) const {
   return make([pattern = std::move(pattern)](const Graph& graph, const UseCounts&, std::int32_t root,
-                                             const pattern::Match& found) {
+                                             const pattern::Match& found, NumberGuards& numbers) {
     const Type& expected = graph.type({root, 0});
+    if (const auto inverted = pattern::inverted_constant(pattern); inverted && !numbers.fix(found.number(*inverted)))
+      return Attempt{std::nullopt, fmt::format("1 / {} differs from run to run", *inverted)};
     Replacement replacement;
     for (const auto& [name, value] : found.variables) replacement.operands.push_back(value);
     replacement.body = pattern::build(pattern, found, graph, expected.dtype);
@@ -122,9 +125,10 @@ struct Site {
 class Sweep {
  public:
   // `first`: declined places are told once, not again by every sweep.
-  Sweep(const Graph& graph, const RulesByOp& rules, PassContext* context, bool first)
+  Sweep(const Graph& graph, const RulesByOp& rules, NumberGuards& numbers, PassContext* context, bool first)
       : graph_(graph),
         rules_(rules),
+        numbers_(numbers),
         context_(context),
         first_(first),
         uses_(graph),
@@ -164,7 +168,7 @@ class Sweep {
   bool inside_fused(std::size_t id) const { return covered_[id]; }
 
   void attempt(const Rule& rule, std::int32_t root) {
-    Attempt attempt = rule.attempt(graph_, uses_, root);
+    Attempt attempt = rule.attempt(graph_, uses_, root, numbers_);
     if (attempt.replacement) check(rule, attempt);
     if (!attempt.replacement) {
       if (first_ && !attempt.reason.empty()) note(rule, root, std::move(attempt.reason), sources_of(root, {}));
@@ -176,9 +180,9 @@ class Sweep {
     sites_.push_back({&rule, std::move(*attempt.replacement)});
   }
 
-  void explain_disabled(const Rule& rule, std::int32_t root) const {
+  void explain_disabled(const Rule& rule, std::int32_t root) {
     if (!first_) return;
-    const Attempt attempt = rule.attempt(graph_, uses_, root);
+    const Attempt attempt = rule.attempt(graph_, uses_, root, numbers_);
     if (attempt.replacement)
       note(rule, root, context_->reason_off(rule.name), sources_of(root, attempt.replacement->covers));
   }
@@ -229,6 +233,7 @@ class Sweep {
 
   const Graph& graph_;
   const RulesByOp& rules_;
+  NumberGuards& numbers_;
   PassContext* context_;
   bool first_;
   UseCounts uses_;
@@ -249,7 +254,7 @@ Graph rewrite(Graph graph, std::span<const Rule> rules, PassContext& context, in
   const RulesByOp by_op = index_by_root(rules, &context);
   BodyPool bodies;
   for (int sweep = 0; sweep < sweeps; ++sweep) {
-    Sweep pass(graph, by_op, &context, sweep == 0);
+    Sweep pass(graph, by_op, context.numbers, &context, sweep == 0);
     if (!pass.find_sites()) return graph;
     graph = pass.write(bodies);
   }
@@ -258,9 +263,9 @@ Graph rewrite(Graph graph, std::span<const Rule> rules, PassContext& context, in
   return graph;
 }
 
-std::vector<bool> nodes_matched(const Graph& graph, std::span<const Rule> rules) {
+std::vector<bool> nodes_matched(const Graph& graph, std::span<const Rule> rules, NumberGuards& numbers) {
   const RulesByOp by_op = index_by_root(rules, nullptr);
-  Sweep sweep(graph, by_op, nullptr, true);
+  Sweep sweep(graph, by_op, numbers, nullptr, true);
   sweep.find_sites();
   return sweep.covered();
 }

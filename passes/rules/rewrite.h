@@ -30,7 +30,7 @@ struct LAZULI_API Attempt {
 struct LAZULI_API Rule {
   std::string name;
   std::vector<Op> roots;
-  std::function<Attempt(const Graph& graph, const UseCounts& uses, std::int32_t root)> attempt;
+  std::function<Attempt(const Graph& graph, const UseCounts& uses, std::int32_t root, NumberGuards& numbers)> attempt;
 };
 
 // A rule from patterns:
@@ -49,7 +49,8 @@ class LAZULI_API RuleBuilder {
   Rule after(pattern::Pattern pattern) const;
 
  private:
-  using Finish = std::function<Attempt(const Graph&, const UseCounts&, std::int32_t, const pattern::Match&)>;
+  using Finish =
+      std::function<Attempt(const Graph&, const UseCounts&, std::int32_t, const pattern::Match&, NumberGuards&)>;
   Rule make(Finish finish) const;
 
   std::string name_;
@@ -71,6 +72,6 @@ std::string no_kernel_text(std::span<const Type> operands);
 LAZULI_API Graph rewrite(Graph graph, std::span<const Rule> rules, PassContext& context, int sweeps = 8);
 
 // Nodes that `rules` would take, for passes that must leave them alone.
-std::vector<bool> nodes_matched(const Graph& graph, std::span<const Rule> rules);
+std::vector<bool> nodes_matched(const Graph& graph, std::span<const Rule> rules, NumberGuards& numbers);
 
 }  // namespace lazuli

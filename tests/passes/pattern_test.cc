@@ -20,8 +20,9 @@ struct Outcome {
 Outcome match_output(const Pattern& pattern, std::string_view text) {
   const Graph graph = parse_graph(text);
   Mismatch mismatch;
+  NumberGuards numbers;
   Outcome outcome;
-  outcome.match = match(pattern, graph, UseCounts(graph), graph.outputs[0], &mismatch);
+  outcome.match = match(pattern, graph, UseCounts(graph), graph.outputs[0], numbers, &mismatch);
   outcome.reason = mismatch.reason;
   return outcome;
 }

@@ -48,11 +48,13 @@ class Program {
   virtual void prepare() {}
   // Runs to the end on the calling thread (and the threads of the executor the backend was given). Buffers are complete
   // and stay alive during the call. `outputs[i]` is the input's own buffer where the placement says so. Throws an
-  // ExecutionError that names the node. One run of one program at a time. With an `observer`, every step is timed and
-  // told to it; without, each costs a branch.
+  // ExecutionError that names the node. One run of one program at a time. `numbers` are the values of the graph's
+  // numbers by slot; without, they are as in the run before, at first as the graph has them. With an `observer`, every
+  // step is timed and told to it; without, each costs a branch.
   virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                       RunObserver* observer = nullptr) = 0;
-  // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures.
+                       std::span<const double> numbers = {}, RunObserver* observer = nullptr) = 0;
+  // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures. Its numbers have the
+  // values it was compiled with.
   virtual const Graph& scheduled() const = 0;
   virtual std::span<const ProgramStep> steps() const = 0;
   // Bytes of the arena that intermediate values share.

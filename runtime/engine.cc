@@ -201,7 +201,7 @@ struct Engine::Run {
       for (const Event& maker : makers) maker.wait();
       for (const Event& reader : readers) await(reader);
       for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
-      compiled->program->execute(inputs, outputs, observer.get());
+      compiled->program->execute(inputs, outputs, {}, observer.get());
       done.signal();
     } catch (...) {
       done.fail(std::current_exception());

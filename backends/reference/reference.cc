@@ -3,6 +3,7 @@
 #include <lazuli/backends/observed_run.h>
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/backends/reference/reference.h>
+#include <lazuli/graph/numbers.h>
 
 namespace lazuli {
 namespace reference {
@@ -33,7 +34,9 @@ class ReferenceProgram final : public Program {
   const Graph& scheduled() const override { return graph_; }
   std::span<const ProgramStep> steps() const override { return steps_; }
 
-  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) override {
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
+               RunObserver* observer) override {
+    const Graph graph = with_literals(graph_, numbers);
     const std::vector<ValueId> parameters = graph_.inputs();
     check_count("inputs", inputs.size(), parameters.size());
     check_count("outputs", outputs.size(), graph_.outputs.size());
@@ -42,11 +45,11 @@ class ReferenceProgram final : public Program {
       arguments.push_back(bind(graph_.type(parameters[i]), inputs[i], "input", i));
     for (std::size_t i = 0; i < outputs.size(); ++i)
       results.push_back(bind(graph_.type(graph_.outputs[i]), outputs[i], "output", i));
-    if (!observer) return interpret(graph_, arguments, results, {});
+    if (!observer) return interpret(graph, arguments, results, {});
     const ObservedRun observed(observer, /*workers=*/1);
     std::int64_t last = observer->now_ns(0);
     int step = 0;
-    interpret(graph_, arguments, results, [&] {
+    interpret(graph, arguments, results, [&] {
       const std::int64_t now = observer->now_ns(0);
       observer->on_span(0, {step++, last, now});
       last = now;

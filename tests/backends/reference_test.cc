@@ -435,7 +435,7 @@ TEST(Reference, StepsAndProfileCoverEveryComputedNode) {
   EXPECT_EQ(program->arena_bytes(), 24 + 4 + 24);
   const BufferRef input = buffer_of({DType::i32, {3}}, {0, 1, 2}), output = Buffer::allocate(24);
   RunRecorder recorder;
-  program->execute(std::span(&input, 1), std::span(&output, 1), &recorder);
+  program->execute(std::span(&input, 1), std::span(&output, 1), {}, &recorder);
   ASSERT_EQ(recorder.record().workers.size(), 1u);
   const std::vector<RunSpan>& spans = recorder.record().workers[0];
   ASSERT_EQ(spans.size(), 3u);

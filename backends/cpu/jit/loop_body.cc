@@ -148,6 +148,10 @@ void plan_stages(LoopBody& body) {
   }
 }
 
+bool is_run_time_number(const GraphNode& node) {
+  return node.op == Op::scalar && !node.as<ScalarAttrs>().value.is_literal();
+}
+
 template <class T>
 void append(std::string& key, T value) {
   key.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -159,8 +163,10 @@ void append_node(std::string& key, const LoopBody& body, std::size_t i) {
   append(key, node.type().dtype);
   append(key, static_cast<char>(body.live[i] | body.full[i] << 1 | body.uniform[i] << 2));
   for (const ValueId input : node.inputs) append(key, input.node);
+  const bool from_run = is_run_time_number(node);
+  if (node.op == Op::scalar) append(key, from_run);
   // Not those of broadcasts and reductions: their shapes and axes are no part of the code.
-  if (is_leaf(node.op) || is_elementwise(node.op)) append_key(node.attrs, key);
+  if ((is_leaf(node.op) || is_elementwise(node.op)) && !from_run) append_key(node.attrs, key);
 }
 
 }  // namespace
@@ -199,7 +205,10 @@ LoopBody analyse(const Graph& graph, std::span<const ColumnAccess> access) {
   mark_live(body);
   classify(body);
   plan_stages(body);
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) append_node(body.key, body, i);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    append_node(body.key, body, i);
+    if (is_run_time_number(graph.nodes[i])) body.numbers.push_back(static_cast<int>(i));
+  }
   for (const ValueId output : graph.outputs) append(body.key, output.node);
   for (const ColumnAccess mode : body.access) append(body.key, mode);
   return body;

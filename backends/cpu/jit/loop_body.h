@@ -29,6 +29,7 @@ struct LoopBody {
   // Stages that must have ended before the value can be computed. Uniform values are computed between stages.
   std::vector<int> level;
   std::vector<LoopStage> stages;
+  std::vector<int> numbers;  // scalars that a run brings, in the order of LoopArguments::numbers
   std::string key;
 
   const GraphNode& node(int index) const { return graph->nodes[static_cast<std::size_t>(index)]; }

@@ -86,6 +86,8 @@ llvm::Function* LoopEmitter::run() {
   Value* row_end = function_->getArg(2);
   ir_.SetInsertPoint(entry);
   pointers_.emplace(emit_, function_->getArg(0), function_->getArg(1), std::move(operands));
+  for (std::size_t k = 0; k < body_.numbers.size(); ++k)
+    uniform_[static_cast<std::size_t>(body_.numbers[k])] = pointers_->load_number(k, dtype(body_.numbers[k]));
   columns_f32_ = ir_.CreateSIToFP(pointers_->columns(), ir_.getFloatTy());
   vector_end_ = ir_.CreateAnd(pointers_->columns(), ir_.getInt64(~std::uint64_t{lanes - 1}));
   tail_ = ir_.CreateAnd(pointers_->columns(), ir_.getInt64(lanes - 1));
@@ -131,7 +133,10 @@ void LoopEmitter::emit_uniform_values(int level) {
 Value* LoopEmitter::emit_node(int index, const Values& values) {
   const GraphNode& node = body_.node(index);
   if (node.op == Op::input) return pointers_->load(body_.operand_of_input(index));
-  if (node.op == Op::scalar) return number(ir_.getContext(), node.type().dtype, node.as<ScalarAttrs>().value.value);
+  if (node.op == Op::scalar) {
+    Value* of_run = uniform_[static_cast<std::size_t>(index)];
+    return of_run ? of_run : number(ir_.getContext(), node.type().dtype, node.as<ScalarAttrs>().value.value);
+  }
   // A reduction that comes here is over one element.
   if (node.op == Op::broadcast_to || is_reduction(node.op))
     return values[static_cast<std::size_t>(node.inputs[0].node)];

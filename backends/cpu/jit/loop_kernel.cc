@@ -184,11 +184,24 @@ LoopCompiler::LoopCompiler(Isa isa, const std::string& cache_folder)
     : impl_(std::make_unique<Impl>(isa, cache_folder)) {}
 LoopCompiler::~LoopCompiler() = default;
 
+namespace {
+
+bool is_named_formula(const GraphNode& node) { return is_elementwise(node.op) && is_composite(node.op); }
+bool has_named_formula(const Graph& body) { return std::ranges::any_of(body.nodes, is_named_formula); }
+
+}  // namespace
+
+std::vector<ScalarAttrs> loop_numbers(const Graph& body) {
+  if (has_named_formula(body)) return loop_numbers(spell_out(body, is_named_formula));
+  std::vector<ScalarAttrs> numbers;
+  for (const GraphNode& node : body.nodes)
+    if (node.op == Op::scalar && !node.as<ScalarAttrs>().value.is_literal()) numbers.push_back(node.as<ScalarAttrs>());
+  return numbers;
+}
+
 const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const ColumnAccess> access,
                                         std::string_view name) {
-  const auto is_named_formula = [](const GraphNode& node) { return is_elementwise(node.op) && is_composite(node.op); };
-  if (std::any_of(graph.nodes.begin(), graph.nodes.end(), is_named_formula))
-    return compile(spell_out(graph, is_named_formula), access, name);
+  if (has_named_formula(graph)) return compile(spell_out(graph, is_named_formula), access, name);
   jit::LoopBody body = jit::analyse(graph, access);
   const std::lock_guard lock(impl_->mutex);
   if (const auto found = impl_->kernels.find(body.key); found != impl_->kernels.end()) return *found->second;

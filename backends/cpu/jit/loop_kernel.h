@@ -10,17 +10,20 @@
 //
 // Same bits everywhere: values of 16-bit types are kept as f32 and rounded after each op of that type; nothing is
 // contracted or reassociated; reductions run in 16 f32 lanes (lane l takes columns l, l + 16, ...) and end in the tree
-// 16 > 8 > 4 > 2 > 1; constants are exact. Fused and unfused therefore agree bit for bit, as do instruction sets.
+// 16 > 8 > 4 > 2 > 1; numbers are exact, whether they are literals in the code or come with a run. Fused and unfused
+// therefore agree bit for bit, as do instruction sets.
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/graph.h>
+#include <lazuli/graph/types/scalar_value.h>
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lazuli::cpu {
 
@@ -45,6 +48,7 @@ struct LoopArguments {
   // Rows are counted over all of them: row r has the indices (r / (s1 s2), r / s2 mod s1, r mod s2).
   std::int64_t outer_sizes[loop_outer_dims] = {1, 1, 1};
   const LoopOperand* operands = nullptr;
+  const std::uint64_t* numbers = nullptr;  // of loop_numbers, each by loop_number
 };
 
 // Computes rows [row_begin, row_end).
@@ -57,6 +61,15 @@ struct LoopKernel {
   Isa isa = Isa::scalar;
   LoopFunction function = nullptr;
 };
+
+// A number that a run brings: bodies that differ in its value, or in the slot it comes from, share a kernel.
+inline std::uint64_t loop_number(double value, DType dtype) {
+  std::uint64_t number = 0;
+  store_scalar(value, dtype, reinterpret_cast<std::byte*>(&number));
+  return number;
+}
+// The scalars of the body that have a slot, in the order in which its kernel takes them.
+std::vector<ScalarAttrs> loop_numbers(const Graph& body);
 
 class LoopCompiler {
  public:

@@ -21,6 +21,7 @@ RowPointers::RowPointers(Emitter& emit, Value* arguments, Value* row_begin, std:
   for (std::size_t d = 0; d < dims; ++d)
     sizes_[d] = field(ir.getInt64Ty(), arguments, offsetof(LoopArguments, outer_sizes) + d * sizeof(std::int64_t));
   operands_ = field(ir.getPtrTy(), arguments, offsetof(LoopArguments, operands));
+  numbers_ = field(ir.getPtrTy(), arguments, offsetof(LoopArguments, numbers));
   for (const Operand& operand : operands) states_.push_back({operand});
   Value* rest = row_begin;
   for (std::size_t d = dims - 1; d > 0; --d) {
@@ -32,6 +33,11 @@ RowPointers::RowPointers(Emitter& emit, Value* arguments, Value* row_begin, std:
 
 Value* RowPointers::field(llvm::Type* type, Value* base, std::size_t byte_offset) {
   return emit_.ir.CreateLoad(type, emit_.ir.CreateConstInBoundsGEP1_64(emit_.ir.getInt8Ty(), base, byte_offset));
+}
+
+Value* RowPointers::load_number(std::size_t position, DType dtype) {
+  llvm::Type* type = memory_type(emit_.ir.getContext(), dtype);
+  return from_memory(emit_, dtype, field(type, numbers_, position * sizeof(std::uint64_t)));
 }
 
 // Indices are counted from row to row; addresses are then products, read from the table anew for every row. Keeping

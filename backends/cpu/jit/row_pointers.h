@@ -28,6 +28,8 @@ class RowPointers {
   // In the entry block. `arguments` is a LoopArguments*; rows start at `row_begin`.
   RowPointers(Emitter& emit, llvm::Value* arguments, llvm::Value* row_begin, std::vector<Operand> operands);
   llvm::Value* columns() const { return columns_; }
+  // In the entry block: the number at `position` of those the run brings, as computed.
+  llvm::Value* load_number(std::size_t position, DType dtype);
 
   // At the top of the row loop, whose body is entered from `entry`.
   void begin_row(llvm::BasicBlock* entry);
@@ -63,6 +65,7 @@ class RowPointers {
 
   Emitter& emit_;
   llvm::Value* operands_ = nullptr;  // the argument table
+  llvm::Value* numbers_ = nullptr;
   llvm::Value* columns_ = nullptr;
   std::array<llvm::Value*, dims> sizes_{};
   std::array<llvm::Value*, dims> first_index_{};

@@ -3,9 +3,11 @@
 #include <lazuli/backends/cpu/kernels/attention/attention.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
+#include <lazuli/graph/numbers.h>
 #include <lazuli/graph/operations.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace lazuli::cpu {
 namespace {
@@ -14,6 +16,7 @@ namespace {
 struct AttentionCall {
   View q, k, v, positions, length, target;
   AttentionArguments shape{};
+  std::shared_ptr<float> scale = std::make_shared<float>();  // follows the number of each run
   int scratch = -1;
   std::int64_t scratch_floats = 0;  // of one worker
 
@@ -25,6 +28,7 @@ struct AttentionCall {
     call.out = memory.as<float>(target);
     call.positions = memory.as<const std::int32_t>(positions);
     call.length = *memory.as<const std::int32_t>(length);
+    call.scale = *scale;
     return call;
   }
   float* scratch_of(const Memory& memory, int worker) const {
@@ -48,7 +52,9 @@ AttentionCall describe(ProgramBuilder& builder, std::int32_t id) {
   shape.capacity = call.k.shape[0];
   shape.kv_heads = call.k.shape[1];
   shape.window = attrs.window;
-  shape.scale = static_cast<float>(attrs.scale.value);
+  builder.on_numbers([scale = call.scale, number = attrs.scale](std::span<const double> values) {
+    *scale = static_cast<float>(value_of(number, values));
+  });
   shape.q_stride = shape.out_stride = shape.heads * shape.width;
   shape.k_stride = shape.v_stride = shape.kv_heads * shape.width;
   shape.cache = attention_cache(call.k.dtype);

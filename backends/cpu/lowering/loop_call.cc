@@ -11,8 +11,8 @@ constexpr std::int64_t columns_per_unit = 4096;
 
 }  // namespace
 
-LoopCall::LoopCall(LoopFunction function, std::vector<View> operands, LoopSpace space)
-    : function_(function), operands_(std::move(operands)), space_(std::move(space)) {
+LoopCall::LoopCall(LoopFunction function, std::vector<View> operands, LoopSpace space, RunNumbers numbers)
+    : function_(function), operands_(std::move(operands)), space_(std::move(space)), numbers_(std::move(numbers)) {
   for (std::size_t axis = first_inner(); axis + 1 < space_.sizes.size(); ++axis) {
     outer_sizes_[inner_place(axis)] = space_.sizes[axis];
     inner_rows_ *= space_.sizes[axis];
@@ -95,6 +95,7 @@ void LoopCall::run_in_room_for(const Memory& memory, std::int64_t row_begin, std
   arguments.columns = column_end - column_begin;
   std::copy(std::begin(outer_sizes_), std::end(outer_sizes_), arguments.outer_sizes);
   arguments.operands = at;
+  arguments.numbers = numbers_->data();
   while (row_begin < row_end) {
     const std::int64_t block = row_begin / inner_rows_;
     const std::int64_t stop = std::min(row_end, (block + 1) * inner_rows_);

@@ -13,12 +13,15 @@
 
 namespace lazuli::cpu {
 
+using RunNumbers = std::shared_ptr<const std::vector<std::uint64_t>>;  // LoopArguments::numbers
+
 class LoopCall {
  public:
   // Of one loop; the fusion passes stay far below.
   static constexpr std::size_t max_operands = 128;
 
-  LoopCall(LoopFunction function, std::vector<View> operands, LoopSpace space);
+  // `numbers` may get other values between two runs.
+  LoopCall(LoopFunction function, std::vector<View> operands, LoopSpace space, RunNumbers numbers);
 
   // From now on a unit is a range of the columns of a row, where rows alone are too few to divide the work.
   void divide_columns();
@@ -63,6 +66,7 @@ class LoopCall {
   std::vector<PlacedOperand> placed_;
   std::vector<View> operands_;
   LoopSpace space_;
+  RunNumbers numbers_;
 };
 
 // The loop cut into `extent` equal parts of its rows, or of its columns where it has been flattened into one row; none

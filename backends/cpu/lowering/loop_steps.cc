@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/lowering/loop_core.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
+#include <lazuli/graph/numbers.h>
 
 #include <algorithm>
 
@@ -58,6 +59,18 @@ std::vector<int> own_buffers(const ProgramBuilder& builder, const LoopCall& call
   return own;
 }
 
+// The numbers of a loop, which follow those of each run.
+RunNumbers run_numbers(ProgramBuilder& builder, const Graph& body) {
+  std::vector<ScalarAttrs> scalars = loop_numbers(body);
+  auto numbers = std::make_shared<std::vector<std::uint64_t>>(scalars.size());
+  if (!scalars.empty())
+    builder.on_numbers([numbers, scalars = std::move(scalars)](std::span<const double> values) {
+      for (std::size_t i = 0; i < scalars.size(); ++i)
+        (*numbers)[i] = loop_number(value_of(scalars[i].value, values), scalars[i].dtype);
+    });
+  return numbers;
+}
+
 struct CompiledLoop {
   KernelUse kernel;
   LoopCall call;
@@ -72,7 +85,8 @@ CompiledLoop compile_loop(ProgramBuilder& builder, std::int32_t id, LoopCore& co
   LoopSpace space = make_loop_space(core.shape, core.operands, core.reduces || keep_columns);
   mark_full_and_narrow(core, space);
   const LoopKernel& kernel = builder.tools().loops.compile(core.body, column_access(space), builder.node(id).name());
-  return {{kernel.name, kernel.isa}, {kernel.function, core.operands, std::move(space)}};
+  return {{kernel.name, kernel.isa},
+          {kernel.function, core.operands, std::move(space), run_numbers(builder, core.body)}};
 }
 
 // The step of a loop, and the loop; null where there are no elements.

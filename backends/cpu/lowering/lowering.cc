@@ -14,6 +14,7 @@
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
 #include <lazuli/backends/cpu/program/chain.h>
 #include <lazuli/backends/cpu/program/scheduled_graph.h>
+#include <lazuli/graph/numbers.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/passes/fusion_choice.h>
 
@@ -38,7 +39,10 @@ void lower_scalar(ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& scalar = builder.node(id);
   const auto& [number, dtype] = scalar.as<ScalarAttrs>();
   BufferRef data = Buffer::allocate(8);
-  store_scalar(number.value, dtype, data->data());
+  const auto store = [=, number = number, dtype = dtype](std::span<const double> values) {
+    store_scalar(value_of(number, values), dtype, data->data());
+  };
+  number.is_literal() ? store({}) : builder.on_numbers(store);
   const int buffer = builder.add_constant(std::move(data), scalar.type(), scalar.label);
   builder.set_view({id, 0}, whole_buffer(buffer, scalar.type()));
 }

@@ -131,6 +131,11 @@ void ProgramBuilder::divide_by_rows(Step& step, std::initializer_list<View> arra
   };
 }
 
+void ProgramBuilder::on_numbers(NumberUse use) {
+  use({});
+  program_.number_uses.push_back(std::move(use));
+}
+
 void ProgramBuilder::note(std::string_view fusion, const std::vector<std::int32_t>& nodes, std::string reason) const {
   if (!tools_.verdicts.note) return;
   Verdict verdict{std::string(fusion), reason.empty(), std::move(reason)};

@@ -80,6 +80,10 @@ class ProgramBuilder {
   void divide_by_rows(Step& step, std::initializer_list<View> arrays, std::initializer_list<int> others,
                       std::int64_t rows, std::int64_t rows_at_once = 1) const;
 
+  // What a step keeps of the numbers of a run. Called now without values, for those of the graph, and before each run
+  // whose values are others than those of the run before.
+  void on_numbers(NumberUse use);
+
   // Whoever asks is told that `fusion` made one launch of `nodes`, or why it did not.
   void note(std::string_view fusion, const std::vector<std::int32_t>& nodes, std::string reason) const;
   // Throws a CompileError that names the node.

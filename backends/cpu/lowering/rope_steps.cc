@@ -4,8 +4,11 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
+#include <lazuli/graph/numbers.h>
 
 #include <map>
+#include <memory>
+#include <tuple>
 
 namespace lazuli::cpu {
 namespace {
@@ -13,9 +16,14 @@ namespace {
 // What sines and cosines depend on.
 struct Turns {
   ValueId positions, factors;
-  double base, scale;
+  Number base, scale;
   std::int64_t width, pairs;
-  auto operator<=>(const Turns&) const = default;
+
+  // Equal literals, or one number: two whose values are equal in this run differ.
+  auto order() const {
+    return std::tuple(positions, factors, base.value, base.slot, scale.value, scale.slot, width, pairs);
+  }
+  bool operator<(const Turns& other) const { return order() < other.order(); }
 };
 
 constexpr std::int64_t turn_operations = 64;  // a sine and a cosine
@@ -30,23 +38,47 @@ Turns turns_of(const ProgramBuilder& builder, std::int32_t id) {
   const std::int64_t width = builder.type(current.inputs[0]).shape[2];
   return {current.inputs[1],
           current.inputs.size() == 3 ? current.inputs[2] : ValueId{},
-          attrs.base.value,
-          attrs.scale.value,
+          attrs.base,
+          attrs.scale,
           width,
           attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs};
 }
 
-// Computes rows of turns.
-Run run_turns(const Turns& turns, const View& positions, int target, std::vector<float> frequencies) {
-  return [=, pairs = turns.pairs, frequencies = std::move(frequencies)](const Memory& memory, std::int64_t begin,
-                                                                        std::int64_t end, int) {
-    rope_turns(memory.as<const std::int32_t>(positions), frequencies.data(), pairs,
+// The values of the numbers among them in one run.
+struct TurnNumbers {
+  double base = 1, scale = 1;
+};
+
+std::vector<float> frequencies_of(const Turns& turns, const TurnNumbers& numbers, const float* factors) {
+  return make_inverse_frequencies(turns.width, numbers.base, numbers.scale, turns.pairs, factors);
+}
+
+TurnNumbers numbers_of(const Turns& turns, std::span<const double> values) {
+  return {value_of(turns.base, values), value_of(turns.scale, values)};
+}
+
+// Computes rows of turns, by frequencies that are the same for all rows of a run.
+Run run_known_turns(ProgramBuilder& builder, const Turns& turns, const View& positions, int target,
+                    const BufferRef& factors) {
+  const auto frequencies = std::make_shared<std::vector<float>>();
+  builder.on_numbers([=](std::span<const double> values) {
+    *frequencies = frequencies_of(turns, numbers_of(turns, values), factors ? factors->as<float>() : nullptr);
+  });
+  return [=, pairs = turns.pairs](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    rope_turns(memory.as<const std::int32_t>(positions), frequencies->data(), pairs,
                reinterpret_cast<float*>(memory.base(target)), begin, end);
   };
 }
 
-std::vector<float> frequencies_of(const Turns& turns, const float* factors) {
-  return make_inverse_frequencies(turns.width, turns.base, turns.scale, turns.pairs, factors);
+Run run_turns_by_factors(ProgramBuilder& builder, const Turns& turns, const View& positions, int target,
+                         const View& factors) {
+  const auto numbers = std::make_shared<TurnNumbers>();
+  builder.on_numbers([=](std::span<const double> values) { *numbers = numbers_of(turns, values); });
+  return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const std::vector<float> frequencies = frequencies_of(turns, *numbers, memory.as<const float>(factors));
+    rope_turns(memory.as<const std::int32_t>(positions), frequencies.data(), turns.pairs,
+               reinterpret_cast<float*>(memory.base(target)), begin, end);
+  };
 }
 
 // The buffer of the turns of a rope node.
@@ -66,15 +98,9 @@ int rope_turns_of(ProgramBuilder& builder, std::int32_t id) {
   Step& step = builder.add_step(id, "rope_turns", "rope_turns", std::move(reads), {target});
   step.units = rows;
   step.split = worth_splitting(step.bytes, rows * turns.pairs * turn_operations);
-  if (known) {
-    const float* values = has_factors ? builder.graph().node(turns.factors).constant->as<float>() : nullptr;
-    step.run = run_turns(turns, positions, target, frequencies_of(turns, values));
-  } else {
-    step.run = [=](Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
-      run_turns(turns, positions, target, frequencies_of(turns, memory.as<const float>(factors)))(memory, begin, end,
-                                                                                                  worker);
-    };
-  }
+  step.run = known ? run_known_turns(builder, turns, positions, target,
+                                     has_factors ? builder.graph().node(turns.factors).constant : nullptr)
+                   : run_turns_by_factors(builder, turns, positions, target, factors);
   return target;
 }
 

@@ -161,9 +161,24 @@ void CpuProgram::list_constants_ahead() {
 
 std::string CpuProgram::memory_plan() const { return describe(arena_.plan, arena_.intervals, arena_.names); }
 
-void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) {
+// Compared as bytes: 0 and -0 differ.
+void CpuProgram::use_numbers(std::span<const double> numbers) {
+  const auto given = std::as_bytes(numbers), used = std::as_bytes(std::span(numbers_));
+  if (numbers.empty() || std::ranges::equal(given, used)) return;
+  numbers_.clear();  // where one is refused, the next run begins anew
+  try {
+    for (const NumberUse& use : lowered_.number_uses) use(numbers);
+  } catch (const Error& error) {
+    throw ExecutionError(error.what());
+  }
+  numbers_.assign(numbers.begin(), numbers.end());
+}
+
+void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
+                         std::span<const double> numbers, RunObserver* observer) {
   const std::lock_guard lock(runtime_->busy);
   lay_out_weights();
+  use_numbers(numbers);
   if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
     runtime_->arena.reset();
     runtime_->arena = Buffer::allocate(arena_.plan.peak);

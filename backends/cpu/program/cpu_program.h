@@ -36,7 +36,8 @@ class CpuProgram final : public Program {
   std::span<const OutputPlacement> outputs() const override { return lowered_.outputs; }
   std::span<const int> written_inputs() const override { return lowered_.written_inputs; }
   void prepare() override;
-  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, RunObserver* observer) override;
+  void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
+               RunObserver* observer) override;
   const Graph& scheduled() const override { return lowered_.scheduled; }
   std::span<const ProgramStep> steps() const override { return described_; }
   std::int64_t arena_bytes() const override { return static_cast<std::int64_t>(arena_.plan.peak); }
@@ -56,6 +57,7 @@ class CpuProgram final : public Program {
   };
 
   void lay_out_weights();
+  void use_numbers(std::span<const double> numbers);
   void list_launches();
   void list_constants_ahead();
   void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
@@ -67,6 +69,7 @@ class CpuProgram final : public Program {
   Arena arena_;
   std::shared_ptr<Runtime> runtime_;
   std::vector<ProgramStep> described_;
+  std::vector<double> numbers_;  // that the steps use; none: as the graph had them
   // What follows is there once the program is prepared.
   std::atomic<bool> is_prepared_{false};
   std::optional<BaseAddresses> addresses_;

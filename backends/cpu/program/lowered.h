@@ -8,9 +8,14 @@
 #include <lazuli/backends/cpu/program/weight_requests.h>
 #include <lazuli/graph/graph.h>
 
+#include <functional>
+#include <span>
 #include <vector>
 
 namespace lazuli::cpu {
+
+// Takes what it needs of the values of numbers, by slot.
+using NumberUse = std::function<void(std::span<const double> values)>;
 
 struct Lowered {
   std::vector<BufferInfo> buffers;
@@ -19,6 +24,7 @@ struct Lowered {
   std::vector<OutputPlacement> outputs;
   std::vector<int> written_inputs;
   std::vector<WeightRequest> weights;
+  std::vector<NumberUse> number_uses;
 };
 
 }  // namespace lazuli::cpu

@@ -239,7 +239,9 @@ std::vector<Matrix> run(std::size_t set, const Graph& body, const std::vector<Ma
     const std::int64_t stride = matrices[k]->rows == 1 ? 0 : p.row_stride;
     operands.push_back({p.at(0, 0), {stride * inner * middle, stride * inner, stride}, p.column_stride});
   }
-  const LoopArguments arguments{columns, {rows / (inner * middle), middle, inner}, operands.data()};
+  std::vector<std::uint64_t> numbers;
+  for (const ScalarAttrs& number : loop_numbers(body)) numbers.push_back(loop_number(number.value.value, number.dtype));
+  const LoopArguments arguments{columns, {rows / (inner * middle), middle, inner}, operands.data(), numbers.data()};
   const LoopKernel& kernel = compiler(set).compile(body, layout.access, "test");
   kernel.function(&arguments, 0, rows / 3);
   kernel.function(&arguments, rows / 3, rows);
@@ -890,7 +892,53 @@ TEST(LoopKernel, KernelsAreCached) {
   EXPECT_EQ(fresh.compiled(), 3);
 }
 
-TEST(LoopKernel, CapsAreOfTheKernel) {
+Number with_slot(double value, int slot) {
+  Number number = value;
+  number.slot = slot;
+  return number;
+}
+
+// As if they were literals in the code.
+TEST(LoopKernel, NumbersOfARun) {
+  const auto body_of = [](DType dtype, const Number& first, const Number& second) {
+    Body body;
+    const ValueId x = body.input(full_type(dtype, 3, 2));
+    const auto number = [&](const Number& value) {
+      return body.add(Op::scalar, ScalarAttrs{value, dtype}, {}, {dtype, {}});
+    };
+    const ValueId a = number(first), b = number(second);
+    body.output(body.op(Op::equal, {x, a}));
+    body.output(dtype == DType::bool_ ? body.op(Op::logical_or, {x, b})
+                                      : body.op(Op::add, {body.op(Op::mul, {x, a}), b}));
+    return body.graph;
+  };
+  for (std::size_t set = 0; set < instruction_sets().size(); ++set)
+    for (const DType dtype : plain_dtypes) {
+      const Matrix x = random_matrix(dtype, 3, 37, 5);
+      for (const double value : {2.5, 0.1, -0.0, -7.0, 65520.0, 1e30, 1e-45, 9007199254740991.0, HUGE_VAL}) {
+        const auto expected = run(set, body_of(dtype, value, 0.3), {x});
+        const auto found = run(set, body_of(dtype, with_slot(value, 7), with_slot(0.3, 2)), {x});
+        for (std::size_t o = 0; o < 2; ++o)
+          ASSERT_NO_FATAL_FAILURE(
+              expect_same_bits(found[o], expected[o], fmt::format("{} {}", to_string(dtype), value)));
+      }
+    }
+}
+
+TEST(LoopKernel, OneKernelForAllNumbers) {
+  LoopCompiler fresh(Isa::scalar);
+  const ColumnAccess access[] = {contiguous, contiguous};
+  const auto kernel_of = [&](const Number& cap) {
+    Body body;
+    body.output(body.op(Op::softcap, SoftcapAttrs{cap}, {body.input(full_type(DType::f32, 1, 16))}, DType::f32));
+    return &fresh.compile(body.graph, access, "softcap");
+  };
+  EXPECT_EQ(kernel_of(with_slot(30, 0)), kernel_of(with_slot(50, 3)));
+  EXPECT_NE(kernel_of(with_slot(30, 0)), kernel_of(30));
+  EXPECT_EQ(fresh.compiled(), 2);
+}
+
+TEST(LoopKernel, LiteralCapsAreOfTheKernel) {
   LoopCompiler fresh(Isa::scalar);
   const ColumnAccess access[] = {contiguous, contiguous};
   const auto kernel_of = [&](double cap) {

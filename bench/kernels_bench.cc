@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
+#include <lazuli/graph/numbers.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
@@ -22,10 +23,11 @@ namespace {
 // A compiled case with memory for its operands and results, so that a run allocates nothing.
 struct Prepared {
   std::shared_ptr<CompiledGraph> compiled;
+  std::vector<double> numbers;
   std::vector<BufferRef> inputs, outputs;
   std::int64_t bytes = 0;  // of operands and results
 
-  void run() const { compiled->program->execute(inputs, outputs); }
+  void run() const { compiled->program->execute(inputs, outputs, numbers); }
 };
 
 // Where each of several arrays begins when they lie one after the other, and behind the last where they all end.
@@ -54,6 +56,7 @@ Prepared prepare(const CompiledFunction& function, const std::vector<Shape>& sha
   for (std::size_t i = 0; i < shapes.size(); ++i)
     arguments.push_back(Array::from(prepared.inputs[i], Type{DType::f32, shapes[i]}));
   prepared.compiled = std::static_pointer_cast<CompiledGraph>(function.executable(arguments));
+  prepared.numbers = number_values(function.graph(arguments));
   for (const std::int64_t size : sizes) prepared.bytes += size;
   sizes.clear();
   for (const OutputPlacement& output : prepared.compiled->program->outputs()) sizes.push_back(output.bytes);

@@ -44,6 +44,7 @@ set(LAZULI_PUBLIC_HEADERS
   models/text/chat_template.h
   models/text/tokenizer.h
   passes/fusion_choice.h
+  passes/number_guards.h
   passes/pass.h
   passes/pass_report.h
   passes/rules/pattern.h

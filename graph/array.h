@@ -33,7 +33,9 @@ class LAZULI_API Array {
   Array() = default;  // empty; every use of it is an error
   explicit Array(NodeRef node, int output = 0) : node_(std::move(node)), output_(output) {}
 
-  // Scalars of a program text: `x * 2.0f`. They take the dtype of the array they meet.
+  // Scalars of a program text: `x * 2.0f`. They take the dtype of the array they meet. They are operands and not
+  // structure: another value compiles nothing, unless a pass asked for it (a power of 2 is a square). A compiled
+  // function keeps the values it was traced with.
   Array(float value);   // NOLINT(google-explicit-constructor)
   Array(double value);  // NOLINT(google-explicit-constructor)
   Array(int value);     // NOLINT(google-explicit-constructor)

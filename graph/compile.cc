@@ -56,6 +56,7 @@ struct CompiledFunction::Signature {
   std::vector<ArgumentType> arguments;  // guarded
   std::vector<int> donated;             // arguments, ascending
   Graph graph;
+  NumbersRef numbers;  // as they were when it was traced
   std::vector<TypesRef> results;
   // For each result, the donated argument of its type whose handle it may take over, or -1.
   std::vector<int> handles;
@@ -123,6 +124,7 @@ struct CompiledFunction::State {
     signature->graph = snapshot(outputs, &leaves);
     make_constants(signature->graph, leaves, placeholders.size());
     signature->graph.phase = options.phase;
+    signature->numbers = numbers_of(signature->graph);
     give_handles(*signature);
     return signature;
   }
@@ -232,7 +234,8 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
     const auto i = static_cast<std::size_t>(index);
     operands[i].donated = is_given_up(arguments[i]);
   }
-  std::vector<Result> results = evaluator->run(executable, std::move(operands), stream.index, false);
+  std::vector<Result> results =
+      evaluator->run(executable, std::move(operands), signature->numbers, stream.index, false);
   std::vector<Array> outputs;
   outputs.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {

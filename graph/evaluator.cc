@@ -2,6 +2,7 @@
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/numbers.h>
 
 #include <algorithm>
 #include <atomic>
@@ -106,7 +107,7 @@ class Evaluation {
 
   void run(Evaluator& evaluator, int stream, bool wait_for_results) {
     const auto executable = evaluator.prepare(graph_, donated_);
-    publish(evaluator.run(executable, std::move(operands_), stream, wait_for_results));
+    publish(evaluator.run(executable, std::move(operands_), numbers_of(graph_), stream, wait_for_results));
   }
 
  private:
@@ -163,6 +164,11 @@ void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) 
 }
 
 }  // namespace
+
+NumbersRef numbers_of(const Graph& graph) {
+  std::vector<double> values = number_values(graph);
+  return values.empty() ? nullptr : std::make_shared<const std::vector<double>>(std::move(values));
+}
 
 Evaluator::Evaluator() : id_(next_evaluator_id()) {}
 

@@ -23,6 +23,11 @@ class LAZULI_API Executable {
   virtual ~Executable() = default;
 };
 
+// The numbers of a graph (its scalars, and attributes such as an epsilon) in the order of its nodes: what a run of its
+// program is given. Null where there are none.
+using NumbersRef = std::shared_ptr<const std::vector<double>>;
+LAZULI_API NumbersRef numbers_of(const Graph& graph);
+
 struct LAZULI_API Operand {
   Result value;
   bool donated = false;  // the caller gives the array up: its memory may become a result
@@ -38,16 +43,18 @@ class LAZULI_API Evaluator {
   // Never reused within the process, unlike an address: executables outlive the evaluator that made them.
   std::uint64_t id() const { return id_; }
 
-  // Passes and backend; returns the same executable for the same structure. `donated`: inputs of the graph, ascending,
+  // Passes and backend; returns the same executable for the same structure, whatever its numbers are: what passes made
+  // of their values is true of those of this graph. `donated`: inputs of the graph, ascending,
   // that callers of the program may give up.
   virtual std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated) = 0;
   // A compiled function is about to look its program up. For evaluators that time the parts of a step.
   virtual void begin_lookup() {}
   // Runs on `stream`. Results are allocated at once, so that they can be operands of the next call before they are
-  // computed. With `wait` the call returns when they hold their values; otherwise their events say so. An operand is
-  // written to only where the caller gives it up here as well; otherwise the program works on a copy.
+  // computed. `numbers` are those of the graph that was prepared. With `wait` the call returns when the results hold
+  // their values; otherwise their events say so. An operand is written to only where the caller gives it up here as
+  // well; otherwise the program works on a copy.
   virtual std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
-                                  int stream, bool wait) = 0;
+                                  NumbersRef numbers, int stream, bool wait) = 0;
 
  private:
   const std::uint64_t id_;

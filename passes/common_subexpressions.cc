@@ -19,7 +19,8 @@ bool are_equal_by_chance(const GraphNode& a, const GraphNode& b) {
 }
 
 // Two numbers of one value are the same where a guard of the program says so; it is asked for where two nodes that do
-// something become one by it, and not for every pair of equal numbers. A no is no guard: two nodes give the bits of one.
+// something become one by it, and not for every pair of equal numbers. A no is no guard: two nodes give the bits of
+// one.
 class Merger {
  public:
   Merger(const Graph& graph, PassContext& context) : graph_(graph), numbers_(context.numbers), rewriter_(graph) {}

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <lazuli/graph/attrs.h>
+#include <lazuli/graph/base/export.h>
 
 #include <compare>
 #include <cstdint>
@@ -15,8 +16,8 @@
 namespace lazuli {
 
 // About a number, and another one or a literal.
-struct NumberQuestion {
-  enum class Kind : std::uint8_t {
+struct LAZULI_API NumberQuestion {
+  enum class LAZULI_API Kind : std::uint8_t {
     same,          // have a and b the same bits?
     same_rounded,  // are they the same number of `dtype`?
     near,          // is a the constant b, printed with six digits or more or rounded to `dtype`?
@@ -28,9 +29,9 @@ struct NumberQuestion {
 };
 
 // A number of `dtype`, as a double.
-double rounded(double value, DType dtype);
+LAZULI_API double rounded(double value, DType dtype);
 
-class NumberGuards {
+class LAZULI_API NumberGuards {
  public:
   // Knows literals alone: to every question about a number with a slot the answer is no, and nothing is recorded. A
   // pass must be right when it takes a no for an answer, whatever the value is.

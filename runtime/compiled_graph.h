@@ -16,6 +16,7 @@ namespace lazuli {
 struct CompiledGraph final : Executable {
   std::uint64_t engine = 0;  // Evaluator::id of the engine that made it
   Graph built, fused;
+  std::size_t numbers = 0;                    // of `built`
   std::vector<std::optional<Type>> operands;  // by index; none where the graph has no input of it
   std::unique_ptr<Program> program;
   std::shared_ptr<RunObserver> observer;  // Session::observe

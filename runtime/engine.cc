@@ -5,6 +5,7 @@
 #include <lazuli/backends/reference/reference.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/numbers.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/runtime/engine.h>
@@ -80,7 +81,7 @@ int Engine::threads() const { return executor_->size(); }
 SessionStatistics Engine::statistics() const {
   const std::lock_guard lock(mutex_);
   SessionStatistics statistics;
-  statistics.programs = static_cast<std::int64_t>(programs_.size());
+  statistics.programs = programs_.size();
   if (cpu_) {
     statistics.loops = cpu_->loops();
     statistics.compiled_loops = cpu_->compiled_loops();
@@ -91,17 +92,25 @@ SessionStatistics Engine::statistics() const {
   return statistics;
 }
 
+// With slots, so that other values are computed by the same kernels.
 std::vector<BufferRef> Engine::evaluate_constants(const Graph& graph) {
-  const std::unique_ptr<Program> program = backend_->compile(graph, {});
+  const std::unique_ptr<Program> program = backend_->compile(with_slots(graph), {});
   std::vector<BufferRef> results;
   for (const OutputPlacement& output : program->outputs())
     results.push_back(Buffer::allocate(static_cast<std::size_t>(output.bytes)));
-  program->execute({}, results);
+  program->execute({}, results, number_values(graph));
   return results;
 }
 
 Graph Engine::optimised(const Graph& built) {
+  const std::vector<double> values = number_values(built);
+  NumberGuards numbers(std::vector<bool>(values.size(), true));
+  return with_literals(optimised(with_slots(built), numbers), values);
+}
+
+Graph Engine::optimised(const Graph& graph, NumberGuards& numbers) {
   PassContext context;
+  context.numbers = std::move(numbers);
   context.supports = [this](Op op, const Attrs& attrs, std::span<const Type> operands) {
     return backend_->supports(op, attrs, operands);
   };
@@ -114,35 +123,44 @@ Graph Engine::optimised(const Graph& built) {
   context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };
   pipeline.verify = pipeline.verify || options_.verify;
   pipeline.after_pass = options_.on_pass;
-  return run_pipeline(built, pipeline_, context, pipeline);
+  Graph result = run_pipeline(graph, pipeline_, context, pipeline);
+  numbers = std::move(context.numbers);
+  return result;
 }
 
-std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<const int> donated) {
+std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<const int> donated,
+                                               NumberGuards& numbers) {
   auto compiled = std::make_shared<CompiledGraph>();
   compiled->engine = id();
   compiled->built = graph;
   for (const ValueId input : graph.inputs())
     compiled->operands.push_back(input.node < 0 ? std::optional<Type>() : graph.type(input));
-  compiled->fused = optimised(graph);
+  compiled->numbers = number_values(graph).size();
+  compiled->fused = optimised(with_slots(graph), numbers);
   compiled->program = backend_->compile(compiled->fused, donated);
   return compiled;
 }
 
-std::shared_ptr<CompiledGraph> Engine::find_compiled(const std::string& key) {
+std::shared_ptr<CompiledGraph> Engine::find_compiled(const std::string& key, std::span<const double> numbers) {
   const std::lock_guard lock(mutex_);
-  const auto found = programs_.find(key);
-  return found == programs_.end() ? nullptr : found->second;
+  return programs_.find(key, numbers);
 }
 
 std::shared_ptr<CompiledGraph> Engine::compiled(const Graph& graph, std::span<const int> donated) {
-  std::string key = structural_key(graph);
+  std::string key = structural_key(graph, NumberKey::none);
   for (const int index : donated) key.append(reinterpret_cast<const char*>(&index), sizeof index);
-  if (auto known = find_compiled(key)) return known;
+  const std::vector<double> values = number_values(graph);
+  if (auto known = find_compiled(key, values)) return known;
   const std::lock_guard compilation(compiling_);
-  if (auto known = find_compiled(key)) return known;  // another thread made it meanwhile
-  std::shared_ptr<CompiledGraph> made = compile(graph, donated);
+  if (auto known = find_compiled(key, values)) return known;  // another thread made it meanwhile
+  NumberGuards guards;
+  {
+    const std::lock_guard lock(mutex_);
+    guards = programs_.next_guards(key, values);
+  }
+  std::shared_ptr<CompiledGraph> made = compile(graph, donated, guards);
   const std::lock_guard lock(mutex_);
-  return programs_.try_emplace(std::move(key), std::move(made)).first->second;
+  return programs_.insert(std::move(key), values, std::move(guards), std::move(made));
 }
 
 std::shared_ptr<Executable> Engine::prepare(const Graph& graph, std::span<const int> donated) {
@@ -168,7 +186,9 @@ std::shared_ptr<CompiledGraph> Engine::own(const std::shared_ptr<Executable>& ex
 namespace {
 
 // Operands are memory that kernels read without looking: what does not fit must not get that far.
-void check_operands(const CompiledGraph& compiled, std::span<const Operand> operands) {
+void check_operands(const CompiledGraph& compiled, std::span<const Operand> operands, const NumbersRef& numbers) {
+  if (const std::size_t given = numbers ? numbers->size() : 0; given != compiled.numbers)
+    fail("run: {} numbers given, expected {}", given, compiled.numbers);
   if (operands.size() != compiled.operands.size())
     fail("run: {} operands given, expected {}", operands.size(), compiled.operands.size());
   for (std::size_t i = 0; i < operands.size(); ++i) {
@@ -188,6 +208,7 @@ struct Engine::Run {
   std::shared_ptr<RunObserver> observer;
   int stream = 0;
   std::vector<BufferRef> inputs, outputs;
+  NumbersRef numbers;
   std::vector<Event> makers;  // of the runs that compute the inputs
   // Donated memory that was not ours to take is copied before the program writes to it.
   std::vector<std::pair<BufferRef, BufferRef>> copies;
@@ -201,7 +222,8 @@ struct Engine::Run {
       for (const Event& maker : makers) maker.wait();
       for (const Event& reader : readers) await(reader);
       for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
-      compiled->program->execute(inputs, outputs, {}, observer.get());
+      compiled->program->execute(inputs, outputs, numbers ? std::span(*numbers) : std::span<const double>(),
+                                 observer.get());
       done.signal();
     } catch (...) {
       done.fail(std::current_exception());
@@ -253,9 +275,10 @@ std::vector<std::shared_ptr<Engine::Run>> Engine::in_flight_beside(int stream) {
 }
 
 std::shared_ptr<Engine::Run> Engine::make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands,
-                                              int stream) {
+                                              NumbersRef numbers, int stream) {
   auto run = std::make_shared<Run>();
   run->compiled = std::move(compiled);
+  run->numbers = std::move(numbers);
   run->stream = stream;
   {
     const std::lock_guard lock(mutex_);
@@ -276,10 +299,10 @@ std::shared_ptr<Engine::Run> Engine::make_run(std::shared_ptr<CompiledGraph> com
 }
 
 std::vector<Result> Engine::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
-                                int stream, bool wait) {
+                                NumbersRef numbers, int stream, bool wait) {
   std::shared_ptr<CompiledGraph> compiled = own(executable);
-  check_operands(*compiled, operands);
-  std::shared_ptr<Run> run = make_run(std::move(compiled), std::move(operands), stream);
+  check_operands(*compiled, operands, numbers);
+  std::shared_ptr<Run> run = make_run(std::move(compiled), std::move(operands), std::move(numbers), stream);
   std::vector<Result> results;
   results.reserve(run->outputs.size());
   for (const BufferRef& output : run->outputs) results.push_back({output, run->done});
@@ -318,7 +341,14 @@ void Engine::synchronize() {
   for (TaskQueue* tasks : all) tasks->wait_idle();
 }
 
-Graph Engine::plan(std::span<const Array> arrays) { return compiled(snapshot(arrays), {})->program->scheduled(); }
-Graph Engine::optimised(std::span<const Array> arrays) { return compiled(snapshot(arrays), {})->fused; }
+Graph Engine::plan(std::span<const Array> arrays) {
+  const Graph graph = snapshot(arrays);
+  return with_literals(compiled(graph, {})->program->scheduled(), number_values(graph));
+}
+
+Graph Engine::optimised(std::span<const Array> arrays) {
+  const Graph graph = snapshot(arrays);
+  return with_literals(compiled(graph, {})->fused, number_values(graph));
+}
 
 }  // namespace lazuli

@@ -6,6 +6,7 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/runtime/compiled_graph.h>
+#include <lazuli/runtime/program_cache.h>
 #include <lazuli/runtime/session.h>
 
 #include <map>
@@ -13,7 +14,6 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace lazuli {
@@ -32,8 +32,8 @@ class Engine final : public Evaluator {
   // Evaluator. `run` throws an Error for operands that are not what the program was compiled for, and for programs of
   // other engines.
   std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated) override;
-  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                          bool wait) override;
+  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                          NumbersRef numbers, int stream, bool wait) override;
 
   // As Session's.
   Graph plan(std::span<const Array> arrays);
@@ -50,15 +50,17 @@ class Engine final : public Evaluator {
  private:
   struct Run;
 
-  std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const int> donated);
+  std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const int> donated, NumberGuards& numbers);
+  Graph optimised(const Graph& graph, NumberGuards& numbers);
   // The same, made once; its weights are laid out when it is prepared for a run.
   std::shared_ptr<CompiledGraph> compiled(const Graph& graph, std::span<const int> donated);
-  std::shared_ptr<CompiledGraph> find_compiled(const std::string& key);
+  std::shared_ptr<CompiledGraph> find_compiled(const std::string& key, std::span<const double> numbers);
   // The program, if this engine made it.
   std::shared_ptr<CompiledGraph> own(const std::shared_ptr<Executable>& executable) const;
   std::vector<BufferRef> evaluate_constants(const Graph& graph);
   std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
-  std::shared_ptr<Run> make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands, int stream);
+  std::shared_ptr<Run> make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands,
+                                NumbersRef numbers, int stream);
   TaskQueue& queue(int stream);
 
   const SessionOptions options_;
@@ -74,7 +76,7 @@ class Engine final : public Evaluator {
   // evaluate arrays themselves.
   std::recursive_mutex compiling_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, std::shared_ptr<CompiledGraph>> programs_;
+  ProgramCache programs_;
   std::map<int, std::unique_ptr<TaskQueue>> queues_;
   std::vector<std::weak_ptr<Run>> in_flight_;
 };

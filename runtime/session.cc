@@ -67,7 +67,7 @@ std::vector<Array> Session::run(const Graph& graph, std::span<const Array> array
   std::vector<Operand> operands;
   for (const Array& array : arrays)
     operands.push_back({array.node()->results()[static_cast<std::size_t>(array.output())], false});
-  std::vector<Result> results = run(prepare(graph), std::move(operands), stream.index, false);
+  std::vector<Result> results = run(prepare(graph), std::move(operands), numbers_of(graph), stream.index, false);
   std::vector<Array> outputs;
   for (std::size_t i = 0; i < results.size(); ++i)
     outputs.push_back(evaluated_input(std::make_shared<const std::vector<Type>>(1, graph.type(graph.outputs[i])),
@@ -81,8 +81,8 @@ std::shared_ptr<Executable> Session::prepare(const Graph& graph, std::span<const
 }
 
 std::vector<Result> Session::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
-                                 int stream, bool wait) {
-  return engine().run(executable, std::move(operands), stream, wait);
+                                 NumbersRef numbers, int stream, bool wait) {
+  return engine().run(executable, std::move(operands), std::move(numbers), stream, wait);
 }
 
 Graph Session::plan(std::span<const Array> arrays) { return engine().plan(arrays); }

@@ -113,10 +113,10 @@ class LAZULI_API Session final {
   // What UseEvaluator takes; shares what the session owns.
   std::shared_ptr<Evaluator> evaluator() const;
 
-  // The calls an Evaluator makes, for those who wrap one. Operands and program are checked, as above.
+  // The calls an Evaluator makes, for those who wrap one. Operands, numbers and program are checked, as above.
   std::shared_ptr<Executable> prepare(const Graph& graph, std::span<const int> donated = {});
-  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                          bool wait);
+  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                          NumbersRef numbers, int stream, bool wait);
 
   // Runs of this program that are submitted from now on are told to `observer`, until another one or null is given.
   // Returns the one it had. Programs without one pay a branch for each launch. profile() (profile.h) is made of it.

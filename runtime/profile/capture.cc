@@ -69,14 +69,14 @@ class StepCapture final : public Evaluator {
     begin_lookup();
     return session_.prepare(graph, donated);
   }
-  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                          bool wait) override {
+  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                          NumbersRef numbers, int stream, bool wait) override {
     ++call_.programs;
     call_.executable = executable;
     call_.launch = now();
-    if (!observed_) return session_.run(executable, std::move(operands), stream, wait);
+    if (!observed_) return session_.run(executable, std::move(operands), std::move(numbers), stream, wait);
     const Attached attached(session_, executable, recorder_);
-    return session_.run(executable, std::move(operands), stream, wait);
+    return session_.run(executable, std::move(operands), std::move(numbers), stream, wait);
   }
 
  private:

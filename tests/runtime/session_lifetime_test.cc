@@ -145,7 +145,7 @@ TEST(GraphCalls, WhatIsUpdatedIsCopiedUnlessGivenUp) {
   const int donated[] = {0};
   const auto program = session.prepare(graph, donated);
   const auto results = session.run(program, {{given.node()->results()[0], false}, {rows.node()->results()[0], false}},
-                                   /*stream=*/0, /*wait=*/true);
+                                   numbers_of(graph), /*stream=*/0, /*wait=*/true);
   EXPECT_EQ(results[0].buffer->as<float>()[0], 8);
   EXPECT_EQ(floats(given), Floats({1, 2, 3, 4}));
 }
@@ -155,13 +155,15 @@ TEST(GraphCalls, ChecksProgramsAndOperands) {
   const Graph graph = graph_of({placeholder({DType::f32, {64, 64}}) * 2.0});
   const Operand small{vector({1, 2}).node()->results()[0], false};
   const auto program = session.prepare(graph);
-  EXPECT_EQ(error_of([&] { session.run(nullptr, {small}, 0, true); }), "run: no program was given");
-  EXPECT_EQ(error_of([&] { other.run(program, {small}, 0, true); }),
+  const NumbersRef numbers = numbers_of(graph);
+  EXPECT_EQ(error_of([&] { session.run(nullptr, {small}, numbers, 0, true); }), "run: no program was given");
+  EXPECT_EQ(error_of([&] { other.run(program, {small}, numbers, 0, true); }),
             "run: the program was prepared by another session");
-  EXPECT_EQ(error_of([&] { session.run(program, {}, 0, true); }), "run: 0 operands given, expected 1");
-  EXPECT_EQ(error_of([&] { session.run(program, {small}, 0, true); }),
+  EXPECT_EQ(error_of([&] { session.run(program, {}, numbers, 0, true); }), "run: 0 operands given, expected 1");
+  EXPECT_EQ(error_of([&] { session.run(program, {small}, numbers, 0, true); }),
             "run: operand 0 has 8 bytes, expected 16384 of f32[64,64]");
-  EXPECT_EQ(error_of([&] { session.run(program, {Operand{}}, 0, true); }), "run: operand 0 has no memory");
+  EXPECT_EQ(error_of([&] { session.run(program, {small}, nullptr, 0, true); }), "run: 0 numbers given, expected 1");
+  EXPECT_EQ(error_of([&] { session.run(program, {Operand{}}, numbers, 0, true); }), "run: operand 0 has no memory");
   EXPECT_EQ(error_of([&] { session.observe(nullptr, nullptr); }), "run: no program was given");
   const int beyond[] = {1};
   EXPECT_EQ(error_of([&] { session.prepare(graph, beyond); }),

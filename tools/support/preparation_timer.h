@@ -23,9 +23,9 @@ class PreparationTimer final : public Evaluator {
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return executable;
   }
-  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands, int stream,
-                          bool wait) override {
-    return session_.run(executable, std::move(operands), stream, wait);
+  std::vector<Result> run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
+                          NumbersRef numbers, int stream, bool wait) override {
+    return session_.run(executable, std::move(operands), std::move(numbers), stream, wait);
   }
 
  private:

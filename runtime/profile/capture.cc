@@ -160,6 +160,7 @@ Profile profile(Session& session, const std::function<void()>& step, const Profi
   fill_pipeline(fastest, result, result.pipeline);
   result.preemptions = fastest.preemptions;
   result.limits = options.limits;
+  if (!result.limits && options.measure_limits) result.limits = limits_of_host(session.threads(), session.isa());
   result.overhead = overhead;
   result.labels = options.labels;
   return result;

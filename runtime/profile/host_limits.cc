@@ -11,8 +11,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <utility>
 
 namespace lazuli {
 namespace {
@@ -84,6 +87,14 @@ HostLimits measure_limits(int threads, Isa isa) {
   limits.bf16_gflops = peak_giga(pool, PeakArithmetic::bf16, isa);
   limits.int8_gops = peak_giga(pool, PeakArithmetic::int8, isa);
   return limits;
+}
+
+HostLimits limits_of_host(int threads, Isa isa) {
+  static std::mutex mutex;
+  static std::map<std::pair<int, Isa>, HostLimits> known;
+  const std::lock_guard lock(mutex);
+  const auto found = known.find({threads, isa});
+  return found != known.end() ? found->second : known[{threads, isa}] = measure_limits(threads, isa);
 }
 
 HostLimits higher_of(const HostLimits& a, const HostLimits& b) {

@@ -26,6 +26,8 @@ struct LAZULI_API HostLimits {
 
 // About a second. Each figure is the best of several short runs.
 LAZULI_API HostLimits measure_limits(int threads, Isa isa);
+// The same, measured once a process for each number of threads and level.
+LAZULI_API HostLimits limits_of_host(int threads, Isa isa);
 // The higher of each: of a host that others use as well, one moment says little.
 LAZULI_API HostLimits higher_of(const HostLimits& a, const HostLimits& b);
 

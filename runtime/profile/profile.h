@@ -113,7 +113,9 @@ struct LAZULI_API ProfileOptions {
   int warmup = 3;  // steps before the one that is kept
   // Steps with and without observer run by turns for so long, to tell what observing costs; 0: not at all.
   double overhead_seconds = 0;
-  std::optional<HostLimits> limits;  // measure_limits of the session: what the figures are compared with
+  std::optional<HostLimits> limits;  // what the figures are compared with; none: limits_of_host
+  // Without limits no step is called bound by memory or by arithmetic. They take about a second, once a process.
+  bool measure_limits = true;
   std::vector<std::pair<std::string, std::string>> labels;  // shown above them: {"model", "gemma-3-270m"}
   RunRecorder::Clock clock;                                 // empty: the steady clock
 };

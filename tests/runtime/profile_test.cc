@@ -175,6 +175,7 @@ TEST_F(ProfileTest, OneWarmStepIsCaptured) {
   const auto observer = std::make_shared<CountingObserver>(program().steps().size());
   session_.observe(compiled_, observer);
   ProfileOptions options;
+  options.measure_limits = false;
   options.warmup = 2;
   const Profile captured = profile(
       session_,
@@ -199,6 +200,7 @@ TEST_F(ProfileTest, ThePipelineAddsUpToTheStep) {
   std::atomic<std::int64_t> ticks{0};
   std::int64_t begin = 0, end = 0;
   ProfileOptions options;
+  options.measure_limits = false;
   options.clock = [&](int) { return ++ticks * 1000; };
   const Profile captured = profile(
       session_,
@@ -220,6 +222,7 @@ TEST_F(ProfileTest, ThePipelineAddsUpToTheStep) {
 TEST_F(ProfileTest, ObservedAndUnobservedStepsTakeTurns) {
   int calls = 0;
   ProfileOptions options;
+  options.measure_limits = false;
   options.warmup = 1;
   options.overhead_seconds = 1e-9;
   std::atomic<std::int64_t> ticks{0};

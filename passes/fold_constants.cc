@@ -13,12 +13,16 @@ namespace lazuli {
 BufferRef FoldCache::find(const std::string& key) const {
   const std::lock_guard lock(mutex_);
   const auto found = buffers_.find(key);
-  return found == buffers_.end() ? nullptr : found->second;
+  return found == buffers_.end() ? nullptr : found->second.lock();
 }
 
 void FoldCache::insert(std::string key, BufferRef buffer) {
   const std::lock_guard lock(mutex_);
-  buffers_.emplace(std::move(key), std::move(buffer));
+  if (buffers_.size() >= max_buffers_) {
+    std::erase_if(buffers_, [](const auto& entry) { return entry.second.expired(); });
+    max_buffers_ = std::max(max_buffers_, 2 * buffers_.size());
+  }
+  buffers_.insert_or_assign(std::move(key), buffer);
 }
 
 namespace {

@@ -5,6 +5,8 @@
 
 #include <lazuli/passes/pass.h>
 
+#include <cstddef>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -12,7 +14,8 @@
 namespace lazuli {
 
 // Folded values by the structure of what they were computed from (which includes the identity of the constants), so
-// that the prefill and the decode program share one buffer. Holds its buffers for as long as it lives. Thread-safe.
+// that the prefill and the decode program share one buffer. Holds none of them: they end with their last program.
+// Thread-safe.
 class FoldCache {
  public:
   BufferRef find(const std::string& key) const;
@@ -20,7 +23,8 @@ class FoldCache {
 
  private:
   mutable std::mutex mutex_;
-  std::unordered_map<std::string, BufferRef> buffers_;
+  std::unordered_map<std::string, std::weak_ptr<Buffer>> buffers_;
+  std::size_t max_buffers_ = 64;  // before those that have ended are dropped
 };
 
 Graph fold_constants(Graph graph, PassContext& context);

@@ -19,6 +19,13 @@ struct CompiledGraph final : Executable {
   std::size_t numbers = 0;                    // of `built`
   std::vector<std::optional<Type>> operands;  // by index; none where the graph has no input of it
   std::unique_ptr<Program> program;
+  // Constants of `built`, and how many references of the program hold each of them: where there are no others, the
+  // program alone keeps the memory.
+  struct Held {
+    std::weak_ptr<const Buffer> buffer;
+    long references;
+  };
+  std::vector<Held> constants;
   std::shared_ptr<RunObserver> observer;  // Session::observe
 };
 

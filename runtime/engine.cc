@@ -82,6 +82,7 @@ SessionStatistics Engine::statistics() const {
   const std::lock_guard lock(mutex_);
   SessionStatistics statistics;
   statistics.programs = programs_.size();
+  statistics.program_bytes = programs_.bytes();
   if (cpu_) {
     statistics.loops = cpu_->loops();
     statistics.compiled_loops = cpu_->compiled_loops();
@@ -128,9 +129,20 @@ Graph Engine::optimised(const Graph& graph, NumberGuards& numbers) {
   return result;
 }
 
+namespace {
+
+// As each constant has `references` of before, there are as many of the program as it has more of now.
+void count_references(CompiledGraph& compiled) {
+  for (CompiledGraph::Held& held : compiled.constants) held.references += held.buffer.use_count();
+}
+
+}  // namespace
+
 std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<const int> donated,
                                                NumberGuards& numbers) {
   auto compiled = std::make_shared<CompiledGraph>();
+  for (const GraphNode& node : graph.nodes)
+    if (node.op == Op::constant) compiled->constants.push_back({node.constant, -node.constant.use_count()});
   compiled->engine = id();
   compiled->built = graph;
   for (const ValueId input : graph.inputs())
@@ -138,6 +150,7 @@ std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<con
   compiled->numbers = number_values(graph).size();
   compiled->fused = optimised(with_slots(graph), numbers);
   compiled->program = backend_->compile(compiled->fused, donated);
+  count_references(*compiled);
   return compiled;
 }
 
@@ -159,8 +172,11 @@ std::shared_ptr<CompiledGraph> Engine::compiled(const Graph& graph, std::span<co
     guards = programs_.next_guards(key, values);
   }
   std::shared_ptr<CompiledGraph> made = compile(graph, donated, guards);
+  std::vector<std::shared_ptr<CompiledGraph>> evicted;  // end after the lock
   const std::lock_guard lock(mutex_);
-  return programs_.insert(std::move(key), values, std::move(guards), std::move(made));
+  made = programs_.insert(std::move(key), values, std::move(guards), std::move(made));
+  evicted = programs_.evict(options_.memory_limit);
+  return made;
 }
 
 std::shared_ptr<Executable> Engine::prepare(const Graph& graph, std::span<const int> donated) {
@@ -339,6 +355,26 @@ void Engine::synchronize() {
     for (const auto& [stream, tasks] : queues_) all.push_back(tasks.get());
   }
   for (TaskQueue* tasks : all) tasks->wait_idle();
+}
+
+void Engine::clear() {
+  synchronize();
+  std::vector<std::shared_ptr<CompiledGraph>> programs;
+  {
+    const std::lock_guard lock(mutex_);
+    programs = programs_.clear();
+  }
+  programs.clear();
+  if (cpu_) cpu_->release_memory();
+}
+
+MemoryNeeds Engine::memory_needs(std::span<const Array> arrays) {
+  const std::shared_ptr<CompiledGraph> program = compiled(snapshot(arrays), {});
+  MemoryNeeds needs;
+  needs.intermediate_bytes = program->program->arena_bytes();
+  for (const OutputPlacement& output : program->program->outputs())
+    if (output.donated_input < 0) needs.result_bytes += output.bytes;
+  return needs;
 }
 
 Graph Engine::plan(std::span<const Array> arrays) {

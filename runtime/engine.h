@@ -40,6 +40,8 @@ class Engine final : public Evaluator {
   Graph optimised(std::span<const Array> arrays);
   Graph optimised(const Graph& built);
   void synchronize();
+  void clear();
+  MemoryNeeds memory_needs(std::span<const Array> arrays);
   const SessionOptions& options() const { return options_; }
   int threads() const;
   Isa isa() const { return isa_; }

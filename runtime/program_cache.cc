@@ -6,12 +6,57 @@
 
 namespace lazuli {
 
-std::shared_ptr<CompiledGraph> ProgramCache::find(const std::string& key, std::span<const double> values) const {
+namespace {
+
+// Of graphs, steps and kernels of a program, for each node of what was built: measured.
+constexpr std::int64_t node_bytes = 5000;
+
+}  // namespace
+
+std::shared_ptr<CompiledGraph> ProgramCache::find(const std::string& key, std::span<const double> values) {
   const auto found = variants_.find(key);
   if (found == variants_.end()) return nullptr;
-  for (const Variant& variant : found->second)
-    if (variant.guards.hold(values)) return variant.compiled;
+  for (Variant& variant : found->second) {
+    if (!variant.guards.hold(values)) continue;
+    variant.last_used = ++uses_;
+    return variant.compiled;
+  }
   return nullptr;
+}
+
+std::int64_t ProgramCache::bytes() const {
+  std::int64_t total = 0;
+  std::unordered_map<std::shared_ptr<const Buffer>, long> references;
+  for (const auto& [key, variants] : variants_)
+    for (const Variant& variant : variants) {
+      total += static_cast<std::int64_t>(variant.compiled->built.nodes.size()) * node_bytes;
+      for (const CompiledGraph::Held& held : variant.compiled->constants)
+        if (auto buffer = held.buffer.lock()) references[std::move(buffer)] += held.references;
+    }
+  // One reference more is the map's.
+  for (const auto& [buffer, held] : references)
+    if (buffer.use_count() <= held + 1) total += static_cast<std::int64_t>(buffer->size());
+  return total;
+}
+
+std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::evict(std::int64_t max_bytes) {
+  std::vector<std::shared_ptr<CompiledGraph>> evicted;
+  const bool all = max_bytes < 0;
+  while (size_ > (all ? 0 : 1) && (all || bytes() > max_bytes)) {
+    auto oldest = variants_.begin();
+    std::size_t index = 0;
+    for (auto entry = variants_.begin(); entry != variants_.end(); ++entry)
+      for (std::size_t i = 0; i < entry->second.size(); ++i)
+        if (entry->second[i].last_used < oldest->second[index].last_used) {
+          oldest = entry;
+          index = i;
+        }
+    evicted.push_back(std::move(oldest->second[index].compiled));
+    oldest->second.erase(oldest->second.begin() + static_cast<std::ptrdiff_t>(index));
+    if (oldest->second.empty()) variants_.erase(oldest);
+    --size_;
+  }
+  return evicted;
 }
 
 NumberGuards ProgramCache::next_guards(const std::string& key, std::span<const double> values) const {
@@ -29,7 +74,7 @@ NumberGuards ProgramCache::next_guards(const std::string& key, std::span<const d
 std::shared_ptr<CompiledGraph> ProgramCache::insert(std::string key, std::span<const double> values,
                                                     NumberGuards guards, std::shared_ptr<CompiledGraph> compiled) {
   if (std::shared_ptr<CompiledGraph> known = find(key, values)) return known;
-  variants_[std::move(key)].push_back({std::move(guards), {values.begin(), values.end()}, compiled});
+  variants_[std::move(key)].push_back({std::move(guards), {values.begin(), values.end()}, compiled, ++uses_});
   ++size_;
   return compiled;
 }

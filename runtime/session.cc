@@ -91,6 +91,8 @@ Graph Session::optimised(const Graph& built) {
   verify(built);
   return engine().optimised(built);
 }
+void Session::clear() { engine().clear(); }
+MemoryNeeds Session::memory_needs(std::span<const Array> arrays) { return engine().memory_needs(arrays); }
 void Session::synchronize() { engine().synchronize(); }
 const SessionOptions& Session::options() const { return engine().options(); }
 int Session::threads() const { return engine().threads(); }

@@ -40,6 +40,9 @@ struct LAZULI_API SessionOptions {
   // Kernel launches that touch fewer bytes run on one thread, besides those whose work is too little to divide anyway
   // (128 KiB and 256 Ki operations); 0: those alone.
   std::int64_t split_bytes = 0;
+  // Bytes of compiled programs, by an estimate, and of constants that nothing else holds: beyond it those go that were
+  // used longest ago. What a compiled function or an array holds stays, as does the program used last.
+  std::int64_t memory_limit = std::int64_t{512} << 20;
   bool disk_cache = true;  // keep generated code and packed weights for later processes, unless LAZULI_CACHE=off
   bool verify = false;     // check every graph between passes
   // Rewrites of the caller's own (rewrite.h, pass.h), with names of their own: rules are tried at a root before ours,
@@ -56,12 +59,19 @@ struct LAZULI_API SessionOptions {
 };
 
 struct LAZULI_API SessionStatistics {
-  std::int64_t programs = 0;          // compiled
+  std::int64_t programs = 0;          // kept
+  std::int64_t program_bytes = 0;     // of these, as counted for SessionOptions::memory_limit
   std::int64_t loops = 0;             // generated kernels
   std::int64_t compiled_loops = 0;    // of these, not loaded from the cache on disk
   std::int64_t arena_bytes = 0;       // shared by the intermediate values of all programs
   std::int64_t weight_bytes = 0;      // laid out for the kernels
   std::int64_t laid_out_weights = 0;  // by this session, and not found in the cache on disk
+};
+
+// What a run of a program takes beside its operands and constants.
+struct LAZULI_API MemoryNeeds {
+  std::int64_t intermediate_bytes = 0;  // in the arena, which all programs of the session share, one at a time
+  std::int64_t result_bytes = 0;        // of results that take over no operand's memory
 };
 
 class LAZULI_API Session final {
@@ -101,6 +111,16 @@ class LAZULI_API Session final {
   Graph optimised(std::initializer_list<Array> arrays) { return optimised(std::span(arrays.begin(), arrays.size())); }
   // The same of a graph that is not to run.
   Graph optimised(const Graph& built);
+
+  // What computing these arrays would take. Compiles, and runs nothing.
+  MemoryNeeds memory_needs(std::span<const Array> arrays);
+  MemoryNeeds memory_needs(std::initializer_list<Array> arrays) {
+    return memory_needs(std::span(arrays.begin(), arrays.size()));
+  }
+  // Drops the programs, but for those that compiled functions hold, the weights whose constants are gone, and the
+  // memory of intermediate values. What is needed again is compiled again. Generated kernels stay, they serve all
+  // sizes.
+  void clear();
 
   // Waits for everything submitted. Does not throw: errors belong to the arrays that need the results.
   void synchronize();

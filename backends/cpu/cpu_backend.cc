@@ -38,6 +38,12 @@ std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const
   return std::make_unique<cpu::CpuProgram>(cpu::lower(graph, donated, tools), runtime_);
 }
 
+void CpuBackend::release_memory() {
+  runtime_->weights.sweep();
+  const std::lock_guard lock(runtime_->busy);
+  runtime_->arena.reset();
+}
+
 std::int64_t CpuBackend::arena_bytes() const {
   const std::lock_guard lock(runtime_->busy);
   return runtime_->arena ? static_cast<std::int64_t>(runtime_->arena->size()) : 0;

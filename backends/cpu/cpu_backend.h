@@ -34,6 +34,8 @@ class CpuBackend final : public Backend {
 
   std::int64_t weight_bytes() const { return runtime_->weights.bytes(); }
   std::int64_t laid_out_weights() const { return runtime_->weights.laid_out(); }
+  // Drops weights whose constants are gone, and the arena, which the next run allocates anew.
+  void release_memory();
   std::int64_t arena_bytes() const;
   std::int64_t loops() const { return loops_.kernels(); }
   std::int64_t compiled_loops() const { return loops_.compiled(); }

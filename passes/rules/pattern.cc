@@ -90,11 +90,12 @@ class Matcher {
   }
 
   bool bind_variable(const Pattern::Node& pattern, const Goal& goal) {
-    for (const auto& [name, value] : match_.variables) {
-      if (name != pattern.name) continue;
-      if (value == goal.value) return solve(goal.next);
+    for (const std::pair<std::string, ValueId>& known : match_.variables) {
+      if (known.first != pattern.name) continue;
+      if (known.second == goal.value) return solve(goal.next);
       return reject(specific, [&] {
-        return fmt::format("{} stands for two values: {} and {}", name, describe(value), describe(goal.value));
+        return fmt::format("{} stands for two values: {} and {}", known.first, describe(known.second),
+                           describe(goal.value));
       });
     }
     match_.variables.emplace_back(pattern.name, goal.value);

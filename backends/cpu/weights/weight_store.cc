@@ -83,9 +83,10 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
                                                               const std::function<StoredWeight()>& make) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t id = constant.constant->id();
-  if (const auto found = store.find(id); found != store.end()) return found->second;
+  if (const auto found = store.find(id); found != store.end()) return found->second.weight;
+  sweep_locked();
   auto weight = std::make_shared<const StoredWeight>(make());
-  store.emplace(id, weight);
+  store.insert_or_assign(id, Entry{constant.constant, weight});
   constant.constant->release_pages();
   if (progress_) progress_(constant.label, constant.type().bytes());
   return weight;
@@ -150,11 +151,22 @@ std::shared_ptr<const StoredWeight> WeightStore::dequantised(const GraphNode& co
   });
 }
 
-std::int64_t WeightStore::bytes() const {
+void WeightStore::sweep() {
   const std::lock_guard lock(mutex_);
+  sweep_locked();
+}
+
+void WeightStore::sweep_locked() {
+  for (Store* store : {&packed_, &dequantised_})
+    std::erase_if(*store, [](const auto& stored) { return stored.second.source.expired(); });
+}
+
+std::int64_t WeightStore::bytes() {
+  const std::lock_guard lock(mutex_);
+  sweep_locked();
   std::int64_t total = 0;
   for (const Store* store : {&packed_, &dequantised_})
-    for (const auto& [id, weight] : *store) total += weight->bytes();
+    for (const auto& [id, stored] : *store) total += stored.weight->bytes();
   return total;
 }
 

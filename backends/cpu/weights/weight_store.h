@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Weights in the layout the kernels read, made once when a program first needs them and shared by all programs.
+// Weights in the layout the kernels read, made once when a program first needs them and shared by all programs. They
+// live as long as the constant they were made of: its handles, and the programs that hold it.
 #pragma once
 
 #include <lazuli/backends/cpu/host/disk_cache.h>
@@ -42,16 +43,23 @@ class WeightStore {
   std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor);
   std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor);
 
-  std::int64_t bytes() const;                          // held by all stored weights
+  // Drops those whose constants are gone; what else is called here does it too.
+  void sweep();
+  std::int64_t bytes();                                // held by all stored weights
   std::int64_t laid_out() const { return laid_out_; }  // weights that were not found on disk
   void on_progress(WeightProgress progress) { progress_ = std::move(progress); }
 
  private:
-  using Store = std::map<std::uint64_t, std::shared_ptr<const StoredWeight>>;
+  struct Entry {
+    std::weak_ptr<const Buffer> source;
+    std::shared_ptr<const StoredWeight> weight;
+  };
+  using Store = std::map<std::uint64_t, Entry>;  // by Buffer::id
 
   std::shared_ptr<const StoredWeight> find_or_make(Store& store, const GraphNode& constant,
                                                    const std::function<StoredWeight()>& make);
 
+  void sweep_locked();
   StoredWeight load_or_pack(const GraphNode& constant, Executor& executor);
 
   mutable std::mutex mutex_;

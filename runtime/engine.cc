@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 namespace lazuli {
 namespace {
@@ -141,8 +142,10 @@ void count_references(CompiledGraph& compiled) {
 std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<const int> donated,
                                                NumberGuards& numbers) {
   auto compiled = std::make_shared<CompiledGraph>();
+  std::unordered_set<const Buffer*> seen;
   for (const GraphNode& node : graph.nodes)
-    if (node.op == Op::constant) compiled->constants.push_back({node.constant, -node.constant.use_count()});
+    if (node.op == Op::constant && seen.insert(node.constant.get()).second)
+      compiled->constants.push_back({node.constant, -node.constant.use_count()});
   compiled->engine = id();
   compiled->built = graph;
   for (const ValueId input : graph.inputs())

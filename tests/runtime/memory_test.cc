@@ -36,7 +36,8 @@ TEST(Memory, ConstantsEndWithTheirLastHolder) {
   Session session(options);
   for (int i = 0; i < 50; ++i) EXPECT_EQ(product_with(weight(512, 1)), 2 * 256 * 512);
   EXPECT_LT(session.statistics().weight_bytes, 20 * 512 * 1024);
-  EXPECT_LE(session.statistics().program_bytes, options.memory_limit);
+  // The program used last stays, with its constant.
+  EXPECT_LE(session.statistics().program_bytes, options.memory_limit + 512 * 1024);
 }
 
 TEST(Memory, ConstantsThatAreHeldCountForNothing) {

@@ -250,7 +250,7 @@ TEST(Numbers, BehindAMatmul) {
 TEST(Numbers, OfTwoThreads) {
   Session session(uncached());
   const auto scale = [&](int stream, float value) {
-    const UseEvaluator use(session);
+    const UseSession use(session);
     const Array x = Array::from({1.0f, 2.0f, 4.0f}, {3});
     for (int i = 0; i < 200; ++i) {
       const Array y = x * value;

@@ -13,7 +13,7 @@ step() { printf '\n== %s (after %d min)\n' "$*" $((SECONDS / 60)); }
 
 at_level() {  # name=value...
   step "tests of kernels and bits with $*"
-  env "$@" ctest --preset release -L bits
+  env "$@" ctest --preset release -j "$(nproc)" -L bits
 }
 
 step "README: scripts/demo.sh"

@@ -11,4 +11,4 @@ cmake --preset "$preset"
 cmake --build --preset "$preset"
 LAZULI_TEST_MODEL=$(scripts/fetch-model.sh)
 export LAZULI_TEST_MODEL
-ctest --preset "$preset"
+ctest --preset "$preset" -j "$(nproc)"

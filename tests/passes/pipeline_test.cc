@@ -13,7 +13,6 @@
 #include <lazuli/tests/support/run_reference.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace lazuli {
 namespace {
@@ -233,21 +232,12 @@ Graph chain(std::int32_t links) {
   return graph;
 }
 
-double seconds_for(std::int32_t links) {
-  const Graph graph = chain(links);
+// Recursion would overflow the stack, and a pass in quadratic time would not end before the test's timeout.
+TEST(Pipeline, AMillionNodes) {
+  const Graph graph = chain(1'000'000);
   PassContext context;
-  const auto start = std::chrono::steady_clock::now();
   const Graph result = run_pipeline(graph, context, {.verify = false, .after_pass = {}});
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   EXPECT_LT(result.nodes.size(), graph.nodes.size());
-  return elapsed.count();
-}
-
-TEST(Pipeline, AMillionNodesInLinearTime) {
-  const double small = seconds_for(125'000);
-  const double large = seconds_for(1'000'000);
-  // 8 times the nodes; quadratic time would be 64 times as long. Caches and a shared machine account for the rest.
-  EXPECT_LT(large, 32 * small) << small << " s and " << large << " s";
 }
 
 }  // namespace

@@ -50,10 +50,14 @@ struct Shapes {
 // Row (t, j), by an ordinary product with the weights of its expert.
 std::vector<float> by_linear(const Array& x, const Stack& stack, const std::vector<std::int32_t>& chosen,
                              const Shapes& shapes) {
+  const std::span<const float> rows = x.data<float>();
+  const auto size = static_cast<std::size_t>(x.size(2));
   std::vector<float> expected;
   for (std::int64_t pair = 0; pair < shapes.tokens * shapes.chosen; ++pair) {
     const std::int64_t token = pair / shapes.chosen, row = std::min(pair % shapes.chosen, shapes.rows_per_token - 1);
-    const Array single = slice(x, {token, row, 0}, {token + 1, row + 1, x.size(2)});
+    // A row of its own and no slice, whose place would be part of the program: one program for each expert.
+    const Array single = Array::from(
+        rows.subspan(static_cast<std::size_t>(token * shapes.rows_per_token + row) * size, size), {1, 1, x.size(2)});
     const Array product = linear(single, stack.each[static_cast<std::size_t>(chosen[static_cast<std::size_t>(pair)])]);
     const std::span<const float> values = product.data<float>();
     expected.insert(expected.end(), values.begin(), values.end());

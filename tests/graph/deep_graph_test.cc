@@ -16,6 +16,7 @@ namespace lazuli {
 namespace {
 
 constexpr int million = 1'000'000;
+constexpr int deep = million / 4;  // where each node is worked on many times; recursion overflows far below
 
 // Four kinds of op in turn; values stay between -1 and 2.
 struct Chain {
@@ -51,8 +52,8 @@ TEST(DeepGraph, BuildsAndDies) {
 }
 
 TEST(DeepGraph, PrintsAndParses) {
-  const Graph graph = graph_of({extend(start(), 0.25f, million).end});
-  ASSERT_EQ(graph.nodes.size(), million + 3u);
+  const Graph graph = graph_of({extend(start(), 0.25f, deep).end});
+  ASSERT_EQ(graph.nodes.size(), deep + 3u);
   verify(graph);
   const std::string text = to_text(graph);
   const Graph parsed = parse_graph(text);
@@ -66,7 +67,7 @@ TEST(DeepGraph, RunsFused) {
   options.verify = true;
   Session session(options);
   const Array begin = start();  // its last handle would be donated at eval: another program
-  const Chain chain = extend(begin, 0.25f, million);
+  const Chain chain = extend(begin, 0.25f, deep);
   const Array outputs[] = {chain.end};
   const Graph optimised = session.optimised(outputs);
   const LoopLimits limits;
@@ -75,7 +76,7 @@ TEST(DeepGraph, RunsFused) {
     if (node.body) largest = std::max(largest, node.body->nodes.size());
   EXPECT_GT(largest, 8u);
   EXPECT_LE(largest, static_cast<std::size_t>(limits.nodes + limits.operands) * 2);
-  EXPECT_LT(optimised.nodes.size(), million / 8u);
+  EXPECT_LT(optimised.nodes.size(), deep / 8u);
   EXPECT_EQ(chain.end.data<float>()[1], chain.value);
   EXPECT_EQ(session.statistics().programs, 1);
   EXPECT_LT(session.statistics().loops, 100);  // equal bodies are compiled once
@@ -85,7 +86,7 @@ TEST(DeepGraph, RunsOpByOp) {
   SessionOptions options;
   options.fusion = "none";
   Session session(options);
-  const Chain chain = extend(start(), 0.25f, million / 4);
+  const Chain chain = extend(start(), 0.25f, deep);
   EXPECT_EQ(chain.end.data<float>()[0], chain.value);
 }
 
@@ -106,9 +107,9 @@ TEST(DeepGraph, ReferenceSession) {
 
 TEST(DeepGraph, DiesHalfEvaluated) {
   Session session;
-  Chain chain = extend(start(), 0.25f, million / 10);
+  Chain chain = extend(start(), 0.25f, deep / 10);
   const Array middle = chain.end;
-  chain = extend(chain.end, chain.value, million - million / 10);
+  chain = extend(chain.end, chain.value, million - deep / 10);
   eval({middle});
   const Chain tail = extend(middle, middle.data<float>()[0], 2);  // the end, and what leads to it, is never computed
   EXPECT_EQ(tail.end.data<float>()[0], tail.value);

@@ -4,6 +4,7 @@
 
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/array.h>
+#include <lazuli/graph/attention.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/ops.h>

@@ -12,6 +12,7 @@ set(LAZULI_PUBLIC_HEADERS
   backends/run_observer.h
   backends/step_kind.h
   graph/array.h
+  graph/attention.h
   graph/attrs.h
   graph/base/error.h
   graph/base/event.h

@@ -82,6 +82,7 @@ TEST(Runner, ChunksThreadsAndFusionChangeNoBit) {
         if (is_first) expected = values_of(runner_of(*model, RunnerOptions::whole_prompt).prefill(ids));
         for (const std::int64_t chunk : {1, 2, 3, 15, 16, 17, 31, 33, 63, 64, 65, 100, 127, 129, 255, 256, 257}) {
           if (!is_first && chunk % 16 == 1) continue;
+          if (threads == 8 && chunk < 100) continue;  // of short chunks threads without a core only make long tests
           EXPECT_EQ(values_of(runner_of(*model, chunk).prefill(ids)), expected)
               << folder << " chunk " << chunk << ", " << threads << " threads, " << fusion;
         }

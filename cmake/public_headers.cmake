@@ -19,6 +19,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/base/export.h
   graph/base/function_ref.h
   graph/base/scope.h
+  graph/base/source_location.h
   graph/buffer.h
   graph/evaluator.h
   graph/graph.h

@@ -20,6 +20,7 @@ NodeRef leaf_node(Op op, Attrs attrs, TypesRef types, std::string label) {
   node->types = std::move(types);
   node->label = std::move(label);
   node->scope = Scope::current();
+  node->built_at = current_call_stack();
   return node;
 }
 
@@ -39,11 +40,17 @@ Array::Array(double value) : Array(make_array(Op::scalar, ScalarAttrs{value, DTy
 Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}
 
 void detail::fail_value_count(std::size_t values, const Shape& shape) {
-  fail("from: {} values do not fill the shape {}", values, to_string(shape));
+  fail(ErrorDetails{.kind = ErrorKind::shape,
+                    .op = "from",
+                    .expected = fmt::format("{} values", element_count(shape)),
+                    .found = fmt::format("{} values", values)},
+       "from: {} values do not fill the shape {}", values, to_string(shape));
 }
 
 void detail::fail_element_type(const Type& type, std::string_view expected) {
-  fail("data: the array is {}, expected {}", to_string(type), expected);
+  fail(
+      ErrorDetails{.kind = ErrorKind::dtype, .op = "data", .expected = std::string(expected), .found = to_string(type)},
+      "data: the array is {}, expected {}", to_string(type), expected);
 }
 
 Array Array::from(BufferRef data, Type type) {
@@ -71,6 +78,10 @@ const Type& Array::type() const {
   return (*node_->types)[static_cast<std::size_t>(output_)];
 }
 
+std::string source_of(const Array& array) {
+  return array.defined() ? source_of(array.node()->built_at) : std::string();
+}
+
 bool Array::evaluated() const { return node_ && node_->evaluated(); }
 
 const std::byte* Array::bytes() const {
@@ -90,8 +101,11 @@ std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {
   } catch (const InternalError&) {
     throw;
   } catch (const Error& error) {
-    throw Error(error.what() + Scope::where(node->scope));
+    ErrorDetails details = built_here(error.details());
+    if (details.op.empty()) details.op = to_string(op);
+    throw Error(error.what() + Scope::where(node->scope), std::move(details));
   }
+  node->built_at = current_call_stack();
   node->op = op;
   node->attrs = std::move(attrs);
   node->inputs = std::move(inputs);
@@ -137,7 +151,11 @@ Node::~Node() {
 namespace {
 
 const std::byte* single_element(const Array& array) {
-  if (array.type().elements() != 1) fail("item: the array is {}, expected one element", to_string(array.type()));
+  if (array.type().elements() != 1)
+    fail(
+        ErrorDetails{
+            .kind = ErrorKind::shape, .op = "item", .expected = "one element", .found = to_string(array.type())},
+        "item: the array is {}, expected one element", to_string(array.type()));
   return array.bytes();
 }
 

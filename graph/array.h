@@ -9,6 +9,7 @@
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/export.h>
 #include <lazuli/graph/base/scope.h>
+#include <lazuli/graph/base/source_location.h>
 #include <lazuli/graph/buffer.h>
 #include <lazuli/graph/op.h>
 
@@ -99,6 +100,7 @@ struct LAZULI_API Node : std::enable_shared_from_this<Node> {
   Attrs attrs;
   Scope::Ref scope;
   std::string label;
+  const CallStack* built_at = nullptr;  // where source locations are recorded
   // A program that another thread is about to start writes into this value; under lock_operands().
   bool donated = false;
 
@@ -120,6 +122,9 @@ struct LAZULI_API Node : std::enable_shared_from_this<Node> {
 
 // Held while operands of nodes that are not evaluated are read or dropped; a thread may take it again.
 LAZULI_API std::unique_lock<std::recursive_mutex> lock_operands();
+
+// Where the array's node was built, as source_location.h has it; "" where that was not recorded.
+LAZULI_API std::string source_of(const Array& array);
 
 // Makes a node of one or several outputs: infers types, throws at the caller's line, with the scope in the text.
 LAZULI_API std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs);

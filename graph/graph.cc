@@ -89,6 +89,7 @@ class Snapshot {
     copy.types = *node.types;
     copy.scope = node.scope;
     copy.label = node.label;
+    copy.built_at = node.built_at;
     if (node.op == Op::constant) copy.constant = node.results()[0].buffer;
     copy.inputs.reserve(node.inputs.size());
     for (const Array& input : node.inputs) copy.inputs.push_back(value_of(input));
@@ -103,6 +104,7 @@ class Snapshot {
     input.types = {(*node.types)[0]};
     input.scope = node.scope;
     input.label = node.label;
+    input.built_at = node.built_at;
     if (leaves_ && static_cast<std::size_t>(input_count_) > leaves_->size())
       leaves_->push_back(Array(const_cast<Node&>(node).shared_from_this(), 0));
     append(node, std::move(input));

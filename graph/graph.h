@@ -37,10 +37,11 @@ struct LAZULI_API GraphNode {
   std::vector<ValueId> inputs;
   std::vector<Type> types;  // one per output
   Scope::Ref scope;
-  std::string label;                  // of inputs and constants
-  BufferRef constant;                 // Op::constant
-  std::shared_ptr<const Graph> body;  // Op::fused: its inputs are the operands, its outputs the results
-  std::vector<Source> from;           // ascending, without repetition
+  std::string label;                    // of inputs and constants
+  BufferRef constant;                   // Op::constant
+  std::shared_ptr<const Graph> body;    // Op::fused: its inputs are the operands, its outputs the results
+  std::vector<Source> from;             // ascending, without repetition
+  const CallStack* built_at = nullptr;  // source_location.h; no part of listings and keys
 
   const Type& type() const { return types[0]; }
   template <class T>

@@ -1,66 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Shape rules: one function per rule named in ops.def.
-#include <fmt/format.h>
-#include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/op.h>
+#include <lazuli/graph/infer_call.h>
 #include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>
 
 namespace lazuli {
-namespace {
-
-struct Call {
-  Op op;
-  const Attrs& attrs;
-  std::span<const Type> operands;
-
-  const Type& operand(std::size_t position) const { return operands[position]; }
-  template <class T>
-  const T& as() const {
-    return std::get<T>(attrs);
-  }
-  template <class... Args>
-  [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) const {
-    throw Error(fmt::format("{}: {}", to_string(op), fmt::format(text, std::forward<Args>(args)...)));
-  }
-  void require_real(std::size_t position) const {
-    if (!is_real(operand(position).dtype))
-      reject("operand {} is {}, expected a real dtype (f32, f16, bf16)", position, to_string(operand(position)));
-  }
-  void require_integer(std::size_t position) const {
-    if (!is_integer(operand(position).dtype))
-      reject("operand {} is {}, expected integers", position, to_string(operand(position)));
-  }
-  void require_plain(std::size_t position) const {
-    if (is_quantised(operand(position).dtype))
-      reject("operand {} is {}; quantised arrays can only be read by linear, expert_linear, attention and take",
-             position, to_string(operand(position)));
-  }
-  void require_same_dtype(std::size_t a, std::size_t b) const {
-    if (operand(a).dtype != operand(b).dtype)
-      reject("dtypes differ: {} and {}; cast one of them", to_string(operand(a)), to_string(operand(b)));
-  }
-  void require_index(std::size_t position) const {
-    if (operand(position).dtype != DType::i32)
-      reject("operand {} is {}, expected i32 indices", position, to_string(operand(position)));
-  }
-  void require_rank(std::size_t position, std::size_t rank, const char* layout) const {
-    if (operand(position).shape.size() != rank)
-      reject("operand {} is {}, expected {}", position, to_string(operand(position)), layout);
-  }
-  void require_axis(std::int64_t axis, std::size_t rank) const {
-    if (axis < 0 || axis >= static_cast<std::int64_t>(rank)) reject("axis {} is out of range for rank {}", axis, rank);
-  }
-};
-
-using Types = std::vector<Type>;
+namespace infer {
 
 Types unary(const Call& call) {
   call.require_plain(0);
   if (call.operand(0).dtype == DType::bool_)
-    call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
+    call.reject_dtype("numbers", call.found(0), "operand 0 is {}, expected numbers", call.found(0));
   return {call.operand(0)};
 }
 Types unary_real(const Call& call) {
@@ -71,7 +23,7 @@ Types logical(const Call& call) {
   Shape shape = call.operand(0).shape;
   for (std::size_t i = 0; i < call.operands.size(); ++i) {
     if (call.operand(i).dtype != DType::bool_)
-      call.reject("operand {} is {}, expected bool", i, to_string(call.operand(i)));
+      call.reject_dtype("bool", call.found(i), "operand {} is {}, expected bool", i, call.found(i));
     shape = broadcast_shapes(shape, call.operand(i).shape, to_string(call.op));
   }
   return {{DType::bool_, shape}};
@@ -79,7 +31,9 @@ Types logical(const Call& call) {
 Types cast(const Call& call) {
   call.require_plain(0);
   const DType to = call.as<CastAttrs>().dtype;
-  if (is_quantised(to)) call.reject("cannot cast to {}; quantise weights when they are stored", to_string(to));
+  if (is_quantised(to))
+    call.reject_dtype("a plain dtype", std::string(to_string(to)),
+                      "cannot cast to {}; quantise weights when they are stored", to_string(to));
   return {{to, call.operand(0).shape}};
 }
 Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {
@@ -88,7 +42,8 @@ Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {
 Types binary(const Call& call) {
   call.require_plain(0);
   call.require_same_dtype(0, 1);
-  if (call.operand(0).dtype == DType::bool_) call.reject("operands are bool, expected numbers");
+  if (call.operand(0).dtype == DType::bool_)
+    call.reject_dtype("numbers", call.found(0), "operands are bool, expected numbers");
   return {{call.operand(0).dtype, broadcast_operands(call, 0, 1)}};
 }
 Types binary_real(const Call& call) {
@@ -105,7 +60,8 @@ Types compare(const Call& call) {
   return {{DType::bool_, broadcast_operands(call, 0, 1)}};
 }
 Types select(const Call& call) {
-  if (call.operand(0).dtype != DType::bool_) call.reject("condition is {}, expected bool", to_string(call.operand(0)));
+  if (call.operand(0).dtype != DType::bool_)
+    call.reject_dtype("bool", call.found(0), "condition is {}, expected bool", call.found(0));
   call.require_plain(1);
   call.require_same_dtype(1, 2);
   const Shape values = broadcast_operands(call, 1, 2);
@@ -116,14 +72,17 @@ Types reduce(const Call& call) {
   call.require_plain(0);
   const auto& [axes, keep_dims] = call.as<ReduceAttrs>();
   const Type& x = call.operand(0);
-  if (x.dtype == DType::bool_) call.reject("operand 0 is {}, expected numbers", to_string(x));
+  if (x.dtype == DType::bool_)
+    call.reject_dtype("numbers", call.found(0), "operand 0 is {}, expected numbers", call.found(0));
   if (axes.empty()) call.reject("no axes given");
   if (!std::is_sorted(axes.begin(), axes.end()) || std::adjacent_find(axes.begin(), axes.end()) != axes.end())
     call.reject("axes {} are not ascending and distinct", to_string(axes));
   Shape shape;
   for (std::size_t axis = 0; axis < x.shape.size(); ++axis) {
     const bool reduced = std::binary_search(axes.begin(), axes.end(), static_cast<std::int64_t>(axis));
-    if (reduced && x.shape[axis] == 0) call.reject("axis {} of {} is empty", axis, to_string(x));
+    if (reduced && x.shape[axis] == 0)
+      call.reject_shape("at least one element along the axis", to_string(x), "axis {} of {} is empty", axis,
+                        to_string(x));
     if (!reduced)
       shape.push_back(x.shape[axis]);
     else if (keep_dims)
@@ -142,7 +101,8 @@ Types argmax(const Call& call) {
   Shape shape = call.operand(0).shape;
   call.require_axis(axis, shape.size());
   if (shape[static_cast<std::size_t>(axis)] == 0)
-    call.reject("axis {} of {} is empty", axis, to_string(call.operand(0)));
+    call.reject_shape("at least one element along the axis", call.found(0), "axis {} of {} is empty", axis,
+                      call.found(0));
   shape.erase(shape.begin() + axis);
   return {{DType::i32, shape}};
 }
@@ -151,7 +111,8 @@ Types top_k(const Call& call) {
   Shape shape = call.operand(0).shape;
   const std::int64_t k = call.as<TopKAttrs>().k;
   if (shape.empty() || k < 1 || k > shape.back())
-    call.reject("k = {} does not fit {}; expected 1 <= k <= size of the last axis", k, to_string(call.operand(0)));
+    call.reject_shape("1 <= k <= size of the last axis", fmt::format("k = {}, {}", k, call.found(0)),
+                      "k = {} does not fit {}; expected 1 <= k <= size of the last axis", k, call.found(0));
   shape.back() = k;
   return {{call.operand(0).dtype, shape}, {DType::i32, shape}};
 }
@@ -166,8 +127,9 @@ Types reshape(const Call& call) {
   const Shape& shape = call.as<ReshapeAttrs>().shape;
   const bool negative = std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size < 0; });
   if (negative || element_count(shape) != call.operand(0).elements())
-    call.reject("{} has {} elements, which do not fill {}", to_string(call.operand(0)), call.operand(0).elements(),
-                to_string(shape));
+    call.reject_shape(fmt::format("a shape of {} elements", call.operand(0).elements()), to_string(shape),
+                      "{} has {} elements, which do not fill {}", call.found(0), call.operand(0).elements(),
+                      to_string(shape));
   return {{call.operand(0).dtype, shape}};
 }
 Types transpose(const Call& call) {
@@ -179,7 +141,9 @@ Types transpose(const Call& call) {
   bool valid = permutation.size() == x.shape.size();
   for (std::size_t axis = 0; valid && axis < sorted.size(); ++axis)
     valid = sorted[axis] == static_cast<std::int64_t>(axis);
-  if (!valid) call.reject("{} is not a permutation of the axes of {}", to_string(permutation), to_string(x));
+  if (!valid)
+    call.reject_shape(fmt::format("a permutation of {} axes", x.shape.size()), to_string(permutation),
+                      "{} is not a permutation of the axes of {}", to_string(permutation), to_string(x));
   Shape shape;
   for (std::int64_t axis : permutation) shape.push_back(x.shape[static_cast<std::size_t>(axis)]);
   return {{x.dtype, shape}};
@@ -190,13 +154,17 @@ Types slice(const Call& call) {
   const auto& [begin, end, step] = call.as<SliceAttrs>();
   const std::size_t rank = x.shape.size();
   if (begin.size() != rank || end.size() != rank || step.size() != rank)
-    call.reject("begin {}, end {}, step {} do not match the rank of {}", to_string(begin), to_string(end),
-                to_string(step), to_string(x));
+    call.reject_shape(fmt::format("{} numbers each", rank),
+                      fmt::format("begin {}, end {}, step {}", to_string(begin), to_string(end), to_string(step)),
+                      "begin {}, end {}, step {} do not match the rank of {}", to_string(begin), to_string(end),
+                      to_string(step), to_string(x));
   Shape shape;
   for (std::size_t axis = 0; axis < rank; ++axis) {
     if (begin[axis] < 0 || end[axis] < begin[axis] || end[axis] > x.shape[axis] || step[axis] < 1)
-      call.reject("[{}:{}:{}] is out of range for axis {} of {}", begin[axis], end[axis], step[axis], axis,
-                  to_string(x));
+      call.reject_shape(fmt::format("0 <= begin <= end <= {}, step >= 1", x.shape[axis]),
+                        fmt::format("[{}:{}:{}]", begin[axis], end[axis], step[axis]),
+                        "[{}:{}:{}] is out of range for axis {} of {}", begin[axis], end[axis], step[axis], axis,
+                        to_string(x));
     shape.push_back((end[axis] - begin[axis] + step[axis] - 1) / step[axis]);
   }
   return {{x.dtype, shape}};
@@ -205,7 +173,8 @@ Types broadcast_to(const Call& call) {
   call.require_plain(0);
   const Shape& shape = call.as<ReshapeAttrs>().shape;
   if (!broadcastable_to(call.operand(0).shape, shape))
-    call.reject("{} does not broadcast to {}", to_string(call.operand(0)), to_string(shape));
+    call.reject_shape(fmt::format("a shape that broadcasts to {}", to_string(shape)), call.found(0),
+                      "{} does not broadcast to {}", call.found(0), to_string(shape));
   return {{call.operand(0).dtype, shape}};
 }
 
@@ -218,8 +187,9 @@ Types concatenate(const Call& call) {
     Shape expected = call.operand(i).shape;
     if (expected.size() == result.shape.size()) expected[axis] = result.shape[axis];
     if (call.operand(i).dtype != result.dtype || expected != result.shape)
-      call.reject("operand {} is {}, operand 0 is {}; they may differ along axis {} only", i,
-                  to_string(call.operand(i)), to_string(call.operand(0)), axis);
+      call.reject_shape(fmt::format("{}, but for axis {}", call.found(0), axis), call.found(i),
+                        "operand {} is {}, operand 0 is {}; they may differ along axis {} only", i, call.found(i),
+                        call.found(0), axis);
     result.shape[axis] += call.operand(i).shape[axis];
   }
   return {result};
@@ -228,11 +198,16 @@ Types concatenate(const Call& call) {
 void require_encodable(const Call& call, std::int64_t axis) {
   const Type &base = call.operand(0), &update = call.operand(1);
   const int block = info(base.dtype).block_elements;
-  if (!has_quantiser(base.dtype)) call.reject("base is {}, to which nothing can be encoded", to_string(base));
+  if (!has_quantiser(base.dtype))
+    call.reject_dtype("a type with a quantiser", to_string(base), "base is {}, to which nothing can be encoded",
+                      to_string(base));
   if (axis + 1 == static_cast<std::int64_t>(base.shape.size()) || base.shape.back() % block != 0)
-    call.reject("base is {}, axis {}; expected rows of whole blocks of {}", to_string(base), axis, block);
+    call.reject_shape(fmt::format("rows of whole blocks of {}", block),
+                      fmt::format("{}, axis {}", to_string(base), axis),
+                      "base is {}, axis {}; expected rows of whole blocks of {}", to_string(base), axis, block);
   if (update.dtype != DType::f32)
-    call.reject("update is {}, base is {}; expected an update of f32", to_string(update), to_string(base));
+    call.reject_dtype("f32", to_string(update), "update is {}, base is {}; expected an update of f32",
+                      to_string(update), to_string(base));
 }
 Types slice_update(const Call& call) {
   const std::int64_t axis = call.as<SliceUpdateAttrs>().axis;
@@ -244,10 +219,12 @@ Types slice_update(const Call& call) {
   if (expected.size() == base.shape.size())
     expected[static_cast<std::size_t>(axis)] = base.shape[static_cast<std::size_t>(axis)];
   if ((call.operand(1).dtype != base.dtype && !encodes) || expected != base.shape)
-    call.reject("update is {}, base is {}; they may differ along axis {} only", to_string(call.operand(1)),
-                to_string(base), axis);
+    call.reject_shape(fmt::format("{}, but for axis {}", to_string(base), axis), call.found(1),
+                      "update is {}, base is {}; they may differ along axis {} only", call.found(1), to_string(base),
+                      axis);
   if (call.operand(1).shape[static_cast<std::size_t>(axis)] > base.shape[static_cast<std::size_t>(axis)])
-    call.reject("update {} is longer than base {} along axis {}", to_string(call.operand(1)), to_string(base), axis);
+    call.reject_shape(fmt::format("at most {} along axis {}", to_string(base), axis), call.found(1),
+                      "update {} is longer than base {} along axis {}", call.found(1), to_string(base), axis);
   call.require_index(2);
   call.require_rank(2, 0, "a scalar start");
   return {base};
@@ -258,14 +235,16 @@ Types take(const Call& call) {
   call.require_axis(axis, x.shape.size());
   call.require_index(1);
   if (call.operand(1).shape.size() > 1)
-    call.reject("indices are {}, expected i32[] or i32[n]", to_string(call.operand(1)));
+    call.reject_shape("i32[] or i32[n]", call.found(1), "indices are {}, expected i32[] or i32[n]", call.found(1));
   Shape shape = x.shape;
   if (call.operand(1).shape.empty())
     shape.erase(shape.begin() + axis);
   else
     shape[static_cast<std::size_t>(axis)] = call.operand(1).shape[0];
   if (!is_quantised(x.dtype)) return {{x.dtype, shape}};
-  if (axis != 0 || x.shape.size() < 2) call.reject("{} is quantised: only whole rows can be taken", to_string(x));
+  if (axis != 0 || x.shape.size() < 2)
+    call.reject_dtype("a plain dtype, or rows", to_string(x), "{} is quantised: only whole rows can be taken",
+                      to_string(x));
   return {{DType::f32, shape}};
 }
 Types gather(const Call& call) {
@@ -278,8 +257,8 @@ Types gather(const Call& call) {
   if (expected.size() == x.shape.size())
     expected[static_cast<std::size_t>(axis)] = x.shape[static_cast<std::size_t>(axis)];
   if (expected != x.shape)
-    call.reject("indices are {}, x is {}; they may differ along axis {} only", to_string(call.operand(1)), to_string(x),
-                axis);
+    call.reject_shape(fmt::format("i32{}, but for axis {}", to_string(x.shape), axis), call.found(1),
+                      "indices are {}, x is {}; they may differ along axis {} only", call.found(1), to_string(x), axis);
   return {{x.dtype, call.operand(1).shape}};
 }
 
@@ -288,8 +267,9 @@ Types matmul(const Call& call) {
   call.require_same_dtype(0, 1);
   const Shape &a = call.operand(0).shape, &b = call.operand(1).shape;
   if (a.size() < 2 || b.size() < 2 || a.back() != b[b.size() - 2])
-    call.reject("inner sizes differ: {} and {}; expected [..., M, K] and [..., K, N]", to_string(call.operand(0)),
-                to_string(call.operand(1)));
+    call.reject_shape("[..., M, K] and [..., K, N]", fmt::format("{} and {}", call.found(0), call.found(1)),
+                      "inner sizes differ: {} and {}; expected [..., M, K] and [..., K, N]", call.found(0),
+                      call.found(1));
   Shape shape = broadcast_shapes({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2}, "matmul");
   shape.push_back(a[a.size() - 2]);
   shape.push_back(b.back());
@@ -299,10 +279,12 @@ Types linear(const Call& call) {
   call.require_real(0);
   const Type &x = call.operand(0), &weight = call.operand(1);
   if (weight.shape.size() != 2 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
-    call.reject("weight is {}, expected a real or quantised matrix [N, K]", to_string(weight));
+    call.reject_shape("a real or quantised matrix [N, K]", to_string(weight),
+                      "weight is {}, expected a real or quantised matrix [N, K]", to_string(weight));
   if (x.shape.empty() || x.shape.back() != weight.shape[1])
-    call.reject("inner sizes differ: x is {}, weight is {}; expected weight [*, {}]", to_string(x), to_string(weight),
-                x.shape.empty() ? 0 : x.shape.back());
+    call.reject_shape(fmt::format("weight [*, {}]", x.shape.empty() ? 0 : x.shape.back()), to_string(weight),
+                      "inner sizes differ: x is {}, weight is {}; expected weight [*, {}]", to_string(x),
+                      to_string(weight), x.shape.empty() ? 0 : x.shape.back());
   Shape shape = x.shape;
   shape.back() = weight.shape[0];
   return {{x.dtype, shape}};
@@ -314,25 +296,29 @@ Types expert_linear(const Call& call) {
   call.require_rank(2, 2, "experts [T, k]");
   const Type &x = call.operand(0), &weight = call.operand(1), &experts = call.operand(2);
   if (weight.shape.size() != 3 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
-    call.reject("weight is {}, expected a real or quantised stack [E, N, K]", to_string(weight));
+    call.reject_shape("a real or quantised stack [E, N, K]", to_string(weight),
+                      "weight is {}, expected a real or quantised stack [E, N, K]", to_string(weight));
   if (x.shape[2] != weight.shape[2])
-    call.reject("inner sizes differ: x is {}, weight is {}; expected weight [*, *, {}]", to_string(x),
-                to_string(weight), x.shape[2]);
+    call.reject_shape(fmt::format("weight [*, *, {}]", x.shape[2]), to_string(weight),
+                      "inner sizes differ: x is {}, weight is {}; expected weight [*, *, {}]", to_string(x),
+                      to_string(weight), x.shape[2]);
   if (x.shape[0] != experts.shape[0] || (x.shape[1] != 1 && x.shape[1] != experts.shape[1]))
-    call.reject("x is {}, experts are {}; expected x [{}, 1 or {}, {}]", to_string(x), to_string(experts),
-                experts.shape[0], experts.shape[1], x.shape[2]);
+    call.reject_shape(fmt::format("x [{}, 1 or {}, {}]", experts.shape[0], experts.shape[1], x.shape[2]), to_string(x),
+                      "x is {}, experts are {}; expected x [{}, 1 or {}, {}]", to_string(x), to_string(experts),
+                      experts.shape[0], experts.shape[1], x.shape[2]);
   return {{x.dtype, {experts.shape[0], experts.shape[1], weight.shape[1]}}};
 }
 
 Types rms_norm(const Call& call) {
   call.require_real(0);
   const Type& x = call.operand(0);
-  if (x.shape.empty()) call.reject("operand 0 is {}, expected at least one axis", to_string(x));
+  if (x.shape.empty())
+    call.reject_shape("at least one axis", to_string(x), "operand 0 is {}, expected at least one axis", to_string(x));
   if (call.operands.size() == 2) {
     call.require_real(1);
     if (call.operand(1).shape != Shape{x.shape.back()})
-      call.reject("weight is {}, x is {}; expected weight [{}]", to_string(call.operand(1)), to_string(x),
-                  x.shape.back());
+      call.reject_shape(fmt::format("weight [{}]", x.shape.back()), call.found(1),
+                        "weight is {}, x is {}; expected weight [{}]", call.found(1), to_string(x), x.shape.back());
     call.require_same_dtype(0, 1);
   }
   return {x};
@@ -343,13 +329,15 @@ Types rope(const Call& call) {
   const Shape& x = call.operand(0).shape;
   call.require_index(1);
   if (call.operand(1).shape != Shape{x[0]})
-    call.reject("positions are {}, x is {}; expected i32[{}]", to_string(call.operand(1)), to_string(call.operand(0)),
-                x[0]);
+    call.reject_shape(fmt::format("i32[{}]", x[0]), call.found(1), "positions are {}, x is {}; expected i32[{}]",
+                      call.found(1), call.found(0), x[0]);
   const std::int64_t pairs = call.as<RopeAttrs>().rotated_pairs;
   if (x[2] % 2 != 0 || pairs < 0 || pairs > x[2] / 2)
-    call.reject("cannot rotate {} pairs of {}", pairs, to_string(call.operand(0)));
+    call.reject_shape("0 <= pairs <= d / 2, d even", fmt::format("{} pairs, {}", pairs, call.found(0)),
+                      "cannot rotate {} pairs of {}", pairs, call.found(0));
   if (call.operands.size() == 3 && call.operand(2) != Type{DType::f32, {x[2] / 2}})
-    call.reject("frequency factors are {}, expected f32[{}]", to_string(call.operand(2)), x[2] / 2);
+    call.reject_shape(fmt::format("f32[{}]", x[2] / 2), call.found(2), "frequency factors are {}, expected f32[{}]",
+                      call.found(2), x[2] / 2);
   return {call.operand(0)};
 }
 Types attention(const Call& call) {
@@ -360,15 +348,20 @@ Types attention(const Call& call) {
   const Type& cache = call.operand(1);
   if (cache.dtype != DType::q8_0) call.require_real(1);
   if (cache != call.operand(2))
-    call.reject("k is {} and v is {}; expected one type", to_string(cache), to_string(call.operand(2)));
+    call.reject_shape(to_string(cache), call.found(2), "k is {} and v is {}; expected one type", to_string(cache),
+                      call.found(2));
   if (k[2] % info(cache.dtype).block_elements != 0)
-    call.reject("k is {}; expected heads of whole blocks of {}", to_string(cache), info(cache.dtype).block_elements);
+    call.reject_shape(fmt::format("heads of whole blocks of {}", info(cache.dtype).block_elements), to_string(cache),
+                      "k is {}; expected heads of whole blocks of {}", to_string(cache),
+                      info(cache.dtype).block_elements);
   if (q[2] != k[2] || k[1] == 0 || q[1] % k[1] != 0)
-    call.reject("q is {}, k is {}; expected one head size and heads a multiple of kv heads", to_string(call.operand(0)),
-                to_string(call.operand(1)));
+    call.reject_shape(
+        "one head size and heads a multiple of kv heads", fmt::format("q {}, k {}", call.found(0), call.found(1)),
+        "q is {}, k is {}; expected one head size and heads a multiple of kv heads", call.found(0), call.found(1));
   call.require_index(3);
   if (call.operand(3).shape != Shape{q[0]})
-    call.reject("positions are {}, expected i32[{}]", to_string(call.operand(3)), q[0]);
+    call.reject_shape(fmt::format("i32[{}]", q[0]), call.found(3), "positions are {}, expected i32[{}]", call.found(3),
+                      q[0]);
   call.require_index(4);
   call.require_rank(4, 0, "a scalar length");
   return {call.operand(0)};
@@ -380,8 +373,10 @@ Types altup_predict(const Call& call) {
   Shape expected(planes.begin() + (planes.empty() ? 0 : 1), planes.end());
   if (!expected.empty()) expected.back() = planes[0] * planes[0];
   if (planes.size() < 2 || coefficients != expected)
-    call.reject("planes are {}, coefficients {}; expected planes [P, ..., H] and coefficients [..., P·P]",
-                to_string(call.operand(0)), to_string(call.operand(1)));
+    call.reject_shape("planes [P, ..., H] and coefficients [..., P·P]",
+                      fmt::format("{} and {}", call.found(0), call.found(1)),
+                      "planes are {}, coefficients {}; expected planes [P, ..., H] and coefficients [..., P·P]",
+                      call.found(0), call.found(1));
   return {call.operand(0)};
 }
 Types altup_correct(const Call& call) {
@@ -395,9 +390,11 @@ Types altup_correct(const Call& call) {
   const std::int64_t active = call.as<AltupAttrs>().active;
   if (planes.size() < 2 || call.operand(1).shape != activated || call.operand(2).shape != coefficients || active < 0 ||
       active >= planes[0])
-    call.reject(
+    call.reject_shape(
+        "[P, ..., H], [..., H], [..., P]",
+        fmt::format("{}, {}, {}, active plane {}", call.found(0), call.found(1), call.found(2), active),
         "predicted is {}, activated {}, coefficients {}, active plane {}; expected [P, ..., H], [..., H], [..., P]",
-        to_string(call.operand(0)), to_string(call.operand(1)), to_string(call.operand(2)), active);
+        call.found(0), call.found(1), call.found(2), active);
   return {call.operand(0)};
 }
 
@@ -410,7 +407,9 @@ Types iota(const Call& call) {
 }
 Types random(const Call& call) {
   const auto& attrs = call.as<RandomAttrs>();
-  if (!is_real(attrs.dtype)) call.reject("dtype is {}, expected f32, f16 or bf16", to_string(attrs.dtype));
+  if (!is_real(attrs.dtype))
+    call.reject_dtype("f32, f16 or bf16", std::string(to_string(attrs.dtype)), "dtype is {}, expected f32, f16 or bf16",
+                      to_string(attrs.dtype));
   return {{attrs.dtype, attrs.shape}};
 }
 Types declared(const Call& call) { call.reject("has a declared type, not an inferred one"); }
@@ -422,16 +421,19 @@ constexpr Rule rules[] = {
 #include <lazuli/graph/ops.def>
 };
 
-}  // namespace
+}  // namespace infer
 
 std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> operands) {
-  const Call call{op, attrs, operands};
+  const infer::Call call{op, attrs, operands};
   const OpInfo& known = info(op);
   const auto count = static_cast<int>(operands.size());
   if (count < known.min_operands || count > known.max_operands)
-    call.reject("{} operands given, expected {} to {}", count, known.min_operands, known.max_operands);
+    call.reject_with(
+        {.expected = fmt::format("{} to {} operands", known.min_operands, known.max_operands),
+         .found = fmt::format("{} operands", count)},
+        fmt::format("{} operands given, expected {} to {}", count, known.min_operands, known.max_operands));
   if (attrs.index() != known.attrs_index) fail_internal("{} has attributes of another op", known.name);
-  return rules[static_cast<std::size_t>(op)](call);
+  return infer::rules[static_cast<std::size_t>(op)](call);
 }
 
 }  // namespace lazuli

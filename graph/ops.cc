@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace lazuli {
 namespace {
@@ -12,6 +13,11 @@ Dims normalise_axes(Dims axes, std::size_t rank, std::string_view where) {
   for (std::int64_t& axis : axes) axis = normalise_axis(axis, rank, where);
   std::sort(axes.begin(), axes.end());
   return axes;
+}
+
+ErrorDetails refused(std::string op, std::string expected, std::string found) {
+  return built_here(
+      {.kind = ErrorKind::shape, .op = std::move(op), .expected = std::move(expected), .found = std::move(found)});
 }
 
 // A C++ number in a program takes the dtype of the array it meets.
@@ -131,7 +137,8 @@ Array squeeze(const Array& x, std::int64_t axis) {
   const int squeezed = normalise_axis(axis, x.shape().size(), "squeeze");
   Shape shape = x.shape();
   if (shape[static_cast<std::size_t>(squeezed)] != 1)
-    fail("squeeze: axis {} of {} is not 1{}", squeezed, to_string(x.type()), Scope::where(Scope::current()));
+    fail(refused("squeeze", "an axis of size 1", to_string(x.type())), "squeeze: axis {} of {} is not 1{}", squeezed,
+         to_string(x.type()), Scope::where(Scope::current()));
   shape.erase(shape.begin() + squeezed);
   return reshape(x, std::move(shape));
 }
@@ -145,11 +152,14 @@ Array broadcast_to(const Array& x, Shape shape) {
 }
 
 Array concatenate(const std::vector<Array>& parts, std::int64_t axis) {
-  if (parts.empty()) fail("concatenate: no arrays given{}", Scope::where(Scope::current()));
+  if (parts.empty())
+    fail(refused("concatenate", "at least one array", "none"), "concatenate: no arrays given{}",
+         Scope::where(Scope::current()));
   return make_array(Op::concatenate, AxisAttrs{normalise_axis(axis, parts[0].shape().size(), "concatenate")}, parts);
 }
 Array stack(const std::vector<Array>& parts, std::int64_t axis) {
-  if (parts.empty()) fail("stack: no arrays given{}", Scope::where(Scope::current()));
+  if (parts.empty())
+    fail(refused("stack", "at least one array", "none"), "stack: no arrays given{}", Scope::where(Scope::current()));
   const int stacked = normalise_axis(axis, parts[0].shape().size() + 1, "stack");
   std::vector<Array> expanded;
   for (const Array& part : parts) expanded.push_back(expand_dims(part, stacked));

@@ -31,13 +31,29 @@ class Verifier {
  private:
   template <class... Args>
   [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) const {
-    throw CompileError(context() + ": " + fmt::format(text, std::forward<Args>(args)...));
+    throw CompileError(context() + ": " + fmt::format(text, std::forward<Args>(args)...),
+                       {.kind = ErrorKind::compile, .pass = std::string(after_)});
   }
   template <class... Args>
   [[noreturn]] void reject_node(std::size_t id, fmt::format_string<Args...> text, Args&&... args) const {
-    throw CompileError(fmt::format("{}: {}: {}{}", context(), describe(id),
-                                   fmt::format(text, std::forward<Args>(args)...),
-                                   Scope::where(graph_.nodes[id].scope)));
+    reject_node_with({}, id, fmt::format(text, std::forward<Args>(args)...));
+  }
+  // `details` holds what was expected and found, where that is data.
+  [[noreturn]] void reject_node_with(ErrorDetails details, std::size_t id, const std::string& text) const {
+    const GraphNode& node = graph_.nodes[id];
+    const GraphNode& outer = parent_ == nullptr ? node : parent_->graph_.nodes[fused_];  // of which `from` tells
+    details.kind = ErrorKind::compile;
+    details.op = name_of(node);
+    details.pass = after_;
+    details.node = outer.from.empty() ? -1 : outer.from.back().node;
+    if (node.scope) details.scope = *node.scope;
+    details.source = source_of(node.built_at);
+    throw CompileError(fmt::format("{}: {}: {}{}", context(), describe(id), text, Scope::where(node.scope)),
+                       std::move(details));
+  }
+  static std::string_view name_of(const GraphNode& node) {
+    const bool has_name = node.op == Op::fused && std::holds_alternative<FusedAttrs>(node.attrs);
+    return has_name ? node.name() : to_string(node.op);
   }
 
   // Built only when something is wrong: describing every fused node beforehand would take quadratic time.
@@ -52,8 +68,7 @@ class Verifier {
     std::size_t value = 0;
     for (std::size_t i = 0; i < id; ++i) value += graph_.nodes[i].types.size();
     const GraphNode& node = graph_.nodes[id];
-    const bool has_name = node.op == Op::fused && std::holds_alternative<FusedAttrs>(node.attrs);
-    std::string text = fmt::format("%{} {}", value, has_name ? node.name() : to_string(node.op));
+    std::string text = fmt::format("%{} {}", value, name_of(node));
     return node.types.empty() ? text : fmt::format("{} : {}", text, list(node.types));
   }
 
@@ -76,7 +91,9 @@ class Verifier {
   void verify_operands(std::size_t id, const GraphNode& node, const OpInfo& op) {
     const auto count = static_cast<int>(node.inputs.size());
     if (count < op.min_operands || count > op.max_operands)
-      reject_node(id, "has {} operands, expected {} to {}", count, op.min_operands, op.max_operands);
+      reject_node_with({.expected = fmt::format("{} to {} operands", op.min_operands, op.max_operands),
+                        .found = fmt::format("{} operands", count)},
+                       id, fmt::format("has {} operands, expected {} to {}", count, op.min_operands, op.max_operands));
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId input = node.inputs[i];
       if (input.node < 0 || static_cast<std::size_t>(input.node) >= id)
@@ -108,10 +125,11 @@ class Verifier {
     try {
       inferred = infer_types(node.op, node.attrs, operands_);
     } catch (const Error& error) {
-      reject_node(id, "{}", error.what());
+      reject_node_with(error.details(), id, error.what());
     }
     if (inferred != node.types)
-      reject_node(id, "its type does not follow from its operands, expected {}", list(inferred));
+      reject_node_with({.expected = list(inferred), .found = list(node.types)}, id,
+                       fmt::format("its type does not follow from its operands, expected {}", list(inferred)));
   }
 
   void verify_data(std::size_t id, const GraphNode& node) {
@@ -119,7 +137,9 @@ class Verifier {
     if (node.op != Op::constant) reject_node(id, "holds data, which only constants may hold");
     const std::int64_t expected = node.type().bytes();
     if (static_cast<std::int64_t>(node.constant->size()) != expected)
-      reject_node(id, "'{}' holds {} bytes, expected {}", node.label, node.constant->size(), expected);
+      reject_node_with(
+          {.expected = fmt::format("{} bytes", expected), .found = fmt::format("{} bytes", node.constant->size())}, id,
+          fmt::format("'{}' holds {} bytes, expected {}", node.label, node.constant->size(), expected));
   }
 
   void verify_sources(std::size_t id, const GraphNode& node) {
@@ -137,10 +157,14 @@ class Verifier {
       reject_node(id, "has {} operands, its body {} inputs", node.inputs.size(), inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (const Type &given = graph_.type(node.inputs[i]), &wanted = node.body->type(inputs[i]); given != wanted)
-        reject_node(id, "operand {} is {}, input {} of its body {}", i, to_string(given), i, to_string(wanted));
+        reject_node_with(
+            {.expected = to_string(wanted), .found = to_string(given)}, id,
+            fmt::format("operand {} is {}, input {} of its body {}", i, to_string(given), i, to_string(wanted)));
     std::vector<Type> results;
     for (ValueId output : node.body->outputs) results.push_back(node.body->type(output));
-    if (results != node.types) reject_node(id, "its body returns {}", results.empty() ? "nothing" : list(results));
+    if (results != node.types)
+      reject_node_with({.expected = list(node.types), .found = results.empty() ? "nothing" : list(results)}, id,
+                       fmt::format("its body returns {}", results.empty() ? "nothing" : list(results)));
   }
 
   void verify_input_indices() {

@@ -55,10 +55,16 @@ FusionChoice FusionChoice::parse(std::string_view text, std::span<const std::str
       continue;
     }
     const bool is_override = !word.empty() && (word[0] == '+' || word[0] == '-');
-    if (!is_override) fail("{}: \"{}\" is not {}+name or -name", source, word, first ? "none, primitive, all, " : "");
+    const std::string levels = first ? "none, primitive, all, " : "";
+    if (!is_override)
+      fail(ErrorDetails{.op = std::string(source), .expected = levels + "+name or -name", .found = std::string(word)},
+           "{}: \"{}\" is not {}+name or -name", source, word, levels);
     const std::string_view name = word.substr(1);
     if (std::find(known.begin(), known.end(), name) == known.end())
-      fail("{}: there is no \"{}\"{}; expected one of {}", source, name,
+      fail(ErrorDetails{.op = std::string(source),
+                        .expected = fmt::format("{}", fmt::join(known, ", ")),
+                        .found = std::string(name)},
+           "{}: there is no \"{}\"{}; expected one of {}", source, name,
            near_matches_text(name, std::vector<std::string>(known.begin(), known.end())), fmt::join(known, ", "));
     choice.overrides.insert_or_assign(std::string(name), word[0] == '+');
   }

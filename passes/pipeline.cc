@@ -74,8 +74,14 @@ Graph run_pipeline(Graph graph, std::span<const Pass> to_run, PassContext& conte
     const Clock::time_point start = Clock::now();
     try {
       graph = pass.run(std::move(graph), context);
+    } catch (const Error& error) {
+      ErrorDetails details = error.details();
+      if (details.kind <= ErrorKind::execution) details.kind = ErrorKind::compile;
+      if (details.pass.empty()) details.pass = pass.name;
+      throw CompileError(fmt::format("{}: {}", pass.name, error.what()), std::move(details));
     } catch (const std::exception& error) {
-      throw CompileError(fmt::format("{}: {}", pass.name, error.what()));
+      throw CompileError(fmt::format("{}: {}", pass.name, error.what()),
+                         {.kind = ErrorKind::compile, .pass = std::string(pass.name)});
     }
     const std::chrono::duration<double, std::micro> elapsed = Clock::now() - start;
     const bool made_by_caller = pass.foreign || (pass.name == "fuse_named" && context.own_rules != nullptr);

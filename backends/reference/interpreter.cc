@@ -75,7 +75,8 @@ class Interpreter {
     } catch (const InternalError&) {
       throw;
     } catch (const Error& error) {
-      throw ExecutionError(fmt::format("{}: {}{}", node.name(), error.what(), place(i)));
+      throw ExecutionError(fmt::format("{}: {}{}", node.name(), error.what(), place(i)),
+                           details_of(node, error.details()));
     }
   }
 
@@ -101,6 +102,14 @@ class Interpreter {
 };
 
 }  // namespace
+
+ErrorDetails details_of(const GraphNode& node, ErrorDetails details) {
+  if (details.kind < ErrorKind::execution) details.kind = ErrorKind::execution;
+  details.op = node.name();
+  details.node = node.from.empty() ? -1 : node.from.back().node;
+  if (node.scope) details.scope = *node.scope;
+  return details;
+}
 
 void interpret(const Graph& graph, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
                const StepObserver& observe) {

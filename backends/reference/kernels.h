@@ -66,6 +66,9 @@ using StepObserver = std::function<void()>;
 void interpret(const Graph& graph, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
                const StepObserver& observe);
 
+// Of an error of this node's kernel, those of the program's error.
+ErrorDetails details_of(const GraphNode& node, ErrorDetails details);
+
 // Strides that read an array of shape `from` as if it had shape `to` (numpy broadcasting).
 Dims broadcast_strides(const Shape& from, const Shape& to);
 

@@ -77,7 +77,9 @@ void slice_update(const Call& call) {
   const Tensor &base = call.operand(0), &update = call.operand(1), &result = call.result();
   const auto& [axis, ring] = call.as<SliceUpdateAttrs>();
   const std::int64_t start = call.operand(2).integer(0);
-  if (start < 0) fail("start is {}, expected 0 or more", start);
+  if (start < 0)
+    fail(ErrorDetails{.kind = ErrorKind::execution, .expected = "0 or more", .found = fmt::format("{}", start)},
+         "start is {}, expected 0 or more", start);
   std::memcpy(result.data, base.data, static_cast<std::size_t>(base.type->bytes()));
   const AroundAxis to(base.shape(), axis), from(update.shape(), axis);
   for (std::int64_t o = 0; o < from.outer; ++o)

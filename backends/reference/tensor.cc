@@ -117,7 +117,11 @@ AroundAxis::AroundAxis(const Shape& shape, std::int64_t axis) : size(shape[stati
 }
 
 void check_index(std::int64_t index, std::int64_t position, std::int64_t size) {
-  if (index < 0 || index >= size) fail("index {} at position {} is outside [0, {})", index, position, size);
+  if (index < 0 || index >= size)
+    fail(ErrorDetails{.kind = ErrorKind::execution,
+                      .expected = fmt::format("an index in [0, {})", size),
+                      .found = fmt::format("{} at position {}", index, position)},
+         "index {} at position {} is outside [0, {})", index, position, size);
 }
 
 }  // namespace lazuli::reference

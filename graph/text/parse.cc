@@ -39,10 +39,13 @@ class Cursor {
 
   template <class... Args>
   [[noreturn]] void fail_at(std::size_t position, fmt::format_string<Args...> text, Args&&... args) const {
+    fail_at(position, ErrorDetails{}, fmt::format(text, std::forward<Args>(args)...));
+  }
+  [[noreturn]] void fail_at(std::size_t position, ErrorDetails details, const std::string& text) const {
     const std::string_view before = text_.substr(0, position);
     const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
-    fail("line {}, column {}: {}", std::count(before.begin(), before.end(), '\n') + 1, position - line_start + 1,
-         fmt::format(text, std::forward<Args>(args)...));
+    fail(std::move(details), "line {}, column {}: {}", std::count(before.begin(), before.end(), '\n') + 1,
+         position - line_start + 1, text);
   }
   [[noreturn]] void fail_expected(std::string_view what) {
     skip_spaces();
@@ -449,7 +452,7 @@ class GraphParser {
     try {
       return infer_types(node.op, node.attrs, operands);
     } catch (const Error& error) {
-      cursor_.fail_at(position, "{}", error.what());
+      cursor_.fail_at(position, error.details(), error.what());
     }
   }
 

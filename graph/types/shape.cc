@@ -32,7 +32,11 @@ std::string to_string(const Type& type) { return fmt::format("{}{}", to_string(t
 int normalise_axis(std::int64_t axis, std::size_t rank, std::string_view where) {
   const auto signed_rank = static_cast<std::int64_t>(rank);
   if (axis < -signed_rank || axis >= signed_rank)
-    fail("{}: axis {} is out of range for an array of rank {}", where, axis, rank);
+    fail(built_here({.kind = ErrorKind::shape,
+                     .op = std::string(where),
+                     .expected = rank == 0 ? "no axis" : fmt::format("{} to {}", -signed_rank, signed_rank - 1),
+                     .found = fmt::format("axis {}", axis)}),
+         "{}: axis {} is out of range for an array of rank {}", where, axis, rank);
   return static_cast<int>(axis < 0 ? axis + signed_rank : axis);
 }
 
@@ -42,7 +46,11 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where) {
     const std::int64_t left = back <= a.size() ? a[a.size() - back] : 1;
     const std::int64_t right = back <= b.size() ? b[b.size() - back] : 1;
     if (left != right && left != 1 && right != 1)
-      fail("{}: shapes {} and {} do not broadcast", where, to_string(a), to_string(b));
+      fail(ErrorDetails{.kind = ErrorKind::shape,
+                        .op = std::string(where),
+                        .expected = fmt::format("a shape that broadcasts with {}", to_string(a)),
+                        .found = to_string(b)},
+           "{}: shapes {} and {} do not broadcast", where, to_string(a), to_string(b));
     result[result.size() - back] = left == 1 ? right : left;
   }
   return result;

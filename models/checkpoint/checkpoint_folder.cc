@@ -24,7 +24,7 @@ std::vector<std::int32_t> ids_of(const json* value, const char* key) {
   std::vector<std::int32_t> ids;
   if (value == nullptr) return ids;
   auto add = [&](const json& id) {
-    if (!id.is_number_integer()) fail("{}: found {}, expected token ids", key, id.dump());
+    if (!id.is_number_integer()) fail_file("{}: found {}, expected token ids", key, id.dump());
     ids.push_back(id.get<std::int32_t>());
   };
   if (value->is_array())
@@ -41,7 +41,7 @@ void add_file(const CheckpointFolder& folder, const std::string& file,
   auto add = [&](const std::string& name, const Array& array, const std::string& found) {
     const auto [known, is_new] = tensors.emplace(name, CheckpointFolder::StoredTensor{array, found, file});
     if (!is_new)
-      fail("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
+      fail_file("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
   };
   for (const auto& [name, array] : read_safetensors(folder.file(file), nullptr, &unsupported)) add(name, array, "");
   for (const UnsupportedTensor& tensor : unsupported) add(tensor.name, Array(), tensor.dtype + to_string(tensor.shape));
@@ -54,11 +54,11 @@ constexpr const char* index_file = "model.safetensors.index.json";
 
 json read_json(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) fail("{}: cannot open the file", path);
+  if (!stream) fail_file("{}: cannot open the file", path);
   try {
     return json::parse(stream);
   } catch (const json::exception& error) {
-    fail("{}: not valid JSON: {}", path, error.what());
+    fail_file("{}: not valid JSON: {}", path, error.what());
   }
 }
 
@@ -68,7 +68,7 @@ CheckpointFolder CheckpointFolder::open(const std::string& path) {
   while (folder.path_.size() > 1 && folder.path_.back() == '/') folder.path_.pop_back();
   folder.config_ = read_json(folder.file("config.json"));
   if (!folder.config_.is_object())
-    fail("{}: found {}, expected an object", folder.file("config.json"), folder.config_.type_name());
+    fail_file("{}: found {}, expected an object", folder.file("config.json"), folder.config_.type_name());
   if (folder.has_file("generation_config.json")) folder.generation_ = read_json(folder.file("generation_config.json"));
   return folder;
 }
@@ -85,7 +85,7 @@ const json& CheckpointFolder::text_config() const {
 
 std::string CheckpointFolder::model_type() const {
   const json* type = find(config_, "model_type");
-  if (type == nullptr || !type->is_string()) fail("{}: model_type is missing", file("config.json"));
+  if (type == nullptr || !type->is_string()) fail_file("{}: model_type is missing", file("config.json"));
   return type->get<std::string>();
 }
 
@@ -103,25 +103,25 @@ std::vector<std::int32_t> CheckpointFolder::suppressed_ids() const {
 std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_tensors() const {
   std::map<std::string, StoredTensor> tensors;
   if (!has_file(index_file)) {
-    if (!has_file(single_file)) fail("{}: holds neither {} nor {}", path_, single_file, index_file);
+    if (!has_file(single_file)) fail_file("{}: holds neither {} nor {}", path_, single_file, index_file);
     add_file(*this, single_file, tensors);
     return tensors;
   }
   const json index = read_json(file(index_file));
   const json* placed = find(index, "weight_map");
-  if (placed == nullptr || !placed->is_object()) fail("{}: weight_map is missing", file(index_file));
+  if (placed == nullptr || !placed->is_object()) fail_file("{}: weight_map is missing", file(index_file));
   std::set<std::string> shards;
   for (const auto& [name, shard] : placed->items()) {
     // A shard is a file of this folder: names that lead elsewhere are refused.
     if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos)
-      fail("{}: tensor {} is placed in {}, expected the name of a file in this folder", file(index_file), name,
-           shard.dump());
+      fail_file("{}: tensor {} is placed in {}, expected the name of a file in this folder", file(index_file), name,
+                shard.dump());
     shards.insert(shard.get<std::string>());
   }
   std::string missing;
   for (const std::string& shard : shards)
     if (!has_file(shard)) missing += (missing.empty() ? "" : ", ") + shard;
-  if (!missing.empty()) fail("{}: shards are missing: {}", path_, missing);
+  if (!missing.empty()) fail_file("{}: shards are missing: {}", path_, missing);
 
   for (const std::string& shard : shards) add_file(*this, shard, tensors);
   for (const auto& [name, shard] : placed->items())
@@ -132,32 +132,32 @@ std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_ten
 std::int64_t json_size(const json& config, const char* key, std::int64_t otherwise, std::int64_t least) {
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_number_integer()) fail("config.json: {} is {}, expected an integer", key, value->dump());
+  if (!value->is_number_integer()) fail_file("config.json: {} is {}, expected an integer", key, value->dump());
   const auto size = value->get<std::int64_t>();
-  if (size < least || size > max_size) fail("config.json: {} is {}, expected {} to 2^30", key, size, least);
+  if (size < least || size > max_size) fail_file("config.json: {} is {}, expected {} to 2^30", key, size, least);
   return size;
 }
 
 std::int64_t json_layers(const json& config, std::int64_t otherwise) {
   constexpr const char* key = "num_hidden_layers";
   const std::int64_t layers = json_size(config, key, otherwise);
-  if (layers > max_layers) fail("config.json: {} is {}, expected at most {}", key, layers, max_layers);
+  if (layers > max_layers) fail_file("config.json: {} is {}, expected at most {}", key, layers, max_layers);
   return layers;
 }
 
 double json_number(const json& config, const char* key, double otherwise) {
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_number()) fail("config.json: {} is {}, expected a number", key, value->dump());
+  if (!value->is_number()) fail_file("config.json: {} is {}, expected a number", key, value->dump());
   const auto number = value->get<double>();
-  if (!std::isfinite(number)) fail("config.json: {} is {}, expected a finite number", key, number);
+  if (!std::isfinite(number)) fail_file("config.json: {} is {}, expected a finite number", key, number);
   return number;
 }
 
 bool json_flag(const json& config, const char* key, bool otherwise) {
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_boolean()) fail("config.json: {} is {}, expected true or false", key, value->dump());
+  if (!value->is_boolean()) fail_file("config.json: {} is {}, expected true or false", key, value->dump());
   return value->get<bool>();
 }
 
@@ -165,10 +165,11 @@ std::vector<bool> json_sliding_layers(const json& config, std::int64_t layers, s
   std::vector<bool> sliding;
   if (const json* types = find(config, "layer_types")) {
     if (!types->is_array() || static_cast<std::int64_t>(types->size()) != layers)
-      fail("config.json: layer_types has {} entries, expected one for each of {} layers", types->size(), layers);
+      fail_file("config.json: layer_types has {} entries, expected one for each of {} layers", types->size(), layers);
     for (const json& type : *types) {
       if (type != "sliding_attention" && type != "full_attention")
-        fail("config.json: layer_types names {}, expected \"sliding_attention\" or \"full_attention\"", type.dump());
+        fail_file("config.json: layer_types names {}, expected \"sliding_attention\" or \"full_attention\"",
+                  type.dump());
       sliding.push_back(type == "sliding_attention");
     }
     return sliding;
@@ -200,11 +201,11 @@ RopeConfig json_rope(const json& config, bool sliding, double otherwise_base) {
   if (type == nullptr || *type == "default") return rope;
   if (*type == "linear") {
     rope.factor = json_number(*parameters, "factor", 1);
-    if (!(rope.factor > 0)) fail("config.json: the rope factor is {}, expected a positive number", rope.factor);
+    if (!(rope.factor > 0)) fail_file("config.json: the rope factor is {}, expected a positive number", rope.factor);
   } else if (*type == "proportional") {
     rope.proportional = true;
   } else {
-    fail("config.json: rope_type is {}, expected default, linear or proportional", type->dump());
+    fail_file("config.json: rope_type is {}, expected default, linear or proportional", type->dump());
   }
   return rope;
 }

@@ -14,7 +14,9 @@ class DerivedMemory {
   DerivedMemory(std::size_t bytes, std::function<void(std::byte*)> fill)
       : mapped_(bytes + buffer_alignment), fill_(std::move(fill)) {
     void* data = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data == MAP_FAILED) fail("out of memory: cannot map {} bytes", mapped_);
+    if (data == MAP_FAILED)
+      fail(ErrorDetails{.kind = ErrorKind::memory, .expected = fmt::format("{} bytes", mapped_)},
+           "out of memory: cannot map {} bytes", mapped_);
     data_ = static_cast<std::byte*>(data);
   }
   ~DerivedMemory() { ::munmap(data_, mapped_); }

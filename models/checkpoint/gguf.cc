@@ -174,7 +174,7 @@ class GgufParser {
 
   template <class... Args>
   [[noreturn]] void fail_here(fmt::format_string<Args...> text, Args&&... args) const {
-    fail("{}: {}{}", file_.name(), where_, fmt::format(text, std::forward<Args>(args)...));
+    fail_file("{}: {}{}", file_.name(), where_, fmt::format(text, std::forward<Args>(args)...));
   }
 
   const std::byte* take(std::uint64_t bytes, std::string_view what) {
@@ -330,11 +330,11 @@ class GgufParser {
     for (GgufTensor& tensor : file_.tensors_) {
       std::uint64_t begin = 0, end = 0;
       if (__builtin_add_overflow(data, tensor.offset, &begin) || __builtin_add_overflow(begin, tensor.bytes, &end))
-        fail("{}: tensor {}: data offset {} and size {} exceed 64 bits", file_.name(), printable(tensor.name),
-             grouped(tensor.offset), grouped(tensor.bytes));
+        fail_file("{}: tensor {}: data offset {} and size {} exceed 64 bits", file_.name(), printable(tensor.name),
+                  grouped(tensor.offset), grouped(tensor.bytes));
       if (end > bytes_.size())
-        fail("{}: tensor {}: data ends at byte {} but the file has {}", file_.name(), printable(tensor.name),
-             grouped(end), grouped(bytes_.size()));
+        fail_file("{}: tensor {}: data ends at byte {} but the file has {}", file_.name(), printable(tensor.name),
+                  grouped(end), grouped(bytes_.size()));
       tensor.offset = begin;
       Buffer::Release release;
       if (release_)
@@ -388,37 +388,38 @@ const Shape* GgufFile::find_shape(std::string_view name) const {
 const GgufTensor& GgufFile::tensor(std::string_view tensor_name) const {
   if (const GgufTensor* found = find_tensor(tensor_name)) return *found;
   if (const GgufUnsupportedTensor* found = find_unsupported(tensor_name))
-    fail("{}: tensor {}: type {} is not supported", part_names()[found->part], printable(tensor_name), found->type);
-  fail("{}: tensor {}: not in the file, which has {} tensors", name(), printable(tensor_name), tensors_.size());
+    fail_file("{}: tensor {}: type {} is not supported", part_names()[found->part], printable(tensor_name),
+              found->type);
+  fail_file("{}: tensor {}: not in the file, which has {} tensors", name(), printable(tensor_name), tensors_.size());
 }
 
 const GgufValue& GgufFile::value(std::string_view key, std::string_view expected) const {
   if (const GgufValue* found = find_value(key)) return *found;
-  fail("{}: key {}: not in the file, expected {}", name(), key, expected);
+  fail_file("{}: key {}: not in the file, expected {}", name(), key, expected);
 }
 
 template <class T>
 T GgufFile::to_scalar(const GgufValue& value) const {
   if (!value.is_array)
     if (const std::optional<T> converted = convert<T>(value.type, value.bytes.data())) return *converted;
-  fail("{}: key {}: value at byte {} is {}, expected {}", name(), printable(value.key), grouped(value.offset),
-       describe(value), name_of<T>());
+  fail_file("{}: key {}: value at byte {} is {}, expected {}", name(), printable(value.key), grouped(value.offset),
+            describe(value), name_of<T>());
 }
 
 template <class T>
 std::vector<T> GgufFile::to_array(const GgufValue& value) const {
   if (!value.is_array)
-    fail("{}: key {}: value at byte {} is {}, expected an array, each element {}", name(), printable(value.key),
-         grouped(value.offset), describe(value), name_of<T>());
+    fail_file("{}: key {}: value at byte {} is {}, expected an array, each element {}", name(), printable(value.key),
+              grouped(value.offset), describe(value), name_of<T>());
   std::vector<T> elements;
   elements.reserve(value.count);
   const std::byte* at = value.bytes.data();
   for (std::uint64_t i = 0; i < value.count; ++i) {
     const std::optional<T> converted = convert<T>(value.type, at);
     if (!converted)
-      fail("{}: key {}: element {} at byte {} is {}, expected {}", name(), printable(value.key), grouped(i),
-           grouped(value.offset + static_cast<std::uint64_t>(at - value.bytes.data())),
-           describe_element(value.type, at), name_of<T>());
+      fail_file("{}: key {}: element {} at byte {} is {}, expected {}", name(), printable(value.key), grouped(i),
+                grouped(value.offset + static_cast<std::uint64_t>(at - value.bytes.data())),
+                describe_element(value.type, at), name_of<T>());
     elements.push_back(*converted);
     at += element_bytes(value.type, at);
   }
@@ -452,8 +453,8 @@ std::vector<T> GgufFile::get_each(std::string_view key, std::size_t count) const
   const GgufValue& stored = value(key, name_of<T>());
   if (!stored.is_array) return std::vector<T>(count, to_scalar<T>(stored));
   if (stored.count != count)
-    fail("{}: key {}: value at byte {} is {}, expected {} elements", name(), key, grouped(stored.offset),
-         describe(stored), count);
+    fail_file("{}: key {}: value at byte {} is {}, expected {} elements", name(), key, grouped(stored.offset),
+              describe(stored), count);
   return to_array<T>(stored);
 }
 

@@ -9,7 +9,7 @@ namespace lazuli {
 
 std::int64_t GgufMetadata::checked(const char* name, std::int64_t value, std::int64_t least, std::int64_t most) const {
   if (value < least || value > most)
-    fail("{}: key {} is {}, expected {} to {}", file_.name(), key(name), value, least, most);
+    fail_file("{}: key {} is {}, expected {} to {}", file_.name(), key(name), value, least, most);
   return value;
 }
 
@@ -23,7 +23,7 @@ std::int64_t GgufMetadata::size_or(const char* name, std::int64_t otherwise, std
 
 double GgufMetadata::number_or(const char* name, double otherwise) const {
   const auto value = file_.get_or<double>(key(name), otherwise);
-  if (!std::isfinite(value)) fail("{}: key {} is {}, expected a finite number", file_.name(), key(name), value);
+  if (!std::isfinite(value)) fail_file("{}: key {} is {}, expected a finite number", file_.name(), key(name), value);
   return value;
 }
 

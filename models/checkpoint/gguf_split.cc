@@ -29,7 +29,7 @@ GgufFile open_part(const std::string& path) {
 std::uint64_t part_count(const GgufFile& file) {
   const auto count = file.get_or<std::uint64_t>(count_key, 1);
   if (count > max_parts)
-    fail("{}: key {} is {}, expected at most {}", file.name(), count_key, grouped(count), grouped(max_parts));
+    fail_file("{}: key {} is {}, expected at most {}", file.name(), count_key, grouped(count), grouped(max_parts));
   return count;
 }
 
@@ -41,8 +41,8 @@ std::vector<std::string> part_paths(const GgufFile& part, std::uint64_t count) {
   const auto number = part.get<std::uint64_t>(number_key);
   const std::string own = ending(number, count);
   if (number >= count || !part.name().ends_with(own))
-    fail("{}: keys {} {} and {} {}: expected a name that ends in {}, by which the other parts can be found",
-         part.name(), number_key, number, count_key, count, own);
+    fail_file("{}: keys {} {} and {} {}: expected a name that ends in {}, by which the other parts can be found",
+              part.name(), number_key, number, count_key, count, own);
   const std::string stem = part.name().substr(0, part.name().size() - own.size());
   std::vector<std::string> paths;
   for (std::uint64_t i = 0; i < count; ++i) paths.push_back(stem + ending(i, count));
@@ -59,17 +59,17 @@ void check_presence(const std::string& opened, const std::vector<std::string>& p
   std::string names = missing[0];
   for (std::size_t i = 1; i < std::min(missing.size(), max_named); ++i) names += ", " + missing[i];
   if (missing.size() > max_named) names += fmt::format(" and {} more", missing.size() - max_named);
-  fail("{}: the model is split into {} files; missing beside it: {}", opened, paths.size(), names);
+  fail_file("{}: the model is split into {} files; missing beside it: {}", opened, paths.size(), names);
 }
 
 // Where part `index` of `parts` contradicts its place or the first part.
 void check_place(std::span<const GgufFile> parts, std::size_t index) {
   const GgufFile& part = parts[index];
   if (const std::uint64_t count = part_count(part); count != parts.size())
-    fail("{}: key {} is {}, expected {} as there are parts", part.name(), count_key, count, parts.size());
+    fail_file("{}: key {} is {}, expected {} as there are parts", part.name(), count_key, count, parts.size());
   if (const auto number = part.get<std::uint64_t>(number_key); number != index)
-    fail("{}: key {} is {}, expected {} for part {} of {}", part.name(), number_key, number, index, index + 1,
-         parts.size());
+    fail_file("{}: key {} is {}, expected {} for part {} of {}", part.name(), number_key, number, index, index + 1,
+              parts.size());
 }
 
 }  // namespace
@@ -94,7 +94,7 @@ GgufFile GgufFile::join(std::vector<GgufFile> parts) {
       parts.begin(), parts.end(), std::uint64_t{0},
       [](std::uint64_t sum, const GgufFile& part) { return sum + part.tensors_.size() + part.unsupported_.size(); });
   if (const auto said = parts[0].find<std::uint64_t>(tensors_key); said && *said != found)
-    fail("{}: key {} is {}, but the {} parts hold {}", parts[0].name(), tensors_key, *said, parts.size(), found);
+    fail_file("{}: key {} is {}, but the {} parts hold {}", parts[0].name(), tensors_key, *said, parts.size(), found);
   GgufFile file = std::move(parts[0]);
   for (std::size_t i = 1; i < parts.size(); ++i) file.append(std::move(parts[i]));
   return file;
@@ -108,7 +108,8 @@ void GgufFile::append(GgufFile part) {
     if (is_new) continue;
     const Place& first = known->second;
     const std::size_t holder = first.supported ? tensors_[first.at].part : unsupported_[first.at].part;
-    fail("{}: tensor {}: found a second time, expected it in {} alone", part.name(), printable(name), parts_[holder]);
+    fail_file("{}: tensor {}: found a second time, expected it in {} alone", part.name(), printable(name),
+              parts_[holder]);
   }
   for (GgufTensor& tensor : part.tensors_) {
     tensor.part = index;

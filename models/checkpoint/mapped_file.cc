@@ -30,7 +30,7 @@ class Descriptor {
 
 [[noreturn]] void fail_errno(const std::string& path, const char* action) {
   const int code = errno;
-  fail("{}: cannot {}: {}", path, action, std::generic_category().message(code));
+  fail_file("{}: cannot {}: {}", path, action, std::generic_category().message(code));
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
   if (file.get() < 0) fail_errno(path, "open");
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) fail_errno(path, "read the size");
-  if (!S_ISREG(status.st_mode)) fail("{}: found a directory or device, expected a regular file", path);
+  if (!S_ISREG(status.st_mode)) fail_file("{}: found a directory or device, expected a regular file", path);
 
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->path_ = path;

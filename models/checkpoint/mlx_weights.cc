@@ -19,7 +19,7 @@ using nlohmann::json;
 
 const Array& part(const ModuleTensors& module, const char* leaf) {
   const auto found = module.parts.find(leaf);
-  if (found == module.parts.end()) fail("module {} is quantised but has no {}", module.published, leaf);
+  if (found == module.parts.end()) fail_file("module {} is quantised but has no {}", module.published, leaf);
   return found->second;
 }
 
@@ -28,8 +28,8 @@ void check_rows(const ModuleTensors& module, const Array& weight, const Array& s
   const bool fits = weight.dtype() == DType::u32 && a.size() >= 2 && a.size() == b.size() &&
                     std::equal(a.begin(), a.end() - 1, b.begin());
   if (!fits || b.back() == 0)
-    fail("module {}: weight is {} and scales {}; expected u32 and equal rows", module.published,
-         to_string(weight.type()), to_string(scales.type()));
+    fail_file("module {}: weight is {} and scales {}; expected u32 and equal rows", module.published,
+              to_string(weight.type()), to_string(scales.type()));
 }
 
 float real_at(const std::byte* data, DType dtype, std::int64_t index) {
@@ -56,18 +56,19 @@ void release(std::initializer_list<BufferRef> sources) {
 Array make_affine(const ModuleTensors& module, const Array& weight, const Array& scales, std::int64_t group) {
   const Array& biases = part(module, "biases");
   if (biases.type() != scales.type() || !is_real(scales.dtype()))
-    fail("module {}: scales are {} and biases {}; expected one real type", module.published, to_string(scales.type()),
-         to_string(biases.type()));
-  if (group == 0) fail("module {} is quantised, but config.json has no quantization", module.published);
+    fail_file("module {}: scales are {} and biases {}; expected one real type", module.published,
+              to_string(scales.type()), to_string(biases.type()));
+  if (group == 0) fail_file("module {} is quantised, but config.json has no quantization", module.published);
   const std::int64_t words = weight.size(-1), groups = scales.size(-1), bits = words * 32 / groups / group;
   const std::optional<DType> dtype = parse_dtype(fmt::format("affine{}_{}", bits, group));
   if (!dtype || words * 32 != groups * group * bits)
-    fail("module {}: {} words of weights to {} scales are no whole number of bits in groups of {} that is supported",
-         module.published, words, groups, group);
+    fail_file(
+        "module {}: {} words of weights to {} scales are no whole number of bits in groups of {} that is supported",
+        module.published, words, groups, group);
   const std::int64_t blocks = scales.type().elements(), code_bytes = group * bits / 8;
   const Type type{*dtype, with_columns(weight, groups * group)};
 
-  auto fill = [codes = source_of(weight), scale = source_of(scales), bias = source_of(biases), blocks, code_bytes,
+  auto fill = [codes = memory_of(weight), scale = memory_of(scales), bias = memory_of(biases), blocks, code_bytes,
                real = scales.dtype()](std::byte* out) {
     const std::byte *from = codes->data(), *scale_data = scale->data(), *bias_data = bias->data();
     for (std::int64_t block = 0; block < blocks; ++block) {
@@ -86,14 +87,14 @@ Array make_affine(const ModuleTensors& module, const Array& weight, const Array&
 // E8M0: 255 is not a number.
 void check_exponents(const std::string& place, const std::byte* codes, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i)
-    if (codes[i] == std::byte{255}) fail("{}: scale {} is the code 255, which is not a number", place, i);
+    if (codes[i] == std::byte{255}) fail_file("{}: scale {} is the code 255, which is not a number", place, i);
 }
 
 // mxfp8 stores blocks as they come; mxfp4 puts elements j and j + 16 into byte j where MLX has 2j and 2j + 1.
 Array make_mxfp(const ModuleTensors& module, const Array& weight, const Array& scales, bool four_bits) {
   const std::int64_t blocks = scales.type().elements(), code_bytes = four_bits ? 16 : 32;
   const Type type{four_bits ? DType::mxfp4 : DType::mxfp8, with_columns(weight, scales.size(-1) * 32)};
-  auto fill = [place = module.place(), codes = source_of(weight), exponents = source_of(scales), blocks, code_bytes,
+  auto fill = [place = module.place(), codes = memory_of(weight), exponents = memory_of(scales), blocks, code_bytes,
                four_bits](std::byte* out) {
     const std::byte *from = codes->data(), *exponent = exponents->data();
     check_exponents(place, exponent, blocks);
@@ -138,7 +139,7 @@ std::int64_t mlx_group_size(const json& config, const std::string& module) {
   return group;
 }
 
-BufferRef source_of(const Array& constant) { return constant.node()->results()[0].buffer; }
+BufferRef memory_of(const Array& constant) { return constant.node()->results()[0].buffer; }
 
 Array make_mlx_weight(const ModuleTensors& module, std::int64_t group) {
   const Array &weight = part(module, "weight"), &scales = part(module, "scales");
@@ -148,8 +149,8 @@ Array make_mlx_weight(const ModuleTensors& module, std::int64_t group) {
   if (words == groups * 4) return make_mxfp(module, weight, scales, /*four_bits=*/true);
   if (words == groups * 8) return make_mxfp(module, weight, scales, /*four_bits=*/false);
   if (words != groups * 2)
-    fail("module {}: {} words of weights to {} scales of 8 bits; expected 2, 4 or 8 words each", module.published,
-         words, groups);
+    fail_file("module {}: {} words of weights to {} scales of 8 bits; expected 2, 4 or 8 words each", module.published,
+              words, groups);
   // global_scale is the largest magnitude; the largest code times the largest scale is 6 * 448.
   const auto global = module.parts.find("global_scale");
   if (global == module.parts.end()) return make_nvfp4_weight(module, weight, scales);

@@ -37,6 +37,6 @@ std::int64_t mlx_group_size(const nlohmann::json& config, const std::string& mod
 Array make_mlx_weight(const ModuleTensors& module, std::int64_t group);
 
 // The memory of a constant.
-BufferRef source_of(const Array& constant);
+BufferRef memory_of(const Array& constant);
 
 }  // namespace lazuli

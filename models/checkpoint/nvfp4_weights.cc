@@ -17,7 +17,7 @@ namespace {
 void check_scales(const std::string& place, const std::byte* codes, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i)
     if (const auto code = std::to_integer<int>(codes[i]); code > 0x7e)
-      fail("{}: scale {} is the code 0x{:02x}, expected a number that is not negative", place, i, code);
+      fail_file("{}: scale {} is the code 0x{:02x}, expected a number that is not negative", place, i, code);
 }
 
 // Four groups make one block of the GGUF type: their scales, then the codes of each, halves split.
@@ -61,11 +61,11 @@ void split_halves(const std::byte* neighbours, int count, std::byte* out) {
 
 TensorFactor scalar_factor(const ModuleTensors& module, const Array& factor) {
   if (factor.dtype() != DType::f32 || factor.type().elements() != 1)
-    fail("module {}: its scale is {}; expected one f32", module.published, to_string(factor.type()));
-  return [place = module.place(), source = source_of(factor)] {
+    fail_file("module {}: its scale is {}; expected one f32", module.published, to_string(factor.type()));
+  return [place = module.place(), source = memory_of(factor)] {
     float value;
     std::memcpy(&value, source->data(), sizeof value);
-    if (!std::isfinite(value) || value <= 0) fail("{}: its scale is {}; expected a positive number", place, value);
+    if (!std::isfinite(value) || value <= 0) fail_file("{}: its scale is {}; expected a positive number", place, value);
     return value;
   };
 }
@@ -76,12 +76,12 @@ Array make_nvfp4_weight(const ModuleTensors& module, const Array& codes, const A
   const bool same_rows = codes.shape().size() == shape.size() && !shape.empty() &&
                          std::equal(shape.begin(), shape.end() - 1, codes.shape().begin());
   if (scales.dtype() != DType::u8 || !same_rows || codes.type().bytes() != groups * 8)
-    fail("module {}: codes are {} and scales {}; expected 8 bytes of codes to each scale of 8 bits", module.published,
-         to_string(codes.type()), to_string(scales.type()));
+    fail_file("module {}: codes are {} and scales {}; expected 8 bytes of codes to each scale of 8 bits",
+              module.published, to_string(codes.type()), to_string(scales.type()));
   shape.back() *= 16;
   const bool blocks = !factor && shape.back() % 64 == 0;
   const Type type{blocks ? DType::nvfp4 : DType::e2m1_16, shape};
-  auto fill = [place = module.place(), code_data = source_of(codes), scale_data = source_of(scales), groups,
+  auto fill = [place = module.place(), code_data = memory_of(codes), scale_data = memory_of(scales), groups,
                factor = std::move(factor), blocks](std::byte* out) {
     check_scales(place, scale_data->data(), groups);
     if (blocks)
@@ -105,8 +105,8 @@ Array make_modelopt_weight(const ModuleTensors& module) {
   const Array* scales = find("weight_scale");
   const Array* factor = find(packed != nullptr ? "weight_global_scale" : "weight_scale_2");
   if (codes == nullptr || scales == nullptr || factor == nullptr || codes->dtype() != DType::u8)
-    fail("module {} is quantised in a way that is not supported; expected nvfp4 of ModelOpt or compressed-tensors",
-         module.published);
+    fail_file("module {} is quantised in a way that is not supported; expected nvfp4 of ModelOpt or compressed-tensors",
+              module.published);
   TensorFactor value = scalar_factor(module, *factor);
   if (packed != nullptr) value = [value] { return 1.0f / value(); };
   return make_nvfp4_weight(module, *codes, *scales, std::move(value));

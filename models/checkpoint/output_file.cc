@@ -84,7 +84,7 @@ void OutputFile::commit() {
 
 void OutputFile::fail_with(const char* what) const {
   const int error = errno;
-  fail("{}: cannot {}: {}", path_, what, std::strerror(error));
+  fail_file("{}: cannot {}: {}", path_, what, std::strerror(error));
 }
 
 }  // namespace lazuli

@@ -47,22 +47,22 @@ class TensorReader {
     const std::string where = fmt::format("{}: tensor {}", file_->path(), name);
     const std::string dtype_name = entry.at("dtype").get<std::string>();
     const std::optional<DType> dtype = dtype_named(dtype_name);
-    if (!dtype) fail("{}: dtype {} is not supported", where, dtype_name);
+    if (!dtype) fail_file("{}: dtype {} is not supported", where, dtype_name);
     Type type{*dtype, entry.at("shape").get<Shape>()};
     const std::uint64_t data_bytes = file_->size() - data_begin_;
     std::uint64_t elements = 1;
     for (std::int64_t size : type.shape) {
       if (size < 0 || (size > 0 && elements > data_bytes / static_cast<std::uint64_t>(size)))
-        fail("{}: shape {} does not fit the file of {} bytes", where, to_string(type.shape), file_->size());
+        fail_file("{}: shape {} does not fit the file of {} bytes", where, to_string(type.shape), file_->size());
       elements *= static_cast<std::uint64_t>(size);
     }
     const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
-    if (offsets.size() != 2 || offsets[0] > offsets[1]) fail("{}: data_offsets are not [begin, end]", where);
+    if (offsets.size() != 2 || offsets[0] > offsets[1]) fail_file("{}: data_offsets are not [begin, end]", where);
     if (offsets[1] > data_bytes)
-      fail("{}: data ends at byte {} but the file has {}", where, data_begin_ + offsets[1], file_->size());
+      fail_file("{}: data ends at byte {} but the file has {}", where, data_begin_ + offsets[1], file_->size());
     const std::uint64_t bytes = offsets[1] - offsets[0];
     if (bytes != static_cast<std::uint64_t>(type.bytes()))
-      fail("{}: {} bytes of data; expected {} for {}", where, bytes, type.bytes(), to_string(type));
+      fail_file("{}: {} bytes of data; expected {} for {}", where, bytes, type.bytes(), to_string(type));
     const std::uint64_t begin = data_begin_ + offsets[0];
     const std::byte* data = file_->bytes().data() + begin;
     // Files whose header is not padded hold elements at odd addresses, which nobody may read them from.
@@ -89,10 +89,12 @@ std::map<std::string, Array> read_safetensors(const std::string& path, Safetenso
                                               std::vector<UnsupportedTensor>* unsupported) {
   const std::shared_ptr<const MappedFile> file = MappedFile::open(path);
   std::uint64_t header_bytes = 0;
-  if (file->size() < sizeof header_bytes) fail("{}: {} bytes are too few for a safetensors header", path, file->size());
+  if (file->size() < sizeof header_bytes)
+    fail_file("{}: {} bytes are too few for a safetensors header", path, file->size());
   std::memcpy(&header_bytes, file->bytes().data(), sizeof header_bytes);
   if (header_bytes > file->size() - sizeof header_bytes)
-    fail("{}: the header ends at byte {} but the file has {}", path, header_bytes + sizeof header_bytes, file->size());
+    fail_file("{}: the header ends at byte {} but the file has {}", path, header_bytes + sizeof header_bytes,
+              file->size());
   const auto* text = reinterpret_cast<const char*>(file->bytes().data()) + sizeof header_bytes;
   std::map<std::string, Array> tensors;
   try {
@@ -108,7 +110,7 @@ std::map<std::string, Array> read_safetensors(const std::string& path, Safetenso
     }
     if (metadata != nullptr) *metadata = header.value(metadata_key, SafetensorsMetadata());
   } catch (const nlohmann::json::exception& error) {
-    fail("{}: the header is not valid: {}", path, error.what());
+    fail_file("{}: the header is not valid: {}", path, error.what());
   }
   return tensors;
 }

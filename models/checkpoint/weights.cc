@@ -22,7 +22,7 @@ namespace {
 
 // Matrix i of a stack [n, rows, cols], on the same memory.
 Array matrix_of_stack(const Array& stack, std::int64_t i, const std::string& name) {
-  const BufferRef whole = source_of(stack);
+  const BufferRef whole = memory_of(stack);
   const Type type{stack.dtype(), {stack.size(1), stack.size(2)}};
   const auto bytes = static_cast<std::size_t>(type.bytes()), begin = static_cast<std::size_t>(i) * bytes;
   BufferRef part = Buffer::view(
@@ -125,8 +125,9 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   for (const auto& [name, tensor] : tensors) names.push_back(name);
   weights.prefix_ = text_prefix(names);
   if (!weights.prefix_)
-    fail("{}: no tensor is an embedding or part of a layer; expected embed_tokens.weight, whatever stands before it",
-         folder.path());
+    fail_file(
+        "{}: no tensor is an embedding or part of a layer; expected embed_tokens.weight, whatever stands before it",
+        folder.path());
 
   struct Module {
     ModuleTensors tensors;
@@ -136,7 +137,7 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   for (const auto& [name, tensor] : tensors) {
     const auto canonical = canonical_name(name, *weights.prefix_);
     if (tensor.array.defined() && !is_other_modality(name))
-      weights.published_.emplace_back(name + to_string(tensor.array.type()), source_of(tensor.array));
+      weights.published_.emplace_back(name + to_string(tensor.array.type()), memory_of(tensor.array));
     if (is_other_modality(name)) {
       ++weights.skipped_;
     } else if (!tensor.array.defined() && tensor.found.empty()) {
@@ -295,12 +296,12 @@ void Weights::report() const {
         fmt::format("tensor {}: found {}, expected no such tensor ({})", stored.name, type, stored.where));
   }
   if (problems.empty()) return;
-  if (problems.size() == 1) throw Error(source_ + ": " + problems[0]);
+  if (problems.size() == 1) fail_file("{}: {}", source_, problems[0]);
   std::string text = fmt::format("{}: {} tensors do not fit the architecture", source_, problems.size());
   const std::size_t shown = problems.size() > max_details ? max_details - 1 : problems.size();
   for (std::size_t i = 0; i < shown; ++i) text += "\n  " + problems[i];
   if (shown < problems.size()) text += fmt::format("\n  and {} more", problems.size() - shown);
-  throw Error(text);
+  fail_file("{}", text);
 }
 
 void Weights::describe(ModelInfo& info, std::span<const Array> left_in_file) const {

@@ -53,8 +53,8 @@ std::vector<std::pair<std::string, std::string>> fingerprint(const Runner& runne
 void check_fingerprint(const std::string& path, const Runner& runner, const SafetensorsMetadata& found) {
   const auto format = found.find(format_key);
   if (format == found.end() || format->second != format_name)
-    fail("{}: {}, expected a file of saved caches ({})", path,
-         format == found.end() ? "not a cache" : "format is " + format->second, format_name);
+    fail_file("{}: {}, expected a file of saved caches ({})", path,
+              format == found.end() ? "not a cache" : "format is " + format->second, format_name);
   std::string differences;
   for (const auto& [key, expected] : fingerprint(runner)) {
     const auto value = found.find(key);
@@ -62,7 +62,7 @@ void check_fingerprint(const std::string& path, const Runner& runner, const Safe
     differences += fmt::format("{}{} is {}, expected {}", differences.empty() ? "" : "; ", key,
                                value == found.end() ? "missing" : value->second, expected);
   }
-  if (!differences.empty()) fail("{}: a cache of another model or setting: {}", path, differences);
+  if (!differences.empty()) fail_file("{}: a cache of another model or setting: {}", path, differences);
 }
 
 std::int64_t number(const std::string& path, const SafetensorsMetadata& metadata, const char* key, std::int64_t most) {
@@ -72,16 +72,16 @@ std::int64_t number(const std::string& path, const SafetensorsMetadata& metadata
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || end != text.data() + text.size()) value = -1;
   }
-  if (value < 0 || value > most) fail("{}: metadata {}: expected a number from 0 to {}", path, key, most);
+  if (value < 0 || value > most) fail_file("{}: metadata {}: expected a number from 0 to {}", path, key, most);
   return value;
 }
 
 const Array& tensor(const std::string& path, const std::map<std::string, Array>& tensors, const std::string& name,
                     std::size_t rank) {
   const auto found = tensors.find(name);
-  if (found == tensors.end()) fail("{}: tensor {} is missing", path, name);
+  if (found == tensors.end()) fail_file("{}: tensor {} is missing", path, name);
   if (found->second.shape().size() != rank)
-    fail("{}: tensor {} is {}, expected {} axes", path, name, to_string(found->second.type()), rank);
+    fail_file("{}: tensor {} is {}, expected {} axes", path, name, to_string(found->second.type()), rank);
   return found->second;
 }
 
@@ -142,11 +142,11 @@ CachedText read_cache(const std::string& path, Runner& runner) {
   const std::map<std::string, Array> tensors = read_safetensors(path, &metadata);
   check_fingerprint(path, runner, metadata);
   const Array& ids = tensor(path, tensors, ids_name, 1);
-  if (ids.dtype() != DType::i32) fail("{}: tensor {} is {}, expected i32", path, ids_name, to_string(ids.type()));
+  if (ids.dtype() != DType::i32) fail_file("{}: tensor {} is {}, expected i32", path, ids_name, to_string(ids.type()));
   const std::span<const std::int32_t> values = ids.data<std::int32_t>();
   for (const std::int32_t id : values)
     if (id < 0 || id >= runner.model().info().vocab_size)
-      fail("{}: token id {} is outside the vocabulary [0, {})", path, id, runner.model().info().vocab_size);
+      fail_file("{}: token id {} is outside the vocabulary [0, {})", path, id, runner.model().info().vocab_size);
   CachedText text{{values.begin(), values.end()},
                   {number(path, metadata, generated_begin_key, ids.size(0)),
                    number(path, metadata, generated_end_key, ids.size(0))}};
@@ -159,7 +159,7 @@ CachedText read_cache(const std::string& path, Runner& runner) {
   try {
     runner.restore(length, views);
   } catch (const Error& error) {
-    fail("{}: {}", path, error.what());
+    fail_file("{}: {}", path, error.what());
   }
   return text;
 }

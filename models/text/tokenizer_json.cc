@@ -36,7 +36,7 @@ class VocabularyReader {
   void read_added_tokens(const json& added) {
     for (const json& token : added) {
       if (!token.is_object() || !token.contains("id") || !token.contains("content") || !token["content"].is_string())
-        fail("{}: added_tokens: {} has no id and content", path_, token.dump());
+        fail_file("{}: added_tokens: {} has no id and content", path_, token.dump());
       const auto text = token["content"].get<std::string>();
       set(token["id"], text, json_flag(token, "special", false) ? TokenType::control : type_of_text(text));
     }
@@ -78,7 +78,8 @@ class VocabularyReader {
 
   const json& object(const json& parent, const char* key, json::value_t type) const {
     const auto found = parent.find(key);
-    if (found == parent.end() || found->type() != type) fail("{}: model.{} is missing or of another type", path_, key);
+    if (found == parent.end() || found->type() != type)
+      fail_file("{}: model.{} is missing or of another type", path_, key);
     return *found;
   }
 
@@ -86,7 +87,7 @@ class VocabularyReader {
 
   void set(const json& id, const std::string& text, TokenType type) {
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= max_tokens)
-      fail("{}: token \"{}\" has the id {}, expected 0 to 2^24", path_, text, id.dump());
+      fail_file("{}: token \"{}\" has the id {}, expected 0 to 2^24", path_, text, id.dump());
     const auto at = id.get<std::size_t>();
     if (at >= tokens_.texts.size()) {
       tokens_.texts.resize(at + 1);
@@ -102,10 +103,10 @@ class VocabularyReader {
       return;
     }
     if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string())
-      fail("{}: model.merges: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, merge.dump());
+      fail_file("{}: model.merges: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, merge.dump());
     const auto left = merge[0].get<std::string>();
     // Merges are split at the first space behind byte 0, and normalised text holds no spaces.
-    if (left.find(' ', 1) != left.npos) fail("{}: model.merges: {} holds a space", path_, merge.dump());
+    if (left.find(' ', 1) != left.npos) fail_file("{}: model.merges: {} holds a space", path_, merge.dump());
     tokens_.merges.push_back(keep(left + ' ' + merge[1].get<std::string>()));
   }
 
@@ -133,9 +134,9 @@ std::shared_ptr<const Tokenizer> read_tokenizer_json(const CheckpointFolder& fol
   const std::string path = folder.file(file_name);
   const json tokenizer = read_json(path);
   const auto model = tokenizer.is_object() ? tokenizer.find("model") : tokenizer.end();
-  if (model == tokenizer.end() || !model->is_object()) fail("{}: model is missing", path);
+  if (model == tokenizer.end() || !model->is_object()) fail_file("{}: model is missing", path);
   if (model->contains("type") && (*model)["type"] != "BPE")
-    fail("{}: model.type is {}, expected BPE", path, (*model)["type"].dump());
+    fail_file("{}: model.type is {}, expected BPE", path, (*model)["type"].dump());
 
   VocabularyReader reader(path);
   reader.read_model(*model);

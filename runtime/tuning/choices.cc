@@ -138,7 +138,8 @@ void Choices::apply(const StatedChoices& stated) {
       continue;
     }
     if (!setting.allows(given->second))
-      fail("{}: \"{}\" given, expected {}", source, given->second, setting.expected());
+      fail(ErrorDetails{.op = source, .expected = setting.expected(), .found = given->second},
+           "{}: \"{}\" given, expected {}", source, given->second, setting.expected());
     if (ChoiceInForce* choice = find(setting.name))
       *choice = {choice->name, given->second, stated.origin, source, {}, {}, {}};
   }

@@ -100,15 +100,15 @@ FoundTuning find_tuning(const std::string& cache_folder, const TuningKey& key) {
 std::string store_tuning(const std::string& cache_folder, const TuningRecord& record) {
   const std::string path = path_of(cache_folder, record.key);
   const Handle folder(cpu::open_private_folder(cache_folder, folder_name));
-  if (!folder.valid()) fail("{}: the folder cannot be made, or others can write to it", path);
+  if (!folder.valid()) fail_file("{}: the folder cannot be made, or others can write to it", path);
   std::string temporary;
   const Handle file(cpu::create_temporary(folder.number(), temporary));
-  if (!file.valid()) fail("{}: {}", path, std::strerror(errno));
+  if (!file.valid()) fail_file("{}: {}", path, std::strerror(errno));
   if (!write_all(file, to_json(record)) ||
       renameat(folder.number(), temporary.c_str(), folder.number(), file_name(record.key).c_str()) != 0) {
     const int error = errno;
     unlinkat(folder.number(), temporary.c_str(), 0);
-    fail("{}: {}", path, std::strerror(error));
+    fail_file("{}: {}", path, std::strerror(error));
   }
   return path;
 }

@@ -4,6 +4,7 @@
 
 #include <lazuli/graph/base/error.h>
 
+#include <optional>
 #include <string>
 
 namespace lazuli::test {
@@ -17,6 +18,17 @@ std::string error_of(Action&& action) {
     return error.what();
   }
   return "no error";
+}
+
+// What `action` throws, for its data; none where it throws nothing. Other exceptions than `Exception` pass.
+template <class Exception = Error, class Action>
+std::optional<Exception> caught(Action&& action) {
+  try {
+    action();
+  } catch (const Exception& error) {
+    return error;
+  }
+  return std::nullopt;
 }
 
 }  // namespace lazuli::test

@@ -117,7 +117,11 @@ bool supported(Isa isa) { return isa_levels()[static_cast<std::size_t>(isa)].usa
 
 void require_isa(Isa isa, std::string_view where) {
   const IsaLevel& level = isa_levels()[static_cast<std::size_t>(isa)];
-  if (!level.usable) fail("{}: this host cannot run '{}': {}", where, to_string(isa), level.reason);
+  if (!level.usable)
+    fail(ErrorDetails{.op = std::string(where),
+                      .expected = "an instruction set of this host",
+                      .found = std::string(to_string(isa))},
+         "{}: this host cannot run '{}': {}", where, to_string(isa), level.reason);
 }
 
 Isa choose_isa(std::optional<std::string_view> choice) {
@@ -128,7 +132,9 @@ Isa choose_isa(std::optional<std::string_view> choice) {
     return best;
   }
   const std::optional<Isa> isa = parse_isa(*choice);
-  if (!isa) fail("LAZULI_ISA: unknown instruction set '{}'; expected scalar, avx2, avx512 or amx", *choice);
+  if (!isa)
+    fail(ErrorDetails{.op = "LAZULI_ISA", .expected = "scalar, avx2, avx512 or amx", .found = std::string(*choice)},
+         "LAZULI_ISA: unknown instruction set '{}'; expected scalar, avx2, avx512 or amx", *choice);
   require_isa(*isa, "LAZULI_ISA");
   return *isa;
 }

@@ -116,8 +116,10 @@ struct ExpertCall {
   std::int64_t expert_of(const Memory& memory, std::int64_t pair) const {
     const std::int32_t expert = memory.as<const std::int32_t>(choice)[pair];
     if (expert < 0 || expert >= experts)
-      throw ExecutionError(
-          fmt::format("{}: expert {} at position {} is outside [0, {})", where, expert, pair, experts));
+      throw ExecutionError(fmt::format("{}: expert {} at position {} is outside [0, {})", where, expert, pair, experts),
+                           {.kind = ErrorKind::execution,
+                            .expected = fmt::format("an expert in [0, {})", experts),
+                            .found = fmt::format("{} at position {}", expert, pair)});
     return expert;
   }
 };

@@ -30,7 +30,10 @@ AxisLayout layout_around(const Shape& shape, std::int64_t axis) {
 
 std::int64_t checked_index(std::int32_t index, std::int64_t position, std::int64_t size, const std::string& where) {
   if (index < 0 || index >= size)
-    throw ExecutionError(fmt::format("{}: index {} at position {} is outside [0, {})", where, index, position, size));
+    throw ExecutionError(fmt::format("{}: index {} at position {} is outside [0, {})", where, index, position, size),
+                         {.kind = ErrorKind::execution,
+                          .expected = fmt::format("an index in [0, {})", size),
+                          .found = fmt::format("{} at position {}", index, position)});
   return index;
 }
 
@@ -85,7 +88,9 @@ void lower_slice_update(ProgramBuilder& builder, std::int32_t id) {
   const auto write_row = encodes ? encode_row : copy_row;
   step.run = [=, is_ring = ring](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t first = *memory.as<const std::int32_t>(start);
-    if (first < 0) throw ExecutionError(fmt::format("{}: start is {}, expected 0 or more", where, first));
+    if (first < 0)
+      throw ExecutionError(fmt::format("{}: start is {}, expected 0 or more", where, first),
+                           {.kind = ErrorKind::execution, .expected = "0 or more", .found = fmt::format("{}", first)});
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t outer = unit / from.size;
       std::int64_t row = first + unit % from.size;

@@ -151,8 +151,14 @@ void ProgramBuilder::reject(std::int32_t id, const std::string& why) const {
   const GraphNode& current = node(id);
   std::string operands;
   for (ValueId input : current.inputs) operands += (operands.empty() ? "" : ", ") + to_string(type(input));
+  ErrorDetails details{.kind = ErrorKind::compile, .op = std::string(current.name()), .pass = "cpu"};
+  if (!current.from.empty()) details.node = current.from.back().node;
+  if (current.scope) details.scope = *current.scope;
+  details.source = source_of(current.built_at);
+  details.found = operands;
   throw CompileError(
-      fmt::format("cpu: %{} {}({}): {}{}", id, current.name(), operands, why, Scope::where(current.scope)));
+      fmt::format("cpu: %{} {}({}): {}{}", id, current.name(), operands, why, Scope::where(current.scope)),
+      std::move(details));
 }
 
 }  // namespace lazuli::cpu

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <fmt/format.h>
+#include <lazuli/graph/base/source_location.h>
+#include <link.h>
+#include <llvm/DebugInfo/Symbolize/Symbolize.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <climits>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <source_location>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace lazuli {
+
+struct CallStack {
+  static constexpr std::size_t max_frames = 16;  // functions of a model that call each other, and ours below
+
+  std::array<void*, max_frames> addresses{};
+  std::size_t size = 0;
+
+  auto operator<=>(const CallStack&) const = default;
+};
+
+namespace {
+
+std::atomic<bool> recording{false};
+
+// "/home/me/program" and where in it, as its symbol table counts.
+struct Position {
+  std::string module;
+  std::uint64_t offset = 0;
+};
+
+struct Frame {
+  std::string function, file;  // empty: not known
+  std::uint32_t line = 0;
+  std::uint64_t into_function = 0;
+};
+
+std::string path_of_program() {
+  char path[PATH_MAX];
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<std::size_t>(length)) : std::string();
+}
+
+std::optional<Position> position_of(const void* address) {
+  Dl_info info{};
+  link_map* map = nullptr;
+  if (dladdr1(address, &info, reinterpret_cast<void**>(&map), RTLD_DL_LINKMAP) == 0 || map == nullptr)
+    return std::nullopt;
+  const std::string module = map->l_name[0] != '\0' ? std::string(map->l_name) : path_of_program();
+  return Position{module, reinterpret_cast<std::uintptr_t>(address) - map->l_addr};
+}
+
+// Reads debug information and symbol tables; one thread at a time.
+class Symbolizer {
+ public:
+  // The function at the position and those inlined into it, innermost first.
+  std::vector<Frame> frames_at(const Position& position) {
+    const std::lock_guard lock(mutex_);
+    auto found = llvm_.symbolizeInlinedCode(position.module, {position.offset});
+    if (!found) {
+      llvm::consumeError(found.takeError());
+      return {};
+    }
+    std::vector<Frame> frames;
+    for (std::uint32_t i = 0; i < found->getNumberOfFrames(); ++i) {
+      const llvm::DILineInfo& line = found->getFrame(i);
+      Frame frame;
+      if (line.FunctionName != llvm::DILineInfo::BadString) frame.function = line.FunctionName;
+      if (line.FileName != llvm::DILineInfo::BadString && line.Line != 0) frame.file = line.FileName;
+      frame.line = line.Line;
+      if (line.StartAddress) frame.into_function = position.offset - *line.StartAddress;
+      frames.push_back(std::move(frame));
+    }
+    return frames;
+  }
+
+ private:
+  std::mutex mutex_;
+  llvm::symbolize::LLVMSymbolizer llvm_;
+};
+
+Symbolizer& symbolizer() {
+  static Symbolizer& shared = *new Symbolizer;  // also for errors that are made at exit
+  return shared;
+}
+
+// Files of ops and of what makes nodes of them, also as headers that a program includes.
+bool is_ours(std::string_view file) {
+  static constexpr std::string_view own = std::source_location::current().file_name();
+  static constexpr std::string_view folder = own.substr(0, own.rfind("base/"));
+  return file.starts_with(folder) || file.find("/lazuli/graph/") != file.npos;
+}
+
+}  // namespace
+
+void record_source_locations(bool on) { recording.store(on, std::memory_order_relaxed); }
+bool records_source_locations() { return recording.load(std::memory_order_relaxed); }
+
+const CallStack* current_call_stack() {
+  if (!records_source_locations()) return nullptr;
+  CallStack stack;
+  stack.size = static_cast<std::size_t>(backtrace(stack.addresses.data(), static_cast<int>(CallStack::max_frames)));
+  static std::mutex mutex;
+  static std::set<CallStack>& known = *new std::set<CallStack>;  // nodes refer to it, also those that end at exit
+  const std::lock_guard lock(mutex);
+  return &*known.insert(stack).first;
+}
+
+std::string source_of(const CallStack* stack) {
+  if (stack == nullptr) return {};
+  std::string by_name, by_offset;
+  for (void* address : std::span(stack->addresses).first(stack->size)) {
+    // A return address is that of the next instruction, which may belong to the next line.
+    std::optional<Position> position = position_of(static_cast<const std::byte*>(address) - 1);
+    if (!position) continue;
+    const std::string place = fmt::format("{}+{:#x}", position->module, position->offset);
+    by_offset += (by_offset.empty() ? "" : ", ") + place;
+    for (const Frame& frame : symbolizer().frames_at(*position)) {
+      if (!frame.file.empty() && !is_ours(frame.file)) return fmt::format("{}:{}", frame.file, frame.line);
+      if (by_name.empty() && frame.file.empty() && !frame.function.empty() && !frame.function.starts_with("lazuli::"))
+        by_name = fmt::format("{} +{:#x} ({})", frame.function, frame.into_function, place);
+    }
+  }
+  return by_name.empty() ? by_offset : by_name;
+}
+
+}  // namespace lazuli

@@ -16,13 +16,33 @@ namespace lazuli {
 
 inline constexpr std::size_t buffer_alignment = 64;
 
+// Where memory comes from. Any thread may call at any time.
+class LAZULI_API Allocator {
+ public:
+  virtual ~Allocator() = default;
+
+  // At least `bytes` bytes, more than 0, aligned to `alignment`, a power of two. Where it returns null or throws, an
+  // Error of kind memory says so.
+  virtual void* allocate(std::size_t bytes, std::size_t alignment) = 0;
+  // What allocate returned, with the arguments it was called with.
+  virtual void deallocate(void* memory, std::size_t bytes, std::size_t alignment) noexcept = 0;
+};
+using AllocatorRef = std::shared_ptr<Allocator>;
+
+// What buffers come from for which no session is asked, such as those of Array::from, on all threads from now on; null:
+// lazuli's own, as at first. Buffers keep the allocator they come from, and end with it.
+LAZULI_API void set_default_allocator(AllocatorRef allocator);
+LAZULI_API AllocatorRef default_allocator();  // null: lazuli's own
+
 class LAZULI_API Buffer {
   struct Key {};
 
  public:
   explicit Buffer(Key) {}  // for allocate and view
   // Uninitialised memory aligned to `buffer_alignment`, with 64 readable bytes past the end for vector tails.
-  static std::shared_ptr<Buffer> allocate(std::size_t bytes);
+  // It comes from `allocator`; null: from the default allocator. lazuli's own asks for huge pages from 2 MiB on.
+  // Throws an Error of kind memory where there is none.
+  static std::shared_ptr<Buffer> allocate(std::size_t bytes, const AllocatorRef& allocator = nullptr);
   // Tells the owner of a view that bytes [offset, offset + count) of it will not be read again soon.
   using Release = std::function<void(std::size_t offset, std::size_t count)>;
 
@@ -76,6 +96,7 @@ class LAZULI_API Buffer {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::shared_ptr<const void> owner_;
+  AllocatorRef allocator_;  // null: lazuli's own
   std::unique_ptr<const Hooks> hooks_;
   std::uint64_t id_ = 0;
   std::atomic<bool> shared_{false};

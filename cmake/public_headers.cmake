@@ -29,6 +29,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/pictures/alike.h
   graph/pictures/collapse.h
   graph/pictures/pictures.h
+  graph/run_limits.h
   graph/text/text.h
   graph/types/affine.def
   graph/types/dtype.def

@@ -70,7 +70,7 @@ GenerateResult Conversation::generate(const GenerateOptions& options) {
     append(result.ids);
     generated_.end = count(ids_);
   } else {
-    result.stop = StopReason::cancelled;
+    result.stop = ended_early(options).value_or(StopReason::cancelled);
   }
   result.prompt_seconds += submitted.count();
   return result;

@@ -97,21 +97,24 @@ class TokenSource {
   Array token_, next_, logits_;
 };
 
-bool is_cancelled(const GenerateOptions& options) {
-  return options.cancel && options.cancel->load(std::memory_order_relaxed);
-}
-
 }  // namespace
 
+std::optional<StopReason> ended_early(const GenerateOptions& options) {
+  if (options.cancel && options.cancel->load(std::memory_order_relaxed)) return StopReason::cancelled;
+  const std::optional<ErrorKind> reached = options.limits.reached();
+  if (!reached) return std::nullopt;
+  return *reached == ErrorKind::deadline ? StopReason::deadline : StopReason::cancelled;
+}
+
 std::string_view to_string(StopReason reason) {
-  constexpr std::string_view names[] = {"length",   "end_of_generation", "stop_text",
-                                        "callback", "cancelled",         "context_full"};
+  constexpr std::string_view names[] = {"length",    "end_of_generation", "stop_text", "callback",
+                                        "cancelled", "context_full",      "deadline"};
   return names[static_cast<std::size_t>(reason)];
 }
 
 PrefillProgress prefill_progress(const GenerateOptions& options) {
   return [&options](std::int64_t done, std::int64_t total) {
-    return (!options.on_prefill || options.on_prefill(done, total)) && !is_cancelled(options);
+    return (!options.on_prefill || options.on_prefill(done, total)) && !ended_early(options);
   };
 }
 
@@ -124,7 +127,7 @@ GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokeniz
   if (logits.defined())
     result = generate_from(runner, std::move(tokenizer), logits, prompt, options);
   else
-    result.stop = StopReason::cancelled;
+    result.stop = ended_early(options).value_or(StopReason::cancelled);
   result.prompt_seconds += submitted;
   return result;
 }
@@ -162,12 +165,13 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
     const std::string piece = text.push(id, stopped);
     result.text += piece;
     const bool go_on = !options.on_token || options.on_token(id, piece);
-    if (stopped || !go_on || is_cancelled(options) || last || full) {
-      result.stop = stopped                 ? StopReason::stop_text
-                    : !go_on                ? StopReason::callback
-                    : is_cancelled(options) ? StopReason::cancelled
-                    : last                  ? StopReason::length
-                                            : StopReason::context_full;
+    const std::optional<StopReason> early = ended_early(options);
+    if (stopped || !go_on || early || last || full) {
+      result.stop = stopped  ? StopReason::stop_text
+                    : !go_on ? StopReason::callback
+                    : early  ? *early
+                    : last   ? StopReason::length
+                             : StopReason::context_full;
       break;
     }
     ++kept;

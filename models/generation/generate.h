@@ -3,11 +3,13 @@
 #pragma once
 
 #include <lazuli/graph/base/export.h>
+#include <lazuli/graph/run_limits.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/generation/sampler.h>
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +21,8 @@ enum class LAZULI_API StopReason : std::uint8_t {
   stop_text,
   callback,
   cancelled,
-  context_full
+  context_full,
+  deadline
 };
 LAZULI_API std::string_view to_string(StopReason reason);
 
@@ -36,6 +39,8 @@ struct LAZULI_API GenerateOptions {
   std::function<void(const std::string& text)> on_rest;
   PrefillProgress on_prefill;
   const std::atomic<bool>* cancel = nullptr;  // looked at between steps
+  // The same, and a deadline. Steps that run are not ended: the runner would lose its caches.
+  RunLimits limits;
 };
 
 struct LAZULI_API GenerateResult {
@@ -56,7 +61,9 @@ LAZULI_API GenerateResult generate(Runner& runner, std::shared_ptr<const Tokeniz
 // `text` are the tokens so far, for the repeat penalty. prompt_seconds counts from this call.
 LAZULI_API GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer, const Array& logits,
                                         std::span<const std::int32_t> text, const GenerateOptions& options);
-// Calls options.on_prefill, and stops at options.cancel. `options` outlives it.
+// Why the generation is to end between two steps: cancelled or deadline, by options.cancel and options.limits.
+LAZULI_API std::optional<StopReason> ended_early(const GenerateOptions& options);
+// Calls options.on_prefill, and stops where it is to end early. `options` outlives it.
 LAZULI_API PrefillProgress prefill_progress(const GenerateOptions& options);
 
 }  // namespace lazuli

@@ -7,9 +7,11 @@
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <stop_token>
 
 namespace lazuli {
 namespace {
@@ -59,6 +61,30 @@ TEST(Conversation, GoingOnIsAsNotHavingStopped) {
     EXPECT_EQ(ids, expected) << folder;
     EXPECT_EQ(ids_of(parts), ids_of(whole));
   }
+}
+
+TEST(Conversation, EndsBetweenStepsByItsLimits) {
+  const Session session;
+  const auto model = golden("gemma3-dense");
+  Conversation whole(*model, chunks_of(16)), parts(*model, chunks_of(16));
+  whole.append(some_ids(40));
+  parts.append(some_ids(40));
+  const Ids expected = whole.generate(tokens(16)).ids;
+  std::stop_source stop;
+  GenerateOptions options = tokens(16);
+  options.limits.stop = stop.get_token();
+  int seen = 0;
+  options.on_token = [&](std::int32_t, const std::string&) {
+    if (++seen == 3) stop.request_stop();
+    return true;
+  };
+  const GenerateResult stopped = parts.generate(options);
+  EXPECT_EQ(stopped.stop, StopReason::cancelled);
+  EXPECT_EQ(stopped.ids, Ids(expected.begin(), expected.begin() + 3));
+  EXPECT_EQ(parts.generate(tokens(13)).ids, Ids(expected.begin() + 3, expected.end()));
+  GenerateOptions late = tokens(4);
+  late.limits.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1);
+  EXPECT_EQ(parts.generate(late).stop, StopReason::deadline);
 }
 
 TEST(Conversation, TurnsReuseTheCache) {

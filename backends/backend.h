@@ -5,6 +5,7 @@
 #include <lazuli/backends/run_observer.h>
 #include <lazuli/backends/step_kind.h>
 #include <lazuli/graph/graph.h>
+#include <lazuli/graph/run_limits.h>
 
 #include <cstdint>
 #include <memory>
@@ -50,9 +51,10 @@ class Program {
   // and stay alive during the call. `outputs[i]` is the input's own buffer where the placement says so. Throws an
   // ExecutionError that names the node. One run of one program at a time. `numbers` are the values of the graph's
   // numbers by slot; without, they are as in the run before, at first as the graph has them. With an `observer`, every
-  // step is timed and told to it; without, each costs a branch.
+  // step is timed and told to it, and with `limits` they are looked at before every step; without, each costs a branch.
   virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                       std::span<const double> numbers = {}, RunObserver* observer = nullptr) = 0;
+                       std::span<const double> numbers = {}, RunObserver* observer = nullptr,
+                       const RunLimits* limits = nullptr) = 0;
   // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures. Its numbers have the
   // values it was compiled with.
   virtual const Graph& scheduled() const = 0;

@@ -18,6 +18,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/base/event.h
   graph/base/export.h
   graph/base/function_ref.h
+  graph/base/log.h
   graph/base/scope.h
   graph/base/source_location.h
   graph/buffer.h

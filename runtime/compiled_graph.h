@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace lazuli {
@@ -27,6 +28,11 @@ struct CompiledGraph final : Executable {
   };
   std::vector<Held> constants;
   std::shared_ptr<RunObserver> observer;  // Session::observe
+  // For statistics; as the observer, under the engine's lock.
+  std::string name;
+  double compile_seconds = 0;
+  std::int64_t runs = 0;
+  std::uint64_t last_used = 0;  // a count of uses by all programs: the least goes first for want of memory
 };
 
 }  // namespace lazuli

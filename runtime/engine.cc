@@ -9,26 +9,33 @@
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/pipeline.h>
 #include <lazuli/runtime/engine.h>
+#include <lazuli/runtime/engine_report.h>
 #include <lazuli/runtime/task_queue.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <unordered_set>
+#include <utility>
 
 namespace lazuli {
 namespace {
 
 std::unique_ptr<Backend> make_backend(const SessionOptions& options, const FusionChoice& fusion, Isa isa,
-                                      Executor& executor) {
+                                      Executor& executor, const LogSink& log) {
   if (options.backend == "reference") return make_reference_backend();
-  if (options.backend != "cpu") fail("unknown backend '{}'; expected cpu or reference", options.backend);
+  if (options.backend != "cpu")
+    fail(ErrorDetails{.op = "backend", .expected = "cpu or reference", .found = options.backend},
+         "unknown backend '{}'; expected cpu or reference", options.backend);
   return std::make_unique<CpuBackend>(executor, CpuBackendOptions{options.precision,
                                                                   isa,
                                                                   fusion,
                                                                   options.on_weight,
                                                                   options.disk_cache ? cpu::default_cache_folder() : "",
                                                                   options.split_bytes,
-                                                                  {options.on_verdict, options.why_off}});
+                                                                  {options.on_verdict, options.why_off},
+                                                                  log,
+                                                                  options.allocator});
 }
 
 Isa checked_isa(const std::optional<Isa>& isa) {
@@ -43,9 +50,12 @@ std::vector<std::string_view> own_names(const SessionOptions& options) {
   std::vector<std::string_view> names;
   const auto add = [&](std::string_view kind, const std::string& name) {
     const auto is = [&](std::string_view other) { return other == name; };
-    if (name.empty()) fail("{}: one of the session's has no name", kind);
-    if (std::any_of(taken.begin(), taken.end(), is)) fail("{}: the name \"{}\" is one of lazuli's own", kind, name);
-    if (std::any_of(names.begin(), names.end(), is)) fail("{}: the name \"{}\" is given twice", kind, name);
+    ErrorDetails refused{.op = std::string(kind), .expected = "a name of its own", .found = name};
+    if (name.empty()) fail(std::move(refused), "{}: one of the session's has no name", kind);
+    if (std::any_of(taken.begin(), taken.end(), is))
+      fail(std::move(refused), "{}: the name \"{}\" is one of lazuli's own", kind, name);
+    if (std::any_of(names.begin(), names.end(), is))
+      fail(std::move(refused), "{}: the name \"{}\" is given twice", kind, name);
     names.push_back(name);
   };
   for (const Rule& rule : options.rules) {
@@ -65,12 +75,15 @@ Engine::Engine(SessionOptions options)
     : options_(std::move(options)),
       fusion_(FusionChoice::parse(options_.fusion, own_names(options_))),
       isa_(checked_isa(options_.isa)),
+      log_(one_at_a_time(options_.on_log)),
       pipeline_(pipeline_with(options_.passes)) {
-  if (options_.threads < 0) fail("threads: {} given, expected 0 (the usable cores) or more", options_.threads);
+  if (options_.threads < 0)
+    fail(ErrorDetails{.op = "threads", .expected = "0 or more", .found = fmt::format("{}", options_.threads)},
+         "threads: {} given, expected 0 (the usable cores) or more", options_.threads);
   if (options_.executor == nullptr)
     own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
   executor_ = options_.executor ? options_.executor : own_executor_.get();
-  backend_ = make_backend(options_, fusion_, isa_, *executor_);
+  backend_ = make_backend(options_, fusion_, isa_, *executor_, log_);
   cpu_ = dynamic_cast<CpuBackend*>(backend_.get());
   folded_ = std::make_shared<FoldCache>();
 }
@@ -79,27 +92,12 @@ Engine::~Engine() = default;
 
 int Engine::threads() const { return executor_->size(); }
 
-SessionStatistics Engine::statistics() const {
-  const std::lock_guard lock(mutex_);
-  SessionStatistics statistics;
-  statistics.programs = programs_.size();
-  statistics.program_bytes = programs_.bytes();
-  if (cpu_) {
-    statistics.loops = cpu_->loops();
-    statistics.compiled_loops = cpu_->compiled_loops();
-    statistics.arena_bytes = cpu_->arena_bytes();
-    statistics.weight_bytes = cpu_->weight_bytes();
-    statistics.laid_out_weights = cpu_->laid_out_weights();
-  }
-  return statistics;
-}
-
 // With slots, so that other values are computed by the same kernels.
 std::vector<BufferRef> Engine::evaluate_constants(const Graph& graph) {
   const std::unique_ptr<Program> program = backend_->compile(with_slots(graph), {});
   std::vector<BufferRef> results;
   for (const OutputPlacement& output : program->outputs())
-    results.push_back(Buffer::allocate(static_cast<std::size_t>(output.bytes)));
+    results.push_back(Buffer::allocate(static_cast<std::size_t>(output.bytes), options_.allocator));
   program->execute({}, results, number_values(graph));
   return results;
 }
@@ -141,6 +139,7 @@ void count_references(CompiledGraph& compiled) {
 
 std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<const int> donated,
                                                NumberGuards& numbers) {
+  const auto begin = std::chrono::steady_clock::now();
   auto compiled = std::make_shared<CompiledGraph>();
   std::unordered_set<const Buffer*> seen;
   for (const GraphNode& node : graph.nodes)
@@ -154,6 +153,8 @@ std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<con
   compiled->fused = optimised(with_slots(graph), numbers);
   compiled->program = backend_->compile(compiled->fused, donated);
   count_references(*compiled);
+  compiled->name = program_name(graph);
+  compiled->compile_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return compiled;
 }
 
@@ -170,15 +171,23 @@ std::shared_ptr<CompiledGraph> Engine::compiled(const Graph& graph, std::span<co
   const std::lock_guard compilation(compiling_);
   if (auto known = find_compiled(key, values)) return known;  // another thread made it meanwhile
   NumberGuards guards;
+  std::size_t variants = 0;
   {
     const std::lock_guard lock(mutex_);
     guards = programs_.next_guards(key, values);
+    variants = programs_.variants(key);
   }
   std::shared_ptr<CompiledGraph> made = compile(graph, donated, guards);
+  log_made(*made, variants);
   std::vector<std::shared_ptr<CompiledGraph>> evicted;  // end after the lock
-  const std::lock_guard lock(mutex_);
-  made = programs_.insert(std::move(key), values, std::move(guards), std::move(made));
-  evicted = programs_.evict(options_.memory_limit);
+  std::vector<std::string> texts;
+  {
+    const std::lock_guard lock(mutex_);
+    made = programs_.insert(std::move(key), values, std::move(guards), std::move(made));
+    evicted = programs_.evict(options_.memory_limit);
+    texts = texts_of_evicted(evicted);
+  }
+  for (const std::string& text : texts) log_(LogLevel::info, text);
   return made;
 }
 
@@ -189,7 +198,10 @@ std::shared_ptr<Executable> Engine::prepare(const Graph& graph, std::span<const 
   indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
   for (const int index : indices)
     if (index < 0 || index >= inputs)
-      fail("prepare: input {} is donated, expected one of the graph's {} inputs", index, inputs);
+      fail(ErrorDetails{.op = "prepare",
+                        .expected = fmt::format("one of {} inputs", inputs),
+                        .found = fmt::format("input {}", index)},
+           "prepare: input {} is donated, expected one of the graph's {} inputs", index, inputs);
   std::shared_ptr<CompiledGraph> prepared = compiled(graph, indices);
   prepared->program->prepare();
   return prepared;
@@ -204,18 +216,36 @@ std::shared_ptr<CompiledGraph> Engine::own(const std::shared_ptr<Executable>& ex
 
 namespace {
 
+ErrorDetails counted(std::string expected, std::string found) {
+  return {.op = "run", .expected = std::move(expected), .found = std::move(found)};
+}
+
+// Where the node of the error was built, if that was recorded. A program serves every graph of its structure: the place
+// is that of the graph it was compiled from.
+ExecutionError with_source(const ExecutionError& error, const Graph& built) {
+  ErrorDetails details = error.details();
+  for (const GraphNode& node : built.nodes)
+    if (node.built_at && !node.from.empty() && node.from.back().node == details.node)
+      details.source = source_of(node.built_at);
+  return ExecutionError(error.what(), std::move(details));
+}
+
 // Operands are memory that kernels read without looking: what does not fit must not get that far.
 void check_operands(const CompiledGraph& compiled, std::span<const Operand> operands, const NumbersRef& numbers) {
   if (const std::size_t given = numbers ? numbers->size() : 0; given != compiled.numbers)
-    fail("run: {} numbers given, expected {}", given, compiled.numbers);
+    fail(counted(fmt::format("{} numbers", compiled.numbers), fmt::format("{} numbers", given)),
+         "run: {} numbers given, expected {}", given, compiled.numbers);
   if (operands.size() != compiled.operands.size())
-    fail("run: {} operands given, expected {}", operands.size(), compiled.operands.size());
+    fail(counted(fmt::format("{} operands", compiled.operands.size()), fmt::format("{} operands", operands.size())),
+         "run: {} operands given, expected {}", operands.size(), compiled.operands.size());
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const BufferRef& buffer = operands[i].value.buffer;
     if (buffer == nullptr) fail("run: operand {} has no memory", i);
     if (const std::optional<Type>& type = compiled.operands[i];
         type && buffer->size() < static_cast<std::size_t>(type->bytes()))
-      fail("run: operand {} has {} bytes, expected {} of {}", i, buffer->size(), type->bytes(), to_string(*type));
+      fail(counted(fmt::format("{} bytes of {}", type->bytes(), to_string(*type)),
+                   fmt::format("{} bytes", buffer->size())),
+           "run: operand {} has {} bytes, expected {} of {}", i, buffer->size(), type->bytes(), to_string(*type));
   }
 }
 
@@ -228,6 +258,8 @@ struct Engine::Run {
   int stream = 0;
   std::vector<BufferRef> inputs, outputs;
   NumbersRef numbers;
+  RunLimits limits;
+  AllocatorRef allocator;
   std::vector<Event> makers;  // of the runs that compute the inputs
   // Donated memory that was not ours to take is copied before the program writes to it.
   std::vector<std::pair<BufferRef, BufferRef>> copies;
@@ -241,11 +273,20 @@ struct Engine::Run {
       for (const Event& maker : makers) maker.wait();
       for (const Event& reader : readers) await(reader);
       for (const auto& [from, to] : copies) std::memcpy(to->data(), from->data(), to->size());
-      compiled->program->execute(inputs, outputs, numbers ? std::span(*numbers) : std::span<const double>(),
-                                 observer.get());
+      execute_program();
       done.signal();
     } catch (...) {
       done.fail(std::current_exception());
+    }
+  }
+
+  void execute_program() {
+    try {
+      compiled->program->execute(inputs, outputs, numbers ? std::span(*numbers) : std::span<const double>(),
+                                 observer.get(), limits.any() ? &limits : nullptr);
+    } catch (const ExecutionError& error) {
+      if (!records_source_locations()) throw;
+      throw with_source(error, compiled->built);
     }
   }
 
@@ -269,7 +310,7 @@ struct Engine::Run {
   // True: the program may write to this input. False: it was not ours to take, and a copy is in its place.
   bool take_over(BufferRef& input, bool given_up) {
     if (given_up && input->owned() && std::count(inputs.begin(), inputs.end(), input) == 1) return true;
-    const BufferRef copy = Buffer::allocate(input->size());
+    const BufferRef copy = Buffer::allocate(input->size(), allocator);
     copies.emplace_back(input, copy);
     input = copy;
     return false;
@@ -279,7 +320,7 @@ struct Engine::Run {
     const std::span<const OutputPlacement> placements = compiled->program->outputs();
     outputs.reserve(placements.size());
     for (const OutputPlacement& output : placements)
-      outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes))
+      outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes), allocator)
                                                  : inputs[static_cast<std::size_t>(output.donated_input)]);
   }
 };
@@ -299,9 +340,13 @@ std::shared_ptr<Engine::Run> Engine::make_run(std::shared_ptr<CompiledGraph> com
   run->compiled = std::move(compiled);
   run->numbers = std::move(numbers);
   run->stream = stream;
+  run->allocator = options_.allocator;
+  if (const RunLimits* limits = LimitRuns::current()) run->limits = *limits;
   {
     const std::lock_guard lock(mutex_);
     run->observer = run->compiled->observer;
+    ++run->compiled->runs;
+    programs_.touch(*run->compiled);
   }
   std::vector<char> given_up;
   for (const Operand& operand : operands) given_up.push_back(operand.donated);

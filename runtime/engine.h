@@ -46,12 +46,16 @@ class Engine final : public Evaluator {
   int threads() const;
   Isa isa() const { return isa_; }
   SessionStatistics statistics() const;
+  std::vector<ProgramStatistics> programs() const;
   std::shared_ptr<RunObserver> observe(const std::shared_ptr<Executable>& executable,
                                        std::shared_ptr<RunObserver> observer);
 
  private:
   struct Run;
 
+  void log_made(const CompiledGraph& made, std::size_t variants_before) const;
+  // With mutex_ held; to be logged without it. None where nothing is logged.
+  std::vector<std::string> texts_of_evicted(std::span<const std::shared_ptr<CompiledGraph>> evicted) const;
   std::shared_ptr<CompiledGraph> compile(const Graph& graph, std::span<const int> donated, NumberGuards& numbers);
   Graph optimised(const Graph& graph, NumberGuards& numbers);
   // The same, made once; its weights are laid out when it is prepared for a run.
@@ -68,6 +72,7 @@ class Engine final : public Evaluator {
   const SessionOptions options_;
   const FusionChoice fusion_;
   const Isa isa_;
+  const LogSink log_;  // on_log, one message at a time
   const std::vector<Pass> pipeline_;
   std::unique_ptr<Executor> own_executor_;
   Executor* executor_ = nullptr;

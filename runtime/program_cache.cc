@@ -2,6 +2,7 @@
 #include <lazuli/graph/numbers.h>
 #include <lazuli/runtime/program_cache.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace lazuli {
@@ -18,10 +19,27 @@ std::shared_ptr<CompiledGraph> ProgramCache::find(const std::string& key, std::s
   if (found == variants_.end()) return nullptr;
   for (Variant& variant : found->second) {
     if (!variant.guards.hold(values)) continue;
-    variant.last_used = ++uses_;
+    touch(*variant.compiled);
     return variant.compiled;
   }
   return nullptr;
+}
+
+std::size_t ProgramCache::variants(const std::string& key) const {
+  const auto found = variants_.find(key);
+  return found == variants_.end() ? 0 : found->second.size();
+}
+
+std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::list() const {
+  std::vector<std::shared_ptr<CompiledGraph>> programs;
+  for (const auto& [key, variants] : variants_)
+    for (const Variant& variant : variants) programs.push_back(variant.compiled);
+  std::sort(programs.begin(), programs.end(), [](const auto& a, const auto& b) { return a->last_used > b->last_used; });
+  return programs;
+}
+
+std::int64_t ProgramCache::bytes_of(const CompiledGraph& compiled) {
+  return static_cast<std::int64_t>(compiled.built.nodes.size()) * node_bytes;
 }
 
 std::int64_t ProgramCache::bytes() const {
@@ -29,7 +47,7 @@ std::int64_t ProgramCache::bytes() const {
   std::unordered_map<std::shared_ptr<const Buffer>, long> references;
   for (const auto& [key, variants] : variants_)
     for (const Variant& variant : variants) {
-      total += static_cast<std::int64_t>(variant.compiled->built.nodes.size()) * node_bytes;
+      total += bytes_of(*variant.compiled);
       for (const CompiledGraph::Held& held : variant.compiled->constants)
         if (auto buffer = held.buffer.lock()) references[std::move(buffer)] += held.references;
     }
@@ -47,7 +65,7 @@ std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::evict(std::int64_t max
     std::size_t index = 0;
     for (auto entry = variants_.begin(); entry != variants_.end(); ++entry)
       for (std::size_t i = 0; i < entry->second.size(); ++i)
-        if (entry->second[i].last_used < oldest->second[index].last_used) {
+        if (entry->second[i].compiled->last_used < oldest->second[index].compiled->last_used) {
           oldest = entry;
           index = i;
         }
@@ -74,7 +92,8 @@ NumberGuards ProgramCache::next_guards(const std::string& key, std::span<const d
 std::shared_ptr<CompiledGraph> ProgramCache::insert(std::string key, std::span<const double> values,
                                                     NumberGuards guards, std::shared_ptr<CompiledGraph> compiled) {
   if (std::shared_ptr<CompiledGraph> known = find(key, values)) return known;
-  variants_[std::move(key)].push_back({std::move(guards), {values.begin(), values.end()}, compiled, ++uses_});
+  variants_[std::move(key)].push_back({std::move(guards), {values.begin(), values.end()}, compiled});
+  touch(*compiled);
   ++size_;
   return compiled;
 }

@@ -30,6 +30,13 @@ class ProgramCache {
   std::shared_ptr<CompiledGraph> insert(std::string key, std::span<const double> values, NumberGuards guards,
                                         std::shared_ptr<CompiledGraph> compiled);
   std::int64_t size() const { return size_; }
+  std::size_t variants(const std::string& key) const;
+  // It is used now: found, made or run.
+  void touch(CompiledGraph& compiled) { compiled.last_used = ++uses_; }
+  // All of them, the one used last first.
+  std::vector<std::shared_ptr<CompiledGraph>> list() const;
+  // Of one program, by an estimate, without constants.
+  static std::int64_t bytes_of(const CompiledGraph& compiled);
   // Of the programs, by an estimate, and of constants that nobody holds but they.
   std::int64_t bytes() const;
   // Takes out what was used longest ago until the rest fits, but never the last one used. For the caller to let go of
@@ -42,7 +49,6 @@ class ProgramCache {
     NumberGuards guards;
     std::vector<double> values;  // of the graph it was compiled from
     std::shared_ptr<CompiledGraph> compiled;
-    std::uint64_t last_used = 0;
   };
 
   std::unordered_map<std::string, std::vector<Variant>> variants_;

@@ -4,6 +4,9 @@
 #include <lazuli/runtime/engine.h>
 #include <lazuli/runtime/session.h>
 
+#include <optional>
+#include <utility>
+
 namespace lazuli {
 
 Session::Session(SessionOptions options)
@@ -40,8 +43,27 @@ std::shared_ptr<Evaluator> Session::evaluator() const {
   return engine_;
 }
 
-void Session::eval(std::span<const Array> arrays) {
+namespace {
+
+[[noreturn]] void fail_array(const Graph& graph, ValueId input, std::size_t index, const Type& given) {
+  const GraphNode& node = graph.node(input);
+  const Type& expected = node.type();
+  ErrorDetails details{.kind = given.dtype != expected.dtype ? ErrorKind::dtype : ErrorKind::shape,
+                       .op = "run",
+                       .node = input.node,
+                       .scope = node.scope ? *node.scope : std::string(),
+                       .source = source_of(node.built_at),
+                       .expected = to_string(expected),
+                       .found = to_string(given)};
+  fail(std::move(details), "run: array {} is {}, expected {}", index, to_string(given), to_string(expected));
+}
+
+}  // namespace
+
+void Session::eval(std::span<const Array> arrays, const RunLimits& limits) {
   const UseSession use(*this);
+  std::optional<LimitRuns> limited;
+  if (limits.any()) limited.emplace(limits);
   lazuli::eval(arrays);
 }
 
@@ -50,18 +72,28 @@ void Session::async_eval(std::span<const Array> arrays, Stream stream) {
   lazuli::async_eval(arrays, stream);
 }
 
-std::vector<Array> Session::call(const CompiledFunction& function, std::vector<Array> arguments, Stream stream) {
+std::vector<Array> Session::call(const CompiledFunction& function, std::vector<Array> arguments, Stream stream,
+                                 const RunLimits& limits) {
   const UseSession use(*this);
+  std::optional<LimitRuns> limited;
+  if (limits.any()) limited.emplace(limits);
   return function(std::move(arguments), stream);
 }
 
-std::vector<Array> Session::run(const Graph& graph, std::span<const Array> arrays, Stream stream) {
+std::vector<Array> Session::run(const Graph& graph, std::span<const Array> arrays, Stream stream,
+                                const RunLimits& limits) {
+  std::optional<LimitRuns> limited;
+  if (limits.any()) limited.emplace(limits);
   const std::vector<ValueId> inputs = graph.inputs();
-  if (arrays.size() != inputs.size()) fail("run: {} arrays given, expected {}", arrays.size(), inputs.size());
+  if (arrays.size() != inputs.size())
+    fail(ErrorDetails{.op = "run",
+                      .expected = fmt::format("{} arrays", inputs.size()),
+                      .found = fmt::format("{} arrays", arrays.size())},
+         "run: {} arrays given, expected {}", arrays.size(), inputs.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     if (!arrays[i].defined()) fail("run: array {} is empty", i);
     if (inputs[i].node >= 0 && arrays[i].type() != graph.type(inputs[i]))
-      fail("run: array {} is {}, expected {}", i, to_string(arrays[i].type()), to_string(graph.type(inputs[i])));
+      fail_array(graph, inputs[i], i, arrays[i].type());
   }
   async_eval(arrays, stream);
   std::vector<Operand> operands;
@@ -98,6 +130,7 @@ const SessionOptions& Session::options() const { return engine().options(); }
 int Session::threads() const { return engine().threads(); }
 Isa Session::isa() const { return engine().isa(); }
 SessionStatistics Session::statistics() const { return engine().statistics(); }
+std::vector<ProgramStatistics> Session::programs() const { return engine().programs(); }
 
 std::shared_ptr<RunObserver> Session::observe(const std::shared_ptr<Executable>& executable,
                                               std::shared_ptr<RunObserver> observer) {

@@ -9,7 +9,10 @@
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/graph/base/export.h>
+#include <lazuli/graph/base/log.h>
+#include <lazuli/graph/buffer.h>
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/run_limits.h>
 #include <lazuli/passes/fusion_choice.h>
 #include <lazuli/passes/pass_report.h>
 #include <lazuli/passes/rules/rewrite.h>
@@ -51,11 +54,19 @@ struct LAZULI_API SessionOptions {
   std::vector<Rule> rules;
   std::vector<Pass> passes;
   Executor* executor = nullptr;  // run on these threads instead of own ones; outlives the session
+  // Of results, intermediate values, and weights that are laid out in memory; null: the default one (buffer.h). Results
+  // keep it, so that it may outlive the session.
+  AllocatorRef allocator;
   // Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
   std::function<void(Verdict)> on_verdict;               // what fusions did, and why they did not
   std::function<std::string(std::string_view)> why_off;  // for verdicts: why the fusion of this name is off
   std::function<void(const std::string& label, std::int64_t bytes)> on_weight;  // a weight was laid out for the kernels
+  // Told what an operator may want to know (log.h): programs, kernels and weights that were made, with the time it
+  // took; programs that had to go; a cache on disk that cannot be used, and why; a program made for any numbers because
+  // they keep changing. One message at a time, on whichever thread, also beside other callbacks. It must not use the
+  // session; what it throws is dropped.
+  LogSink on_log;
 };
 
 struct LAZULI_API SessionStatistics {
@@ -66,6 +77,18 @@ struct LAZULI_API SessionStatistics {
   std::int64_t arena_bytes = 0;       // shared by the intermediate values of all programs
   std::int64_t weight_bytes = 0;      // laid out for the kernels
   std::int64_t laid_out_weights = 0;  // by this session, and not found in the cache on disk
+};
+
+// A program that is kept.
+struct LAZULI_API ProgramStatistics {
+  std::string name;  // phase and types of its inputs in short: "decode(i32[1], f32[1,256,64], 34 more)"
+  Phase phase = Phase::any;
+  std::int64_t runs = 0;          // submitted
+  std::int64_t bytes = 0;         // by the estimate of SessionOptions::memory_limit, without constants
+  std::int64_t arena_bytes = 0;   // that a run needs; all programs share one arena
+  std::int64_t weight_bytes = 0;  // of the constants it reads, each once, as they were given
+  std::int64_t kernels = 0;       // launches of a run
+  double compile_seconds = 0;     // passes, lowering and kernels; weights are laid out later
 };
 
 // What a run of a program takes beside its operands and constants.
@@ -85,22 +108,28 @@ class LAZULI_API Session final {
   ~Session();  // waits for everything submitted
 
   // As the functions of these names, on this session, whichever is current.
-  void eval(std::span<const Array> arrays);
-  void eval(std::initializer_list<Array> arrays) { eval(std::span(arrays.begin(), arrays.size())); }
-  void eval(const Array& array) { eval(std::span(&array, 1)); }
+  // `limits`, where it has any, ends the run early (run_limits.h), and counts in place of LimitRuns.
+  void eval(std::span<const Array> arrays, const RunLimits& limits = {});
+  void eval(std::initializer_list<Array> arrays, const RunLimits& limits = {}) {
+    eval(std::span(arrays.begin(), arrays.size()), limits);
+  }
+  void eval(const Array& array, const RunLimits& limits = {}) { eval(std::span(&array, 1), limits); }
   void async_eval(std::span<const Array> arrays, Stream stream = {});
   void async_eval(std::initializer_list<Array> arrays, Stream stream = {}) {
     async_eval(std::span(arrays.begin(), arrays.size()), stream);
   }
   void async_eval(const Array& array, Stream stream = {}) { async_eval(std::span(&array, 1), stream); }
   // function(arguments, stream) on this session. Arguments are given up where they are moved here.
-  std::vector<Array> call(const CompiledFunction& function, std::vector<Array> arguments, Stream stream = {});
+  std::vector<Array> call(const CompiledFunction& function, std::vector<Array> arguments, Stream stream = {},
+                          const RunLimits& limits = {});
 
   // Runs a graph on arrays, which go by the index attribute of its inputs; asynchronously, as compiled functions do.
   // Throws an Error where the arrays are not of the inputs' types.
-  std::vector<Array> run(const Graph& graph, std::span<const Array> arrays, Stream stream = {});
-  std::vector<Array> run(const Graph& graph, std::initializer_list<Array> arrays, Stream stream = {}) {
-    return run(graph, std::span(arrays.begin(), arrays.size()), stream);
+  std::vector<Array> run(const Graph& graph, std::span<const Array> arrays, Stream stream = {},
+                         const RunLimits& limits = {});
+  std::vector<Array> run(const Graph& graph, std::initializer_list<Array> arrays, Stream stream = {},
+                         const RunLimits& limits = {}) {
+    return run(graph, std::span(arrays.begin(), arrays.size()), stream, limits);
   }
 
   // What would run for these arrays, one node per kernel launch. No weight is laid out for it.
@@ -129,6 +158,8 @@ class LAZULI_API Session final {
   int threads() const;
   Isa isa() const;  // in use
   SessionStatistics statistics() const;
+  // Those that are kept, the one used last first: in the opposite order they go for want of memory.
+  std::vector<ProgramStatistics> programs() const;
 
   // What UseEvaluator takes; shares what the session owns.
   std::shared_ptr<Evaluator> evaluator() const;

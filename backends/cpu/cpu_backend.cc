@@ -13,8 +13,8 @@ std::optional<Precision> parse_precision(std::string_view name) {
 
 CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
     : options_(std::move(options)),
-      runtime_(std::make_shared<cpu::Runtime>(executor, options_.cache_folder)),
-      loops_(options_.isa, options_.cache_folder) {
+      runtime_(std::make_shared<cpu::Runtime>(executor, options_.cache_folder, options_.log, options_.allocator)),
+      loops_(options_.isa, options_.cache_folder, options_.log) {
   runtime_->weights.on_progress(options_.on_weight);
 }
 

@@ -20,6 +20,8 @@ struct CpuBackendOptions {
   std::string cache_folder;       // default_cache_folder(), or empty: nothing is kept for later processes
   std::int64_t split_bytes = 0;   // as SessionOptions::split_bytes
   VerdictSink verdicts;           // of backend_fusions
+  LogSink log;
+  AllocatorRef allocator;  // of the arena and of weights; null: the default one
 };
 
 class CpuBackend final : public Backend {

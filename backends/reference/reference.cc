@@ -5,6 +5,8 @@
 #include <lazuli/backends/reference/reference.h>
 #include <lazuli/graph/numbers.h>
 
+#include <optional>
+
 namespace lazuli {
 namespace reference {
 namespace {
@@ -35,7 +37,7 @@ class ReferenceProgram final : public Program {
   std::span<const ProgramStep> steps() const override { return steps_; }
 
   void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
-               RunObserver* observer) override {
+               RunObserver* observer, const RunLimits* limits) override {
     const Graph graph = with_literals(graph_, numbers);
     const std::vector<ValueId> parameters = graph_.inputs();
     check_count("inputs", inputs.size(), parameters.size());
@@ -45,14 +47,19 @@ class ReferenceProgram final : public Program {
       arguments.push_back(bind(graph_.type(parameters[i]), inputs[i], "input", i));
     for (std::size_t i = 0; i < outputs.size(); ++i)
       results.push_back(bind(graph_.type(graph_.outputs[i]), outputs[i], "output", i));
-    if (!observer) return interpret(graph, arguments, results, {});
+    if (!observer && !limits) return interpret(graph, arguments, results, {});
     const ObservedRun observed(observer, /*workers=*/1);
-    std::int64_t last = observer->now_ns(0);
-    int step = 0;
+    std::int64_t last = observer ? observer->now_ns(0) : 0;
+    std::size_t step = 0;
+    if (limits) throw_if_reached(*limits, step);
     interpret(graph, arguments, results, [&] {
-      const std::int64_t now = observer->now_ns(0);
-      observer->on_span(0, {step++, last, now});
-      last = now;
+      if (observer) {
+        const std::int64_t now = observer->now_ns(0);
+        observer->on_span(0, {static_cast<int>(step), last, now});
+        last = now;
+      }
+      ++step;
+      if (limits) throw_if_reached(*limits, step);
     });
   }
 
@@ -68,6 +75,17 @@ class ReferenceProgram final : public Program {
     std::int64_t bytes = 0;
     for (const Type& type : node.types) bytes += type.bytes();
     return bytes;
+  }
+
+  // Before the step of this number; behind the last there is nothing to end.
+  void throw_if_reached(const RunLimits& limits, std::size_t step) const {
+    const std::optional<ErrorKind> reached = step < steps_.size() ? limits.reached() : std::nullopt;
+    if (!reached) return;
+    const GraphNode& node = graph_.nodes[static_cast<std::size_t>(steps_[step].node)];
+    const bool cancelled = *reached == ErrorKind::cancelled;
+    throw ExecutionError(fmt::format("{}: the run {}{}", node.name(),
+                                     cancelled ? "was cancelled" : "is past its deadline", Scope::where(node.scope)),
+                         details_of(node, {.kind = *reached}));
   }
 
   ProgramStep step(std::int32_t index) const {

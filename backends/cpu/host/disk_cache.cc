@@ -150,7 +150,7 @@ std::shared_ptr<const CacheEntry> CacheDraft::publish(std::uint64_t sum) {
 }
 
 DiskCache::DiskCache(const std::string& root, const std::string& kind, std::int64_t limit_bytes)
-    : folder_(open_private_folder(root, kind)), limit_bytes_(limit_bytes) {}
+    : folder_(open_private_folder(root, kind, &trouble_)), limit_bytes_(limit_bytes) {}
 
 DiskCache::~DiskCache() {
   if (folder_ >= 0) close(folder_);

@@ -87,6 +87,8 @@ class DiskCache {
   DiskCache& operator=(const DiskCache&) = delete;
 
   bool enabled() const { return folder_ >= 0; }
+  // Why a folder that was asked for does not serve: "/home/me/.cache/lazuli: Permission denied"; empty where it does.
+  const std::string& trouble() const { return trouble_; }
   // Null where there is no entry for this key that is whole. Thread-safe, as are all calls.
   std::shared_ptr<const CacheEntry> find(std::string_view key, const Checksum& sum) const;
   std::shared_ptr<const CacheEntry> find(std::string_view key) const;
@@ -101,6 +103,7 @@ class DiskCache {
   bool make_room(std::int64_t bytes);
   std::unique_ptr<CacheDraft> make_draft(std::string_view key, std::size_t bytes) const;
 
+  std::string trouble_;
   int folder_ = -1;
   std::int64_t limit_bytes_;
   std::mutex mutex_;

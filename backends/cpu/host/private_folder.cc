@@ -7,16 +7,23 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <system_error>
 
 namespace lazuli::cpu {
 namespace {
 
-int open_folder(int parent, const std::string& path, int flags) {
+// -1, with the reason, where there is no folder or it is not private.
+int open_folder(int parent, const std::string& path, int flags, std::string& reason) {
   mkdirat(parent, path.c_str(), 0700);
   const int folder = openat(parent, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
   struct stat status{};
-  if (folder >= 0 && fstat(folder, &status) == 0 && is_private(status)) return folder;
-  if (folder >= 0) close(folder);
+  if (folder < 0) {
+    reason = std::generic_category().message(errno);
+    return -1;
+  }
+  if (fstat(folder, &status) == 0 && is_private(status)) return folder;
+  reason = "it belongs to another user, or others can write to it";
+  close(folder);
   return -1;
 }
 
@@ -26,15 +33,20 @@ bool is_private(const struct stat& status) {
   return status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-int open_private_folder(const std::string& root, const std::string& kind) {
+int open_private_folder(const std::string& root, const std::string& kind, std::string* trouble) {
   if (root.empty()) return -1;
+  std::string reason;
+  const auto refused = [&](const std::string& path) {
+    if (trouble) *trouble = fmt::format("{}: {}", path, reason);
+    return -1;
+  };
   const std::size_t last = root.rfind('/');
   if (last != root.npos && last > 0) mkdir(root.substr(0, last).c_str(), 0700);  // a home may lack its .cache
-  const int parent = open_folder(AT_FDCWD, root, 0);
-  if (parent < 0) return -1;
-  const int folder = open_folder(parent, kind, O_NOFOLLOW);
+  const int parent = open_folder(AT_FDCWD, root, 0, reason);
+  if (parent < 0) return refused(root);
+  const int folder = open_folder(parent, kind, O_NOFOLLOW, reason);
   close(parent);
-  return folder;
+  return folder < 0 ? refused(root + "/" + kind) : folder;
 }
 
 bool is_temporary(std::string_view name) { return name.starts_with(".new."); }

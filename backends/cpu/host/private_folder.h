@@ -13,8 +13,8 @@ namespace lazuli::cpu {
 bool is_private(const struct stat& status);
 
 // `root`/`kind`, opened; both are made where they are missing, and so is the folder `root` lies in. -1 where `root` is
-// empty, and where one of the two is not this user's alone.
-int open_private_folder(const std::string& root, const std::string& kind);
+// empty, and where one of the two is not this user's alone; `trouble`, if given, receives the path and the reason.
+int open_private_folder(const std::string& root, const std::string& kind, std::string* trouble = nullptr);
 
 bool is_temporary(std::string_view name);
 // A file, readable and writable by its owner, of a name that is free, which goes into `name`; -1 where there is none.

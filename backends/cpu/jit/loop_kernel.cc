@@ -23,10 +23,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace lazuli::cpu {
 namespace {
@@ -106,16 +108,24 @@ std::unique_ptr<llvm::orc::LLJIT> make_jit(const std::string& features) {
 }  // namespace
 
 struct LoopCompiler::Impl {
-  Impl(Isa level, const std::string& cache_folder)
+  Impl(Isa level, const std::string& cache_folder, LogSink log_sink)
       : isa(std::min(level, Isa::avx512)),
         features(features_of(isa)),
         build(jit::build_id()),
-        objects(build.empty() ? std::string() : cache_folder, "kernels", max_cached_bytes) {}
+        objects(build.empty() ? std::string() : cache_folder, "kernels", max_cached_bytes),
+        log(std::move(log_sink)) {
+    if (!log || cache_folder.empty()) return;
+    if (build.empty())
+      log(LogLevel::warning, "kernels are not kept on disk: the program was linked without a build id");
+    if (!objects.trouble().empty())
+      log(LogLevel::warning, fmt::format("kernels are not kept on disk: {}", objects.trouble()));
+  }
 
   Isa isa;
   std::string features;
   std::string build;
   DiskCache objects;
+  LogSink log;
   mutable std::mutex mutex;
   std::unique_ptr<llvm::orc::LLJIT> jit;         // made by the first kernel; it links
   std::unique_ptr<llvm::TargetMachine> machine;  // made by the first compilation
@@ -173,15 +183,23 @@ std::unique_ptr<llvm::MemoryBuffer> LoopCompiler::Impl::find_or_compile_object(c
 }
 
 std::unique_ptr<LoopKernel> LoopCompiler::Impl::build_kernel(const jit::LoopBody& body, std::string symbol) {
+  const std::int64_t compiled_before = compiled;
+  const auto begin = std::chrono::steady_clock::now();
   std::unique_ptr<llvm::MemoryBuffer> object = find_or_compile_object(body, symbol);
   if (!jit) jit = make_jit(features);
   check(jit->addObjectFile(std::move(object)), "cannot add the kernel");
   const auto address = value_of(jit->lookup(symbol), "cannot link");
+  if (log) {
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
+    const bool made = compiled > compiled_before;
+    log(made ? LogLevel::info : LogLevel::debug,
+        fmt::format("kernel {}: {} in {:.1f} ms", symbol, made ? "compiled" : "found on disk", taken.count()));
+  }
   return std::make_unique<LoopKernel>(LoopKernel{std::move(symbol), isa, address.toPtr<LoopFunction>()});
 }
 
-LoopCompiler::LoopCompiler(Isa isa, const std::string& cache_folder)
-    : impl_(std::make_unique<Impl>(isa, cache_folder)) {}
+LoopCompiler::LoopCompiler(Isa isa, const std::string& cache_folder, LogSink log)
+    : impl_(std::make_unique<Impl>(isa, cache_folder, std::move(log))) {}
 LoopCompiler::~LoopCompiler() = default;
 
 namespace {

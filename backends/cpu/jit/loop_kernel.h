@@ -15,6 +15,7 @@
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
+#include <lazuli/graph/base/log.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/types/scalar_value.h>
 
@@ -75,7 +76,7 @@ class LoopCompiler {
  public:
   // Nothing is taken from the host beyond the level; of levels above avx512, loops have no use.
   // `cache_folder`: where machine code is kept for later processes (disk_cache.h); empty: nowhere.
-  explicit LoopCompiler(Isa isa, const std::string& cache_folder = {});
+  explicit LoopCompiler(Isa isa, const std::string& cache_folder = {}, LogSink log = {});
   ~LoopCompiler();
 
   // Compiles (some milliseconds), loads what a process of the same build compiled, or returns the kernel made before

@@ -169,19 +169,21 @@ void CpuProgram::use_numbers(std::span<const double> numbers) {
   try {
     for (const NumberUse& use : lowered_.number_uses) use(numbers);
   } catch (const Error& error) {
-    throw ExecutionError(error.what());
+    ErrorDetails details = error.details();
+    details.kind = ErrorKind::execution;
+    throw ExecutionError(error.what(), std::move(details));
   }
   numbers_.assign(numbers.begin(), numbers.end());
 }
 
 void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                         std::span<const double> numbers, RunObserver* observer) {
+                         std::span<const double> numbers, RunObserver* observer, const RunLimits* limits) {
   const std::lock_guard lock(runtime_->busy);
   lay_out_weights();
   use_numbers(numbers);
   if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
     runtime_->arena.reset();
-    runtime_->arena = Buffer::allocate(arena_.plan.peak);
+    runtime_->arena = Buffer::allocate(arena_.plan.peak, runtime_->allocator);
   }
   const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data());
   const ObservedRun observed(observer, static_cast<int>(workers_.size()));
@@ -189,7 +191,7 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
   const std::uint32_t run = runtime_->work.begin_run(launches_.size());
   const auto work = [&](int worker) {
     workers_[static_cast<std::size_t>(worker)].memory = memory;
-    run_worker(worker, run, observer);
+    run_worker(worker, run, observer, worker == 0 ? limits : nullptr);
   };
   if (workers_.size() == 1) return work(0);
   runtime_->executor.run_on_all(work);
@@ -216,19 +218,42 @@ void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worke
     launch.run(memory, taken->begin * launch.grain, std::min(taken->end * launch.grain, launch.units), worker);
 }
 
-ExecutionError CpuProgram::failure(int step, std::string_view what) const {
-  const Step& failed = lowered_.steps[static_cast<std::size_t>(step)];
-  const GraphNode& node = lowered_.scheduled.nodes[static_cast<std::size_t>(failed.node)];
-  return ExecutionError(fmt::format("{}: {}{}", node.name(), what, Scope::where(node.scope)));
+const GraphNode& CpuProgram::node_of(int step) const {
+  const Step& known = lowered_.steps[static_cast<std::size_t>(step)];
+  return lowered_.scheduled.nodes[static_cast<std::size_t>(known.node)];
 }
 
-void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer) {
+ErrorDetails CpuProgram::details_of(int step, ErrorDetails details) const {
+  const GraphNode& node = node_of(step);
+  if (details.kind < ErrorKind::execution) details.kind = ErrorKind::execution;
+  details.op = node.name();
+  details.node = node.from.empty() ? -1 : node.from.back().node;
+  if (node.scope) details.scope = *node.scope;
+  return details;
+}
+
+ExecutionError CpuProgram::failure(int step, std::string_view what, ErrorDetails details) const {
+  const GraphNode& node = node_of(step);
+  return ExecutionError(fmt::format("{}: {}{}", node.name(), what, Scope::where(node.scope)),
+                        details_of(step, std::move(details)));
+}
+
+void CpuProgram::throw_if_reached(const RunLimits& limits, int step) const {
+  const std::optional<ErrorKind> reached = limits.reached();
+  if (!reached) return;
+  throw failure(step, *reached == ErrorKind::cancelled ? "the run was cancelled" : "the run is past its deadline",
+                {.kind = *reached});
+}
+
+// With `limits`, worker 0 alone looks at them: the others leave at the next barrier, as they do after any error.
+void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer, const RunLimits* limits) {
   auto& [memory, next_weights] = workers_[static_cast<std::size_t>(worker)];
   Stopwatch watch(worker, observer);
   Prefetcher prefetcher;
   int current = 0;
   try {
     for (const Launch& launch : launches_) {
+      if (limits) throw_if_reached(*limits, current);
       if (launch.barrier) {
         prefetcher.aim_at(next_weights[static_cast<std::size_t>(current)]);
         runtime_->executor.barrier().wait([&] { return prefetcher.fetch_some(); });
@@ -246,12 +271,12 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
       }
       ++current;
     }
-  } catch (const ExecutionError&) {
-    throw;
+  } catch (const ExecutionError& error) {  // names the node
+    throw ExecutionError(error.what(), details_of(current, error.details()));
   } catch (const Error& error) {
-    throw failure(current, error.what());
+    throw failure(current, error.what(), error.details());
   } catch (const std::bad_alloc&) {
-    throw failure(current, "out of memory");
+    throw failure(current, "out of memory", {.kind = ErrorKind::memory});
   }
 }
 

@@ -14,18 +14,21 @@
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace lazuli::cpu {
 
 // What all programs of one backend share while they run. One program runs at a time; intermediate values of all
 // programs lie in one arena, as large as the largest needs.
 struct Runtime {
-  Runtime(Executor& on, const std::string& cache_folder) : executor(on), work(on.size()), weights(cache_folder) {}
+  Runtime(Executor& on, const std::string& cache_folder, const LogSink& log = {}, AllocatorRef memory = nullptr)
+      : executor(on), work(on.size()), weights(cache_folder, log, memory), allocator(std::move(memory)) {}
 
   Executor& executor;
   WorkStealing work;
   WeightStore weights;
   std::mutex busy;
+  AllocatorRef allocator;  // of the arena
   BufferRef arena;
 };
 
@@ -37,7 +40,7 @@ class CpuProgram final : public Program {
   std::span<const int> written_inputs() const override { return lowered_.written_inputs; }
   void prepare() override;
   void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
-               RunObserver* observer) override;
+               RunObserver* observer, const RunLimits* limits) override;
   const Graph& scheduled() const override { return lowered_.scheduled; }
   std::span<const ProgramStep> steps() const override { return described_; }
   std::int64_t arena_bytes() const override { return static_cast<std::int64_t>(arena_.plan.peak); }
@@ -61,8 +64,12 @@ class CpuProgram final : public Program {
   void list_launches();
   void list_constants_ahead();
   void run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory);
-  void run_worker(int worker, std::uint32_t run, RunObserver* observer);
-  ExecutionError failure(int step, std::string_view what) const;  // names the step's node
+  void run_worker(int worker, std::uint32_t run, RunObserver* observer, const RunLimits* limits);
+  void throw_if_reached(const RunLimits& limits, int step) const;
+  // Names the step's node; `details` are those of the error it came from.
+  ExecutionError failure(int step, std::string_view what, ErrorDetails details) const;
+  ErrorDetails details_of(int step, ErrorDetails details) const;
+  const GraphNode& node_of(int step) const;
   void tell_skipped(const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;

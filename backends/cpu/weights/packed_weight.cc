@@ -116,8 +116,9 @@ std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols, Scal
   return static_cast<std::size_t>(round_up(rows, packed_group_rows) / packed_group_rows * view.group_bytes);
 }
 
-PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales) {
-  return {dtype, rows, cols, scales, Buffer::allocate(packed_bytes(dtype, rows, cols, scales))};
+PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales,
+                             const AllocatorRef& allocator) {
+  return {dtype, rows, cols, scales, Buffer::allocate(packed_bytes(dtype, rows, cols, scales), allocator)};
 }
 
 void pack_rows(const std::byte* source, PackedWeight& weight, std::int64_t group_begin, std::int64_t group_end) {

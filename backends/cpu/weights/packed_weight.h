@@ -41,7 +41,8 @@ std::size_t packed_bytes(DType dtype, std::int64_t rows, std::int64_t cols, Scal
 
 // A weight with its memory allocated and nothing in it yet; all its scales must fit `scales`. Throws as packed_bytes
 // does.
-PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales = {});
+PackedWeight allocate_packed(DType dtype, std::int64_t rows, std::int64_t cols, ScaleForm scales = {},
+                             const AllocatorRef& allocator = nullptr);
 
 // Packs the groups [group_begin, group_end), 16 rows each. `source` is the first byte of row 0 of the whole weight.
 // Ranges that do not overlap may be packed by several threads at once.

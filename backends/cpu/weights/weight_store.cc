@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace lazuli::cpu {
@@ -77,7 +79,11 @@ BufferRef buffer_of(std::shared_ptr<const CacheEntry> entry) {
 
 }  // namespace
 
-WeightStore::WeightStore(const std::string& cache_folder) : files_(cache_folder, "weights", max_cached_bytes) {}
+WeightStore::WeightStore(const std::string& cache_folder, LogSink log, AllocatorRef allocator)
+    : files_(cache_folder, "weights", max_cached_bytes), log_(std::move(log)), allocator_(std::move(allocator)) {
+  if (log_ && !files_.trouble().empty())
+    log_(LogLevel::warning, fmt::format("packed weights are not kept on disk: {}", files_.trouble()));
+}
 
 std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
                                                               const std::function<StoredWeight()>& make) {
@@ -85,7 +91,16 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
   const std::uint64_t id = constant.constant->id();
   if (const auto found = store.find(id); found != store.end()) return found->second.weight;
   sweep_locked();
+  const std::int64_t laid_out_before = laid_out_;
+  const auto begin = std::chrono::steady_clock::now();
   auto weight = std::make_shared<const StoredWeight>(make());
+  if (log_) {
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
+    const bool made = laid_out_ > laid_out_before;
+    log_(made ? LogLevel::info : LogLevel::debug,
+         fmt::format("weight {} {}: {} in {:.1f} ms, {} bytes", constant.label, to_string(constant.type()),
+                     made ? "laid out" : "found on disk", taken.count(), weight->bytes()));
+  }
   store.insert_or_assign(id, Entry{constant.constant, weight});
   constant.constant->release_pages();
   if (progress_) progress_(constant.label, constant.type().bytes());
@@ -115,11 +130,13 @@ StoredWeight WeightStore::load_or_pack(const GraphNode& constant, Executor& exec
     if (std::shared_ptr<const CacheEntry> entry = files_.find(key, sum); entry && entry->payload().size() == bytes)
       return {{form, rows, cols, scales, buffer_of(std::move(entry))}, nullptr};
     draft = files_.draft(key, bytes);
+    if (!draft && files_.enabled() && log_)
+      log_(LogLevel::warning, fmt::format("weight {}: no room on disk to keep its {} bytes", constant.label, bytes));
   }
   ++laid_out_;
   StoredWeight weight;
   if (!draft) {
-    weight.packed = allocate_packed(form, rows, cols, scales);
+    weight.packed = allocate_packed(form, rows, cols, scales, allocator_);
     pack(source, dtype, weight.packed, executor);
     return weight;
   }
@@ -136,7 +153,7 @@ std::shared_ptr<const StoredWeight> WeightStore::dequantised(const GraphNode& co
     const Matrix matrix = as_matrix(type.shape);
     const std::int64_t rows = matrix.rows, cols = matrix.cols;
     StoredWeight weight;
-    weight.dequantised = Buffer::allocate(static_cast<std::size_t>(rows * cols) * sizeof(float));
+    weight.dequantised = Buffer::allocate(static_cast<std::size_t>(rows * cols) * sizeof(float), allocator_);
     const Buffer& source = *constant.constant;
     const std::byte* data = source.data();
     executor.run_on_all([&](int worker) {

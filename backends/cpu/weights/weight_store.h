@@ -7,6 +7,8 @@
 #include <lazuli/backends/cpu/host/range.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
+#include <lazuli/graph/base/log.h>
+#include <lazuli/graph/buffer.h>
 #include <lazuli/graph/graph.h>
 
 #include <atomic>
@@ -35,7 +37,8 @@ class WeightStore {
  public:
   // `cache_folder`: where packed weights of checkpoint files are kept for later processes (disk_cache.h), which map
   // them instead of packing again; empty: nowhere.
-  explicit WeightStore(const std::string& cache_folder = {});
+  // Weights that are not in such files come from `allocator` (null: the default one).
+  explicit WeightStore(const std::string& cache_folder = {}, LogSink log = {}, AllocatorRef allocator = nullptr);
 
   // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system as they have been
   // read. Types without a packed form are packed as f32. The same buffer gives the same weight. The caller makes sure
@@ -67,6 +70,8 @@ class WeightStore {
   Store packed_, dequantised_;
   std::atomic<std::int64_t> laid_out_{0};
   WeightProgress progress_;
+  LogSink log_;
+  AllocatorRef allocator_;
 };
 
 }  // namespace lazuli::cpu

@@ -25,7 +25,7 @@ std::string error_of_step(const std::function<void()>& work) {
   lowered.steps.push_back(step);
   ThreadPool executor(1);
   CpuProgram program(std::move(lowered), std::make_shared<Runtime>(executor, ""));
-  return test::error_of<ExecutionError>([&] { program.execute({}, {}, {}, nullptr); });
+  return test::error_of<ExecutionError>([&] { program.execute({}, {}, {}, nullptr, nullptr); });
 }
 
 TEST(CpuProgram, ErrorsNameTheNode) {

@@ -88,8 +88,8 @@ WeightStore::WeightStore(const std::string& cache_folder, LogSink log, Allocator
 std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
                                                               const std::function<StoredWeight()>& make) {
   const std::lock_guard lock(mutex_);
-  const std::uint64_t id = constant.constant->id();
-  if (const auto found = store.find(id); found != store.end()) return found->second.weight;
+  const std::pair key(constant.constant->id(), as_matrix(constant.type().shape).cols);
+  if (const auto found = store.find(key); found != store.end()) return found->second.weight;
   sweep_locked();
   const std::int64_t laid_out_before = laid_out_;
   const auto begin = std::chrono::steady_clock::now();
@@ -101,7 +101,7 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
          fmt::format("weight {} {}: {} in {:.1f} ms, {} bytes", constant.label, to_string(constant.type()),
                      made ? "laid out" : "found on disk", taken.count(), weight->bytes()));
   }
-  store.insert_or_assign(id, Entry{constant.constant, weight});
+  store.insert_or_assign(key, Entry{constant.constant, weight});
   constant.constant->release_pages();
   if (progress_) progress_(constant.label, constant.type().bytes());
   return weight;
@@ -183,7 +183,7 @@ std::int64_t WeightStore::bytes() {
   sweep_locked();
   std::int64_t total = 0;
   for (const Store* store : {&packed_, &dequantised_})
-    for (const auto& [id, stored] : *store) total += stored.weight->bytes();
+    for (const auto& [key, stored] : *store) total += stored.weight->bytes();
   return total;
 }
 

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace lazuli::cpu {
 
@@ -57,7 +58,8 @@ class WeightStore {
     std::weak_ptr<const Buffer> source;
     std::shared_ptr<const StoredWeight> weight;
   };
-  using Store = std::map<std::uint64_t, Entry>;  // by Buffer::id
+  // By Buffer::id and the length of a row: a buffer may be read as another matrix (the kernel of a convolution).
+  using Store = std::map<std::pair<std::uint64_t, std::int64_t>, Entry>;
 
   std::shared_ptr<const StoredWeight> find_or_make(Store& store, const GraphNode& constant,
                                                    const std::function<StoredWeight()>& make);

@@ -16,14 +16,18 @@ namespace lazuli {
 #define LAZULI_FIELDS_0()
 #define LAZULI_FIELDS_1(a) LAZULI_FIELD(a)
 #define LAZULI_FIELDS_2(a, b) LAZULI_FIELD(a) LAZULI_FIELD(b)
-#define LAZULI_FIELDS_3(a, b, c) LAZULI_FIELD(a) LAZULI_FIELD(b) LAZULI_FIELD(c)
-#define LAZULI_SELECT(_0, _1, _2, _3, name, ...) name
-#define LAZULI_ATTRS(Name, ...)                                                                     \
-  bool operator==(const Name&) const = default;                                                     \
-  template <class Self, class F>                                                                    \
-  static void visit([[maybe_unused]] Self& self, [[maybe_unused]] F&& f) {                          \
-    LAZULI_SELECT(_0 __VA_OPT__(, ) __VA_ARGS__, LAZULI_FIELDS_3, LAZULI_FIELDS_2, LAZULI_FIELDS_1, \
-                  LAZULI_FIELDS_0)(__VA_ARGS__)                                                     \
+#define LAZULI_FIELDS_3(a, ...) LAZULI_FIELD(a) LAZULI_FIELDS_2(__VA_ARGS__)
+#define LAZULI_FIELDS_4(a, ...) LAZULI_FIELD(a) LAZULI_FIELDS_3(__VA_ARGS__)
+#define LAZULI_FIELDS_5(a, ...) LAZULI_FIELD(a) LAZULI_FIELDS_4(__VA_ARGS__)
+#define LAZULI_FIELDS_6(a, ...) LAZULI_FIELD(a) LAZULI_FIELDS_5(__VA_ARGS__)
+#define LAZULI_FIELDS_7(a, ...) LAZULI_FIELD(a) LAZULI_FIELDS_6(__VA_ARGS__)
+#define LAZULI_SELECT(_0, _1, _2, _3, _4, _5, _6, _7, name, ...) name
+#define LAZULI_ATTRS(Name, ...)                                                                                      \
+  bool operator==(const Name&) const = default;                                                                      \
+  template <class Self, class F>                                                                                     \
+  static void visit([[maybe_unused]] Self& self, [[maybe_unused]] F&& f) {                                           \
+    LAZULI_SELECT(_0 __VA_OPT__(, ) __VA_ARGS__, LAZULI_FIELDS_7, LAZULI_FIELDS_6, LAZULI_FIELDS_5, LAZULI_FIELDS_4, \
+                  LAZULI_FIELDS_3, LAZULI_FIELDS_2, LAZULI_FIELDS_1, LAZULI_FIELDS_0)(__VA_ARGS__)                   \
   }
 
 // A number of a program. One of the graph that is compiled has a slot, its place among the numbers of a run: the
@@ -124,6 +128,34 @@ struct LAZULI_API AltupAttrs {
   std::int64_t active = 0;  // the plane that goes through the layer
   LAZULI_ATTRS(AltupAttrs, active)
 };
+// Windows over the spatial axes of [N, spatial axes..., C]: lists have one entry for each of these axes.
+struct LAZULI_API ConvolutionAttrs {
+  Dims stride = {}, padding_low = {}, padding_high = {};  // negative padding cuts off
+  // From one element of the kernel, or of the input, to the next; between those of the input are zeros. An input
+  // dilation makes a transposed convolution, which is strided the other way.
+  Dims kernel_dilation = {}, input_dilation = {};
+  std::int64_t groups = 1;  // of channels, each convolved by itself
+  bool flip = false;        // the kernel is read from its end
+  LAZULI_ATTRS(ConvolutionAttrs, stride, padding_low, padding_high, kernel_dilation, input_dilation, groups, flip)
+};
+struct LAZULI_API PoolAttrs {
+  Dims kernel = {}, stride = {}, padding_low = {}, padding_high = {};
+  Dims dilation = {};
+  bool ceil_mode = false;         // a last window may reach past the padding if it begins before it
+  bool count_include_pad = true;  // a mean divides by the elements of the padding too, which are zero
+  LAZULI_ATTRS(PoolAttrs, kernel, stride, padding_low, padding_high, dilation, ceil_mode, count_include_pad)
+};
+struct LAZULI_API AdaptivePoolAttrs {
+  Dims size = {};  // of the result's spatial axes
+  LAZULI_ATTRS(AdaptivePoolAttrs, size)
+};
+// Position i of a spatial axis of the result is (slope i + offset) / denominator on the axis of the operand.
+struct LAZULI_API InterpolateAttrs {
+  Dims size = {};          // of the result's spatial axes
+  std::int64_t order = 0;  // 0: the element at or before the position, 1: linear, 3: cubic
+  Dims slope = {}, offset = {}, denominator = {};
+  LAZULI_ATTRS(InterpolateAttrs, size, order, slope, offset, denominator)
+};
 struct LAZULI_API FusedAttrs {
   std::string name;  // of the rule that made it: "gelu_mul", "softcap", "loop"
   LAZULI_ATTRS(FusedAttrs, name)
@@ -131,7 +163,8 @@ struct LAZULI_API FusedAttrs {
 
 using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs,
                            TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
-                           RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, FusedAttrs>;
+                           RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs,
+                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs>;
 
 // "{axis=1, ring=true}"; "" when there are no fields.
 LAZULI_API std::string to_string(const Attrs& attrs);

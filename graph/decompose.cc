@@ -3,6 +3,7 @@
 // that the order of operations matters. What is a number of the composite is the same number of its parts; all others
 // are literals. 16-bit operands are computed in f32 and rounded once at the end.
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/decompose_interpolate.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/ops.h>
 
@@ -159,6 +160,8 @@ Array by_parts(Op op, const Attrs& attrs, const std::vector<Array>& x) {
       return altup_predict_by_parts(x[0], x[1]);
     case Op::altup_correct:
       return altup_correct_by_parts(x[0], x[1], x[2], std::get<AltupAttrs>(attrs));
+    case Op::interpolate:
+      return interpolate_by_parts(x[0], std::get<InterpolateAttrs>(attrs));
     default:
       fail_internal("{} has no decomposition", to_string(op));
   }

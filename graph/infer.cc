@@ -2,6 +2,7 @@
 // Shape rules: one function per rule named in ops.def.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/infer_call.h>
+#include <lazuli/graph/infer_windows.h>
 #include <lazuli/graph/types/quantised.h>
 
 #include <algorithm>
@@ -396,6 +397,32 @@ Types altup_correct(const Call& call) {
         "predicted is {}, activated {}, coefficients {}, active plane {}; expected [P, ..., H], [..., H], [..., P]",
         call.found(0), call.found(1), call.found(2), active);
   return {call.operand(0)};
+}
+
+Types convolution(const Call& call) { return convolution_types(call.as<ConvolutionAttrs>(), call.operands); }
+Types pool(const Call& call) {
+  call.require_plain(0);
+  if (call.operand(0).dtype == DType::bool_)
+    call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
+  return pool_types(call.op, call.as<PoolAttrs>(), call.operand(0));
+}
+Types pool_real(const Call& call) {
+  call.require_real(0);
+  return pool(call);
+}
+Types adaptive_pool(const Call& call) {
+  call.require_plain(0);
+  if (call.operand(0).dtype == DType::bool_)
+    call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
+  return adaptive_pool_types(call.op, call.as<AdaptivePoolAttrs>(), call.operand(0));
+}
+Types adaptive_pool_real(const Call& call) {
+  call.require_real(0);
+  return adaptive_pool(call);
+}
+Types interpolate(const Call& call) {
+  call.as<InterpolateAttrs>().order == 0 ? call.require_plain(0) : call.require_real(0);
+  return interpolate_types(call.as<InterpolateAttrs>(), call.operand(0));
 }
 
 Types scalar(const Call& call) { return {{call.as<ScalarAttrs>().dtype, {}}}; }

@@ -30,6 +30,21 @@ std::int64_t attention(const Call& call) {
 std::int64_t altup_predict(const Call& call) { return (2 * call.operand(0).shape[0] + 1) * call.results(); }
 std::int64_t altup_correct(const Call& call) { return 2 * call.results() + call.operand(1).elements(); }
 
+// As if no window reached into the padding; between dilated elements of the input nothing is multiplied.
+std::int64_t convolution(const Call& call) {
+  const Shape& weight = call.operand(1).shape;
+  std::int64_t zeros = 1;
+  for (const std::int64_t dilation : call.node.as<ConvolutionAttrs>().input_dilation) zeros *= dilation;
+  const std::int64_t columns = element_count(Shape(weight.begin() + 1, weight.end()));
+  return 2 * call.results() * columns / zeros;
+}
+std::int64_t pool(const Call& call) { return call.results() * element_count(call.node.as<PoolAttrs>().kernel); }
+// Along one axis after the other: a multiply-add for each element that is weighed.
+std::int64_t interpolate(const Call& call) {
+  const auto& [size, order, slope, offset, denominator] = call.node.as<InterpolateAttrs>();
+  return order == 0 ? 0 : 2 * (order + 1) * call.results() * static_cast<std::int64_t>(size.size());
+}
+
 using Cost = std::int64_t (*)(const Call&);
 constexpr Cost costs[] = {
 #define LAZULI_OP(name, min, max, attrs, shape, flags, rows, cost, ...) cost,

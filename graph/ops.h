@@ -92,6 +92,52 @@ LAZULI_API Array linear(const Array& x, const Array& weight);  // x [..., K] · 
 // experts share its row; weight [E, N, K] of any dtype; experts i32 [T, k], each in [0, E). Result [T, k, N].
 LAZULI_API Array expert_linear(const Array& x, const Array& weight, const Array& experts);
 
+// Windows: convolution, pooling and interpolation of x [N, spatial axes..., C], one to three of them. A list has one
+// entry for each spatial axis, or one for all.
+// Cross-correlation with weight [O, kernel..., C / groups] of any real dtype, summed in f32; the result is
+// [N, ..., O] in the dtype of x. Along a spatial axis of padded, dilated size S and dilated kernel K it has
+// floor((S - K) / stride) + 1 elements.
+LAZULI_API Array conv1d(const Array& x, const Array& weight, std::int64_t stride = 1, std::int64_t padding = 0,
+                        std::int64_t dilation = 1, std::int64_t groups = 1);
+LAZULI_API Array conv2d(const Array& x, const Array& weight, Dims stride = {1}, Dims padding = {0}, Dims dilation = {1},
+                        std::int64_t groups = 1);
+LAZULI_API Array conv3d(const Array& x, const Array& weight, Dims stride = {1}, Dims padding = {0}, Dims dilation = {1},
+                        std::int64_t groups = 1);
+// The gradient of a convolution with this stride, padding and dilation by its input: along a spatial axis of size S the
+// result has (S - 1) stride - 2 padding + dilation (K - 1) + 1 + output_padding elements. weight [O, kernel..., C /
+// groups].
+LAZULI_API Array conv_transpose1d(const Array& x, const Array& weight, std::int64_t stride = 1,
+                                  std::int64_t padding = 0, std::int64_t dilation = 1, std::int64_t output_padding = 0,
+                                  std::int64_t groups = 1);
+LAZULI_API Array conv_transpose2d(const Array& x, const Array& weight, Dims stride = {1}, Dims padding = {0},
+                                  Dims dilation = {1}, Dims output_padding = {0}, std::int64_t groups = 1);
+LAZULI_API Array conv_transpose3d(const Array& x, const Array& weight, Dims stride = {1}, Dims padding = {0},
+                                  Dims dilation = {1}, Dims output_padding = {0}, std::int64_t groups = 1);
+// Lists that are left out: strides and dilations of 1, padding of 0.
+LAZULI_API Array conv_general(const Array& x, const Array& weight, ConvolutionAttrs attrs = {});
+// Of windows of `kernel` elements; `stride` is the kernel unless it is given. NaN wins in a maximum. A mean over all of
+// the spatial axes is mean(x, {1, 2}).
+LAZULI_API Array max_pool(const Array& x, PoolAttrs window);
+LAZULI_API Array mean_pool(const Array& x, PoolAttrs window);
+// To so many elements along the spatial axes; window i of n is [floor(i size / n), ceil((i + 1) size / n)).
+LAZULI_API Array adaptive_max_pool(const Array& x, Dims size);
+LAZULI_API Array adaptive_mean_pool(const Array& x, Dims size);
+enum class Interpolation : std::uint8_t { nearest, linear, cubic };
+// Where element i of n lies on an axis of `size` elements.
+enum class Coordinates : std::uint8_t {
+  half_pixel,    // (i + 1/2) size / n - 1/2
+  asymmetric,    // i size / n
+  align_corners  // i (size - 1) / (n - 1)
+};
+// To so many elements along the spatial axes. Positions outside take the nearest element. `nearest` takes the one
+// nearest to the position, of two the first; with asymmetric coordinates the one at or before it. Both as ONNX and
+// PyTorch have them. `nearest` takes any plain dtype, the others real ones.
+LAZULI_API Array interpolate(const Array& x, Dims size, Interpolation mode = Interpolation::nearest,
+                             Coordinates coordinates = Coordinates::half_pixel);
+// mlx.nn.Upsample: to floor(scale size) elements, whose distance is 1 / scale, or which share their corners.
+LAZULI_API Array upsample(const Array& x, std::vector<double> scale, Interpolation mode = Interpolation::nearest,
+                          bool align_corners = false);
+
 // Composites (formulas in ops.def)
 LAZULI_API Array gelu_tanh(const Array& x);
 LAZULI_API Array softcap(const Array& x, double cap);

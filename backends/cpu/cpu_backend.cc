@@ -22,6 +22,7 @@ bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) c
   switch (op) {
     case Op::altup_predict:
     case Op::altup_correct:
+    case Op::interpolate:
       return false;  // their decomposition is what runs, as one loop where it is fused
     case Op::rope:
       return operands[0].dtype == DType::f32;

@@ -571,6 +571,116 @@ inline Arrays softmaxes(Operands& operands, DType dtype) {
   return outputs;
 }
 
+struct ConvolutionCase {
+  Shape x, weight;
+  ConvolutionAttrs attrs = {};
+};
+inline std::vector<ConvolutionCase> convolution_cases() {
+  return {
+      {{3, 9, 11, 5}, {7, 3, 3, 5}},
+      {{1, 13, 10, 16}, {33, 3, 2, 16}, {.stride = {2, 3}, .padding_low = {1, 0}, .padding_high = {2, 1}}},
+      {{3, 12, 12, 3}, {20, 7, 7, 3}, {.stride = {2}, .padding_low = {3}, .padding_high = {3}}},
+      {{1, 14, 9, 6}, {5, 3, 3, 6}, {.padding_low = {2, 1}, .padding_high = {0, 3}, .kernel_dilation = {2, 3}}},
+      {{3, 7, 8, 6}, {10, 3, 3, 3}, {.padding_low = {1}, .padding_high = {1}, .groups = 2}},
+      {{1, 7, 8, 64}, {64, 1, 1, 32}, {.groups = 2}},  // pixels are rows of each group
+      {{2, 7, 8, 64}, {64, 3, 3, 16}, {.padding_low = {1}, .padding_high = {1}, .groups = 4}},
+      {{3, 8, 9, 19}, {19, 3, 3, 1}, {.padding_low = {1}, .padding_high = {1}, .groups = 19}},  // depthwise
+      {{1, 15, 13, 40}, {40, 5, 3, 1}, {.stride = {2, 1}, .padding_low = {2, 0}, .padding_high = {2, 5}, .groups = 40}},
+      {{1, 9, 9, 6}, {12, 3, 3, 1}, {.padding_low = {1}, .padding_high = {1}, .groups = 6}},
+      {{1, 6, 5, 7}, {9, 3, 3, 7}, {.padding_low = {1}, .padding_high = {1}, .flip = true}},
+      {{1, 9, 9, 4}, {5, 3, 3, 4}, {.padding_low = {-2, -1}, .padding_high = {1, -1}}},
+      {{1, 6, 6, 4}, {5, 1, 1, 4}, {.stride = {2}}},
+      {{2, 9, 9, 8}, {12, 1, 1, 8}},
+      {{3, 40, 5}, {6, 4, 5}, {.stride = {3}, .padding_low = {2}, .padding_high = {1}}},
+      {{2, 5, 6, 7, 3}, {4, 2, 3, 3, 3}, {.stride = {1, 2, 2}, .padding_low = {0, 1, 1}, .padding_high = {1, 1, 2}}},
+      {{0, 9, 9, 4}, {5, 3, 3, 4}},
+      {{2, 5, 5, 0}, {4, 3, 3, 0}},
+      {{1, 40, 41, 24}, {48, 3, 3, 24}, {.padding_low = {1}, .padding_high = {1}}},  // several blocks of rows
+      {{1, 60, 60, 33}, {33, 3, 3, 1}, {.padding_low = {1}, .padding_high = {1}, .groups = 33}},
+      // Input dilations that share no, one, and all of their divisors with the stride.
+      {{1, 6, 7, 5}, {4, 3, 4, 5}, {.stride = {3}, .padding_low = {2}, .padding_high = {2}, .input_dilation = {2}}},
+      {{1, 6, 7, 5}, {4, 3, 4, 5}, {.stride = {2, 4}, .padding_low = {2}, .padding_high = {2}, .input_dilation = {4}}},
+      {{1, 6, 7, 9}, {9, 3, 3, 1}, {.stride = {2, 1}, .input_dilation = {2, 3}, .groups = 9, .flip = true}},
+      {{1, 5, 5, 3}, {3, 1, 1, 3}, {.input_dilation = {2}}},  // most of the result meets zeros alone
+  };
+}
+inline Arrays convolutions(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const ConvolutionCase& each : convolution_cases()) {
+    const Array x = operands(dtype, each.x);
+    outputs.push_back(conv_general(x, operands.constant(dtype, each.weight), each.attrs));
+    outputs.push_back(conv_general(x, operands(dtype, each.weight), each.attrs));
+  }
+  const Array x = operands(dtype, {2, 6, 9, 7}), apart = transpose(operands(dtype, {7, 2, 10, 9}), {1, 2, 3, 0});
+  outputs.push_back(conv2d(slice(apart, {0, 1, 0, 0}, {2, 10, 9, 7}, {1, 2, 1, 1}), operands(dtype, {5, 3, 3, 7})));
+  outputs.push_back(conv2d(x, operands.constant(DType::bf16, {5, 3, 3, 7}), {1, 2}, {1, 0}));
+  outputs.push_back(conv2d(x, operands.constant(DType::f32, {7, 3, 3, 1}), {1}, {1}, {1}, 7));
+  outputs.push_back(conv1d(operands(dtype, {1, 50, 3}), operands(dtype, {5, 7, 3}), 2, 3, 2));
+  outputs.push_back(conv3d(operands(dtype, {1, 4, 5, 6, 3}), operands(dtype, {5, 2, 2, 2, 3}), {1, 2, 1}, {1}));
+  outputs.push_back(conv_transpose1d(operands(dtype, {2, 9, 5}), operands.constant(dtype, {6, 4, 5}), 2, 1, 1, 1));
+  outputs.push_back(conv_transpose2d(x, operands.constant(dtype, {17, 3, 3, 7}), {2}, {1}, {1}, {1}));
+  outputs.push_back(conv_transpose2d(x, operands(dtype, {4, 2, 5, 7}), {3, 2}, {0, 1}, {2, 1}, {2, 0}));
+  outputs.push_back(conv_transpose2d(x, operands(dtype, {7, 4, 4, 1}), {2}, {1}, {1}, {0}, 7));
+  outputs.push_back(conv_transpose3d(operands(dtype, {1, 3, 4, 3, 4}), operands(dtype, {6, 2, 3, 2, 2}), {2, 1, 3}, {0},
+                                     {1}, {0}, 2));
+  return outputs;
+}
+
+inline std::vector<std::pair<Shape, PoolAttrs>> pool_cases() {
+  return {
+      {{3, 9, 11, 5}, {.kernel = {2}}},
+      {{1, 13, 10, 37}, {.kernel = {3}, .stride = {2}, .padding_low = {1}, .padding_high = {1}}},
+      {{2, 13, 10, 130}, {.kernel = {3, 2}, .stride = {1, 3}, .padding_low = {1, 0}, .padding_high = {0, 1}}},
+      {{1, 11, 12, 6}, {.kernel = {3}, .stride = {2}, .dilation = {2}}},
+      {{1, 10, 11, 6}, {.kernel = {3}, .stride = {2}, .padding_low = {1}, .padding_high = {1}, .ceil_mode = true}},
+      {{1, 10, 11, 6},
+       {.kernel = {3, 4},
+        .stride = {2, 3},
+        .padding_low = {1},
+        .padding_high = {0, 2},
+        .ceil_mode = true,
+        .count_include_pad = false}},
+      {{3, 40, 5}, {.kernel = {4}, .stride = {3}, .padding_low = {2}, .padding_high = {2}, .count_include_pad = false}},
+      {{2, 5, 6, 7, 3},
+       {.kernel = {2, 3, 3}, .stride = {1, 2, 2}, .padding_low = {0, 1, 1}, .padding_high = {1, 1, 1}}},
+      {{0, 9, 9, 4}, {.kernel = {3}}},
+      {{1, 65, 60, 70}, {.kernel = {3}, .stride = {1}, .padding_low = {1}, .padding_high = {1}}},
+      {{1, 30, 31, 40}, {.kernel = {30, 31}}},
+  };
+}
+inline Arrays max_pools(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const auto& [shape, window] : pool_cases()) outputs.push_back(max_pool(operands(dtype, shape, -99, 99), window));
+  for (const Dims& size : std::vector<Dims>{{1}, {3, 4}, {9, 11}, {10, 20}})
+    outputs.push_back(adaptive_max_pool(operands(dtype, {2, 9, 11, 19}, -99, 99), size));
+  if (is_real(dtype)) outputs.push_back(max_pool(Operands::values(dtype, {1, 4, 1}, {1, nan, 2, 3}), {.kernel = {2}}));
+  return outputs;
+}
+inline Arrays mean_pools(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const auto& [shape, window] : pool_cases()) outputs.push_back(mean_pool(operands(dtype, shape), window));
+  for (const Dims& size : std::vector<Dims>{{1}, {3, 4}, {9, 11}, {10, 20}})
+    outputs.push_back(adaptive_mean_pool(operands(dtype, {2, 9, 11, 19}), size));
+  return outputs;
+}
+
+inline Arrays interpolations(Operands& operands, DType dtype, Interpolation mode) {
+  Arrays outputs;
+  const Array x = operands(dtype, {2, 6, 5, 3});
+  for (const Coordinates coordinates : {Coordinates::half_pixel, Coordinates::asymmetric, Coordinates::align_corners})
+    for (const Dims& size : std::vector<Dims>{{6, 5}, {12, 15}, {3, 2}, {7, 13}, {1, 40}})
+      outputs.push_back(interpolate(x, size, mode, coordinates));
+  for (const bool align_corners : {false, true}) {
+    outputs.push_back(upsample(x, {2}, mode, align_corners));
+    outputs.push_back(upsample(x, {1.5, 2.7}, mode, align_corners));
+    outputs.push_back(upsample(x, {0.5, 0.61}, mode, align_corners));
+  }
+  outputs.push_back(interpolate(operands(dtype, {3, 7, 2}), {11}, mode));
+  outputs.push_back(interpolate(operands(dtype, {1, 2, 3, 4, 5}), {5, 3, 6}, mode, Coordinates::align_corners));
+  outputs.push_back(interpolate(operands(dtype, {0, 4, 4, 2}), {8, 3}, mode));
+  return outputs;
+}
+
 inline Arrays generators(Operands&, DType dtype) {
   Arrays outputs;
   for (std::int64_t size : {0, 1, 17, 100}) outputs.push_back(iota(size, dtype));
@@ -689,6 +799,15 @@ inline std::vector<Case> all_cases() {
       {"attention", reals, summed, attentions},
       {"attention_q8_0", {DType::q8_0}, summed, attentions},
       {"altup", reals, few_ulps, altups},
+      {"convolution", reals, summed, convolutions},
+      {"max_pool", numbers, exact, max_pools},
+      {"mean_pool", reals, few_ulps, mean_pools},
+      {"interpolate_nearest", plain, exact,
+       [](Operands& operands, DType dtype) { return interpolations(operands, dtype, Interpolation::nearest); }},
+      {"interpolate_linear", reals, few_ulps,
+       [](Operands& operands, DType dtype) { return interpolations(operands, dtype, Interpolation::linear); }},
+      {"interpolate_cubic", reals, 4e-6,  // sixteen terms of up to 4
+       [](Operands& operands, DType dtype) { return interpolations(operands, dtype, Interpolation::cubic); }},
       {"generators", numbers, exact, generators},
   };
 }

@@ -180,15 +180,21 @@ std::vector<Type> smallest_operands(Op op) {
       return {{DType::f32, {2, 2}}, {DType::f32, {4}}};
     case Op::altup_correct:
       return {{DType::f32, {2, 2}}, row, row};
+    case Op::interpolate:
+      return {cube};
     default:
       return {row};
   }
 }
 
+Attrs smallest_attrs(const OpInfo& op) {
+  return op.op == Op::interpolate ? InterpolateAttrs{{3}, 1, {2}, {0}, {3}} : op.default_attrs;
+}
+
 TEST(Decompose, EveryCompositeHasOne) {
   for (const OpInfo& op : all_ops()) {
     if (!op.has(op_flags::composite)) continue;
-    EXPECT_NO_THROW(verify(decomposition(op.op, op.default_attrs, smallest_operands(op.op)))) << op.name;
+    EXPECT_NO_THROW(verify(decomposition(op.op, smallest_attrs(op), smallest_operands(op.op)))) << op.name;
   }
   EXPECT_THROW(decomposition(Op::tanh, NoAttrs{}, smallest_operands(Op::tanh)), InternalError);
 }

@@ -100,6 +100,17 @@ const std::map<std::string_view, std::string>& statements() {
       {"attention", "attention %q, %k, %k, %i, %n {scale=0.0625, window=512}"},
       {"altup_predict", "altup_predict %planes, %mix {active=1}"},
       {"altup_correct", "altup_correct %planes, %plane, %weights {active=0}"},
+      {"convolution",
+       "convolution %x, %stack {stride=[2], padding_low=[-1], padding_high=[3], kernel_dilation=[1], "
+       "input_dilation=[2], groups=1, flip=true}"},
+      {"max_pool",
+       "max_pool %x {kernel=[2], stride=[1], padding_low=[0], padding_high=[1], dilation=[2], ceil_mode=true}"},
+      {"mean_pool",
+       "mean_pool %x {kernel=[2], stride=[1], padding_low=[1], padding_high=[0], dilation=[1], ceil_mode=false, "
+       "count_include_pad=false}"},
+      {"adaptive_max_pool", "adaptive_max_pool %x {size=[3]}"},
+      {"adaptive_mean_pool", "adaptive_mean_pool %x {size=[1]}"},
+      {"interpolate", "interpolate %x {size=[9], order=3, slope=[8], offset=[-5], denominator=[18]}"},
       {"fused", "fused %x {name=\"two words\"} : f32[2,4,8] {\n %a = input f32[2,4,8]\n %b = square %a\n return %b\n}"},
   };
   return table;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
+#include <lazuli/backends/cpu/lowering/convolution_steps.h>
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/expert_steps.h>
 #include <lazuli/backends/cpu/lowering/linear_epilogue.h>
@@ -10,6 +11,7 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/lowering/move_steps.h>
+#include <lazuli/backends/cpu/lowering/pool_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
 #include <lazuli/backends/cpu/program/chain.h>
@@ -93,6 +95,16 @@ LowerOp lowering_of(Op op) {
       return lower_argmax;
     case Op::top_k:
       return lower_top_k;
+    case Op::convolution:
+      return lower_convolution;
+    case Op::max_pool:
+      return lower_max_pool;
+    case Op::mean_pool:
+      return lower_mean_pool;
+    case Op::adaptive_max_pool:
+      return lower_adaptive_max_pool;
+    case Op::adaptive_mean_pool:
+      return lower_adaptive_mean_pool;
     default:
       if (is_leaf(op)) return lower_generator;
       if (is_view(op)) return lower_view;

@@ -96,6 +96,33 @@ void add_products(std::vector<Case>& all) {
       [](const Arrays& in) { return matmul(in[0], in[1]); }, operations));
 }
 
+// A convolution that keeps the size of its images, [size, size, channels], with the kernel as weight.
+Case convolution_case(const std::shared_ptr<Workspace>& workspace, std::string name, std::int64_t size,
+                      std::int64_t channels, std::int64_t outputs, std::int64_t kernel, std::int64_t groups) {
+  Case result;
+  result.name = std::move(name);
+  result.operands = [=](std::int64_t images) { return Shapes{{images, size, size, channels}}; };
+  const std::int64_t inputs = kernel * kernel * channels / groups;
+  result.make = [=] {
+    const Array matrix = weight_of(*workspace, DType::f32, outputs, inputs);
+    const Type type{DType::f32, {outputs, kernel, kernel, channels / groups}};
+    const Array weight = Array::constant(matrix.node()->results()[0].buffer, type, "weight");
+    return [=](const Arrays& in) { return Arrays{conv2d(in[0], weight, {1}, {kernel / 2}, {1}, groups)}; };
+  };
+  result.operations_per_row = 2.0 * static_cast<double>(size * size * outputs * inputs);
+  result.weight_bytes = byte_size(DType::f32, outputs * inputs);
+  result.row_counts = {1, 8};
+  return result;
+}
+
+void add_convolutions(const std::shared_ptr<Workspace>& workspace, std::vector<Case>& all) {
+  all.push_back(convolution_case(workspace, "conv_3x3_56x56x64", 56, 64, 64, 3, 1));
+  all.push_back(convolution_case(workspace, "conv_3x3_14x14x256", 14, 256, 256, 3, 1));
+  all.push_back(convolution_case(workspace, "conv_1x1_56x56x64_256", 56, 64, 256, 1, 1));
+  all.push_back(convolution_case(workspace, "conv_depthwise_112x112x32", 112, 32, 32, 3, 32));
+  all.push_back(convolution_case(workspace, "conv_depthwise_14x14x512", 14, 512, 512, 3, 512));
+}
+
 }  // namespace
 
 std::vector<Case> cases(const std::shared_ptr<Workspace>& workspace) {
@@ -104,6 +131,7 @@ std::vector<Case> cases(const std::shared_ptr<Workspace>& workspace) {
   add_altup(all);
   add_rows(all);
   add_products(all);
+  add_convolutions(workspace, all);
   for (const DType dtype : {DType::q4_0, DType::q8_0, DType::bf16, DType::f32}) {
     all.push_back(linear_case(workspace, dtype, compared_outputs, compared_inputs));
     all.push_back(linear_case(workspace, dtype, 2048, 640));

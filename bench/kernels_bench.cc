@@ -109,6 +109,7 @@ std::int64_t rows_beyond_caches(const Case& measured) {
 }
 
 std::vector<std::int64_t> row_counts_of(const Case& measured) {
+  if (!measured.row_counts.empty()) return measured.row_counts;
   if (measured.operations_per_row > 0) return {std::begin(matmul_row_counts), std::end(matmul_row_counts)};
   std::vector<std::int64_t> rows(std::begin(row_counts), std::end(row_counts));
   rows.push_back(rows_beyond_caches(measured));

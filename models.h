@@ -2,7 +2,7 @@
 // Everything a program needs that runs language models: load, tokenize, render a conversation, generate.
 #pragma once
 
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/generation/runner.h>

@@ -23,6 +23,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/base/source_location.h
   graph/buffer.h
   graph/evaluator.h
+  graph/files/output_file.h
   graph/graph.h
   graph/op.h
   graph/ops.def
@@ -36,7 +37,6 @@ set(LAZULI_PUBLIC_HEADERS
   graph/types/dtype.def
   graph/types/dtype.h
   graph/types/shape.h
-  models/checkpoint/output_file.h
   models/generation/cache_file.h
   models/generation/conversation.h
   models/generation/generate.h

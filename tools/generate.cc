@@ -2,7 +2,7 @@
 // lazuli generate: text or ids that continue a prompt.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/process_memory.h>
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/models/text/chat_template.h>
 #include <lazuli/models/text/tokenizer.h>

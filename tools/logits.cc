@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // lazuli logits: the logits of every position of a prompt, as a safetensors file.
 #include <fmt/format.h>
-#include <lazuli/models/checkpoint/output_file.h>
-#include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/graph/files/output_file.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>

@@ -2,7 +2,7 @@
 // lazuli profile: where the time of one warm step goes.
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/profile/trace.h>
 #include <lazuli/tools/commands.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/config_limits.h>
-#include <lazuli/models/checkpoint/safetensors.h>
 
 #include <cmath>
 #include <filesystem>

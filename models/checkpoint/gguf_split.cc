@@ -2,9 +2,9 @@
 // Split GGUF models: finding the parts, and making one file of them.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/error_text.h>
+#include <lazuli/graph/files/error_text.h>
+#include <lazuli/graph/files/mapped_file.h>
 #include <lazuli/models/checkpoint/gguf.h>
-#include <lazuli/models/checkpoint/mapped_file.h>
 
 #include <algorithm>
 #include <filesystem>

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
+#include <lazuli/graph/files/error_text.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
-#include <lazuli/models/checkpoint/error_text.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/checkpoint/mlx_weights.h>
 #include <lazuli/models/checkpoint/nvfp4_weights.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/output_file.h>
-#include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/graph/files/output_file.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/generation/cache_file.h>
 #include <lazuli/models/generation/runner.h>
 

@@ -2,7 +2,7 @@
 // Folders as Hugging Face and MLX publish them: config.json, the tokenizer's files, safetensors.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/synth/checkpoint_plan.h>
 #include <lazuli/models/synth/family.h>
 #include <lazuli/models/synth/vocabulary.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
-#include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/models/synth/synth.h>
 
 #include <algorithm>

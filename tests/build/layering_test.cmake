@@ -21,6 +21,7 @@ folder(graph/base)
 folder(graph/types graph/base)
 folder(graph graph/base graph/types)
 folder(graph/text graph graph/base graph/types)
+folder(graph/files graph graph/base graph/types graph/text)
 folder(graph/pictures graph graph/base graph/types graph/pictures/dot)
 folder(graph/pictures/dot graph graph/base graph/types graph/pictures)  # one drawing in several files
 folder(passes passes/rules)                                             # the list of passes names that of the rules

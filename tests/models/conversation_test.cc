@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Texts that grow by turns, their caches in files, and the tokens a checkpoint forbids or ends with.
 #include <fmt/format.h>
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
+#include <lazuli/graph/files/mapped_file.h>
 #include <lazuli/models/checkpoint/gguf.h>
-#include <lazuli/models/checkpoint/mapped_file.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/gguf_writer.h>
 #include <lazuli/tests/support/test_model.h>

@@ -2,7 +2,7 @@
 // The real Gemma 3 270M against references computed in f32 from its dequantised weights (tests/data/README.md).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/load.h>
 #include <lazuli/runtime/compiled_graph.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Key/value caches of 8 bits on tiny checkpoints of every architecture: their error, their bits, and their files.
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/graph/ops.h>
-#include <lazuli/models/checkpoint/safetensors.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/load.h>
 #include <lazuli/runtime/session.h>

@@ -5,7 +5,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/graph/base/near_matches.h>
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/runtime/profile/host_limits.h>
 #include <lazuli/tools/bench/bench_formats.h>
 #include <lazuli/tools/bench/bench_plot.h>

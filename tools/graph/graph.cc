@@ -2,9 +2,9 @@
 // lazuli graph: the graph of a step, as built, after the passes, or as it runs.
 #include <fmt/format.h>
 #include <lazuli/graph/base/near_matches.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>
-#include <lazuli/models/checkpoint/output_file.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/graph/graph_costs.h>

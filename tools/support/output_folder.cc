@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/temporary_name.h>
+#include <lazuli/graph/files/temporary_name.h>
 #include <lazuli/tools/support/output_folder.h>
 #include <sys/stat.h>
 

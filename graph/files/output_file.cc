@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/output_file.h>
-#include <lazuli/models/checkpoint/temporary_name.h>
+#include <lazuli/graph/files/output_file.h>
+#include <lazuli/graph/files/temporary_name.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/mapped_file.h>
+#include <lazuli/graph/files/mapped_file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/models/checkpoint/mapped_file.h>
-#include <lazuli/models/checkpoint/safetensors.h>
+#include <lazuli/graph/files/mapped_file.h>
+#include <lazuli/graph/files/safetensors.h>
 
 #include <algorithm>
 #include <bit>

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/base/error.h>
-#include <lazuli/models/checkpoint/output_file.h>
+#include <lazuli/graph/files/output_file.h>
 #include <lazuli/tests/support/safetensors_writer.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <lazuli/models/checkpoint/temporary_name.h>
+#include <lazuli/graph/files/temporary_name.h>
 #include <unistd.h>
 
 #include <cerrno>

@@ -61,6 +61,9 @@ struct LAZULI_API Graph {
   std::vector<ValueId> outputs;
   std::vector<std::string> output_names;  // empty, or one per output
   Phase phase = Phase::any;
+  // Nodes are the kernel launches of a program: what they read and give need not follow from their op, and the graph is
+  // to be looked at and not to be run.
+  bool scheduled = false;
 
   const GraphNode& node(ValueId value) const { return nodes[static_cast<std::size_t>(value.node)]; }
   const Type& type(ValueId value) const { return node(value).types[static_cast<std::size_t>(value.output)]; }

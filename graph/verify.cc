@@ -23,6 +23,7 @@ class Verifier {
       : graph_(*parent.graph_.nodes[fused].body), after_(parent.after_), parent_(&parent), fused_(fused) {}
 
   void verify() {
+    if (graph_.scheduled) reject("the graph lists kernel launches; expected one that can run");
     for (std::size_t id = 0; id < graph_.nodes.size(); ++id) verify_node(id);
     verify_input_indices();
     verify_outputs();

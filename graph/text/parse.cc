@@ -2,14 +2,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/error.h>
-#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/near_matches.h>
+#include <lazuli/graph/text/cursor.h>
 #include <lazuli/graph/text/text.h>
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
-#include <system_error>
+#include <type_traits>
 #include <unordered_map>
 
 namespace lazuli {
@@ -17,7 +16,7 @@ namespace {
 
 // Bodies are parsed by recursion; fused nodes do not nest, so this only stops hostile text.
 constexpr int max_body_depth = 8;
-constexpr std::size_t max_word_in_errors = 40;
+constexpr std::int64_t max_elements = std::int64_t{1} << 56;
 constexpr std::int64_t max_index = std::numeric_limits<std::int32_t>::max();
 
 template <class Known>
@@ -30,154 +29,6 @@ std::string expected_one_of(std::string_view word, const Known& known, std::stri
                       : fmt::format("expected {}, did you mean '{}'?", list, near[0]);
 }
 
-// Position in the text and the smallest pieces: characters, words, numbers, strings.
-class Cursor {
- public:
-  explicit Cursor(std::string_view text) : text_(text) {}
-
-  std::size_t position() const { return position_; }
-
-  template <class... Args>
-  [[noreturn]] void fail_at(std::size_t position, fmt::format_string<Args...> text, Args&&... args) const {
-    fail_at(position, ErrorDetails{}, fmt::format(text, std::forward<Args>(args)...));
-  }
-  [[noreturn]] void fail_at(std::size_t position, ErrorDetails details, const std::string& text) const {
-    const std::string_view before = text_.substr(0, position);
-    const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
-    fail(std::move(details), "line {}, column {}: {}", std::count(before.begin(), before.end(), '\n') + 1,
-         position - line_start + 1, text);
-  }
-  [[noreturn]] void fail_expected(std::string_view what) {
-    skip_spaces();
-    fail_at(position_, "expected {}, found {}", what, found());
-  }
-
-  // Blanks and a comment, up to the end of the line.
-  void skip_spaces() {
-    while (position_ < text_.size() &&
-           (text_[position_] == ' ' || text_[position_] == '\t' || text_[position_] == '\r'))
-      ++position_;
-    if (position_ < text_.size() && text_[position_] == '#')
-      position_ = std::min(text_.find('\n', position_), text_.size());
-  }
-  void skip_lines() {
-    for (skip_spaces(); position_ < text_.size() && text_[position_] == '\n'; skip_spaces()) ++position_;
-  }
-
-  char peek() {
-    skip_spaces();
-    return position_ < text_.size() ? text_[position_] : '\0';
-  }
-  bool at_end() { return peek() == '\0' && position_ >= text_.size(); }
-  bool accept(char c) {
-    if (at_end() || text_[position_] != c) return false;
-    ++position_;
-    return true;
-  }
-  void expect(char c) {
-    if (!accept(c)) fail_expected(fmt::format("'{}'", c));
-  }
-  void expect_line_end() {
-    if (at_end() || peek() == '\n' || peek() == '}') return;
-    fail_expected("the end of the line");
-  }
-
-  // Letters, digits and underscores, and the characters of `more`; "" when there is none.
-  std::string_view peek_word(std::string_view more = {}) {
-    skip_spaces();
-    std::size_t end = position_;
-    while (end < text_.size() && (is_word_character(text_[end]) || more.find(text_[end]) != more.npos)) ++end;
-    return text_.substr(position_, end - position_);
-  }
-  std::string_view take_word(std::string_view what, std::string_view more = {}) {
-    const std::string_view word = peek_word(more);
-    if (word.empty()) fail_expected(what);
-    position_ += word.size();
-    return word;
-  }
-  bool accept_word(std::string_view word) {
-    if (peek_word() != word) return false;
-    position_ += word.size();
-    return true;
-  }
-
-  bool at_number() {
-    const char c = peek();
-    const std::string_view word = peek_word();
-    return (c >= '0' && c <= '9') || c == '-' || c == '.' || word == "inf" || word == "nan";
-  }
-  template <class T>
-  T take_number(std::string_view what) {
-    skip_spaces();
-    T value{};
-    const char* begin = text_.data() + position_;
-    const char* end = text_.data() + text_.size();
-    const auto [stop, error] = std::from_chars(begin, end, value);
-    const bool whole = stop == end || !(is_word_character(*stop) || *stop == '.');
-    if (error == std::errc::result_out_of_range) fail_expected(fmt::format("{} within range", what));
-    if (error != std::errc() || !whole) fail_expected(what);
-    position_ += static_cast<std::size_t>(stop - begin);
-    return value;
-  }
-
-  std::string take_string(std::string_view what) {
-    if (peek() != '"') fail_expected(what);
-    const std::size_t start = position_++;
-    std::string value;
-    while (true) {
-      if (position_ >= text_.size() || text_[position_] == '\n')
-        fail_at(start, "the string has no closing '\"' on its line");
-      const char c = text_[position_++];
-      if (c == '"') return value;
-      value += c == '\\' ? take_escape() : c;
-    }
-  }
-  // A word, or a string where the name has other characters.
-  std::string take_name(std::string_view what) {
-    return peek() == '"' ? take_string(what) : std::string(take_word(what, ".-"));
-  }
-
- private:
-  static bool is_word_character(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-  }
-
-  char take_escape() {
-    const std::size_t start = position_ - 1;
-    const char kind = position_ < text_.size() ? text_[position_++] : '\0';
-    switch (kind) {
-      case '"':
-      case '\\':
-        return kind;
-      case 'n':
-        return '\n';
-      case 't':
-        return '\t';
-      case 'x': {
-        unsigned char value = 0;
-        const std::string_view digits = text_.substr(position_, 2);
-        const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-        if (error != std::errc() || stop != digits.data() + 2) break;
-        position_ += 2;
-        return static_cast<char>(value);
-      }
-      default:
-        break;
-    }
-    fail_at(start, "unknown escape; expected \\\", \\\\, \\n, \\t or \\x and two hexadecimal digits");
-  }
-
-  std::string found() {
-    if (at_end()) return "the end of the text";
-    if (text_[position_] == '\n') return "the end of the line";
-    const std::string_view word = peek_word("%.-").substr(0, max_word_in_errors);
-    return fmt::format("'{}'", word.empty() ? text_.substr(position_, 1) : word);
-  }
-
-  std::string_view text_;
-  std::size_t position_ = 0;
-};
-
 class GraphParser {
  public:
   GraphParser(Cursor& cursor, int depth) : cursor_(cursor), depth_(depth) {}
@@ -187,7 +38,9 @@ class GraphParser {
     cursor_.skip_lines();
     if (cursor_.accept_word("graph")) parse_header();
     for (cursor_.skip_lines(); !cursor_.accept_word("return"); cursor_.skip_lines()) {
-      if (cursor_.peek() != '%') cursor_.fail_expected("a node ('%name = op ...') or 'return'");
+      const char first = cursor_.peek();
+      if (first != '%' && !(graph_.scheduled && first == '='))
+        cursor_.fail_expected("a node ('%name = op ...') or 'return'");
       parse_node();
     }
     parse_return();
@@ -208,7 +61,24 @@ class GraphParser {
 
   void parse_header() {
     cursor_.expect('{');
-    if (!cursor_.accept_word("phase")) cursor_.fail_expected("'phase'");
+    do {
+      if (cursor_.accept_word("phase"))
+        parse_phase();
+      else if (depth_ == 0 && cursor_.accept_word("scheduled"))
+        parse_scheduled();
+      else
+        cursor_.fail_expected(depth_ == 0 ? "'phase' or 'scheduled'" : "'phase'");
+    } while (cursor_.accept(','));
+    cursor_.expect('}');
+    cursor_.expect_line_end();
+  }
+
+  void parse_scheduled() {
+    cursor_.expect('=');
+    take_field("'scheduled'", graph_.scheduled);
+  }
+
+  void parse_phase() {
     cursor_.expect('=');
     const std::size_t position = cursor_.position();
     const std::string_view word = cursor_.take_word("a phase");
@@ -218,8 +88,6 @@ class GraphParser {
     if (phase == std::end(phases))
       cursor_.fail_at(position, "unknown phase '{}'; expected any, prefill or decode", word);
     graph_.phase = *phase;
-    cursor_.expect('}');
-    cursor_.expect_line_end();
   }
 
   void parse_return() {
@@ -252,15 +120,18 @@ class GraphParser {
 
   void parse_node() {
     std::vector<Name> results;
-    do results.push_back(take_value_name());
-    while (cursor_.accept(','));
+    if (cursor_.peek() == '%') {
+      do results.push_back(take_value_name());
+      while (cursor_.accept(','));
+    }
     cursor_.expect('=');
     GraphNode node;
     const std::size_t op_position = take_op(node);
     if (cursor_.peek() == '"') node.label = cursor_.take_string("a label");
     const std::vector<OperandText> operands = take_operands(node);
     const auto count = static_cast<int>(operands.size());
-    if (const OpInfo& known = info(node.op); count < known.min_operands || count > known.max_operands)
+    if (const OpInfo& known = info(node.op);
+        !graph_.scheduled && (count < known.min_operands || count > known.max_operands))
       cursor_.fail_at(op_position, "{} takes {} operands, found {}", known.name, arity(known), count);
     node.attrs = take_attrs(node.op);
     add_operands(node, operands);
@@ -269,7 +140,7 @@ class GraphParser {
     take_sources(node);
     if (node.op == Op::fused && cursor_.accept('{')) node.body = take_body();
     cursor_.expect_line_end();
-    define(results, graph_.add(std::move(node)));
+    define(results, op_position, graph_.add(std::move(node)));
   }
 
   static std::string arity(const OpInfo& op) {
@@ -277,11 +148,11 @@ class GraphParser {
                                               : fmt::format("{} to {}", op.min_operands, op.max_operands);
   }
 
-  void define(const std::vector<Name>& results, ValueId value) {
+  void define(const std::vector<Name>& results, std::size_t op_position, ValueId value) {
     const std::size_t outputs = graph_.node(value).types.size();
     if (results.size() != outputs)
-      cursor_.fail_at(results[0].position, "{} gives {} results, found {} names", to_string(graph_.node(value).op),
-                      outputs, results.size());
+      cursor_.fail_at(results.empty() ? op_position : results[0].position, "{} gives {} results, found {} names",
+                      to_string(graph_.node(value).op), outputs, results.size());
     for (const Name& name : results) {
       if (!values_.try_emplace(name.text, value).second)
         cursor_.fail_at(name.position, "%{} is defined twice", name.text);
@@ -304,7 +175,7 @@ class GraphParser {
 
   std::vector<OperandText> take_operands(const GraphNode& node) {
     std::vector<OperandText> operands;
-    if (is_leaf(node.op) || !(cursor_.peek() == '%' || cursor_.at_number())) return operands;
+    if ((is_leaf(node.op) && !graph_.scheduled) || !(cursor_.peek() == '%' || cursor_.at_number())) return operands;
     do {
       cursor_.skip_spaces();
       OperandText& operand = operands.emplace_back();
@@ -365,7 +236,11 @@ class GraphParser {
       known.push_back(field);
       if (name != field) return;
       found = true;
+      cursor_.skip_spaces();
+      const std::size_t value_position = cursor_.position();
       take_field(fmt::format("attribute '{}' of {}", name, to_string(op)), value);
+      if constexpr (std::is_same_v<std::remove_reference_t<decltype(value)>, Shape>)
+        if (name == "shape") check_size(value, value_position);
     };
     std::visit([&](auto& fields) { fields.visit(fields, take); }, attrs);
     if (!found && known.empty()) cursor_.fail_at(position, "unknown attribute '{}'; {} has none", name, to_string(op));
@@ -417,12 +292,23 @@ class GraphParser {
     type.shape = take_dims("a shape like [2,3]");
     for (std::int64_t size : type.shape)
       if (size < 0) cursor_.fail_at(position, "shape {} has a negative size", to_string(type.shape));
+    check_size(type.shape, position);
     return type;
+  }
+
+  // Whoever multiplies the sizes of a graph need not look for overflow. Sizes below 0 are for others to refuse.
+  void check_size(const Shape& shape, std::size_t position) const {
+    std::int64_t elements = 1;
+    for (const std::int64_t size : shape) {
+      if (size > 0 && elements > max_elements / size)
+        cursor_.fail_at(position, "shape {} has more than 2^56 elements", to_string(shape));
+      elements *= std::max<std::int64_t>(size, 1);
+    }
   }
 
   // The inferred types, checked against the written ones where there are any.
   void take_types(GraphNode& node, std::size_t op_position) {
-    const bool declared = node.op == Op::input || node.op == Op::constant || node.op == Op::fused;
+    const bool declared = node.op == Op::input || node.op == Op::constant || node.op == Op::fused || graph_.scheduled;
     const bool colon = cursor_.accept(':');
     cursor_.skip_spaces();
     const std::size_t position = cursor_.position();
@@ -430,7 +316,7 @@ class GraphParser {
     if (colon || (declared && !cursor_.peek_word().empty())) {
       do written.push_back(take_type());
       while (cursor_.accept(','));
-    } else if (declared) {
+    } else if (declared && !graph_.scheduled) {
       cursor_.fail_expected(fmt::format("': type' (that of {} cannot be inferred)", to_string(node.op)));
     }
     node.types = declared ? written : infer(node, op_position);
@@ -449,11 +335,14 @@ class GraphParser {
     std::vector<Type> operands;
     operands.reserve(node.inputs.size());
     for (ValueId input : node.inputs) operands.push_back(graph_.type(input));
+    std::vector<Type> types;
     try {
-      return infer_types(node.op, node.attrs, operands);
+      types = infer_types(node.op, node.attrs, operands);
     } catch (const Error& error) {
       cursor_.fail_at(position, error.details(), error.what());
     }
+    for (const Type& type : types) check_size(type.shape, position);
+    return types;
   }
 
   // Nodes of one scope share one string, as those a program builds.

@@ -97,17 +97,25 @@ class Printer {
   }
 
   void print() {
-    if (graph_.phase != Phase::any) {
-      out_ += indent_;
-      out_ += "graph {phase=";
-      out_ += to_string(graph_.phase);
-      out_ += "}\n";
-    }
+    print_header();
     for (std::size_t id = 0; id < graph_.nodes.size(); ++id) print_node(id);
     print_return();
   }
 
  private:
+  void print_header() {
+    const bool has_phase = graph_.phase != Phase::any;
+    if (!has_phase && !graph_.scheduled) return;
+    out_ += indent_;
+    out_ += "graph {";
+    if (has_phase) {
+      out_ += "phase=";
+      out_ += to_string(graph_.phase);
+    }
+    if (graph_.scheduled) out_ += has_phase ? ", scheduled=true" : "scheduled=true";
+    out_ += "}\n";
+  }
+
   // Broken graphs print too, so that they can be looked at.
   void append_value(ValueId value) {
     if (value.node < 0 || static_cast<std::size_t>(value.node) >= graph_.nodes.size() || value.output < 0 ||
@@ -127,7 +135,7 @@ class Printer {
       if (output > 0) out_ += ", ";
       append_value({static_cast<std::int32_t>(id), static_cast<std::int32_t>(output)});
     }
-    out_ += " = ";
+    out_ += node.types.empty() ? "= " : " = ";
     out_ += to_string(node.op);
     if (!node.label.empty()) {
       out_ += ' ';

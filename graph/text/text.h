@@ -14,8 +14,10 @@
 //   }
 //   return %5 "activated"
 //
-// Values are numbered in order of appearance. The first line stands only where the phase is not `any`, names after
-// `return` only where outputs are named. A statement ends with its line. `!from` is left out where it says nothing new:
+// Values are numbered in order of appearance. The first line stands only where the phase is not `any`, or where the
+// graph lists the launches of a program (Graph::scheduled): `graph {scheduled=true}`. There types are taken as they are
+// written, any op may have any operands, and a launch that gives nothing begins with "=". Names stand after `return`
+// only where outputs are named. A statement ends with its line. `!from` is left out where it says nothing new:
 // a node of the graph that stands for itself, a node of a body that stands for none (`!from none` elsewhere).
 //
 // The parser also takes what people write by hand: result names may be any %identifier; the ": type" of a node may be

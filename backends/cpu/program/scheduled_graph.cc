@@ -47,6 +47,7 @@ class Schedule {
 
 void describe_schedule(const Graph& source, Lowered& program) {
   program.scheduled.phase = source.phase;
+  program.scheduled.scheduled = true;
   Schedule schedule(program);
   for (Step& step : program.steps) schedule.add(step);
   program.scheduled.output_names = source.output_names;

@@ -6,6 +6,7 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/attention.h>
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/pictures/pictures.h>

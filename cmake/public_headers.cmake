@@ -23,6 +23,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/base/source_location.h
   graph/buffer.h
   graph/evaluator.h
+  graph/files/graph_file.h
   graph/files/output_file.h
   graph/graph.h
   graph/op.h

@@ -87,6 +87,16 @@ class LAZULI_API Buffer {
   const std::string& origin() const { return origin_; }
   void set_origin(std::string origin) { origin_ = std::move(origin); }
 
+  // Where in a file the bytes lie; null where they lie in none, or nobody said in which.
+  struct FilePlace {
+    std::string path;
+    std::uint64_t offset = 0;
+  };
+  const FilePlace* file() const { return file_.get(); }
+  void set_file(std::string path, std::uint64_t offset) {
+    file_ = std::make_unique<const FilePlace>(FilePlace{std::move(path), offset});
+  }
+
  private:
   struct Hooks {
     Release release;
@@ -101,6 +111,7 @@ class LAZULI_API Buffer {
   std::uint64_t id_ = 0;
   std::atomic<bool> shared_{false};
   std::string origin_;
+  std::unique_ptr<const FilePlace> file_;
 };
 
 using BufferRef = std::shared_ptr<Buffer>;

@@ -4,6 +4,8 @@
 // the node of each argument and at nothing behind it, and neither makes nor frees anything for a state that goes round.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/inline_graph.h>
+#include <lazuli/graph/verify.h>
 
 #include <algorithm>
 #include <mutex>
@@ -86,6 +88,7 @@ struct CompiledFunction::State {
 
   ArrayFunction function;
   CompileOptions options;
+  bool is_graph = false;                               // there is one signature and nothing to trace
   std::mutex mutex;                                    // held while signatures are looked up
   std::recursive_mutex tracing;                        // held while `function` runs, which may call what it is part of
   std::vector<std::shared_ptr<Signature>> signatures;  // the one that was used last is the first
@@ -103,12 +106,20 @@ struct CompiledFunction::State {
     for (std::size_t i = 0; i < arguments.size(); ++i)
       if (!arguments[i].defined()) fail("compile: argument {} is an empty array", i);
     if (std::shared_ptr<Signature> known = find(arguments)) return known;
+    if (is_graph) fail_types(arguments);
     const std::lock_guard lock(tracing);
     if (std::shared_ptr<Signature> known = find(arguments)) return known;  // another thread traced it meanwhile
     std::shared_ptr<Signature> traced = trace(arguments);
     const std::lock_guard insertion(mutex);
     signatures.insert(signatures.begin(), traced);
     return traced;
+  }
+
+  // Of arguments that do not match the one signature.
+  [[noreturn]] void fail_types(const std::vector<Array>& arguments) const {
+    const Graph& graph = signatures.front()->graph;
+    check_arguments(graph, arguments);
+    fail_internal("compile: arguments of the right types were refused");
   }
 
   std::shared_ptr<Signature> trace(const std::vector<Array>& arguments) const {
@@ -211,6 +222,30 @@ CompiledFunction compile(ArrayFunction function, CompileOptions options) {
   return compiled;
 }
 
+CompiledFunction compile(Graph graph, std::vector<int> donate) {
+  verify(graph);
+  for (const GraphNode& node : graph.nodes)
+    if (node.op == Op::constant && !node.constant)
+      fail("compile: constant {} '{}' of the graph holds no data", to_string(node.type()), node.label);
+  CompiledFunction compiled;
+  compiled.state_ = std::make_shared<CompiledFunction::State>();
+  CompiledFunction::State& state = *compiled.state_;
+  state.is_graph = true;
+  state.options.donate = std::move(donate);
+  auto signature = std::make_shared<CompiledFunction::Signature>();
+  for (const ValueId input : graph.inputs())
+    signature->arguments.push_back({std::make_shared<const std::vector<Type>>(1, graph.type(input)), 0});
+  signature->donated = state.donated_of(signature->arguments.size());
+  signature->graph = std::move(graph);
+  signature->numbers = numbers_of(signature->graph);
+  CompiledFunction::State::give_handles(*signature);
+  state.function = [signature = std::weak_ptr(signature)](const std::vector<Array>& arguments) {
+    return inline_graph(signature.lock()->graph, arguments);
+  };
+  state.signatures.push_back(std::move(signature));
+  return compiled;
+}
+
 std::vector<Array> CompiledFunction::operator()(const std::vector<Array>& arguments, Stream stream) const {
   return (*this)(std::vector<Array>(arguments), stream);
 }
@@ -264,6 +299,10 @@ std::shared_ptr<Executable> CompiledFunction::executable(const std::vector<Array
   const std::shared_ptr<Evaluator> evaluator = current_evaluator();
   evaluator->begin_lookup();
   return state.executable(*state.find_or_trace(arguments), *evaluator);
+}
+
+std::vector<int> CompiledFunction::donated(const std::vector<Array>& arguments) const {
+  return checked_state().find_or_trace(arguments)->donated;
 }
 
 int CompiledFunction::signatures() const {

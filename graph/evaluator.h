@@ -134,10 +134,13 @@ class LAZULI_API CompiledFunction {
   // The traced graph for these arguments, without running anything; it lives as long as the function.
   const Graph& graph(const std::vector<Array>& arguments) const;
   std::shared_ptr<Executable> executable(const std::vector<Array>& arguments) const;
+  // The arguments that a call with these gives up, ascending.
+  std::vector<int> donated(const std::vector<Array>& arguments) const;
   int signatures() const;  // how many were traced
 
  private:
   friend CompiledFunction compile(ArrayFunction function, CompileOptions options);
+  friend CompiledFunction compile(Graph graph, std::vector<int> donate);
   struct Signature;
   struct State;
   State& checked_state() const;
@@ -146,5 +149,9 @@ class LAZULI_API CompiledFunction {
 };
 
 LAZULI_API CompiledFunction compile(ArrayFunction function, CompileOptions options = {});
+// The function that a graph is, of arguments of its inputs' types alone: a call with others throws an Error that names
+// the argument, what it is and what was expected. `donate` as in CompileOptions. Throws an Error for a graph that is
+// broken, or whose constants hold no data.
+LAZULI_API CompiledFunction compile(Graph graph, std::vector<int> donate = {});
 
 }  // namespace lazuli

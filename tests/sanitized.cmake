@@ -34,7 +34,7 @@ endfunction()
 
 add_custom_target(lazuli_sanitized)
 lazuli_sanitized(lazuli_readers_asan address,undefined
-  TESTS graph/graph_text graph/quantised models/checkpoint_folder models/conversation models/gguf models/gguf_defaults
+  TESTS graph/graph_file graph/graph_text graph/quantised models/checkpoint_folder models/conversation models/gguf models/gguf_defaults
     models/gguf_split models/tokenizer models/weights_errors backends/cpu/disk_cache runtime/choices runtime/tuning
   SOURCES graph/text/*.cc graph/types/*.cc graph/base/*.cc graph/files/*.cc models/checkpoint/*.cc models/text/*.cc models/gemma/*_config.cc
     models/gemma/gemma3.cc models/load.cc models/generation/*.cc runtime/tuning/*.cc backends/cpu/host/*.cc)

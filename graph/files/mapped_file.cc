@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <system_error>
 
 namespace lazuli {
@@ -45,6 +46,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
 
   std::shared_ptr<MappedFile> mapped(new MappedFile);
   mapped->path_ = path;
+  std::error_code unknown_folder;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, unknown_folder);
+  mapped->absolute_path_ = unknown_folder ? path : absolute.string();
   // The second time cannot be set by hand, unlike the first, and changes whenever the file is written to.
   mapped->identity_ =
       fmt::format("{:x}:{:x} {} {}.{:09} {}.{:09}", status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,

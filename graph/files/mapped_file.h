@@ -21,7 +21,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_; }  // as it was given
+  const std::string& absolute_path() const { return absolute_path_; }
   std::uint64_t size() const { return bytes_.size(); }
   std::span<const std::byte> bytes() const { return bytes_; }
 
@@ -34,7 +35,7 @@ class MappedFile {
  private:
   MappedFile() = default;
 
-  std::string path_, identity_;
+  std::string path_, absolute_path_, identity_;
   std::span<const std::byte> bytes_;
 };
 

@@ -69,12 +69,14 @@ class TensorReader {
     if (reinterpret_cast<std::uintptr_t>(data) % static_cast<std::size_t>(byte_size(type.dtype, 1)) != 0) {
       BufferRef copy = Buffer::allocate(bytes);
       std::copy_n(data, bytes, copy->data());
+      copy->set_file(file_->absolute_path(), begin);
       return Array::constant(std::move(copy), std::move(type), name);
     }
     BufferRef buffer = Buffer::view(
         data, bytes, file_,
         [file = file_.get(), begin](std::size_t offset, std::size_t count) { file->release(begin + offset, count); });
     buffer->set_origin(file_->origin(begin));
+    buffer->set_file(file_->absolute_path(), begin);
     return Array::constant(std::move(buffer), std::move(type), name);
   }
 
@@ -115,7 +117,13 @@ std::map<std::string, Array> read_safetensors(const std::string& path, Safetenso
   return tensors;
 }
 
-std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata) {
+bool has_safetensors_name(DType dtype) {
+  return std::any_of(std::begin(dtype_names), std::end(dtype_names),
+                     [&](const auto& named) { return named.second == dtype; });
+}
+
+std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata,
+                               std::size_t alignment) {
   auto header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[metadata_key] = metadata;
   std::int64_t end = 0;
@@ -125,8 +133,9 @@ std::string safetensors_header(std::span<const SafetensorsEntry> entries, const 
         {"dtype", name_of(entry.type.dtype)}, {"shape", entry.type.shape}, {"data_offsets", {begin, end}}};
   }
   std::string text = header.dump();
-  text.append((8 - text.size() % 8) % 8, ' ');
-  const std::uint64_t length = text.size();
+  std::uint64_t length = text.size();
+  text.append((alignment - (sizeof length + length) % alignment) % alignment, ' ');
+  length = text.size();
   return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text;
 }
 

@@ -31,7 +31,10 @@ struct SafetensorsEntry {
   Type type;
 };
 // What stands before the data, which must follow tensor by tensor in the order of `entries`, without gaps, as it lies
-// in memory. The data begins at a multiple of 8. Throws an Error for dtypes the format does not have.
-std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata = {});
+// in memory. The data begins at a multiple of `alignment`, itself one of 8. Throws an Error for dtypes the format does
+// not have.
+std::string safetensors_header(std::span<const SafetensorsEntry> entries, const SafetensorsMetadata& metadata = {},
+                               std::size_t alignment = 8);
+bool has_safetensors_name(DType dtype);
 
 }  // namespace lazuli

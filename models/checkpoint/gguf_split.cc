@@ -22,7 +22,10 @@ GgufFile open_part(const std::string& path) {
   GgufFile part = GgufFile::parse(path, mapped->bytes(), mapped, [mapped](std::uint64_t offset, std::uint64_t bytes) {
     mapped->release(offset, bytes);
   });
-  for (const GgufTensor& tensor : part.tensors()) tensor.buffer->set_origin(mapped->origin(tensor.offset));
+  for (const GgufTensor& tensor : part.tensors()) {
+    tensor.buffer->set_origin(mapped->origin(tensor.offset));
+    tensor.buffer->set_file(mapped->absolute_path(), tensor.offset);
+  }
   return part;
 }
 

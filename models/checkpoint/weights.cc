@@ -29,6 +29,7 @@ Array matrix_of_stack(const Array& stack, std::int64_t i, const std::string& nam
       whole->data() + begin, bytes, whole,
       [whole, begin](std::size_t offset, std::size_t count) { whole->release_pages(begin + offset, count); });
   if (!whole->origin().empty()) part->set_origin(fmt::format("{}+{}", whole->origin(), begin));
+  if (const auto* file = whole->file()) part->set_file(file->path, file->offset + begin);
   return Array::constant(std::move(part), type, name);
 }
 

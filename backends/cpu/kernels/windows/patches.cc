@@ -54,7 +54,8 @@ float* gather_line(const PatchAxis& axis, const PatchSource& source, std::int64_
     const std::int64_t begin = std::clamp<std::int64_t>(-position, 0, taps);
     const std::int64_t end = std::clamp<std::int64_t>(axis.size - position, begin, taps);
     set_zero(to, begin * source.channels);
-    copy(line + (position + begin) * source.channels, (end - begin) * source.channels, to + begin * source.channels);
+    if (begin < end)
+      copy(line + (position + begin) * source.channels, (end - begin) * source.channels, to + begin * source.channels);
     set_zero(to + end * source.channels, (taps - end) * source.channels);
     return to + taps * source.channels;
   }

@@ -82,6 +82,12 @@ struct LAZULI_API AxisAttrs {
   std::int64_t axis = 0;  // non-negative
   LAZULI_ATTRS(AxisAttrs, axis)
 };
+struct LAZULI_API CumulativeAttrs {
+  std::int64_t axis = 0;   // non-negative
+  bool reverse = false;    // from the last element on
+  bool exclusive = false;  // an element counts from the one behind it on
+  LAZULI_ATTRS(CumulativeAttrs, axis, reverse, exclusive)
+};
 struct LAZULI_API TopKAttrs {
   std::int64_t k = 1;
   LAZULI_ATTRS(TopKAttrs, k)
@@ -164,7 +170,7 @@ struct LAZULI_API FusedAttrs {
 using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs,
                            TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
                            RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs,
-                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs>;
+                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs>;
 
 // "{axis=1, ring=true}"; "" when there are no fields.
 LAZULI_API std::string to_string(const Attrs& attrs);

@@ -69,12 +69,9 @@ Types select(const Call& call) {
   return {{call.operand(1).dtype, broadcast_shapes(call.operand(0).shape, values, "select")}};
 }
 
-Types reduce(const Call& call) {
-  call.require_plain(0);
+Shape reduced_shape(const Call& call) {
   const auto& [axes, keep_dims] = call.as<ReduceAttrs>();
   const Type& x = call.operand(0);
-  if (x.dtype == DType::bool_)
-    call.reject_dtype("numbers", call.found(0), "operand 0 is {}, expected numbers", call.found(0));
   if (axes.empty()) call.reject("no axes given");
   if (!std::is_sorted(axes.begin(), axes.end()) || std::adjacent_find(axes.begin(), axes.end()) != axes.end())
     call.reject("axes {} are not ascending and distinct", to_string(axes));
@@ -90,7 +87,11 @@ Types reduce(const Call& call) {
       shape.push_back(1);
   }
   for (std::int64_t axis : axes) call.require_axis(axis, x.shape.size());
-  return {{x.dtype, shape}};
+  return shape;
+}
+Types reduce(const Call& call) {
+  const Types numbers = unary(call);
+  return {{numbers[0].dtype, reduced_shape(call)}};
 }
 Types reduce_real(const Call& call) {
   call.require_real(0);
@@ -117,6 +118,16 @@ Types top_k(const Call& call) {
   shape.back() = k;
   return {{call.operand(0).dtype, shape}, {DType::i32, shape}};
 }
+Types cumulative(const Call& call) {
+  call.require_axis(call.as<CumulativeAttrs>().axis, call.operand(0).shape.size());
+  return unary(call);
+}
+Types sort(const Call& call) {
+  call.require_plain(0);
+  call.require_axis(call.as<AxisAttrs>().axis, call.operand(0).shape.size());
+  return {call.operand(0)};
+}
+Types argsort(const Call& call) { return {{DType::i32, sort(call)[0].shape}}; }
 Types softmax(const Call& call) {
   call.require_real(0);
   call.require_axis(call.as<AxisAttrs>().axis, call.operand(0).shape.size());

@@ -95,6 +95,9 @@ Array sum(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::sum, x,
 Array mean(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::mean, x, std::move(axes), keep_dims); }
 Array max(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::max, x, std::move(axes), keep_dims); }
 Array min(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::min, x, std::move(axes), keep_dims); }
+Array argmin(const Array& x, std::int64_t axis) {
+  return make_array(Op::argmin, AxisAttrs{normalise_axis(axis, x.shape().size(), "argmin")}, {x});
+}
 Array argmax(const Array& x, std::int64_t axis) {
   return make_array(Op::argmax, AxisAttrs{normalise_axis(axis, x.shape().size(), "argmax")}, {x});
 }

@@ -55,11 +55,29 @@ LAZULI_API Array sum(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array mean(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array max(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array min(const Array& x, Dims axes, bool keep_dims = false);
-LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped
+LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped; NaN is passed over
+LAZULI_API Array argmin(const Array& x, std::int64_t axis = -1);
 struct LAZULI_API TopK {
   Array values, indices;
 };
 LAZULI_API TopK top_k(const Array& x, std::int64_t k);  // last axis
+LAZULI_API TopK top_k(const Array& x, std::int64_t k, std::int64_t axis);
+
+// Cumulative: element i of the result is that of elements 0 to i along the axis; `reverse`: of i to the last;
+// not `inclusive`: without element i itself, where nothing is left 0, 1, -inf or inf (of integers: the least or the
+// largest). Numbers; real sums and products are carried in double and rounded for each result, integers wrap around.
+LAZULI_API Array cumsum(const Array& x, std::int64_t axis, bool reverse = false, bool inclusive = true);
+LAZULI_API Array cumprod(const Array& x, std::int64_t axis, bool reverse = false, bool inclusive = true);
+LAZULI_API Array cummax(const Array& x, std::int64_t axis, bool reverse = false, bool inclusive = true);
+LAZULI_API Array cummin(const Array& x, std::int64_t axis, bool reverse = false, bool inclusive = true);
+
+// Order: ascending, equals (0 and -0) as they stood, NaN behind all numbers
+LAZULI_API Array sort(const Array& x, std::int64_t axis = -1);
+LAZULI_API Array argsort(const Array& x, std::int64_t axis = -1);  // i32
+// What stands at `kth` of the sorted axis stands there, nothing larger before it and nothing smaller behind it; the
+// rest may be in any order. A negative kth counts from the end; throws where it is out of range.
+LAZULI_API Array partition(const Array& x, std::int64_t kth, std::int64_t axis = -1);
+LAZULI_API Array argpartition(const Array& x, std::int64_t kth, std::int64_t axis = -1);  // i32
 
 // Views
 LAZULI_API Array reshape(const Array& x, Shape shape);  // one size may be -1

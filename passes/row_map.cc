@@ -35,9 +35,18 @@ std::optional<Axes> leading_axes(const Graph& graph, const GraphNode& node, int 
   if (is_reduction(node.op)) return reduction_axes(node, axis);
   switch (node.op) {
     case Op::argmax:
+    case Op::argmin:
       return first_operand(node, axis + (axis >= node.as<AxisAttrs>().axis));
     case Op::softmax:
+    case Op::sort:
+    case Op::argsort:
       if (axis == node.as<AxisAttrs>().axis) return std::nullopt;
+      return first_operand(node, axis);
+    case Op::cumsum:
+    case Op::cumprod:
+    case Op::cummax:
+    case Op::cummin:
+      if (axis == node.as<CumulativeAttrs>().axis) return std::nullopt;
       return first_operand(node, axis);
     case Op::matmul:
       if (axis == result_rank - 1) return std::nullopt;

@@ -411,13 +411,43 @@ inline Array with_ties(Operands& operands, DType dtype, Shape shape) {
   return is_real(dtype) ? floor(x) : x;
 }
 
-inline Arrays argmaxes(Operands& operands, DType dtype) {
+template <Array (*op)(const Array&, std::int64_t)>
+Arrays extremes(Operands& operands, DType dtype) {
   Arrays outputs;
   for (std::int64_t axis : {0, 1, 2}) {
-    outputs.push_back(argmax(with_ties(operands, dtype, {3, 5, 17}), axis));
-    outputs.push_back(argmax(transpose(with_ties(operands, dtype, {3, 5, 17}), {2, 0, 1}), axis));
+    outputs.push_back(op(with_ties(operands, dtype, {3, 5, 17}), axis));
+    outputs.push_back(op(transpose(with_ties(operands, dtype, {3, 5, 17}), {2, 0, 1}), axis));
   }
-  for (std::int64_t size : {1, 15, 1000, 70000}) outputs.push_back(argmax(with_ties(operands, dtype, {size}), 0));
+  for (std::int64_t size : {1, 15, 1000, 70000}) outputs.push_back(op(with_ties(operands, dtype, {size}), 0));
+  return outputs;
+}
+
+template <Array (*op)(const Array&, std::int64_t, bool, bool)>
+Arrays cumulatives(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const Array& x : operands.everywhere(dtype))
+    for (int axis = 0; axis < x.rank(); ++axis) outputs.push_back(op(x, axis, false, true));
+  const Array x = operands(dtype, {3, 7, 17}), wide = operands(dtype, {5, 300}), turned = transpose(x, {2, 0, 1});
+  for (const bool reverse : {false, true})
+    for (const bool inclusive : {false, true}) {
+      for (int axis : {-1, -2, -3})
+        outputs.insert(outputs.end(), {op(x, axis, reverse, inclusive), op(turned, axis, reverse, inclusive)});
+      outputs.push_back(op(wide, 0, reverse, inclusive));
+      outputs.push_back(op(operands(dtype, {0, 3}), 0, reverse, inclusive));
+    }
+  if (is_real(dtype)) outputs.push_back(op(Operands::values(dtype, {5}, {1, 3, nan, 2, -infinity}), 0, false, true));
+  return outputs;
+}
+
+template <Array (*op)(const Array&, std::int64_t)>
+Arrays sorts(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const Array& x : operands.everywhere(dtype, -100, 100))
+    for (int axis = 0; axis < x.rank(); ++axis) outputs.push_back(op(x, axis));
+  for (const Shape& shape : std::vector<Shape>{{3, 5, 17}, {1000, 3}, {3, 1000}, {20000}})
+    for (const std::int64_t axis : {0, -1}) outputs.push_back(op(with_ties(operands, dtype, shape), axis));
+  if (is_real(dtype))
+    outputs.push_back(op(Operands::values(dtype, {9}, {nan, 0, -0.0, infinity, -1, 0, nan, -infinity, 1e-7}), 0));
   return outputs;
 }
 
@@ -444,6 +474,7 @@ inline Arrays special_values(Operands&, DType dtype) {
           max(x, {1}),
           min(x, {0}),
           argmax(x),
+          argmin(x),
           top_k(x, 6).indices,
           exp(x),
           tanh(x),
@@ -563,11 +594,12 @@ inline Arrays norms(Operands& operands, DType dtype) {
   return outputs;
 }
 
-inline Arrays softmaxes(Operands& operands, DType dtype) {
+template <Array (*op)(const Array&, std::int64_t)>
+Arrays softmaxes(Operands& operands, DType dtype) {
   Arrays outputs;
   for (const Array& x : operands.everywhere(dtype))
     for (std::int64_t axis = 0; axis < x.rank(); ++axis)
-      if (x.type().elements() > 0) outputs.push_back(softmax(x, axis));
+      if (x.type().elements() > 0) outputs.push_back(op(x, axis));
   return outputs;
 }
 
@@ -769,14 +801,27 @@ inline std::vector<Case> all_cases() {
       reduction("mean", reals, few_ulps, mean),
       reduction("max", numbers, exact, max),
       reduction("min", numbers, exact, min),
-      {"argmax", numbers, exact, argmaxes},
+      {"argmax", numbers, exact, extremes<argmax>},
+      {"argmin", numbers, exact, extremes<argmin>},
       {"argmax_of_large_integers",
        {DType::i32, DType::u32, DType::i64},
        exact,
        [](Operands&, DType dtype) {
          return Arrays{argmax(Operands::values(dtype, {3}, {16777216, 16777217, 16777216}))};
        }},
+      {"argmin_of_large_integers",
+       {DType::i32, DType::u32, DType::i64},
+       exact,
+       [](Operands&, DType dtype) {
+         return Arrays{argmin(Operands::values(dtype, {3}, {16777217, 16777216, 16777217}))};
+       }},
       {"top_k", numbers, exact, top_ks},
+      {"cumsum", numbers, exact, cumulatives<cumsum>},
+      {"cumprod", numbers, exact, cumulatives<cumprod>},
+      {"cummax", numbers, exact, cumulatives<cummax>},
+      {"cummin", numbers, exact, cumulatives<cummin>},
+      {"sort", plain, exact, sorts<sort>},
+      {"argsort", plain, exact, sorts<argsort>},
       {"views", plain, exact, views},
       {"concatenate", plain, exact, concatenates},
       {"slice_update", plain, exact, slice_updates},
@@ -793,7 +838,7 @@ inline std::vector<Case> all_cases() {
       {"matmul", reals, summed, matmuls},
       {"linear", reals, summed, linears, {}, true},
       {"expert_linear", reals, summed, expert_linears, {}, true},
-      {"softmax", reals, few_ulps, softmaxes},
+      {"softmax", reals, few_ulps, softmaxes<softmax>},
       {"rms_norm", reals, few_ulps, norms},
       {"rope", reals, 2e-4, ropes},  // f32 angles of up to 1000: half an ulp is 3e-5
       {"attention", reals, summed, attentions},

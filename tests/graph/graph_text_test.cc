@@ -82,6 +82,7 @@ const std::map<std::string_view, std::string>& statements() {
       {"max", "max %x {axes=[1]}"},
       {"min", "min %x {axes=[0,1,2]}"},
       {"argmax", "argmax %x {axis=1}"},
+      {"cumsum", "cumsum %x {axis=1, reverse=true, exclusive=true}"},
       {"reshape", "reshape %x {shape=[8,8]}"},
       {"transpose", "transpose %x {permutation=[2,0,1]}"},
       {"slice", "slice %x {begin=[0,1,0], end=[2,3,8], step=[1,1,2]}"},

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
 #include <lazuli/backends/cpu/lowering/convolution_steps.h>
+#include <lazuli/backends/cpu/lowering/cumulative_steps.h>
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/expert_steps.h>
 #include <lazuli/backends/cpu/lowering/linear_epilogue.h>
@@ -14,6 +15,7 @@
 #include <lazuli/backends/cpu/lowering/pool_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
+#include <lazuli/backends/cpu/lowering/sort_steps.h>
 #include <lazuli/backends/cpu/program/chain.h>
 #include <lazuli/backends/cpu/program/scheduled_graph.h>
 #include <lazuli/graph/numbers.h>
@@ -92,7 +94,16 @@ LowerOp lowering_of(Op op) {
     case Op::attention:
       return lower_attention;
     case Op::argmax:
-      return lower_argmax;
+    case Op::argmin:
+      return lower_extreme;
+    case Op::cumsum:
+    case Op::cumprod:
+    case Op::cummax:
+    case Op::cummin:
+      return lower_cumulative;
+    case Op::sort:
+    case Op::argsort:
+      return lower_sort;
     case Op::top_k:
       return lower_top_k;
     case Op::convolution:

@@ -12,22 +12,32 @@
 namespace lazuli::cpu {
 namespace {
 
-template <class T>
-std::int64_t first_largest(const std::byte* row, std::int64_t columns) {
+// What argmax and argmin differ in.
+struct Extreme {
+  Best (*of_range)(const float* row, std::int64_t begin, std::int64_t end);
+  Best (*of_two)(const Best& a, const Best& b);
+  bool smallest;
+};
+Extreme extreme_of(Op op) {
+  return op == Op::argmin ? Extreme{argmin_range, smaller_of, true} : Extreme{argmax_range, larger_of, false};
+}
+
+template <class T, bool smallest>
+std::int64_t first_extreme(const std::byte* row, std::int64_t columns) {
   const auto* values = reinterpret_cast<const T*>(row);
-  return std::max_element(values, values + columns) - values;
+  return (smallest ? std::min_element(values, values + columns) : std::max_element(values, values + columns)) - values;
 }
 
 // For integers that f32 does not tell apart; null for all other dtypes.
-using FirstLargest = std::int64_t (*)(const std::byte* row, std::int64_t columns);
-FirstLargest first_largest_of(DType dtype) {
+using FirstExtreme = std::int64_t (*)(const std::byte* row, std::int64_t columns);
+FirstExtreme first_extreme_of(DType dtype, bool smallest) {
   switch (dtype) {
     case DType::i32:
-      return first_largest<std::int32_t>;
+      return smallest ? first_extreme<std::int32_t, true> : first_extreme<std::int32_t, false>;
     case DType::u32:
-      return first_largest<std::uint32_t>;
+      return smallest ? first_extreme<std::uint32_t, true> : first_extreme<std::uint32_t, false>;
     case DType::i64:
-      return first_largest<std::int64_t>;
+      return smallest ? first_extreme<std::int64_t, true> : first_extreme<std::int64_t, false>;
     default:
       return nullptr;
   }
@@ -36,19 +46,21 @@ FirstLargest first_largest_of(DType dtype) {
 std::int64_t ranges_of(std::int64_t columns) { return (columns + argmax_columns - 1) / argmax_columns; }
 
 View new_maxima(ProgramBuilder& builder, std::int64_t count) {
-  return builder.new_array({DType::u8, {count * static_cast<std::int64_t>(sizeof(Best))}}, "partial argmax");
+  return builder.new_array({DType::u8, {count * static_cast<std::int64_t>(sizeof(Best))}}, "partial extremes");
 }
 
-// Of `ranges` maxima a row, the first largest.
-void add_argmax_combine(ProgramBuilder& builder, std::int32_t id, const View& maxima, std::int64_t ranges) {
+// Of the bests of `ranges` ranges a row, the best.
+void add_combine(ProgramBuilder& builder, std::int32_t id, const View& maxima, std::int64_t ranges) {
   const View target = builder.result_view(id);
-  Step& step = builder.add_step(id, "argmax_combine", "argmax_combine", {maxima.buffer}, {target.buffer});
+  const Extreme extreme = extreme_of(builder.node(id).op);
+  const char* name = extreme.smallest ? "argmin_combine" : "argmax_combine";
+  Step& step = builder.add_step(id, name, name, {maxima.buffer}, {target.buffer});
   step.units = target.elements();
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
       Best best = memory.as<Best>(maxima)[row * ranges];
       for (std::int64_t range = 1; range < ranges; ++range)
-        best = combine(best, memory.as<Best>(maxima)[row * ranges + range]);
+        best = extreme.of_two(best, memory.as<Best>(maxima)[row * ranges + range]);
       memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
     }
   };
@@ -64,41 +76,41 @@ View rows_to_compare(ProgramBuilder& builder, std::int32_t id) {
   permutation.push_back(axis);
   source = *apply_view(Op::transpose, TransposeAttrs{permutation}, source);
   // The dtypes without a comparison of their own keep their order in f32.
-  const DType compared = first_largest_of(source.dtype) ? source.dtype : DType::f32;
+  const DType compared = first_extreme_of(source.dtype, false) ? source.dtype : DType::f32;
   if (source.dtype == compared && source.contiguous()) return source;
   const View copy = builder.new_array({compared, source.shape}, fmt::format("%{} {}", id, to_string(compared)));
   lower_copy(builder, id, source, copy);
   return copy;
 }
 
-Run argmax_of_integers(const View& source, const View& target, FirstLargest first_largest) {
+Run extreme_of_integers(const View& source, const View& target, FirstExtreme first_extreme) {
   const std::int64_t columns = source.shape.back();
   return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::byte* values = memory.at(source) + byte_size(source.dtype, row * columns);
-      memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(first_largest(values, columns));
+      memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(first_extreme(values, columns));
     }
   };
 }
 
-Run argmax_of_rows(const View& source, const View& target) {
+Run extreme_of_rows(const View& source, const View& target, const Extreme& extreme) {
   const std::int64_t columns = source.shape.back();
   return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
-      const Best best = argmax_range(memory.as<const float>(source) + row * columns, 0, columns);
+      const Best best = extreme.of_range(memory.as<const float>(source) + row * columns, 0, columns);
       memory.as<std::int32_t>(target)[row] = static_cast<std::int32_t>(best.index);
     }
   };
 }
 
 // Of each of `ranges` equal ranges of a row.
-Run argmax_of_ranges(const View& source, const View& maxima, std::int64_t ranges) {
+Run extreme_of_ranges(const View& source, const View& found, std::int64_t ranges, const Extreme& extreme) {
   const std::int64_t columns = source.shape.back();
   return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t row = unit / ranges, range = unit % ranges;
-      memory.as<Best>(maxima)[unit] = argmax_range(memory.as<const float>(source) + row * columns,
-                                                   columns * range / ranges, columns * (range + 1) / ranges);
+      memory.as<Best>(found)[unit] = extreme.of_range(memory.as<const float>(source) + row * columns,
+                                                      columns * range / ranges, columns * (range + 1) / ranges);
     }
   };
 }
@@ -136,22 +148,24 @@ class LargestOfRow {
 
 }  // namespace
 
-void lower_argmax(ProgramBuilder& builder, std::int32_t id) {
+void lower_extreme(ProgramBuilder& builder, std::int32_t id) {
   const View source = rows_to_compare(builder, id);
-  const FirstLargest of_integers = first_largest_of(source.dtype);
+  const Extreme extreme = extreme_of(builder.node(id).op);
+  const FirstExtreme of_integers = first_extreme_of(source.dtype, extreme.smallest);
   const std::int64_t columns = source.shape.back(),
                      rows = element_count(source.shape) / std::max<std::int64_t>(columns, 1);
-  // Long rows divide into one range a worker; what they found meets in add_argmax_combine.
+  // Long rows divide into one range a worker; what they found meets in add_combine.
   const bool by_range = !of_integers && rows < builder.workers() && columns >= 64 * 1024;
   const std::int64_t ranges = by_range ? builder.workers() : 1;
   const View found = by_range ? new_maxima(builder, rows * ranges) : builder.result_view(id);
-  Step& step = builder.add_step(id, builder.node(id).name(), "argmax", {source.buffer}, {found.buffer});
+  Step& step = builder.add_step(id, builder.node(id).name(), std::string(builder.node(id).name()), {source.buffer},
+                                {found.buffer});
   step.units = rows * ranges;
   step.split = worth_splitting(byte_size(source.dtype, rows * columns), 0);
-  step.run = of_integers ? argmax_of_integers(source, found, of_integers)
-             : by_range  ? argmax_of_ranges(source, found, ranges)
-                         : argmax_of_rows(source, found);
-  if (by_range) add_argmax_combine(builder, id, found, ranges);
+  step.run = of_integers ? extreme_of_integers(source, found, of_integers)
+             : by_range  ? extreme_of_ranges(source, found, ranges, extreme)
+                         : extreme_of_rows(source, found, extreme);
+  if (by_range) add_combine(builder, id, found, ranges);
 }
 
 View new_argmax_maxima(ProgramBuilder& builder, std::int64_t rows, std::int64_t columns) {
@@ -171,7 +185,7 @@ Division add_argmax_columns(ProgramBuilder& builder, std::int32_t id, const View
 }
 
 void add_argmax_of_maxima(ProgramBuilder& builder, std::int32_t id, const View& maxima, std::int64_t columns) {
-  add_argmax_combine(builder, id, maxima, ranges_of(columns));
+  add_combine(builder, id, maxima, ranges_of(columns));
 }
 
 void lower_top_k(ProgramBuilder& builder, std::int32_t id) {

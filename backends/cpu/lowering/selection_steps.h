@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The largest values of rows: argmax, top_k, and the argmax of columns as a chain computes them.
+// The extreme values of rows: argmax, argmin, top_k, and the argmax of columns as a chain computes them.
 #pragma once
 
 #include <lazuli/backends/cpu/lowering/program_builder.h>
 
 namespace lazuli::cpu {
 
-void lower_argmax(ProgramBuilder& builder, std::int32_t id);
+void lower_extreme(ProgramBuilder& builder, std::int32_t id);  // argmax, argmin
 void lower_top_k(ProgramBuilder& builder, std::int32_t id);
 
 // The argmax `id` of rows that come column by column: the first largest of every range of so many columns, and, once

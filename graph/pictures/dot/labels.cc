@@ -30,6 +30,10 @@ struct ShortAttrs {
     return fmt::format("{} {}", attrs.axes.size() == 1 ? "axis" : "axes", fmt::join(attrs.axes, ","));
   }
   std::string operator()(const AxisAttrs& attrs) const { return fmt::format("axis {}", attrs.axis); }
+  std::string operator()(const CumulativeAttrs& attrs) const {
+    return fmt::format("axis {}{}{}", attrs.axis, attrs.reverse ? ", reverse" : "",
+                       attrs.exclusive ? ", exclusive" : "");
+  }
   std::string operator()(const TopKAttrs& attrs) const { return fmt::format("k {}", attrs.k); }
   std::string operator()(const TransposeAttrs& attrs) const {
     return fmt::format("{}", fmt::join(attrs.permutation, ","));

@@ -21,36 +21,51 @@ Lanes load(const float* from) {
   return lanes;
 }
 
-constexpr float lowest = -std::numeric_limits<float>::infinity();
+// What is looked for: `before` holds for values that beat others, `last` stands behind all of them.
+struct Largest {
+  template <class T>
+  static auto before(const T& a, const T& b) {
+    return a > b;
+  }
+  static constexpr float last = -std::numeric_limits<float>::infinity();
+};
+struct Smallest {
+  template <class T>
+  static auto before(const T& a, const T& b) {
+    return a < b;
+  }
+  static constexpr float last = std::numeric_limits<float>::infinity();
+};
 
-// -inf when there is no larger value; a comparison with NaN is false and leaves the maximum.
-float maximum(const float* values, std::int64_t count) {
+// `last` when there is no better value; a comparison with NaN is false and leaves what was found.
+template <class Order>
+float best_value(const float* values, std::int64_t count) {
   Lanes best[registers];
-  for (Lanes& lanes : best) lanes = Lanes{lowest, lowest, lowest, lowest};
+  for (Lanes& lanes : best) lanes = Lanes{Order::last, Order::last, Order::last, Order::last};
   std::int64_t i = 0;
   for (; i + registers * lane_count <= count; i += registers * lane_count) {
     for (std::int64_t r = 0; r < registers; ++r) {
       const Lanes next = load(values + i + r * lane_count);
-      best[r] = next > best[r] ? next : best[r];
+      best[r] = Order::before(next, best[r]) ? next : best[r];
     }
   }
-  float result = lowest;
+  float result = Order::last;
   for (const Lanes& lanes : best) {
-    for (std::int64_t lane = 0; lane < lane_count; ++lane) result = std::max(result, lanes[lane]);
+    for (std::int64_t lane = 0; lane < lane_count; ++lane)
+      result = Order::before(lanes[lane], result) ? lanes[lane] : result;
   }
-  for (; i < count; ++i) result = values[i] > result ? values[i] : result;
+  for (; i < count; ++i) result = Order::before(values[i], result) ? values[i] : result;
   return result;
 }
 
-}  // namespace
-
-Best argmax_range(const float* row, std::int64_t begin, std::int64_t end) {
-  float best = lowest;
-  std::int64_t first = begin, last = end;  // where to look for it; the whole range while nothing is above -inf
+template <class Order>
+Best best_of_range(const float* row, std::int64_t begin, std::int64_t end) {
+  float best = Order::last;
+  std::int64_t first = begin, last = end;  // where to look for it; the whole range while nothing is better than `last`
   for (std::int64_t from = begin; from < end; from += block) {
     const std::int64_t to = std::min(from + block, end);
-    const float found = maximum(row + from, to - from);
-    if (!(found > best)) continue;
+    const float found = best_value<Order>(row + from, to - from);
+    if (!Order::before(found, best)) continue;
     best = found;
     first = from;
     last = to;
@@ -61,12 +76,24 @@ Best argmax_range(const float* row, std::int64_t begin, std::int64_t end) {
   return {row[begin], begin};  // all NaN
 }
 
-Best combine(const Best& a, const Best& b) {
+template <class Order>
+Best better_of(const Best& a, const Best& b) {
   const bool a_is_nan = std::isnan(a.value), b_is_nan = std::isnan(b.value);
   if (a_is_nan != b_is_nan) return a_is_nan ? b : a;
-  if (a.value > b.value) return a;
-  if (b.value > a.value) return b;
+  if (Order::before(a.value, b.value)) return a;
+  if (Order::before(b.value, a.value)) return b;
   return a.index < b.index ? a : b;
 }
+
+}  // namespace
+
+Best argmax_range(const float* row, std::int64_t begin, std::int64_t end) {
+  return best_of_range<Largest>(row, begin, end);
+}
+Best argmin_range(const float* row, std::int64_t begin, std::int64_t end) {
+  return best_of_range<Smallest>(row, begin, end);
+}
+Best larger_of(const Best& a, const Best& b) { return better_of<Largest>(a, b); }
+Best smaller_of(const Best& a, const Best& b) { return better_of<Smallest>(a, b); }
 
 }  // namespace lazuli

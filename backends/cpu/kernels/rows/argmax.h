@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Place of the largest value of a row: the first of equals (0 and -0 are equal). NaN is passed over; where every value
-// is NaN, the first place wins.
+// Place of the largest or the smallest value of a row: the first of equals (0 and -0 are equal). NaN is passed over;
+// where every value is NaN, the first place wins.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,10 @@ struct Best {
 
 // Over row[begin, end), which is not empty.
 Best argmax_range(const float* row, std::int64_t begin, std::int64_t end);
+Best argmin_range(const float* row, std::int64_t begin, std::int64_t end);
 
 // The best of two ranges, in either order: any split of a row combines to the same result.
-Best combine(const Best& a, const Best& b);
+Best larger_of(const Best& a, const Best& b);
+Best smaller_of(const Best& a, const Best& b);
 
 }  // namespace lazuli

@@ -97,6 +97,10 @@ Types reduce_real(const Call& call) {
   call.require_real(0);
   return reduce(call);
 }
+Types reduce_bool(const Call& call) {
+  if (call.operand(0).dtype != DType::bool_) call.reject("operand 0 is {}, expected bool", to_string(call.operand(0)));
+  return {{DType::bool_, reduced_shape(call)}};
+}
 Types argmax(const Call& call) {
   call.require_plain(0);
   const std::int64_t axis = call.as<AxisAttrs>().axis;

@@ -95,6 +95,13 @@ Array sum(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::sum, x,
 Array mean(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::mean, x, std::move(axes), keep_dims); }
 Array max(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::max, x, std::move(axes), keep_dims); }
 Array min(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::min, x, std::move(axes), keep_dims); }
+Array prod(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::prod, x, std::move(axes), keep_dims); }
+Array any(const Array& x, Dims axes, bool keep_dims) {
+  return reduce(Op::any, cast(x, DType::bool_), std::move(axes), keep_dims);
+}
+Array all(const Array& x, Dims axes, bool keep_dims) {
+  return reduce(Op::all, cast(x, DType::bool_), std::move(axes), keep_dims);
+}
 Array argmin(const Array& x, std::int64_t axis) {
   return make_array(Op::argmin, AxisAttrs{normalise_axis(axis, x.shape().size(), "argmin")}, {x});
 }

@@ -50,11 +50,40 @@ LAZULI_API Array logical_and(const Array& a, const Array& b);
 LAZULI_API Array logical_or(const Array& a, const Array& b);
 LAZULI_API Array select(const Array& condition, const Array& a, const Array& b);
 
-// Reductions; negative axes count from the end
+// Reductions; negative axes count from the end. Axes are not empty, integers wrap around. Without axes: of all
+// elements, as a scalar.
 LAZULI_API Array sum(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array mean(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array max(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array min(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array prod(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array any(const Array& x, Dims axes, bool keep_dims = false);            // bool: is one of them not zero
+LAZULI_API Array all(const Array& x, Dims axes, bool keep_dims = false);            // bool: is none of them zero
+LAZULI_API Array count_nonzero(const Array& x, Dims axes, bool keep_dims = false);  // i32
+// Of real arrays; 16-bit operands are computed in f32 and rounded once.
+// sum((x - mean(x))²) / (n - ddof), n elements each; the mean is subtracted first, so that a large one costs no digits
+LAZULI_API Array var(const Array& x, Dims axes, bool keep_dims = false, std::int64_t ddof = 0);
+// sqrt(var(x)); not called std, which would hide the standard library
+LAZULI_API Array stddev(const Array& x, Dims axes, bool keep_dims = false, std::int64_t ddof = 0);
+// log(sum(exp(x))) as log(sum(exp(x - max))) + max, which does not overflow; of nothing but -inf: -inf
+LAZULI_API Array logsumexp(const Array& x, Dims axes, bool keep_dims = false);
+LAZULI_API Array sum(const Array& x);
+LAZULI_API Array mean(const Array& x);
+LAZULI_API Array max(const Array& x);
+LAZULI_API Array min(const Array& x);
+LAZULI_API Array prod(const Array& x);
+LAZULI_API Array any(const Array& x);
+LAZULI_API Array all(const Array& x);
+LAZULI_API Array count_nonzero(const Array& x);
+LAZULI_API Array var(const Array& x);
+LAZULI_API Array stddev(const Array& x);
+LAZULI_API Array logsumexp(const Array& x);
+namespace linalg {
+// Vector norms of real arrays, over all elements along the axes: order 1, sum(|x|); 2, sqrt(sum(x²)), which over two
+// axes is the Frobenius norm; infinity, max(|x|). Throws for other orders.
+LAZULI_API Array norm(const Array& x, Dims axes, bool keep_dims = false, double order = 2);
+LAZULI_API Array norm(const Array& x);  // order 2
+}  // namespace linalg
 LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped; NaN is passed over
 LAZULI_API Array argmin(const Array& x, std::int64_t axis = -1);
 struct LAZULI_API TopK {

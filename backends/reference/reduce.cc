@@ -109,6 +109,16 @@ void min(const Call& call) {
   extreme(call, [](auto a, auto b) { return a < b; });
 }
 
+void prod(const Call& call) {
+  if (is_real(call.result().dtype()))
+    write(call.result(), fold<double>(call, read_real, std::multiplies<>()));
+  else
+    write(call.result(), fold<std::uint64_t>(call, read_bits, std::multiplies<>()));
+}
+
+void any(const Call& call) { write(call.result(), fold<std::int64_t>(call, read_integer, std::bit_or<>())); }
+void all(const Call& call) { write(call.result(), fold<std::int64_t>(call, read_integer, std::bit_and<>())); }
+
 void argmax(const Call& call) {
   const AroundAxis around(call.operand(0).shape(), call.as<AxisAttrs>().axis);
   Ranking ranking(call.operand(0), around);

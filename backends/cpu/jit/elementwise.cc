@@ -246,11 +246,24 @@ Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<Value* c
 }
 
 Value* emit_combine(Emitter& emit, Op reduction, DType dtype, Value* a, Value* b) {
+  llvm::IRBuilder<>& ir = emit.ir;
   const bool real = is_real(dtype);
-  if (reduction == Op::sum || reduction == Op::mean) return real ? emit.ir.CreateFAdd(a, b) : emit.ir.CreateAdd(a, b);
+  switch (reduction) {
+    case Op::sum:
+    case Op::mean:
+      return real ? ir.CreateFAdd(a, b) : ir.CreateAdd(a, b);
+    case Op::prod:
+      return real ? ir.CreateFMul(a, b) : ir.CreateMul(a, b);
+    case Op::any:
+      return ir.CreateOr(a, b);
+    case Op::all:
+      return ir.CreateAnd(a, b);
+    default:
+      break;
+  }
   if (real) return reduction == Op::max ? emit_maximum(emit, a, b) : emit_minimum(emit, a, b);
   Value* keeps_a = emit_compare(emit, reduction == Op::max ? Op::greater : Op::less, dtype, a, b);
-  return emit.ir.CreateSelect(keeps_a, a, b);
+  return ir.CreateSelect(keeps_a, a, b);
 }
 
 llvm::Constant* reduction_identity(llvm::LLVMContext& context, Op reduction, DType dtype) {
@@ -258,10 +271,14 @@ llvm::Constant* reduction_identity(llvm::LLVMContext& context, Op reduction, DTy
   const bool sum = reduction == Op::sum || reduction == Op::mean;
   if (is_real(dtype)) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
-    return llvm::ConstantFP::get(type, sum ? -0.0 : reduction == Op::max ? -infinity : infinity);
+    return llvm::ConstantFP::get(type, sum                     ? -0.0
+                                       : reduction == Op::prod ? 1.0
+                                       : reduction == Op::max  ? -infinity
+                                                               : infinity);
   }
+  if (sum || reduction == Op::any) return llvm::ConstantInt::get(type, 0);
+  if (reduction == Op::prod || reduction == Op::all) return llvm::ConstantInt::get(type, 1);
   const unsigned bits = type->getIntegerBitWidth();
-  if (sum) return llvm::ConstantInt::get(type, 0);
   const bool with_sign = is_signed(dtype);
   if (reduction == Op::max)
     return llvm::ConstantInt::get(context,

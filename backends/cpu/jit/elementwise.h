@@ -14,9 +14,10 @@ namespace lazuli::cpu::jit {
 llvm::Value* emit_elementwise(Emitter& emit, const GraphNode& node, std::span<llvm::Value* const> operands,
                               std::span<const DType> dtypes);
 
-// Combines two partial reductions of computed type: Op::sum, Op::mean (adds), Op::max or Op::min.
+// Combines two partial reductions of computed type: Op::sum, Op::mean (adds), Op::prod, Op::max, Op::min, or, of bools,
+// Op::any or Op::all.
 llvm::Value* emit_combine(Emitter& emit, Op reduction, DType dtype, llvm::Value* a, llvm::Value* b);
-// What combining leaves unchanged: -0 and 0 for sums, the ends of the range for max and min.
+// What combining leaves unchanged: -0 and 0 for sums, 1 for products, the ends of the range for max and min.
 llvm::Constant* reduction_identity(llvm::LLVMContext& context, Op reduction, DType dtype);
 
 }  // namespace lazuli::cpu::jit

@@ -187,7 +187,8 @@ bool LoopCompiler::can_contain(Op op, const Attrs& attrs, std::span<const Type> 
            (last_size(operands[0]) == 1 || last_size(operands[0]) == last_size(result));
   if (is_reduction(op))
     return operands[0].dtype == result.dtype && is_last_axis(attrs, operands[0]) && last_size(result) == 1 &&
-           result.dtype != DType::bool_ && (op != Op::mean || is_real(result.dtype));
+           (result.dtype == DType::bool_) == (op == Op::any || op == Op::all) &&
+           (op != Op::mean || is_real(result.dtype));
   return is_elementwise(op) && elementwise_types_fit(op, attrs, operands, result.dtype);
 }
 

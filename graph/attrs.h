@@ -118,6 +118,10 @@ struct LAZULI_API RmsNormAttrs {
   Number epsilon = 1e-6;
   LAZULI_ATTRS(RmsNormAttrs, epsilon)
 };
+struct LAZULI_API LayerNormAttrs {
+  Number epsilon = 1e-5;
+  LAZULI_ATTRS(LayerNormAttrs, epsilon)
+};
 struct LAZULI_API RopeAttrs {
   Number base = 10000;
   Number scale = 1;                // multiplies positions: 1 / factor of linear scaling
@@ -170,7 +174,7 @@ struct LAZULI_API FusedAttrs {
 using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs,
                            TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
                            RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs,
-                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs>;
+                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs, LayerNormAttrs>;
 
 // "{axis=1, ring=true}"; "" when there are no fields.
 LAZULI_API std::string to_string(const Attrs& attrs);

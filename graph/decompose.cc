@@ -38,6 +38,19 @@ Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
   return exponentials / sum(exponentials, {attrs.axis}, /*keep_dims=*/true);
 }
 
+Array log_softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
+  const Array shifted = x - max(x, {attrs.axis}, /*keep_dims=*/true);
+  return shifted - log(sum(exp(shifted), {attrs.axis}, /*keep_dims=*/true));
+}
+
+Array layer_norm_by_parts(const std::vector<Array>& x, const LayerNormAttrs& attrs) {
+  const Array centred = x[0] - mean(x[0], {-1}, /*keep_dims=*/true);
+  const Array variance = mean(centred * centred, {-1}, /*keep_dims=*/true);
+  const Array normalised = centred * rsqrt(variance + scalar(attrs.epsilon));
+  const Array scaled = x.size() > 1 ? normalised * x[1] : normalised;
+  return x.size() > 2 ? scaled + x[2] : scaled;
+}
+
 Array rms_norm_by_parts(const Array& x, const RmsNormAttrs& attrs) {
   return x * rsqrt(mean(x * x, {-1}, /*keep_dims=*/true) + scalar(attrs.epsilon));
 }
@@ -148,6 +161,10 @@ Array by_parts(Op op, const Attrs& attrs, const std::vector<Array>& x) {
       return softcap_by_parts(x[0], std::get<SoftcapAttrs>(attrs));
     case Op::softmax:
       return softmax_by_parts(x[0], std::get<AxisAttrs>(attrs));
+    case Op::log_softmax:
+      return log_softmax_by_parts(x[0], std::get<AxisAttrs>(attrs));
+    case Op::layer_norm:
+      return layer_norm_by_parts(x, std::get<LayerNormAttrs>(attrs));
     case Op::rms_norm: {
       const Array normalised = rms_norm_by_parts(x[0], std::get<RmsNormAttrs>(attrs));
       return x.size() == 2 ? normalised * x[1] : normalised;

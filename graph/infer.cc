@@ -339,6 +339,17 @@ Types rms_norm(const Call& call) {
   }
   return {x};
 }
+Types layer_norm(const Call& call) {
+  call.require_real(0);
+  const Type& x = call.operand(0);
+  if (x.shape.empty() || x.shape.back() == 0)
+    call.reject("operand 0 is {}, expected a last axis of at least one element", to_string(x));
+  for (std::size_t i = 1; i < call.operands.size(); ++i)
+    if (call.operand(i) != Type{x.dtype, {x.shape.back()}})
+      call.reject("{} is {}, x is {}; expected {}", i == 1 ? "weight" : "bias", to_string(call.operand(i)),
+                  to_string(x), to_string(Type{x.dtype, {x.shape.back()}}));
+  return {x};
+}
 Types rope(const Call& call) {
   call.require_real(0);
   call.require_rank(0, 3, "[T, heads, d]");

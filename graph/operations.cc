@@ -22,6 +22,9 @@ std::int64_t each(const Call& call) {
 std::int64_t read(const Call& call) { return call.operand(0).elements(); }
 std::int64_t product(const Call& call) { return 2 * call.results() * call.operand(0).shape.back(); }
 std::int64_t rms_norm(const Call& call) { return (call.node.inputs.size() == 2 ? 4 : 3) * call.results(); }
+std::int64_t layer_norm(const Call& call) {
+  return (5 + static_cast<std::int64_t>(call.node.inputs.size())) * call.results();
+}
 std::int64_t attention(const Call& call) {
   const Shape& q = call.operand(0).shape;
   const std::int64_t queries = q[0] * q[1], keys = call.operand(1).shape[0];

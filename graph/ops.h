@@ -189,8 +189,28 @@ LAZULI_API Array upsample(const Array& x, std::vector<double> scale, Interpolati
 LAZULI_API Array gelu_tanh(const Array& x);
 LAZULI_API Array softcap(const Array& x, double cap);
 LAZULI_API Array softmax(const Array& x, std::int64_t axis = -1);
+LAZULI_API Array log_softmax(const Array& x, std::int64_t axis = -1);
+// Last axis; weight and bias [last size], of the dtype of x
+LAZULI_API Array layer_norm(const Array& x, double epsilon);
+LAZULI_API Array layer_norm(const Array& x, const Array& weight, double epsilon);
+LAZULI_API Array layer_norm(const Array& x, const Array& weight, const Array& bias, double epsilon);
 LAZULI_API Array rms_norm(const Array& x, double epsilon);
 LAZULI_API Array rms_norm(const Array& x, const Array& weight, double epsilon);
+// Norms of real arrays x [N, ..., C], channels last; weight and bias [C], of the dtype of x. 16-bit operands are
+// computed in f32 and rounded once.
+// (x - mean) / sqrt(variance + epsilon) · weight + bias with mean and variance [C] from elsewhere, as in inference;
+// Ioffe & Szegedy 2015
+LAZULI_API Array batch_norm(const Array& x, const Array& mean, const Array& variance, double epsilon);
+LAZULI_API Array batch_norm(const Array& x, const Array& mean, const Array& variance, const Array& weight,
+                            const Array& bias, double epsilon);
+// Mean and variance over all positions and the C / groups channels of a group; channel c is in group c / (C / groups),
+// as in PyTorch and in mlx.nn's pytorch_compatible form; Wu & He 2018
+LAZULI_API Array group_norm(const Array& x, std::int64_t groups, double epsilon);
+LAZULI_API Array group_norm(const Array& x, const Array& weight, const Array& bias, std::int64_t groups,
+                            double epsilon);
+// A group for each channel; Ulyanov et al. 2016
+LAZULI_API Array instance_norm(const Array& x, double epsilon);
+LAZULI_API Array instance_norm(const Array& x, const Array& weight, const Array& bias, double epsilon);
 LAZULI_API Array rope(const Array& x, const Array& positions, const RopeAttrs& attrs);
 LAZULI_API Array rope(const Array& x, const Array& positions, const Array& frequency_factors, const RopeAttrs& attrs);
 LAZULI_API Array attention(const Array& q, const Array& k, const Array& v, const Array& positions, const Array& length,

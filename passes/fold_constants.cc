@@ -36,8 +36,7 @@ constexpr std::size_t longest_label = 120;
 
 // Ops that are folded. Products with weights stay: they read quantised data in place and belong to the run.
 bool folds(Op op) {
-  return is_elementwise(op) || is_reduction(op) || is_view(op) || op == Op::concatenate || op == Op::softmax ||
-         op == Op::rms_norm;
+  return is_elementwise(op) || is_reduction(op) || is_rowwise(op) || is_view(op) || op == Op::concatenate;
 }
 
 class ConstantFolder {

@@ -50,7 +50,7 @@ enum class Refusal : std::uint8_t {
 
 // Nodes that the op takes in a body, where rowwise composites are spelled out.
 int body_size(Op op) {
-  constexpr int longest_definition = 8;
+  constexpr int longest_definition = 9;
   return is_rowwise(op) ? longest_definition : 1;
 }
 

@@ -38,6 +38,7 @@ std::optional<Axes> leading_axes(const Graph& graph, const GraphNode& node, int 
     case Op::argmin:
       return first_operand(node, axis + (axis >= node.as<AxisAttrs>().axis));
     case Op::softmax:
+    case Op::log_softmax:
     case Op::sort:
     case Op::argsort:
       if (axis == node.as<AxisAttrs>().axis) return std::nullopt;

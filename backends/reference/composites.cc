@@ -23,6 +23,39 @@ void softmax(const Call& call) {
     }
 }
 
+void log_softmax(const Call& call) {
+  const Tensor &x = call.operand(0), &result = call.result();
+  const AroundAxis around(x.shape(), call.as<AxisAttrs>().axis);
+  for (std::int64_t o = 0; o < around.outer; ++o)
+    for (std::int64_t i = 0; i < around.inner; ++i) {
+      double largest = -std::numeric_limits<double>::infinity(), total = 0;
+      for (std::int64_t j = 0; j < around.size; ++j) largest = std::max(largest, x.real(around.element(o, j, i)));
+      for (std::int64_t j = 0; j < around.size; ++j) total += std::exp(x.real(around.element(o, j, i)) - largest);
+      for (std::int64_t j = 0; j < around.size; ++j) {
+        const std::int64_t element = around.element(o, j, i);
+        result.set_real(element, x.real(element) - largest - std::log(total));
+      }
+    }
+}
+
+void layer_norm(const Call& call) {
+  const Tensor &x = call.operand(0), &result = call.result();
+  const std::int64_t width = x.shape().back(), rows = x.elements() / width;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    double total = 0, squares = 0;
+    for (std::int64_t i = 0; i < width; ++i) total += x.real(row * width + i);
+    const double mean = total / static_cast<double>(width);
+    for (std::int64_t i = 0; i < width; ++i) squares += std::pow(x.real(row * width + i) - mean, 2);
+    const double variance = squares / static_cast<double>(width);
+    const double scale = 1.0 / std::sqrt(variance + call.as<LayerNormAttrs>().epsilon.value);
+    for (std::int64_t i = 0; i < width; ++i) {
+      const double weight = call.operands.size() > 1 ? call.operand(1).real(i) : 1.0;
+      const double bias = call.operands.size() > 2 ? call.operand(2).real(i) : 0.0;
+      result.set_real(row * width + i, (x.real(row * width + i) - mean) * scale * weight + bias);
+    }
+  }
+}
+
 void rms_norm(const Call& call) {
   const Tensor &x = call.operand(0), &result = call.result();
   const std::int64_t width = x.shape().back(), rows = width == 0 ? 0 : x.elements() / width;

@@ -597,6 +597,18 @@ inline Arrays norms(Operands& operands, DType dtype) {
   return outputs;
 }
 
+// Epsilon keeps rows of equal numbers, whose mean is rounded, from being magnified.
+inline Arrays layer_norms(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const Array& x : operands.everywhere(dtype))
+    if (x.rank() > 0 && x.shape().back() > 0) {
+      const Array weight = operands(dtype, {x.shape().back()}), bias = operands(dtype, {x.shape().back()});
+      outputs.insert(outputs.end(),
+                     {layer_norm(x, 0.1), layer_norm(x, weight, 0.25), layer_norm(x, weight, bias, 0.1)});
+    }
+  return outputs;
+}
+
 template <Array (*op)(const Array&, std::int64_t)>
 Arrays softmaxes(Operands& operands, DType dtype) {
   Arrays outputs;
@@ -849,6 +861,8 @@ inline std::vector<Case> all_cases() {
       {"linear", reals, summed, linears, {}, true},
       {"expert_linear", reals, summed, expert_linears, {}, true},
       {"softmax", reals, few_ulps, softmaxes<softmax>},
+      {"log_softmax", reals, few_ulps, softmaxes<log_softmax>},
+      {"layer_norm", reals, summed, layer_norms},
       {"rms_norm", reals, few_ulps, norms},
       {"rope", reals, 2e-4, ropes},  // f32 angles of up to 1000: half an ulp is 3e-5
       {"attention", reals, summed, attentions},

@@ -86,6 +86,7 @@ const std::map<std::string_view, std::string>& statements() {
       {"all", "all %b {axes=[1]}"},
       {"argmax", "argmax %x {axis=1}"},
       {"cumsum", "cumsum %x {axis=1, reverse=true, exclusive=true}"},
+      {"layer_norm", "layer_norm %x, %gain, %gain {epsilon=1e-06}"},
       {"reshape", "reshape %x {shape=[8,8]}"},
       {"transpose", "transpose %x {permutation=[2,0,1]}"},
       {"slice", "slice %x {begin=[0,1,0], end=[2,3,8], step=[1,1,2]}"},

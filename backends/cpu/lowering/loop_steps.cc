@@ -137,7 +137,7 @@ Graph loop_body(const ProgramBuilder& builder, std::int32_t id) {
   }
   std::vector<Type> types;
   for (ValueId input : current.inputs) types.push_back(builder.type(input));
-  if (current.op == Op::rms_norm) return decomposition(current.op, current.attrs, types);
+  if (is_rowwise(current.op)) return decomposition(current.op, current.attrs, types);
   Graph body = single_op_body(current, types);
   for (std::size_t i = 0; i < current.inputs.size(); ++i) {
     const GraphNode& operand = builder.graph().node(current.inputs[i]);
@@ -238,7 +238,7 @@ void lower_softmax(ProgramBuilder& builder, std::int32_t id) {
   const View target = *apply_view(Op::transpose, TransposeAttrs{permutation}, builder.result_view(id));
   const Type type{operand.dtype, operand.shape};
   const AxisAttrs last{static_cast<std::int64_t>(permutation.size()) - 1};
-  add_loop(builder, id, decomposition(Op::softmax, last, {&type, 1}), {&operand, 1}, {&target, 1});
+  add_loop(builder, id, decomposition(current.op, last, {&type, 1}), {&operand, 1}, {&target, 1});
 }
 
 }  // namespace lazuli::cpu

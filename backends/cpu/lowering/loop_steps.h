@@ -8,7 +8,7 @@ namespace lazuli::cpu {
 
 void lower_loop(ProgramBuilder& builder, std::int32_t id);
 void lower_reduction(ProgramBuilder& builder, std::int32_t id);
-void lower_softmax(ProgramBuilder& builder, std::int32_t id);
+void lower_softmax(ProgramBuilder& builder, std::int32_t id);  // and log_softmax, over any axis
 
 // What an elementwise, fused or norm node computes, as a body of its operands. Scalars become part of the code.
 Graph loop_body(const ProgramBuilder& builder, std::int32_t id);

@@ -72,8 +72,10 @@ LowerOp lowering_of(Op op) {
       return lower_scalar;
     case Op::fused:
     case Op::rms_norm:
+    case Op::layer_norm:
       return lower_loop;
     case Op::softmax:
+    case Op::log_softmax:
       return lower_softmax;
     case Op::linear:
       return lower_linear;

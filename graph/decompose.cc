@@ -121,7 +121,7 @@ Array coefficient(const Array& coefficients, std::int64_t position) {
 
 // pred_j = x_j + (((c_{Pj} x_0 + c_{Pj+1} x_1) + c_{Pj+2} x_2) + …)
 Array altup_predict_by_parts(const Array& planes, const Array& coefficients) {
-  const std::vector<Array> x = split(planes, 0);
+  const std::vector<Array> x = unstack(planes, 0);
   const auto count = static_cast<std::int64_t>(x.size());
   std::vector<Array> predicted;
   for (std::int64_t j = 0; j < count; ++j) {
@@ -136,7 +136,7 @@ Array altup_predict_by_parts(const Array& planes, const Array& coefficients) {
 // corr_j = pred_j + (c_j + 1) (activated - pred_active)
 Array altup_correct_by_parts(const Array& planes, const Array& activated, const Array& coefficients,
                              const AltupAttrs& attrs) {
-  const std::vector<Array> predicted = split(planes, 0);
+  const std::vector<Array> predicted = unstack(planes, 0);
   const Array innovation = activated - predicted[static_cast<std::size_t>(attrs.active)];
   std::vector<Array> corrected;
   for (std::size_t j = 0; j < predicted.size(); ++j)

@@ -179,8 +179,8 @@ Array index(const Array& x, std::int64_t axis, std::int64_t position) {
   const int indexed = normalise_axis(axis, x.shape().size(), "index");
   return squeeze(slice_axis(x, indexed, position, position + 1), indexed);
 }
-std::vector<Array> split(const Array& x, std::int64_t axis) {
-  const std::int64_t parts = x.size(normalise_axis(axis, x.shape().size(), "split"));
+std::vector<Array> unstack(const Array& x, std::int64_t axis) {
+  const std::int64_t parts = x.size(normalise_axis(axis, x.shape().size(), "unstack"));
   std::vector<Array> result;
   for (std::int64_t part = 0; part < parts; ++part) result.push_back(index(x, axis, part));
   return result;

@@ -121,7 +121,7 @@ LAZULI_API Array broadcast_to(const Array& x, Shape shape);
 // Moving data
 LAZULI_API Array concatenate(const std::vector<Array>& parts, std::int64_t axis);
 LAZULI_API Array stack(const std::vector<Array>& parts, std::int64_t axis = 0);  // new axis
-LAZULI_API std::vector<Array> split(const Array& x, std::int64_t axis);  // one array per index, the axis dropped
+LAZULI_API std::vector<Array> unstack(const Array& x, std::int64_t axis);  // one array per index, the axis dropped
 LAZULI_API Array index(const Array& x, std::int64_t axis, std::int64_t position);  // one slice, the axis dropped
 // `base` with rows of `update` written along `axis` from `start` (i32 scalar array) on; see SliceUpdateAttrs for
 // `ring`. A quantised base takes rows of f32, and encodes them as quantise does.

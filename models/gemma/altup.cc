@@ -37,7 +37,7 @@ AltupPlanes AltupPlanes::from_parts(std::vector<Array> parts, std::int64_t activ
   return planes;
 }
 
-std::vector<Array> AltupPlanes::parts() const { return is_stacked() ? lazuli::split(stacked, 0) : split; }
+std::vector<Array> AltupPlanes::parts() const { return is_stacked() ? lazuli::unstack(stacked, 0) : split; }
 
 Linear clipped(const Array& coefficients, double limit) {
   return {std::isfinite(limit) ? clip(coefficients, -limit, limit) : coefficients};

@@ -25,7 +25,7 @@ Array Experts::operator()(const Array& x, const Routing& routing) const {
   }
   const Array results = expert_linear(gelu_tanh(gated) * upped, down, routing.experts);
   // Term by term, not as a reduction: one loop then reads each expert's result once and keeps none of the products.
-  const std::vector<Array> terms = split(results, 1), shares = split(expand_dims(routing.weights, 2), 1);
+  const std::vector<Array> terms = unstack(results, 1), shares = unstack(expand_dims(routing.weights, 2), 1);
   Array total = terms[0] * shares[0];
   for (std::size_t j = 1; j < terms.size(); ++j) total = total + terms[j] * shares[j];
   return total;

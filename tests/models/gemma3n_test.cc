@@ -188,7 +188,7 @@ struct AltupExample {
   AltupPlanes as(AltupForm form) const {
     const Array stack = array(x, {planes, tokens, width});
     return form == AltupForm::stacked ? AltupPlanes::from_stack(stack, altup.active)
-                                      : AltupPlanes::from_parts(split(stack, 0), altup.active);
+                                      : AltupPlanes::from_parts(unstack(stack, 0), altup.active);
   }
   // coefficients · tanh(router · norm(row) / width)
   std::vector<double> coefficients(const float* row, const std::vector<float>& matrix) const {

@@ -60,7 +60,7 @@ Array correct_stacked(const Operands& x, const Array& predicted) {
 }
 
 Array predict_split(const Operands& x) {
-  const std::vector<Array> planes = split(x.planes, 0);
+  const std::vector<Array> planes = unstack(x.planes, 0);
   const auto count = static_cast<std::int64_t>(planes.size());
   std::vector<Array> predicted;
   for (std::int64_t j = 0; j < count; ++j) {
@@ -72,7 +72,7 @@ Array predict_split(const Operands& x) {
   return stack(predicted);
 }
 Array correct_split(const Operands& x, const Array& predicted) {
-  const std::vector<Array> planes = split(predicted, 0);
+  const std::vector<Array> planes = unstack(predicted, 0);
   const Array innovation = x.activated - planes[static_cast<std::size_t>(x.active)];
   std::vector<Array> corrected;
   for (std::size_t j = 0; j < planes.size(); ++j)

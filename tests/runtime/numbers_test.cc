@@ -191,7 +191,7 @@ TEST(Numbers, GeluByItsConstants) {
 TEST(Numbers, TheOneOfCorrectedPlanes) {
   const Array planes = input({2, 3, 8}, 1), activated = input({3, 8}, 2), coefficients = input({3, 2}, 3);
   const Build corrected = [&](double one) {
-    const std::vector<Array> predicted = split(planes, 0);
+    const std::vector<Array> predicted = unstack(planes, 0);
     const Array innovation = activated - predicted[0];
     std::vector<Array> parts;
     for (std::int64_t j = 0; j < 2; ++j)

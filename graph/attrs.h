@@ -101,7 +101,8 @@ struct LAZULI_API TransposeAttrs {
   LAZULI_ATTRS(TransposeAttrs, permutation)
 };
 struct LAZULI_API SliceAttrs {
-  Dims begin, end, step;  // per axis, begin <= end <= size, step >= 1
+  // Per axis. step >= 1: 0 <= begin <= end <= size; step <= -1: size > begin >= end >= -1, from the last to the first.
+  Dims begin, end, step;
   LAZULI_ATTRS(SliceAttrs, begin, end, step)
 };
 struct LAZULI_API SliceUpdateAttrs {
@@ -171,10 +172,36 @@ struct LAZULI_API FusedAttrs {
   LAZULI_ATTRS(FusedAttrs, name)
 };
 
+// Moving data
+struct LAZULI_API AsStridedAttrs {
+  Shape shape;
+  Dims strides;             // in elements of the operand, row-major; of any sign
+  std::int64_t offset = 0;  // of the first element
+  LAZULI_ATTRS(AsStridedAttrs, shape, strides, offset)
+};
+struct LAZULI_API PadAttrs {
+  Dims before, after;  // elements per axis, non-negative
+  LAZULI_ATTRS(PadAttrs, before, after)
+};
+struct LAZULI_API GatherNdAttrs {
+  std::int64_t batch_dims = 0;
+  LAZULI_ATTRS(GatherNdAttrs, batch_dims)
+};
+struct LAZULI_API ScatterAttrs {
+  std::int64_t axis = 0;              // non-negative
+  std::string reduction = "replace";  // or add, mul, max, min
+  LAZULI_ATTRS(ScatterAttrs, axis, reduction)
+};
+struct LAZULI_API ScatterNdAttrs {
+  std::string reduction = "replace";  // as in ScatterAttrs
+  LAZULI_ATTRS(ScatterNdAttrs, reduction)
+};
+
 using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs,
                            TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
                            RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs,
-                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs, LayerNormAttrs>;
+                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs, LayerNormAttrs,
+                           AsStridedAttrs, PadAttrs, GatherNdAttrs, ScatterAttrs, ScatterNdAttrs>;
 
 // "{axis=1, ring=true}"; "" when there are no fields.
 LAZULI_API std::string to_string(const Attrs& attrs);

@@ -176,12 +176,14 @@ Types slice(const Call& call) {
                       to_string(step), to_string(x));
   Shape shape;
   for (std::size_t axis = 0; axis < rank; ++axis) {
-    if (begin[axis] < 0 || end[axis] < begin[axis] || end[axis] > x.shape[axis] || step[axis] < 1)
-      call.reject_shape(fmt::format("0 <= begin <= end <= {}, step >= 1", x.shape[axis]),
-                        fmt::format("[{}:{}:{}]", begin[axis], end[axis], step[axis]),
-                        "[{}:{}:{}] is out of range for axis {} of {}", begin[axis], end[axis], step[axis], axis,
-                        to_string(x));
-    shape.push_back((end[axis] - begin[axis] + step[axis] - 1) / step[axis]);
+    const std::int64_t first = begin[axis], last = end[axis], size = x.shape[axis];
+    const bool valid = step[axis] > 0 ? 0 <= first && first <= last && last <= size
+                                      : step[axis] < 0 && -1 <= last && last <= first && first < size;
+    if (!valid)
+      call.reject_shape(fmt::format("0 <= begin <= end <= {}, step >= 1", size),
+                        fmt::format("[{}:{}:{}]", first, last, step[axis]),
+                        "[{}:{}:{}] is out of range for axis {} of {}", first, last, step[axis], axis, to_string(x));
+    shape.push_back(sliced_size(first, last, step[axis]));
   }
   return {{x.dtype, shape}};
 }
@@ -250,13 +252,10 @@ Types take(const Call& call) {
   const std::int64_t axis = call.as<AxisAttrs>().axis;
   call.require_axis(axis, x.shape.size());
   call.require_index(1);
-  if (call.operand(1).shape.size() > 1)
-    call.reject_shape("i32[] or i32[n]", call.found(1), "indices are {}, expected i32[] or i32[n]", call.found(1));
+  const Shape& indices = call.operand(1).shape;
   Shape shape = x.shape;
-  if (call.operand(1).shape.empty())
-    shape.erase(shape.begin() + axis);
-  else
-    shape[static_cast<std::size_t>(axis)] = call.operand(1).shape[0];
+  shape.erase(shape.begin() + axis);
+  shape.insert(shape.begin() + axis, indices.begin(), indices.end());
   if (!is_quantised(x.dtype)) return {{x.dtype, shape}};
   if (axis != 0 || x.shape.size() < 2)
     call.reject_dtype("a plain dtype, or rows", to_string(x), "{} is quantised: only whole rows can be taken",

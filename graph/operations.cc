@@ -20,6 +20,8 @@ std::int64_t each(const Call& call) {
 }
 // One for each element that is read.
 std::int64_t read(const Call& call) { return call.operand(0).elements(); }
+// One for each element of an update.
+std::int64_t updates(const Call& call) { return call.operand(2).elements(); }
 std::int64_t product(const Call& call) { return 2 * call.results() * call.operand(0).shape.back(); }
 std::int64_t rms_norm(const Call& call) { return (call.node.inputs.size() == 2 ? 4 : 3) * call.results(); }
 std::int64_t layer_norm(const Call& call) {

@@ -7,6 +7,7 @@
 #include <lazuli/graph/base/export.h>
 
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -112,6 +113,8 @@ LAZULI_API Array argpartition(const Array& x, std::int64_t kth, std::int64_t axi
 LAZULI_API Array reshape(const Array& x, Shape shape);  // one size may be -1
 LAZULI_API Array transpose(const Array& x, Dims permutation);
 LAZULI_API Array swap_axes(const Array& x, std::int64_t a, std::int64_t b);
+// x[begin:end:step] of every axis; begin and end count from the start. A negative step goes from begin down to behind
+// end, which is -1 where it reaches the first element.
 LAZULI_API Array slice(const Array& x, Dims begin, Dims end, Dims step = {});
 LAZULI_API Array slice_axis(const Array& x, std::int64_t axis, std::int64_t begin, std::int64_t end);
 LAZULI_API Array squeeze(const Array& x, std::int64_t axis);
@@ -127,9 +130,14 @@ LAZULI_API Array index(const Array& x, std::int64_t axis, std::int64_t position)
 // `ring`. A quantised base takes rows of f32, and encodes them as quantise does.
 LAZULI_API Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis,
                               bool ring = false);
-LAZULI_API Array take(const Array& x, const Array& indices, std::int64_t axis);  // indices i32 [] (axis dropped) or [n]
+// The slices of x at the i32 indices, whose axes stand in the result where `axis` was: [] drops it. Whoever takes,
+// gathers or scatters gives indices in [0, size): another, also a negative one, is an error of the run.
+LAZULI_API Array take(const Array& x, const Array& indices, std::int64_t axis);
+LAZULI_API Array take(const Array& x, const Array& indices);  // of the elements of x in row-major order
 // take along axis 0; dequantises quantised tables to f32
 LAZULI_API Array take_rows(const Array& table, const Array& indices);
+// Element i of the result is x[i] with i[axis] = indices[i]. Indices have the shape of x, but along the axis. mlx and
+// the Array API call it take_along_axis.
 LAZULI_API Array gather(const Array& x, const Array& indices, std::int64_t axis);
 
 // Linear algebra
@@ -218,5 +226,101 @@ LAZULI_API Array attention(const Array& q, const Array& k, const Array& v, const
 LAZULI_API Array altup_predict(const Array& planes, const Array& coefficients, const AltupAttrs& attrs = {});
 LAZULI_API Array altup_correct(const Array& predicted, const Array& activated, const Array& coefficients,
                                const AltupAttrs& attrs = {});
+
+// Filled arrays
+LAZULI_API Array ones(Shape shape, DType dtype = DType::f32);
+LAZULI_API Array full_like(const Array& x, double value);  // shape and dtype of x
+LAZULI_API Array zeros_like(const Array& x);
+LAZULI_API Array ones_like(const Array& x);
+// start, start + step, … while it is before stop, of any dtype but bool. Integers take whole numbers.
+LAZULI_API Array arange(double start, double stop, double step = 1, DType dtype = DType::i32);
+// `count` values (1 - t) start + t stop with t = i / (count - 1), of a real dtype; one value: start.
+LAZULI_API Array linspace(double start, double stop, std::int64_t count = 50, DType dtype = DType::f32);
+// 1 where column = row + k, else 0.
+LAZULI_API Array eye(std::int64_t rows, std::int64_t columns, std::int64_t k = 0, DType dtype = DType::f32);
+LAZULI_API Array identity(std::int64_t size, DType dtype = DType::f32);
+// 1 where column <= row + k, else 0.
+LAZULI_API Array tri(std::int64_t rows, std::int64_t columns, std::int64_t k = 0, DType dtype = DType::f32);
+// [..., classes] of integers [...]: 1 at the class, 0 elsewhere, and nothing but 0 where there is no such class.
+LAZULI_API Array one_hot(const Array& indices, std::int64_t classes, DType dtype = DType::f32);
+
+// Masks
+LAZULI_API Array where(const Array& condition, const Array& a, const Array& b);  // select
+// x [..., rows, columns] with 0 where column > row + k (tril) or column < row + k (triu).
+LAZULI_API Array tril(const Array& x, std::int64_t k = 0);
+LAZULI_API Array triu(const Array& x, std::int64_t k = 0);
+// bool: |a - b| <= atol + rtol |b|, of real arrays; infinities are close to themselves, NaN where equal_nan says so.
+LAZULI_API Array isclose(const Array& a, const Array& b, double rtol = 1e-5, double atol = 1e-8,
+                         bool equal_nan = false);
+LAZULI_API Array allclose(const Array& a, const Array& b, double rtol = 1e-5, double atol = 1e-8,
+                          bool equal_nan = false);  // bool [], true of no elements
+// NaN becomes `nan`; infinities these, or the largest and smallest finite value of the dtype. Integers stay.
+LAZULI_API Array nan_to_num(const Array& x, double nan = 0, std::optional<double> positive_infinity = {},
+                            std::optional<double> negative_infinity = {});
+
+// More views
+LAZULI_API Array squeeze(const Array& x, Dims axes);
+LAZULI_API Array squeeze(const Array& x);                 // every axis of size 1
+LAZULI_API Array expand_dims(const Array& x, Dims axes);  // axes of the result
+LAZULI_API Array flatten(const Array& x, std::int64_t start_axis = 0, std::int64_t end_axis = -1);  // both ends joined
+LAZULI_API Array unflatten(const Array& x, std::int64_t axis, Shape shape);                // one size may be -1
+LAZULI_API Array moveaxis(const Array& x, std::int64_t source, std::int64_t destination);  // the rest in order
+LAZULI_API Array flip(const Array& x, Dims axes);
+LAZULI_API Array flip(const Array& x);  // every axis
+// Element i is x[offset + Σ i[axis] strides[axis]] of x in row-major order; strides of any sign, all of it inside x.
+LAZULI_API Array as_strided(const Array& x, Shape shape, Dims strides, std::int64_t offset = 0);
+LAZULI_API std::vector<Array> broadcast_arrays(const std::vector<Array>& arrays);
+enum class Indexing : std::uint8_t { xy, ij };
+// One array for each of `axes` [n]: its values along its own axis of the grid, the others broadcast (sparse: of size
+// 1). xy exchanges the first two axes, as images have them.
+LAZULI_API std::vector<Array> meshgrid(const std::vector<Array>& axes, bool sparse = false,
+                                       Indexing indexing = Indexing::xy);
+// Elements (i, i + offset) of the planes of two axes; the axis of the diagonal is the last.
+LAZULI_API Array diagonal(const Array& x, std::int64_t offset = 0, std::int64_t axis1 = 0, std::int64_t axis2 = 1);
+LAZULI_API Array diag(const Array& x, std::int64_t k = 0);  // of a matrix its diagonal; of [n] the matrix with that one
+LAZULI_API Array trace(const Array& x, std::int64_t offset = 0, std::int64_t axis1 = 0, std::int64_t axis2 = 1);
+// Equal parts; parts that begin at 0 and these positions, in any order from 0 to the size, as slices of numpy.
+LAZULI_API std::vector<Array> split(const Array& x, std::int64_t parts, std::int64_t axis = 0);
+LAZULI_API std::vector<Array> split(const Array& x, const Dims& positions, std::int64_t axis = 0);
+
+// Copies of the elements
+// x side by side, so many times along each axis; counts and axes are aligned from the right.
+LAZULI_API Array tile(const Array& x, Dims repetitions);
+LAZULI_API Array repeat(const Array& x, std::int64_t repeats, std::int64_t axis);  // each index, so many times
+LAZULI_API Array repeat(const Array& x, std::int64_t repeats);                     // each element; [n]
+// Index i goes to i + shift, modulo the size of the axis. Axes may stand twice, and take both shifts.
+LAZULI_API Array roll(const Array& x, std::int64_t shift, std::int64_t axis);
+LAZULI_API Array roll(const Array& x, const Dims& shifts, const Dims& axes);
+LAZULI_API Array roll(const Array& x, std::int64_t shift);  // of the elements in row-major order
+
+enum class PadMode : std::uint8_t {
+  constant,   // a value
+  edge,       // the nearest element
+  reflect,    // mirrored at the outermost elements, which stand once
+  symmetric,  // mirrored beyond them: they stand twice
+  wrap        // from the other end
+};
+struct LAZULI_API PadWidth {
+  std::int64_t before = 0, after = 0;
+};
+// Elements around x, of every axis or of all alike where one width is given. Modes but constant take no empty axes.
+LAZULI_API Array pad(const Array& x, const std::vector<PadWidth>& widths, PadMode mode = PadMode::constant,
+                     const Array& value = 0);
+
+// Elements and slices by their indices
+// indices i32 [..., k]: the slices of x at these places of its first k axes, [..., the axes after them]. The first
+// `batch_dims` axes are common to both, and k counts from behind them (ONNX GatherND).
+LAZULI_API Array gather_nd(const Array& x, const Array& indices, std::int64_t batch_dims = 0);
+// What becomes of an element that is written to. Each result is rounded to the dtype; bool knows `replace` alone.
+enum class Scatter : std::uint8_t { replace, add, multiply, max, min };
+// `base` with updates[i] put to i with i[axis] = indices[i], one after another in row-major order (ONNX
+// ScatterElements; mlx: put_along_axis and scatter_add_axis). Indices have the shape of base, but along the axis, and
+// updates that of indices, or one that broadcasts to it. The memory of a donated base becomes the result's.
+LAZULI_API Array scatter(const Array& base, const Array& indices, const Array& updates, std::int64_t axis,
+                         Scatter reduction = Scatter::replace);
+// indices i32 [..., k]: slices of updates [..., the axes of base after the first k] to these places, one after another
+// (ONNX ScatterND).
+LAZULI_API Array scatter_nd(const Array& base, const Array& indices, const Array& updates,
+                            Scatter reduction = Scatter::replace);
 
 }  // namespace lazuli

@@ -89,10 +89,15 @@ std::optional<StridedLayout> apply_view(Op op, const Attrs& attrs, const Strided
       const auto& [begin, end, step] = std::get<SliceAttrs>(attrs);
       for (std::size_t axis = 0; axis < layout.shape.size(); ++axis) {
         result.offset += begin[axis] * layout.strides[axis];
-        result.shape[axis] = (end[axis] - begin[axis] + step[axis] - 1) / step[axis];
+        result.shape[axis] = sliced_size(begin[axis], end[axis], step[axis]);
         result.strides[axis] *= step[axis];
       }
       return result;
+    }
+    case Op::as_strided: {
+      const auto& [shape, strides, offset] = std::get<AsStridedAttrs>(attrs);
+      if (!layout.contiguous()) return std::nullopt;
+      return StridedLayout{layout.offset + offset, shape, strides};
     }
     default:
       fail_internal("{} is not a view", to_string(op));

@@ -22,8 +22,8 @@ struct StridedLayout {
 
 StridedLayout contiguous_layout(const Shape& shape);
 
-// The layout of what a view op makes of an array that lies so; nothing where a reshape needs the elements in another
-// order than memory has them.
+// The layout of what a view op makes of an array that lies so; nothing where a reshape or as_strided needs the elements
+// in another order than memory has them.
 std::optional<StridedLayout> apply_view(Op op, const Attrs& attrs, const StridedLayout& layout);
 
 StridedLayout broadcast_layout(const StridedLayout& layout, const Shape& shape);

@@ -118,10 +118,15 @@ class ViewFolder {
     SliceAttrs joined = node.as<SliceAttrs>();
     const auto& first = inner.as<SliceAttrs>();
     for (std::size_t axis = 0; axis < joined.begin.size(); ++axis) {
+      const std::int64_t size = node.type().shape[axis], step = joined.step[axis] * first.step[axis];
+      if (size == 0) {
+        joined.begin[axis] = joined.end[axis] = 0;
+        joined.step[axis] = 1;
+        continue;
+      }
       joined.begin[axis] = first.begin[axis] + joined.begin[axis] * first.step[axis];
-      joined.step[axis] *= first.step[axis];
-      const std::int64_t size = node.type().shape[axis];
-      joined.end[axis] = size == 0 ? joined.begin[axis] : joined.begin[axis] + (size - 1) * joined.step[axis] + 1;
+      joined.step[axis] = step;
+      joined.end[axis] = joined.begin[axis] + (size - 1) * step + (step > 0 ? 1 : -1);
     }
     node.from = merge_sources(node.from, inner.from);
     return add_like(node, Op::slice, std::move(joined), {inner.inputs[0]});

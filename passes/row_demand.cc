@@ -128,7 +128,8 @@ class DemandAnalysis {
     std::optional<Picker> pick;
     if (node.type().elements() == 0) return std::nullopt;
     for (std::size_t axis = 0; axis < sizes.size(); ++axis) {
-      if (node.type().shape[axis] == sizes[axis]) continue;
+      const bool reverses = slice.step[axis] < 0 && sizes[axis] > 1;
+      if (node.type().shape[axis] == sizes[axis] && !reverses) continue;
       if (pick) return std::nullopt;
       Selection selection{{}, slice.begin[axis], slice.end[axis], slice.step[axis], node.type().shape[axis]};
       pick = Picker{static_cast<int>(axis), selection_id(selection)};
@@ -194,7 +195,8 @@ class DemandWriter {
       rewriter_.copy(id);
   }
 
-  // The operand holds the picked rows alone: nothing is left to pick. A rank-0 index drops the axis.
+  // The operand holds the picked rows alone: nothing is left to pick. An index of rank 0 drops the axis, one of several
+  // axes spreads it over as many.
   void write_picked(std::int32_t id, const Picker& pick) {
     const GraphNode& picker = node(id);
     ValueId rows = rows_of(picker.inputs[0], {Demand::rows, pick.axis, pick.selection});
@@ -252,9 +254,10 @@ class DemandWriter {
     const Selection& wanted = analysis_.selections()[static_cast<std::size_t>(id)];
     hoist(wanted.index.node);
     ValueId index = rewriter_.mapped(wanted.index);
-    if (graph_.type(wanted.index).shape.empty()) {
+    if (graph_.type(wanted.index).shape.size() != 1) {
       const GraphNode& origin = graph_.node(wanted.index);
-      index = add_node(rewriter_.result(), Op::reshape, ReshapeAttrs{{1}}, {index}, origin.scope, origin.from);
+      index =
+          add_node(rewriter_.result(), Op::reshape, ReshapeAttrs{{wanted.count}}, {index}, origin.scope, origin.from);
     }
     indices_.emplace(id, index);
     return index;

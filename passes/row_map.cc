@@ -97,13 +97,13 @@ std::optional<Axes> slice_axes(const Graph& graph, const GraphNode& node, int ax
   return Axes{axis};
 }
 
-// Whole slices along another axis; or, along the indexed axis, fewer indices.
+// Whole slices along another axis; or, along an axis of the indices, fewer of them.
 std::optional<Axes> take_axes(const Graph& graph, const GraphNode& node, int axis) {
   const auto taken = static_cast<int>(node.as<AxisAttrs>().axis);
-  if (graph.type(node.inputs[1]).shape.empty()) return Axes{axis + (axis >= taken), whole_operand};
-  if (axis == taken) return Axes{whole_operand, 0};
+  const int indexed = rank(graph.type(node.inputs[1]));
+  if (axis >= taken && axis < taken + indexed) return Axes{whole_operand, axis - taken};
   if (is_quantised(graph.type(node.inputs[0]).dtype)) return std::nullopt;
-  return Axes{axis, whole_operand};
+  return Axes{axis < taken ? axis : axis - indexed + 1, whole_operand};
 }
 
 // Along the gathered axis, fewer indices; the other axes belong to both operands.

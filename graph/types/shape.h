@@ -31,6 +31,11 @@ LAZULI_API int normalise_axis(std::int64_t axis, std::size_t rank, std::string_v
 LAZULI_API Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where);
 LAZULI_API bool broadcastable_to(const Shape& from, const Shape& to);
 
+// How many indices begin:end:step has, of a range that a slice may have (SliceAttrs).
+constexpr std::int64_t sliced_size(std::int64_t begin, std::int64_t end, std::int64_t step) {
+  return step > 0 ? (end - begin + step - 1) / step : (begin - end - step - 1) / -step;
+}
+
 // What one value of the graph is: dtype and shape.
 struct LAZULI_API Type {
   DType dtype = DType::f32;

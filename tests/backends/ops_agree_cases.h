@@ -248,6 +248,10 @@ inline Arrays takes(Operands& operands, DType dtype) {
   outputs.push_back(take(transpose(x, {2, 0, 1}), indices({16, 1}), 0));
   outputs.push_back(take(x, slice(indices({1, 9, 4, 9}), {0}, {4}, {2}), 0));
   outputs.push_back(take(operands.constant(dtype, {9, 33}), indices({8, 8, 0}), 0));
+  const Array table = Operands::values(DType::i32, {2, 1, 3}, {4, 0, 1, 1, 3, 4});
+  for (std::int64_t axis : {0, 1, 2}) outputs.push_back(take(x, table, axis));
+  outputs.push_back(take(x, broadcast_to(table, {2, 5, 3}), 1));
+  outputs.push_back(take(operands(dtype, {300, 40}), operands(DType::i32, {20, 50}, 0, 299), 0));
   return outputs;
 }
 
@@ -255,7 +259,8 @@ inline Arrays quantised_takes(Operands& operands, DType) {
   Arrays outputs;
   for (const DTypeInfo& table : all_dtypes())
     if (table.kind == DTypeKind::quantised)
-      for (const Array& rows : {Operands::values(DType::i32, {3}, {18, 0, 18}), Operands::values(DType::i32, {}, {17})})
+      for (const Array& rows : {Operands::values(DType::i32, {3}, {18, 0, 18}), Operands::values(DType::i32, {}, {17}),
+                                Operands::values(DType::i32, {2, 2}, {1, 18, 0, 5})})
         outputs.push_back(take_rows(operands.constant(table.dtype, {19, 256}), rows));
   return outputs;
 }
@@ -521,6 +526,11 @@ inline Arrays views(Operands& operands, DType dtype) {
           slice(x, {2, 3, 4}, {2, 6, 10}),
           broadcast_to(operands(dtype, {4, 1, 3}), {2, 4, 5, 3}),
           broadcast_to(operands(dtype, {}), {3, 0, 2}),
+          slice(x, {3, 5, 9}, {-1, 0, 2}, {-1, -2, -3}),
+          reshape(slice(x, {3, 0, 9}, {-1, 6, -1}, {-1, 1, -1}), {24, 10}),
+          as_strided(x, {3, 5, 4}, {7, -2, 1}, 40),
+          as_strided(transpose(x, {2, 0, 1}), {2, 0}, {1, 1}),
+          as_strided(slice(x, {0, 0, 0}, {4, 6, 9}), {4, 3}, {0, 5}),
           x};
 }
 
@@ -737,6 +747,85 @@ inline Arrays generators(Operands&, DType dtype) {
   return outputs;
 }
 
+// Moving data by places
+inline Arrays pads(Operands& operands, DType dtype) {
+  const auto padded = [&](const Array& x, Dims before, Dims after) {
+    return make_array(Op::pad, PadAttrs{std::move(before), std::move(after)}, {x, scalar(1, dtype)});
+  };
+  return {padded(operands(dtype, {3, 5, 7}), {1, 0, 2}, {0, 2, 3}),
+          padded(operands(dtype, {3, 5, 7}), {0, 2, 0}, {1, 0, 0}),
+          padded(operands(dtype, {3, 5, 7}), {2, 0, 0}, {0, 0, 0}),
+          padded(operands(dtype, {3, 5, 7}), {0, 0, 0}, {0, 0, 0}),
+          padded(transpose(operands(dtype, {7, 5}), {1, 0}), {1, 1}, {1, 1}),
+          padded(slice(operands(dtype, {9, 5}), {8, 0}, {-1, 5}, {-2, 1}), {1, 1}, {1, 1}),
+          padded(broadcast_to(operands(dtype, {5}), {3, 5}), {1, 0}, {0, 1}),
+          padded(operands(dtype, {0, 5}), {2, 1}, {1, 0}),
+          padded(operands(dtype, {3, 0}), {0, 0}, {1, 0}),
+          padded(operands(dtype, {}), {}, {}),
+          padded(operands(dtype, {300, 99}), {3, 1}, {0, 0}),
+          make_array(Op::pad, PadAttrs{{1}, {2}}, {operands(dtype, {4}), operands(dtype, {})})};
+}
+
+inline Arrays gathers_nd(Operands& operands, DType dtype) {
+  const Array x = operands(dtype, {4, 5, 6}), seen = transpose(operands(dtype, {6, 5, 4}), {2, 1, 0});
+  const auto indices = [&](Shape shape, double highest) { return operands(DType::i32, std::move(shape), 0, highest); };
+  Arrays outputs;
+  for (const Array& source : {x, seen})
+    for (std::int64_t k : {1, 2, 3}) {
+      outputs.push_back(gather_nd(source, indices({k}, 3)));
+      outputs.push_back(gather_nd(source, indices({2, 7, k}, 3)));
+      outputs.push_back(gather_nd(source, indices({0, k}, 3)));
+      if (k < 3) outputs.push_back(gather_nd(source, indices({4, 3, k}, 4), 1));
+      if (k < 3) outputs.push_back(gather_nd(source, indices({4, k}, 4), 1));
+    }
+  outputs.push_back(gather_nd(x, indices({4, 5, 3, 1}, 5), 2));
+  outputs.push_back(gather_nd(operands(dtype, {70, 50}), indices({9000, 2}, 49)));
+  return outputs;
+}
+
+// Some places twice. Of the scatters, and what a base can be: an array, one that lies otherwise, a constant.
+inline Arrays scatters(Operands& operands, DType dtype, const std::vector<Scatter>& reductions) {
+  Arrays outputs;
+  for (const Scatter reduction : reductions) {
+    for (std::int64_t axis : {0, 1, 2})
+      for (const std::int64_t count : {0, 1, 9}) {
+        const Array base = operands(dtype, {4, 5, 6}), seen = transpose(operands(dtype, {6, 5, 4}), {2, 1, 0});
+        Shape shape = base.shape();
+        shape[static_cast<std::size_t>(axis)] = count;
+        const Array indices = operands(DType::i32, shape, 0, static_cast<double>(3 + axis));
+        outputs.push_back(scatter(base, indices, operands(dtype, shape), axis, reduction));
+        outputs.push_back(scatter(seen, indices, operands(dtype, {}), axis, reduction));
+      }
+    for (std::int64_t k : {1, 2, 3}) {
+      Shape shape{3, 4};
+      shape.insert(shape.end(), 3 - static_cast<std::size_t>(k), 6);
+      const Array base = operands.constant(dtype, {6, 6, 6});
+      outputs.push_back(scatter_nd(base, operands(DType::i32, {3, 4, k}, 0, 5), operands(dtype, shape), reduction));
+    }
+    outputs.push_back(
+        scatter_nd(operands(dtype, {40}), operands(DType::i32, {9000, 1}, 0, 39), operands(dtype, {9000}), reduction));
+    outputs.push_back(scatter(operands(dtype, {40, 3}), operands(DType::i32, {3000, 3}, 0, 39),
+                              operands(dtype, {3000, 3}), 0, reduction));
+  }
+  return outputs;
+}
+inline Arrays scatters_of_numbers(Operands& operands, DType dtype) {
+  return scatters(operands, dtype, {Scatter::add, Scatter::multiply, Scatter::max, Scatter::min});
+}
+inline Arrays replacing_scatters(Operands& operands, DType dtype) {
+  return scatters(operands, dtype, {Scatter::replace});
+}
+inline Arrays donated_scatters(Operands& operands, DType dtype) {
+  const Array base = operands(dtype, {40, 6});
+  const Array once = scatter(base, operands(DType::i32, {9, 6}, 0, 39), operands(dtype, {9, 6}), 0, Scatter::add);
+  return {scatter_nd(once, operands(DType::i32, {5, 1}, 0, 39), operands(dtype, {5, 6}))};
+}
+inline Arrays donated_scatters_with_readers(Operands& operands, DType dtype) {
+  const Array base = operands(dtype, {40, 6});
+  const Array changed = scatter(base, operands(DType::i32, {9, 6}, 0, 39), slice(base, {3, 0}, {12, 6}), 0);
+  return {changed, sum(base, {1}), base};
+}
+
 inline std::vector<Case> all_cases() {
   const std::vector<DType> f32_only = {DType::f32}, bool_only = {DType::bool_};
   return {
@@ -878,6 +967,12 @@ inline std::vector<Case> all_cases() {
       {"interpolate_cubic", reals, 4e-6,  // sixteen terms of up to 4
        [](Operands& operands, DType dtype) { return interpolations(operands, dtype, Interpolation::cubic); }},
       {"generators", numbers, exact, generators},
+      {"pad", plain, exact, pads},
+      {"gather_nd", plain, exact, gathers_nd},
+      {"scatter", numbers, exact, scatters_of_numbers},
+      {"scatter_replacing", plain, exact, replacing_scatters},
+      {"scatter_donated", f32_only, exact, donated_scatters, {0}},
+      {"scatter_donated_and_read", f32_only, summed, donated_scatters_with_readers, {0}},
   };
 }
 

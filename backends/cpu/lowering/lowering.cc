@@ -12,8 +12,10 @@
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/lowering/move_steps.h>
+#include <lazuli/backends/cpu/lowering/pad_steps.h>
 #include <lazuli/backends/cpu/lowering/pool_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
+#include <lazuli/backends/cpu/lowering/scatter_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
 #include <lazuli/backends/cpu/lowering/sort_steps.h>
 #include <lazuli/backends/cpu/program/chain.h>
@@ -91,6 +93,14 @@ LowerOp lowering_of(Op op) {
       return lower_take;
     case Op::gather:
       return lower_gather;
+    case Op::pad:
+      return lower_pad;
+    case Op::gather_nd:
+      return lower_gather_nd;
+    case Op::scatter:
+      return lower_scatter;
+    case Op::scatter_nd:
+      return lower_scatter_nd;
     case Op::rope:
       return lower_rope;
     case Op::attention:

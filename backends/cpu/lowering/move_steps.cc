@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/backends/cpu/lowering/axis_layout.h>
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/move_steps.h>
@@ -13,29 +14,6 @@
 
 namespace lazuli::cpu {
 namespace {
-
-// The axes before, at and after one axis of a contiguous array: [outer, size, inner].
-struct AxisLayout {
-  std::int64_t outer = 1, size = 1, inner = 1;
-};
-
-AxisLayout layout_around(const Shape& shape, std::int64_t axis) {
-  AxisLayout layout;
-  for (std::int64_t i = 0; i < static_cast<std::int64_t>(shape.size()); ++i) {
-    std::int64_t& count = i < axis ? layout.outer : i == axis ? layout.size : layout.inner;
-    count *= shape[static_cast<std::size_t>(i)];
-  }
-  return layout;
-}
-
-std::int64_t checked_index(std::int32_t index, std::int64_t position, std::int64_t size, const std::string& where) {
-  if (index < 0 || index >= size)
-    throw ExecutionError(fmt::format("{}: index {} at position {} is outside [0, {})", where, index, position, size),
-                         {.kind = ErrorKind::execution,
-                          .expected = fmt::format("an index in [0, {})", size),
-                          .found = fmt::format("{} at position {}", index, position)});
-  return index;
-}
 
 // Rows of `count` values on their way into an array of `dtype`: from one of the same, or encoded from f32.
 void copy_row(DType dtype, const std::byte* from, std::int64_t count, std::byte* to) {

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// What functions of ops.h that are made of other ops share. Private to graph/.
+#pragma once
+
+#include <fmt/format.h>
+#include <lazuli/graph/base/error.h>
+#include <lazuli/graph/ops.h>
+
+#include <string_view>
+#include <utility>
+
+namespace lazuli {
+
+// Throws "name: text in scope".
+template <class... Args>
+[[noreturn]] void reject_call(std::string_view name, fmt::format_string<Args...> text, Args&&... args) {
+  throw Error(
+      fmt::format("{}: {}{}", name, fmt::format(text, std::forward<Args>(args)...), Scope::where(Scope::current())));
+}
+
+// A number as an operand beside arrays of this dtype; arrays stay.
+inline Array beside(const Array& x, DType dtype) {
+  if (!x.defined() || x.node()->op != Op::scalar) return x;
+  const auto& attrs = std::get<ScalarAttrs>(x.node()->attrs);
+  return attrs.dtype == dtype ? x : scalar(attrs.value, dtype);
+}
+
+// sum, which does not take empty axes: of nothing it is 0.
+inline Array sum_or_zeros(const Array& x, const Dims& axes) {
+  if (axes.empty()) return x;
+  if (x.type().elements() > 0) return sum(x, axes);
+  Shape shape = x.shape();
+  for (std::int64_t axis : axes) shape[static_cast<std::size_t>(normalise_axis(axis, shape.size(), "sum"))] = -1;
+  std::erase(shape, -1);
+  return zeros(std::move(shape), x.dtype());
+}
+
+inline std::size_t axis_of(std::int64_t axis, std::size_t rank, std::string_view where) {
+  return static_cast<std::size_t>(normalise_axis(axis, rank, where));
+}
+
+}  // namespace lazuli

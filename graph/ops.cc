@@ -197,7 +197,6 @@ Array gather(const Array& x, const Array& indices, std::int64_t axis) {
   return make_array(Op::gather, AxisAttrs{normalise_axis(axis, x.shape().size(), "gather")}, {x, indices});
 }
 
-Array matmul(const Array& a, const Array& b) { return make_array(Op::matmul, NoAttrs{}, {a, b}); }
 Array linear(const Array& x, const Array& weight) { return make_array(Op::linear, NoAttrs{}, {x, weight}); }
 Array expert_linear(const Array& x, const Array& weight, const Array& experts) {
   return make_array(Op::expert_linear, NoAttrs{}, {x, weight, experts});

@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace lazuli {
@@ -141,6 +142,8 @@ LAZULI_API Array take_rows(const Array& table, const Array& indices);
 LAZULI_API Array gather(const Array& x, const Array& indices, std::int64_t axis);
 
 // Linear algebra
+// [..., M, K] · [..., K, N], the axes before them broadcast. An operand of one axis is a row on the left, a column on
+// the right, and that axis is none of the result's (numpy). Real operands of one dtype; sums in f32.
 LAZULI_API Array matmul(const Array& a, const Array& b);
 LAZULI_API Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; f32 result
 // For token t and its j-th expert: x[t, j] · weight[experts[t, j]]ᵀ. x [T, S, K] with S = k, or S = 1 where a token's
@@ -322,5 +325,18 @@ LAZULI_API Array scatter(const Array& base, const Array& indices, const Array& u
 // (ONNX ScatterND).
 LAZULI_API Array scatter_nd(const Array& base, const Array& indices, const Array& updates,
                             Scatter reduction = Scatter::replace);
+
+// More products: of real operands by matmul, of integers by mul and sum
+LAZULI_API Array inner(const Array& a, const Array& b);  // sums over the last axes: [..., K], [..., K]; scalars: a b
+LAZULI_API Array outer(const Array& a, const Array& b);  // of the elements of both in row-major order, [M, N]
+LAZULI_API Array vecdot(const Array& a, const Array& b, std::int64_t axis = -1);    // sum of a b along the axis
+LAZULI_API Array tensordot(const Array& a, const Array& b, std::int64_t axes = 2);  // the last of a, the first of b
+LAZULI_API Array tensordot(const Array& a, const Array& b, const Dims& a_axes, const Dims& b_axes);
+LAZULI_API Array addmm(const Array& c, const Array& a, const Array& b, double alpha = 1, double beta = 1);
+// Sums of products in numpy's notation: "bij,bjk->bik"; a letter for each axis, "..." for axes that broadcast. A letter
+// that stands twice in one operand is its diagonal. Without "->" the result has the letters that stand once, in the
+// order of the alphabet, behind "...". Of more than two operands the two whose product is smallest against what they
+// are are multiplied first; each product is rounded to the dtype.
+LAZULI_API Array einsum(std::string_view equation, const std::vector<Array>& operands);
 
 }  // namespace lazuli

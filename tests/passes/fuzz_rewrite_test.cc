@@ -152,6 +152,11 @@ class RandomGraph {
     SliceAttrs slice{Dims(shape(x).size(), 0), shape(x), Dims(shape(x).size(), 1)};
     slice.begin[at] = pick(static_cast<int>(shape(x)[at]));
     slice.step[at] = 1 + pick(2);
+    if (chance(30)) {
+      slice.begin[at] = shape(x)[at] - 1;
+      slice.end[at] = -1;
+      slice.step[at] = -slice.step[at];
+    }
     add(Op::slice, slice, {x});
   }
   void add_product() {

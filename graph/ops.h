@@ -282,7 +282,8 @@ LAZULI_API std::vector<Array> meshgrid(const std::vector<Array>& axes, bool spar
 LAZULI_API Array diagonal(const Array& x, std::int64_t offset = 0, std::int64_t axis1 = 0, std::int64_t axis2 = 1);
 LAZULI_API Array diag(const Array& x, std::int64_t k = 0);  // of a matrix its diagonal; of [n] the matrix with that one
 LAZULI_API Array trace(const Array& x, std::int64_t offset = 0, std::int64_t axis1 = 0, std::int64_t axis2 = 1);
-// Equal parts; parts that begin at 0 and these positions, in any order from 0 to the size, as slices of numpy.
+// Equal parts; or parts that begin at 0 and at these positions, each from 0 to the size (numpy). {2} is a number of
+// parts, Dims{2} a position.
 LAZULI_API std::vector<Array> split(const Array& x, std::int64_t parts, std::int64_t axis = 0);
 LAZULI_API std::vector<Array> split(const Array& x, const Dims& positions, std::int64_t axis = 0);
 

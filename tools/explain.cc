@@ -9,6 +9,7 @@
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/graph_engine.h>
 #include <lazuli/tools/support/one_of.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/step_profile.h>
@@ -24,6 +25,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  GraphOptions graph;
   std::string phase = "decode", scope;
 };
 
@@ -138,28 +140,56 @@ Json to_json(const std::vector<Site>& sites, const std::vector<Launch>& launches
                        {"instructions", launch.instructions},
                        {"type", to_string(launch.type)},
                        {"scope", launch.scope}});
-  return {{"phase", options.phase}, {"scope", options.scope}, {"fusions", fusions}, {"kernels", kernels}};
+  return {{"phase", options.graph.given() ? "" : options.phase},
+          {"scope", options.scope},
+          {"fusions", fusions},
+          {"kernels", kernels}};
 }
 
-int run(const Options& options) {
+// What is explained.
+struct Subject {
+  std::string title, fusion;
+  std::shared_ptr<const CompiledGraph> compiled;
   std::vector<Verdict> verdicts;
-  Engine engine(options.common, [&](Verdict verdict) { verdicts.push_back(std::move(verdict)); });
+};
+
+Subject model_step(const Options& options) {
+  Subject subject;
+  Engine engine(options.common, [&](Verdict verdict) { subject.verdicts.push_back(std::move(verdict)); });
   Runner runner(engine.model(), engine.options().runner());
-  const std::shared_ptr<const CompiledGraph> compiled = compile_step(engine, runner, parse_phase(options.phase));
+  subject.compiled = compile_step(engine, runner, parse_phase(options.phase));
+  subject.title = options.phase + " step";
+  subject.fusion = engine.options().fusion;
+  return subject;
+}
+
+Subject graph_of_file(const Options& options) {
+  Subject subject;
+  GraphEngine engine(options.common, options.graph,
+                     [&](Verdict verdict) { subject.verdicts.push_back(std::move(verdict)); });
+  subject.compiled = engine.compiled();
+  subject.title = engine.file().name();
+  subject.fusion = engine.options().fusion;
+  return subject;
+}
+
+int run(const Options& options, const CLI::App& command) {
+  check_subject(command, options.common, options.graph, {"--phase"});
+  const Subject subject = options.graph.given() ? graph_of_file(options) : model_step(options);
+  const std::shared_ptr<const CompiledGraph>& compiled = subject.compiled;
   const std::vector<std::string> scopes = scopes_of(compiled->built);
   if (!options.scope.empty() && !std::binary_search(scopes.begin(), scopes.end(), options.scope))
     fail_usage("--scope: the graph has no scope \"{}\"{}", options.scope, near_matches_text(options.scope, scopes));
 
-  const std::vector<Site> sites = sites_of(verdicts, options.scope);
+  const std::vector<Site> sites = sites_of(subject.verdicts, options.scope);
   const std::vector<Launch> launches = launches_of(*compiled->program, options.scope);
   if (options.common.json) {
     print_json(to_json(sites, launches, options));
     return success;
   }
   const bool whole = options.scope.empty();
-  print(fmt::format("{} step{}, --fusion {}\n\nfusions\n{}\nwhat runs, in this order\n{}", options.phase,
-                    whole ? "" : ", " + options.scope, engine.options().fusion,
-                    whole ? site_summary(sites) : site_lines(sites),
+  print(fmt::format("{}{}, --fusion {}\n\nfusions\n{}\nwhat runs, in this order\n{}", subject.title,
+                    whole ? "" : ", " + options.scope, subject.fusion, whole ? site_summary(sites) : site_lines(sites),
                     whole ? launch_summary(launches) : launch_lines(launches)));
   return success;
 }
@@ -169,13 +199,14 @@ int run(const Options& options) {
 Command add_explain(CLI::App& tool) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = tool.add_subcommand("explain", "say which fusions fired, why others did not, and what runs");
-  add_common_options(*command, options->common, ModelOption::required);
+  add_common_options(*command, options->common, ModelOption::optional);
+  add_graph_options(*command, options->graph);
   command->add_option("--phase", options->phase, "decode or prefill")
       ->capture_default_str()
       ->check(one_of({"prefill", "decode"}));
   command->add_option("--scope", options->scope, "a part of the model, like layers.3.mlp (default: all of it)")
       ->type_name("SCOPE");
-  return {command, [options] { return run(*options); }};
+  return {command, [options, command] { return run(*options, *command); }};
 }
 
 }  // namespace lazuli::tool

@@ -8,6 +8,7 @@
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/graph_engine.h>
 #include <lazuli/tools/support/one_of.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/step_profile.h>
@@ -20,6 +21,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  GraphOptions graph;
   std::string phase = "decode", trace, html;
   std::int64_t rows = 128, depth = 0, top = 15;
   double seconds = 2;
@@ -32,23 +34,50 @@ void write(std::optional<OutputFile>& file, const std::string& text) {
   file->commit();
 }
 
-int run(const Options& options) {
+ProfileOptions choice_of(const Options& options, Session& session) {
+  ProfileOptions choice;
+  const int threads = session.threads();
+  choice.limits = measure_limits(threads, session.isa());
+  choice.overhead_seconds = options.seconds;
+  choice.labels = {{"cpu", fmt::format("{}, {} thread{}, instruction set {}", cpu_name(), threads,
+                                       threads == 1 ? "" : "s", to_string(session.isa()))}};
+  return choice;
+}
+
+// Measured before and after: what else the host does only lowers them.
+void raise_limits(Profile& profile, Session& session) {
+  profile.limits = higher_of(*profile.limits, measure_limits(session.threads(), session.isa()));
+}
+
+struct Profiled {
+  std::string name;  // of what was profiled
+  Profile profile;
+};
+
+Profiled profile_model(const Options& options) {
+  Engine engine(options.common);
+  const Phase phase = parse_phase(options.phase);
+  const std::int64_t depth = options.depth > 0 || phase == Phase::prefill ? options.depth : decode_depth;
+  Profile profile =
+      profile_step(engine, engine.options().runner(), phase, options.rows, depth, choice_of(options, engine.session()));
+  raise_limits(profile, engine.session());
+  return {options.phase, std::move(profile)};
+}
+
+Profiled profile_graph(const Options& options) {
+  GraphEngine engine(options.common, options.graph);
+  Profile profile = engine.profile(choice_of(options, engine.session()));
+  raise_limits(profile, engine.session());
+  return {engine.file().name(), std::move(profile)};
+}
+
+int run(const Options& options, const CLI::App& command) {
+  check_subject(command, options.common, options.graph, {"--phase", "--rows", "--depth"});
   std::optional<OutputFile> trace, html;
   if (!options.trace.empty()) trace.emplace(options.trace);
   if (!options.html.empty()) html.emplace(options.html);
-  Engine engine(options.common);
-  const Phase phase = parse_phase(options.phase);
-  const int threads = engine.session().threads();
-  ProfileOptions choice;
-  const Isa isa = engine.session().isa();
-  choice.limits = measure_limits(threads, isa);
-  choice.overhead_seconds = options.seconds;
-  choice.labels = {{"cpu", fmt::format("{}, {} thread{}, instruction set {}", cpu_name(), threads,
-                                       threads == 1 ? "" : "s", to_string(isa))}};
-  const std::int64_t depth = options.depth > 0 || phase == Phase::prefill ? options.depth : decode_depth;
-  Profile profile = profile_step(engine, engine.options().runner(), phase, options.rows, depth, choice);
-  profile.limits = higher_of(*profile.limits, measure_limits(threads, isa));
-  if (trace) write(trace, chrome_trace(profile, fmt::format("lazuli {}, {} threads", options.phase, threads)));
+  const auto [name, profile] = options.graph.given() ? profile_graph(options) : profile_model(options);
+  if (trace) write(trace, chrome_trace(profile, fmt::format("lazuli {}, {} threads", name, profile.threads)));
   if (html) write(html, to_html(profile));
   if (options.common.json)
     print(to_json(profile) + "\n");
@@ -62,7 +91,8 @@ int run(const Options& options) {
 Command add_profile(CLI::App& tool) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = tool.add_subcommand("profile", "show where the time of one warm step goes");
-  add_common_options(*command, options->common, ModelOption::required);
+  add_common_options(*command, options->common, ModelOption::optional);
+  add_graph_options(*command, options->graph);
   command->add_option("--phase", options->phase, "decode or prefill")
       ->capture_default_str()
       ->check(one_of({"prefill", "decode"}));
@@ -80,7 +110,7 @@ Command add_profile(CLI::App& tool) {
                    "how long to run profiled and unprofiled steps by turns, for what profiling costs; 0: not at all")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 600.0));
-  return {command, [options] { return run(*options); }};
+  return {command, [options, command] { return run(*options, *command); }};
 }
 
 }  // namespace lazuli::tool

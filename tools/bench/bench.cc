@@ -11,7 +11,9 @@
 #include <lazuli/tools/bench/bench_plot.h>
 #include <lazuli/tools/bench/bench_runs.h>
 #include <lazuli/tools/commands.h>
+#include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/graph_file.h>
 #include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/progress.h>
@@ -25,6 +27,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  GraphOptions graph;
   BenchSizes sizes;
   int repetitions = 5, warmup = 1;
   std::string compare, preset, format = "text", plot;
@@ -69,6 +72,7 @@ void apply_preset(Options& options, const CLI::App& command) {
 
 BenchRequest request_of(const Options& options) {
   BenchRequest request{.options = options.common, .sizes = options.sizes};
+  request.graph = options.graph.given();
   for (const std::string& sweep : options.sweeps) request.sweeps.push_back(parse_sweep(sweep));
   if (!options.compare.empty()) request.compare = parse_compare(options.compare);
   return request;
@@ -100,15 +104,24 @@ void add_shares(BenchReport& report, const ModelInfo& model, bool quantised) {
   report.decode_floor_share = share(first_run(report, BenchPart::decode), model.bytes_per_token, limits.read_gbps);
 }
 
-BenchReport measure(const Options& options, const BenchPlan& plan) {
+std::int64_t tokens_of(const BenchCase& bench_case) {
+  switch (bench_case.part) {
+    case BenchPart::prompt:
+      return bench_case.sizes.prompt;
+    case BenchPart::decode:
+      return bench_case.sizes.decode;
+    default:
+      return 1;
+  }
+}
+
+BenchReport measure(const Options& options, const BenchPlan& plan, BenchRuns& runs, const std::string& name) {
   const std::vector<BenchCase>& cases = plan.cases;
-  BenchRuns runs(cases);
-  const ModelInfo model = runs.model();
   BenchReport report{.cpu = cpu_name(),
                      .isa = std::string(to_string(runs.isa())),
-                     .model = model.name,
+                     .model = name,
                      .threads = runs.threads(),
-                     .sizes = options.sizes,
+                     .sizes = options.graph.given() ? BenchSizes{0, 0, 0} : options.sizes,
                      .repetitions = options.repetitions,
                      .limits = measure_limits(runs.threads(), runs.isa()),
                      .pairs = plan.pairs};
@@ -116,22 +129,35 @@ BenchReport measure(const Options& options, const BenchPlan& plan) {
   Progress bar("measuring", total);
   std::vector<BenchSamples> samples =
       runs.measure(options.warmup, options.repetitions, [&, done = 0]() mutable { bar.advance_to(++done); });
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    const bool prompt = cases[i].part == BenchPart::prompt;
+  for (std::size_t i = 0; i < cases.size(); ++i)
     report.runs.push_back({.part = cases[i].part,
                            .variant = cases[i].name,
                            .labels = cases[i].labels,
-                           .tokens = prompt ? cases[i].sizes.prompt : cases[i].sizes.decode,
-                           .depth = prompt ? 0 : cases[i].sizes.depth,
+                           .tokens = tokens_of(cases[i]),
+                           .depth = cases[i].part == BenchPart::decode ? cases[i].sizes.depth : 0,
                            .threads = samples[i].threads,
                            .rates = std::move(samples[i].rates),
                            .checksum = samples[i].checksum});
-  }
-  add_shares(report, model, cases[0].options.precision == "fast");
   return report;
 }
 
+BenchReport measure_model(const Options& options, const BenchPlan& plan) {
+  BenchRuns runs(plan.cases);
+  const ModelInfo model = runs.model();
+  BenchReport report = measure(options, plan, runs, model.name);
+  add_shares(report, model, plan.cases[0].options.precision == "fast");
+  return report;
+}
+
+BenchReport measure_graph(const Options& options, const BenchPlan& plan) {
+  for (const BenchCase& bench_case : plan.cases) make_session(bench_case.options.session());  // bad choices show first
+  const GraphFile file(options.graph);
+  BenchRuns runs(plan.cases, file);
+  return measure(options, plan, runs, file.name());
+}
+
 int run(Options options, const CLI::App& command) {
+  check_subject(command, options.common, options.graph, {"--prompt", "--tokens", "--depth", "--preset"});
   watch_interrupt();
   apply_preset(options, command);
   const BenchFormat& format = format_of(options);
@@ -141,7 +167,7 @@ int run(Options options, const CLI::App& command) {
     fail_usage("--plot: nothing is swept; expected --sweep or --compare as well");
   std::optional<OutputFile> plot;  // opened before anything is measured
   if (!options.plot.empty()) plot.emplace(options.plot);
-  const BenchReport report = measure(options, plan);
+  const BenchReport report = options.graph.given() ? measure_graph(options, plan) : measure_model(options, plan);
   print(format.write(report));
   if (plot) {
     plot->write(bench_svg(report));
@@ -154,8 +180,10 @@ int run(Options options, const CLI::App& command) {
 
 Command add_bench(CLI::App& tool) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = tool.add_subcommand("bench", "measure tokens per second, variants side by side");
-  add_common_options(*command, options->common, ModelOption::required);
+  CLI::App* command =
+      tool.add_subcommand("bench", "measure tokens per second, or runs of a graph, variants side by side");
+  add_common_options(*command, options->common, ModelOption::optional);
+  add_graph_options(*command, options->graph);
   add_bench_sizes(*command, options->sizes);
   const auto add = [&](const char* name, int& value, int least, const char* help) {
     command->add_option(name, value, help)->type_name("N")->capture_default_str()->check(CLI::Range(least, 1 << 24));

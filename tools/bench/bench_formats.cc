@@ -28,12 +28,13 @@ std::string limits_text(const HostLimits& limits) {
 }
 
 std::string size_text(const BenchRun& run) {
-  return run.part == BenchPart::prompt ? fmt::format("{}", run.tokens) : fmt::format("{} at {}", run.tokens, run.depth);
+  return run.part == BenchPart::decode ? fmt::format("{} at {}", run.tokens, run.depth) : fmt::format("{}", run.tokens);
 }
 
 std::string bits_text(const BenchBits& bits) {
-  const char* what = bits.part == BenchPart::prompt ? "logits of the last row" : "generated ids";
-  const std::string title = fmt::format("{} {}: {}", to_string(bits.part), size_text(*bits.first), what);
+  constexpr std::string_view results[] = {"logits of the last row", "generated ids", "results"};
+  const std::string title = fmt::format("{} {}: {}", to_string(bits.part), size_text(*bits.first),
+                                        results[static_cast<std::size_t>(bits.part)]);
   if (bits.differing.empty()) return fmt::format("{} identical in all {} variants", title, bits.compared);
   std::string names;
   for (const BenchRun* run : bits.differing) names += (names.empty() ? "" : ", ") + run->variant;
@@ -48,12 +49,20 @@ std::vector<std::string> notes(const BenchReport& report) {
     lines.push_back(fmt::format("prompt: {:.0f} % of the matmul peak", 100 * *report.prompt_peak_share));
   if (report.decode_floor_share)
     lines.push_back(fmt::format("decode: {:.0f} % of the memory read rate", 100 * *report.decode_floor_share));
+  for (const BenchRun& run : report.runs)
+    if (run.part == BenchPart::run)
+      lines.push_back(fmt::format("{}: {:.3f} ms a run", run.variant, 1e3 / median(run.rates)));
   return lines;
 }
 
 std::size_t widest(const BenchReport& report, std::size_t least, std::string (*column)(const BenchRun&)) {
   for (const BenchRun& run : report.runs) least = std::max(least, column(run).size());
   return least;
+}
+
+// All runs of a report have one: it is of a model or of a graph.
+std::string_view unit_of(const BenchReport& report) {
+  return unit_of(report.runs.empty() ? BenchPart::prompt : report.runs[0].part);
 }
 
 Json optional_number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -65,7 +74,7 @@ Json run_json(const BenchRun& run) {
   return {{"name", to_string(run.part)}, {"variant", run.variant}, {"labels", labels},
           {"tokens", run.tokens},        {"depth", run.depth},     {"threads", run.threads},
           {"median", spread.median},     {"min", spread.least},    {"max", spread.most},
-          {"unit", "tokens/s"},          {"samples", run.rates},   {"checksum", fmt::format("{:016x}", run.checksum)}};
+          {"unit", unit_of(run.part)},   {"samples", run.rates},   {"checksum", fmt::format("{:016x}", run.checksum)}};
 }
 
 // Fields with commas or quotes stand in quotes.
@@ -96,7 +105,8 @@ std::string value_of(const BenchRun& run, const std::string& key) {
 }
 
 std::string benchstat_name(const BenchRun& run) {
-  std::string name = run.part == BenchPart::prompt
+  std::string name = run.part == BenchPart::run ? std::string("BenchmarkRun")
+                     : run.part == BenchPart::prompt
                          ? fmt::format("BenchmarkPrompt/prompt={}", run.tokens)
                          : fmt::format("BenchmarkDecode/tokens={}/depth={}", run.tokens, run.depth);
   for (const BenchLabel& label : run.labels)
@@ -120,7 +130,7 @@ std::span<const BenchFormat> bench_formats() {
 std::string bench_text(const BenchReport& report) {
   const std::size_t variant = widest(report, 7, [](const BenchRun& run) { return run.variant; });
   const std::size_t size = widest(report, 6, size_text);
-  std::string text = fmt::format("{}\n{}, tokens/s, {} repetitions\n{}\n\n", report.model, host_text(report),
+  std::string text = fmt::format("{}\n{}, {}, {} repetitions\n{}\n\n", report.model, host_text(report), unit_of(report),
                                  report.repetitions, limits_text(report.limits));
   text += fmt::format("{:<6}  {:<{}}  {:<{}}  {:>10}  {:>10}  {:>10}\n", "run", "tokens", size, "variant", variant,
                       "median", "min", "max");
@@ -138,20 +148,21 @@ std::string bench_text(const BenchReport& report) {
 }
 
 std::string bench_markdown(const BenchReport& report) {
-  std::string text = fmt::format("{}; {}; tokens/s, median (min to max) of {} by turns; {}\n\n", report.model,
-                                 host_text(report), report.repetitions, limits_text(report.limits));
+  std::string text = fmt::format("{}; {}; {}, median (min to max) of {} by turns; {}\n\n", report.model,
+                                 host_text(report), unit_of(report), report.repetitions, limits_text(report.limits));
   const auto cell = [](const BenchRun& run) {
     const Spread spread = spread_of(run);
     return fmt::format("{:.2f} ({:.2f} to {:.2f})", spread.median, spread.least, spread.most);
   };
-  text += "| run | tokens | variant | tokens/s |\n| --- | --- | --- | ---: |\n";
+  text += fmt::format("| run | tokens | variant | {} |\n| --- | --- | --- | ---: |\n", unit_of(report));
   for (const BenchRun& run : report.runs)
     text += fmt::format("| {} | {} | {} | {} |\n", to_string(run.part), size_text(run), run.variant, cell(run));
   const std::vector<BenchRatio> compared = ratios(report);
   if (!compared.empty())
-    text +=
-        "\n| run | before | after | before, tokens/s | after, tokens/s | gain (95 %) |\n"
-        "| --- | --- | --- | ---: | ---: | ---: |\n";
+    text += fmt::format(
+        "\n| run | before | after | before, {0} | after, {0} | gain (95 %) |\n"
+        "| --- | --- | --- | ---: | ---: | ---: |\n",
+        unit_of(report));
   for (const auto& [after, before, ratio] : compared)
     text += fmt::format("| {} {} | {} | {} | {} | {} | {} ({} to {}) |\n", to_string(after->part), size_text(*after),
                         before->variant, after->variant, cell(*before), cell(*after), gain(ratio.value),
@@ -165,7 +176,8 @@ std::string bench_csv(const BenchReport& report) {
   const std::vector<std::string> keys = swept_keys(report);
   std::string text = "model,cpu,isa,threads,run,tokens,depth,variant";
   for (const std::string& key : keys) text.append(",").append(csv_field(key));
-  text += ",repetition,tokens_per_second\n";
+  text +=
+      unit_of(report) == unit_of(BenchPart::run) ? ",repetition,runs_per_second\n" : ",repetition,tokens_per_second\n";
   for (const BenchRun& run : report.runs) {
     std::string start =
         fmt::format("{},{},{},{},{},{},{},{}", csv_field(report.model), csv_field(report.cpu), report.isa, run.threads,
@@ -204,13 +216,14 @@ Json bench_json(const BenchReport& report) {
 std::string bench_benchstat(const BenchReport& report) {
   std::string text = fmt::format("goos: linux\ngoarch: amd64\npkg: lazuli\ncpu: {}\nisa: {}\nmodel: {}\n", report.cpu,
                                  report.isa, report.model);
-  text += "Unit tok/s better=higher\n";
+  const std::string_view unit = unit_of(report) == unit_of(BenchPart::run) ? "runs/s" : "tok/s";
+  text += fmt::format("Unit {} better=higher\n", unit);
   for (const BenchRun& run : report.runs) {
     const bool prompt = run.part == BenchPart::prompt;
     const double tokens_per_operation = prompt ? static_cast<double>(run.tokens) : 1;
     for (const double rate : run.rates)
-      text += fmt::format("{} {} {:.0f} ns/op {:.4f} tok/s\n", benchstat_name(run), prompt ? 1 : run.tokens,
-                          1e9 * tokens_per_operation / rate, rate);
+      text += fmt::format("{} {} {:.0f} ns/op {:.4f} {}\n", benchstat_name(run), prompt ? 1 : run.tokens,
+                          1e9 * tokens_per_operation / rate, rate, unit);
   }
   return text;
 }

@@ -16,15 +16,18 @@ namespace {
 struct Sweepable {
   std::string key;  // an option's long name
   bool concerns_prompt, concerns_decode;
+  bool concerns_run;
 };
 
 // Sizes, the settings that can be chosen on a machine, and options that change results.
 const std::vector<Sweepable>& sweepables() {
   static const std::vector<Sweepable> all = [] {
-    std::vector<Sweepable> rows{{"prompt", true, false}, {"depth", false, true}};
+    std::vector<Sweepable> rows{{"prompt", true, false, false}, {"depth", false, true, false}};
     for (const Setting& setting : settings())
-      rows.push_back({setting.option().substr(2), setting.concerns_prompt, setting.concerns_decode});
-    for (const char* key : {"precision", "backend", "kv"}) rows.push_back({key, true, true});
+      rows.push_back({setting.option().substr(2), setting.concerns_prompt, setting.concerns_decode,
+                      setting.owner == SettingOwner::session});
+    for (const char* key : {"precision", "backend"}) rows.push_back({key, true, true, true});
+    rows.push_back({"kv", true, true, false});
     return rows;
   }();
   return all;
@@ -32,7 +35,10 @@ const std::vector<Sweepable>& sweepables() {
 
 bool concerns(std::string_view key, BenchPart part) {
   for (const Sweepable& sweepable : sweepables())
-    if (sweepable.key == key) return part == BenchPart::prompt ? sweepable.concerns_prompt : sweepable.concerns_decode;
+    if (sweepable.key == key)
+      return part == BenchPart::prompt   ? sweepable.concerns_prompt
+             : part == BenchPart::decode ? sweepable.concerns_decode
+                                         : sweepable.concerns_run;
   return false;
 }
 
@@ -97,7 +103,21 @@ std::vector<BenchAxis> axes_of(const BenchRequest& request) {
   for (auto axis = axes.begin(); axis != axes.end(); ++axis)
     if (std::any_of(axes.begin(), axis, [&](const BenchAxis& earlier) { return earlier.key == axis->key; }))
       fail_usage("--sweep: {} is swept twice; expected each option once, and fusion not beside --compare", axis->key);
+  if (request.graph)
+    for (const BenchAxis& axis : axes)
+      if (!concerns(axis.key, BenchPart::run))
+        fail_usage("--sweep: {} is a matter of models; --graph has none", axis.key);
   return axes;
+}
+
+std::vector<BenchPart> parts_of(const BenchRequest& request) {
+  if (request.graph) return {BenchPart::run};
+  return {BenchPart::prompt, BenchPart::decode};
+}
+
+bool is_left_out(const BenchCase& bench_case) {
+  return (bench_case.part == BenchPart::prompt && bench_case.sizes.prompt == 0) ||
+         (bench_case.part == BenchPart::decode && bench_case.sizes.decode == 0);
 }
 
 // Counts through the product, the last axis fastest. False after the last combination.
@@ -124,7 +144,12 @@ std::vector<BenchPair> pairs_of(const std::vector<BenchCase>& cases, bool compar
 
 }  // namespace
 
-std::string_view to_string(BenchPart part) { return part == BenchPart::prompt ? "prompt" : "decode"; }
+std::string_view to_string(BenchPart part) {
+  constexpr std::string_view names[] = {"prompt", "decode", "run"};
+  return names[static_cast<std::size_t>(part)];
+}
+
+std::string_view unit_of(BenchPart part) { return part == BenchPart::run ? "runs/s" : "tokens/s"; }
 
 void add_bench_sizes(CLI::App& command, BenchSizes& sizes) {
   const auto add = [&](const char* name, std::int64_t& value, int least, const char* help) {
@@ -152,7 +177,7 @@ BenchPlan bench_plan(const BenchRequest& request) {
   std::set<std::pair<BenchPart, std::vector<std::size_t>>> seen;
   std::vector<std::size_t> indices(axes.size());
   do {
-    for (const BenchPart part : {BenchPart::prompt, BenchPart::decode}) {
+    for (const BenchPart part : parts_of(request)) {
       BenchCase added{.part = part, .options = request.options, .sizes = request.sizes};
       std::vector<std::size_t> concerning;
       for (std::size_t i = 0; i < axes.size(); ++i) {
@@ -163,7 +188,7 @@ BenchPlan bench_plan(const BenchRequest& request) {
       if (added.labels.empty() && !axes.empty()) continue;
       if (!seen.emplace(part, std::move(concerning)).second) continue;
       for (const BenchLabel& label : added.labels) set(added, label);
-      if ((part == BenchPart::prompt ? added.sizes.prompt : added.sizes.decode) == 0) continue;
+      if (is_left_out(added)) continue;
       added.name = name_of(request, added.labels);
       cases.push_back(std::move(added));
     }

@@ -16,8 +16,13 @@ class App;
 
 namespace lazuli::tool {
 
-enum class BenchPart : std::uint8_t { prompt, decode };
+enum class BenchPart : std::uint8_t {
+  prompt,
+  decode,
+  run,  // of a graph that is no model's: a call stands for a token
+};
 std::string_view to_string(BenchPart part);
+std::string_view unit_of(BenchPart part);  // "tokens/s", "runs/s"
 
 struct BenchSizes {
   std::int64_t prompt = 512;  // tokens; 0 leaves the part out
@@ -48,6 +53,7 @@ struct BenchRequest {
   BenchSizes sizes;
   std::vector<BenchAxis> sweeps;
   std::optional<BenchAxis> compare;
+  bool graph = false;  // of a file: the one part is its run
 };
 
 struct BenchCase {
@@ -72,7 +78,8 @@ struct BenchPlan {
 // The product of all axes. A case stands once, however many values other parts' axes have: the chunk is a matter of
 // prompts alone, the depth of generation; a part that no axis concerns is left out. With `compare`, pairs are its first
 // value after each of the others, at every point of the sweeps; otherwise each case of a part after the part's first.
-// Throws UsageError for an axis given twice and for values the option does not take.
+// Throws UsageError for an axis given twice, for values the option does not take, and for an axis that is a matter of
+// models where there is none.
 BenchPlan bench_plan(const BenchRequest& request);
 
 }  // namespace lazuli::tool

@@ -59,7 +59,7 @@ std::size_t column_of(Panel& panel, const std::string& value) {
 
 std::vector<Panel> panels_of(const BenchReport& report) {
   std::vector<Panel> panels;
-  for (const BenchPart part : {BenchPart::prompt, BenchPart::decode}) {
+  for (const BenchPart part : {BenchPart::prompt, BenchPart::decode, BenchPart::run}) {
     Panel panel{.part = part, .key = {}, .columns = {}, .series = {}};
     for (const BenchRun& run : report.runs) {
       if (run.part != part || run.labels.empty()) continue;
@@ -93,8 +93,8 @@ class PanelWriter {
   }
 
   std::string write() const {
-    std::string svg =
-        text_at(left, base_ - plot_height - 14, "start", fmt::format("{}, tokens/s", to_string(panel_.part)));
+    std::string svg = text_at(left, base_ - plot_height - 14, "start",
+                              fmt::format("{}, {}", to_string(panel_.part), unit_of(panel_.part)));
     svg += axes();
     for (std::size_t i = 0; i < panel_.series.size(); ++i) svg += series(i);
     return svg;

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 
 namespace lazuli::tool {
 namespace {
@@ -76,23 +77,59 @@ struct BenchRuns::Models {
   }
 };
 
-// A runner of its own: a short context must not inherit the caches of a long one.
+// Where one case runs.
 struct BenchRuns::Lane {
-  const BenchCase& what;
   Session& session;
+
+  explicit Lane(Session& where) : session(where) {}
+  virtual ~Lane() = default;
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  virtual Timed run() = 0;
+};
+
+// A runner of its own: a short context must not inherit the caches of a long one.
+struct BenchRuns::ModelLane final : Lane {
+  const BenchCase& what;
   Runner runner;
   std::vector<std::int32_t> ids;  // the prompt, or the context before the generated tokens
 
-  Lane(const BenchCase& bench_case, Session& where, const LanguageModel& model)
-      : what(bench_case),
-        session(where),
+  ModelLane(const BenchCase& bench_case, Session& where, const LanguageModel& model)
+      : Lane(where),
+        what(bench_case),
         runner(model, bench_case.options.runner()),
         ids(random_ids(what.part == BenchPart::prompt ? what.sizes.prompt : what.sizes.depth,
                        model.info().vocab_size)) {}
 
-  Timed run() {
+  Timed run() override {
     const UseSession use(session);
     return what.part == BenchPart::prompt ? time_prompt(runner, ids) : time_decode(runner, ids, what.sizes.decode);
+  }
+};
+
+// A repetition is as many calls as a clock tells apart. The checksum is of the first one, which all cases begin alike.
+struct BenchRuns::GraphLane final : Lane {
+  const GraphFile& file;
+  std::optional<GraphCalls> calls;
+  int count = 1;
+  std::uint64_t first = 0;
+
+  GraphLane(const GraphFile& graph, Session& where) : Lane(where), file(graph) {
+    const UseSession use(session);
+    calls.emplace(file);
+    first = fnv1a_start;
+    for (const Array& result : calls->call())
+      first = fnv1a({reinterpret_cast<const char*>(result.bytes()), static_cast<std::size_t>(result.type().bytes())},
+                    first);
+    count = calls->count_for_sample();
+  }
+
+  Timed run() override {
+    const UseSession use(session);
+    const auto start = Clock::now();
+    for (int i = 0; i < count; ++i) calls->call();
+    return {tokens_per_second(count, start), first};
   }
 };
 
@@ -100,7 +137,12 @@ BenchRuns::BenchRuns(std::span<const BenchCase> cases) : cases_(cases), models_(
   std::vector<Session*> of_case;
   for (const BenchCase& bench_case : cases) of_case.push_back(&session_for(bench_case.options));
   for (std::size_t i = 0; i < cases.size(); ++i)
-    lanes_.push_back(std::make_unique<Lane>(cases[i], *of_case[i], models_->get(cases[i].options)));
+    lanes_.push_back(std::make_unique<ModelLane>(cases[i], *of_case[i], models_->get(cases[i].options)));
+}
+
+BenchRuns::BenchRuns(std::span<const BenchCase> cases, const GraphFile& file) : cases_(cases) {
+  for (const BenchCase& bench_case : cases)
+    lanes_.push_back(std::make_unique<GraphLane>(file, session_for(bench_case.options)));
 }
 
 Session& BenchRuns::session_for(const CommonOptions& options) {
@@ -108,7 +150,7 @@ Session& BenchRuns::session_for(const CommonOptions& options) {
   for (const auto& session : sessions_) {
     const SessionOptions& has = session->options();
     if (has.fusion == wanted.fusion && has.threads == wanted.threads && has.backend == wanted.backend &&
-        has.precision == wanted.precision)
+        has.precision == wanted.precision && has.split_bytes == wanted.split_bytes)
       return *session;
   }
   return *sessions_.emplace_back(make_session(std::move(wanted)));

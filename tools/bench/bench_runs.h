@@ -6,6 +6,7 @@
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tools/bench/bench_plan.h>
+#include <lazuli/tools/support/graph_file.h>
 
 #include <functional>
 #include <memory>
@@ -15,8 +16,8 @@
 namespace lazuli::tool {
 
 struct BenchSamples {
-  std::vector<double> rates;   // tokens a second of each repetition
-  std::uint64_t checksum = 0;  // fnv1a of the logits of the prompt's last row, or of the generated ids
+  std::vector<double> rates;   // tokens or calls a second of each repetition
+  std::uint64_t checksum = 0;  // fnv1a of the logits of the prompt's last row, of the generated ids, or of all results
   int threads = 0;
 };
 
@@ -26,11 +27,13 @@ class BenchRuns {
   // Sessions come first: what is wrong with the options shows before a model is read. `cases` is not empty, and
   // outlives the object.
   explicit BenchRuns(std::span<const BenchCase> cases);
+  // Of a graph, which outlives the object.
+  BenchRuns(std::span<const BenchCase> cases, const GraphFile& file);
   ~BenchRuns();
   BenchRuns(const BenchRuns&) = delete;
   BenchRuns& operator=(const BenchRuns&) = delete;
 
-  ModelInfo model() const;  // of the first case, as is
+  ModelInfo model() const;  // of the first case, as is, where there are models
   int threads() const;
   Isa isa() const;
   // One entry a case. The first `warmup` repetitions are not counted; `advance` is called after each run. Throws
@@ -39,6 +42,8 @@ class BenchRuns {
 
  private:
   struct Lane;
+  struct ModelLane;
+  struct GraphLane;
   struct Models;
 
   Session& session_for(const CommonOptions& options);

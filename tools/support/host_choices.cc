@@ -23,14 +23,15 @@ Settings built_in(const SettingScope& scope) {
 }
 
 // Of the host, then of the model.
-std::vector<MeasuredChoices> measured_choices(const CpuIdentity& cpu, const ModelInfo* model) {
+std::vector<MeasuredChoices> measured_choices(const CpuIdentity& cpu, const ModelInfo* model,
+                                              const std::string& graph_shape) {
   std::vector<MeasuredChoices> measured{shipped_choices(cpu, model ? model->architecture : "")};
   std::vector<std::string> shapes{""};
-  if (model) shapes.push_back(model_shape(*model));
+  if (const std::string shape = model ? model_shape(*model) : graph_shape; !shape.empty()) shapes.push_back(shape);
   for (const std::string& shape : shapes) {
     FoundTuning found = find_tuning(cpu::default_cache_folder(), {to_string(cpu), shape, tuning_version()});
     if (found.record) measured.push_back({ChoiceOrigin::tuned, std::move(*found.record)});
-    if (model && !found.note.empty()) log("note: " + found.note);
+    if (shapes.size() > 1 && !found.note.empty()) log("note: " + found.note);
   }
   return measured;
 }
@@ -50,14 +51,14 @@ SettingScope setting_scope(int cores, const ModelInfo* model) {
   return {.cores = cores, .chunk = info.prefill_chunk, .has_altup = model == nullptr || info.has_altup};
 }
 
-CommonOptions take_choices(CommonOptions options, const ModelInfo* model) {
+CommonOptions take_choices(CommonOptions options, const ModelInfo* model, const std::string& graph_shape) {
   const CpuIdentity cpu = cpu_identity();
   const auto option_of = [](std::string_view name) { return setting(name).option(); };
   const StatedChoices environment = environment_choices([](const char* name) { return std::getenv(name); });
   std::shared_ptr<const Choices> choices;
   try {
     choices = std::make_shared<const Choices>(
-        built_in(setting_scope(cpu.cores, model)), measured_choices(cpu, model),
+        built_in(setting_scope(cpu.cores, model)), measured_choices(cpu, model, graph_shape),
         std::vector<StatedChoices>{environment, {ChoiceOrigin::stated, option_of, options.stated}});
   } catch (const Error& error) {
     throw UsageError(error.what());

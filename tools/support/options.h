@@ -51,7 +51,8 @@ struct CommonOptions {
 // The same with the values in force on this host for this model (null: for any): what was tuned or set in the
 // environment takes the place of defaults. Logs why a tuning file is not used. Throws UsageError for values nobody can
 // have.
-CommonOptions take_choices(CommonOptions options, const ModelInfo* model);
+// A graph of a file is no model; `graph_shape` is then what measurements of it are kept by.
+CommonOptions take_choices(CommonOptions options, const ModelInfo* model, const std::string& graph_shape = {});
 
 // Null: any model.
 SettingScope setting_scope(int cores, const ModelInfo* model);

@@ -14,21 +14,16 @@ namespace {
 constexpr std::int64_t default_rows = 128;
 constexpr std::int32_t any_token = 2;
 
-Runner::Step next_step(Runner& runner, Phase phase, std::int64_t rows) {
-  return phase == Phase::prefill ? runner.prefill_step(rows) : runner.decode_step();
-}
-
 }  // namespace
 
 Phase parse_phase(const std::string& name) { return name == "prefill" ? Phase::prefill : Phase::decode; }
 
-Graph built_step(Runner& runner, Phase phase) {
-  const Runner::Step step = next_step(runner, phase, default_rows);
-  return step.function.graph(step.arguments);
+Runner::Step next_step(Runner& runner, Phase phase) {
+  return phase == Phase::prefill ? runner.prefill_step(default_rows) : runner.decode_step();
 }
 
 std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner, Phase phase) {
-  const Runner::Step step = next_step(runner, phase, default_rows);
+  const Runner::Step step = next_step(runner, phase);
   auto compiled = std::static_pointer_cast<const CompiledGraph>(step.function.executable(step.arguments));
   engine.end_progress();
   return compiled;

@@ -15,8 +15,8 @@ namespace lazuli::tool {
 // "prefill" or "decode", as the option checks it.
 Phase parse_phase(const std::string& name);
 
-// The step as the runner would take it next, as it is built.
-Graph built_step(Runner& runner, Phase phase);
+// The step as the runner would take it next: a token, or a chunk of 128 rows.
+Runner::Step next_step(Runner& runner, Phase phase);
 // The same, compiled, which packs the weights it reads.
 std::shared_ptr<const CompiledGraph> compile_step(Engine& engine, Runner& runner, Phase phase);
 

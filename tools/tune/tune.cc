@@ -8,12 +8,15 @@
 #include <lazuli/backends/cpu/host/usable_cores.h>
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>
+#include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
+#include <lazuli/tools/support/graph_file.h>
 #include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/support/memory.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/progress.h>
 #include <lazuli/tools/support/synthetic_model.h>
+#include <lazuli/tools/tune/graph_workload.h>
 #include <lazuli/tools/tune/tune_workload.h>
 
 #include <CLI/CLI.hpp>
@@ -26,6 +29,7 @@ namespace {
 
 struct Options {
   CommonOptions common;
+  GraphOptions graph;
   TuneWork work;
   double budget = 60;
   std::string only;
@@ -119,23 +123,19 @@ void note_other_load() {
     log(fmt::format("note: other work runs on this host (load {:.1f}); measure when it is idle", load));
 }
 
-// `general`: the model is only an example, and what is measured on it holds for any.
-Tuned tune_model(const Options& options, CommonOptions common, bool general) {
-  TuneWork work = options.work;
-  work.disk_cache = !general;
-  const std::string path = common.model;
-  TuneWorkload workload(std::move(common), work);
-  const std::string shape = general ? "" : model_shape(workload.info());
-  // Two settings at a time: they share the weights that are mapped from the cache on disk.
-  const bool shared = work.disk_cache && !cpu::default_cache_folder().empty();
-  check_fits(path, (shared ? 1 : 2) * weight_memory(workload.info(), *parse_precision(options.common.precision)),
-             available_memory());
-  const std::vector<TunableChoice> choices = wanted_choices(workload.choices(), options.only);
+// What is measured.
+struct Subject {
+  std::string title, shape;
+  std::vector<TunableChoice> choices;
+  Prepare prepare;
+};
+
+Tuned tune_subject(const Options& options, const Subject& subject) {
+  const std::vector<TunableChoice> choices = wanted_choices(subject.choices, options.only);
   note_other_load();
-  Tuned tuned{{{to_string(cpu_identity()), shape, tuning_version()}, today(), {}}, {}, {}};
+  Tuned tuned{{{to_string(cpu_identity()), subject.shape, tuning_version()}, today(), {}}, {}, {}};
   if (!options.common.json)
-    print_now(fmt::format("{}\n{}, prompt of {} tokens, decode after {}, {} s\n\n", tuned.record.key.cpu,
-                          workload.info().name, options.work.prompt, options.work.depth, options.budget));
+    print_now(fmt::format("{}\n{}, {} s\n\n", tuned.record.key.cpu, subject.title, options.budget));
   TuneOptions tuning;
   tuning.seconds = options.budget;
   Progress bar("measuring", static_cast<std::int64_t>(choices.size()));
@@ -144,14 +144,42 @@ Tuned tune_model(const Options& options, CommonOptions common, bool general) {
     if (!options.common.json) print_now(choice_line(choice));
     bar.advance_to(++done);
   };
-  tuned.record.choices = tune(choices, [&](const Settings& settings) { return workload.prepare(settings); }, tuning);
+  tuned.record.choices = tune(choices, subject.prepare, tuning);
   keep(tuned, options.common);
   return tuned;
+}
+
+// `general`: the model is only an example, and what is measured on it holds for any.
+Tuned tune_model(const Options& options, CommonOptions common, bool general) {
+  TuneWork work = options.work;
+  work.disk_cache = !general;
+  const std::string path = common.model;
+  TuneWorkload workload(std::move(common), work);
+  // Two settings at a time: they share the weights that are mapped from the cache on disk.
+  const bool shared = work.disk_cache && !cpu::default_cache_folder().empty();
+  check_fits(path, (shared ? 1 : 2) * weight_memory(workload.info(), *parse_precision(options.common.precision)),
+             available_memory());
+  return tune_subject(options, {.title = fmt::format("{}, prompt of {} tokens, decode after {}", workload.info().name,
+                                                     options.work.prompt, options.work.depth),
+                                .shape = general ? "" : model_shape(workload.info()),
+                                .choices = workload.choices(),
+                                .prepare = [&](const Settings& settings) { return workload.prepare(settings); }});
+}
+
+Tuned tune_graph(const Options& options) {
+  make_session(options.common.session());  // a bad choice shows before the file is read
+  const GraphFile file(options.graph);
+  GraphWorkload workload(options.common, file);
+  return tune_subject(options, {.title = file.name(),
+                                .shape = file.shape(),
+                                .choices = workload.choices(),
+                                .prepare = [&](const Settings& settings) { return workload.prepare(settings); }});
 }
 
 // Measured against the defaults: neither the environment nor earlier tunings count, and what the command line states is
 // held fixed.
 Tuned run_tuning(const Options& options) {
+  if (options.graph.given()) return tune_graph(options);
   if (!options.common.model.empty()) return tune_model(options, options.common, /*general=*/false);
   const SyntheticModel model(usable_cores());
   CommonOptions common = options.common;
@@ -159,7 +187,9 @@ Tuned run_tuning(const Options& options) {
   return tune_model(options, common, /*general=*/true);
 }
 
-int run(const Options& options) {
+int run(const Options& options, const CLI::App& command) {
+  if (options.graph.given() || !options.graph.inputs.empty())
+    check_subject(command, options.common, options.graph, {"--prompt", "--depth"});
   watch_interrupt();
   const Tuned tuned = run_tuning(options);
   if (options.common.json) {
@@ -180,6 +210,7 @@ Command add_tune(CLI::App& tool) {
   CLI::App* command = tool.add_subcommand(
       "tune", "measure fusions, threads, chunks and the rest on this host, and keep what is faster");
   add_common_options(*command, options->common, ModelOption::optional);
+  add_graph_options(*command, options->graph);
   command->add_option("--budget", options->budget, "seconds for all measurements")
       ->type_name("SECONDS")
       ->capture_default_str()
@@ -190,7 +221,7 @@ Command add_tune(CLI::App& tool) {
   };
   add("-p,--prompt", options->work.prompt, "tokens of the prompt; larger chunks are not tried");
   add("--depth", options->work.depth, "tokens of context before the generated ones");
-  return {command, [options] { return run(*options); }};
+  return {command, [options, command] { return run(*options, *command); }};
 }
 
 }  // namespace lazuli::tool

@@ -35,7 +35,6 @@ class TuneWorkload {
 
  private:
   const LanguageModel& model(const std::string& altup);
-  CommonOptions with(const Settings& settings) const;
 
   CommonOptions options_;
   TuneWork work_;

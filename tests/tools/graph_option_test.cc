@@ -191,7 +191,7 @@ TEST_F(GraphOption, WhatACallGivesUpGoesRound) {
     const std::vector<Array> expected = test::stored_function()(arguments), found = calls.call();
     const std::span<const float> a = expected[1].data<float>(), b = found[1].data<float>();
     EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin())) << i;
-    arguments[1] = expected[1];
+    arguments[1] = expected[0];  // the first result of the state's type takes it over
   }
 }
 

@@ -2,8 +2,6 @@
 #include <lazuli/backends/cpu/jit/rare_lanes.h>
 #include <llvm/IR/Module.h>
 
-#include <cmath>
-
 namespace lazuli::cpu::jit {
 
 using llvm::Value;
@@ -25,30 +23,6 @@ Value* emit_for_rare_lanes(Emitter& emit, Value* rare, Value* usual, FunctionRef
   result->addIncoming(usual, before);
   result->addIncoming(chosen, end);
   return result;
-}
-
-std::span<const LibraryFunction> library_functions() {
-  using F = const float*;
-  using N = std::int64_t;
-  static constexpr LibraryFunction functions[] = {
-      {"lazuli_sin",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::sin(a[i]);
-       }},
-      {"lazuli_cos",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::cos(a[i]);
-       }},
-      {"lazuli_tan",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::tan(a[i]);
-       }},
-      {"lazuli_fmod",
-       [](F a, F b, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::fmod(a[i], b[i]);
-       }},
-  };
-  return functions;
 }
 
 Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {

@@ -3,9 +3,8 @@
 #pragma once
 
 #include <lazuli/backends/cpu/jit/lanes.h>
+#include <lazuli/backends/cpu/jit/library_functions.h>
 #include <lazuli/graph/base/function_ref.h>
-
-#include <span>
 
 namespace lazuli::cpu::jit {
 
@@ -14,14 +13,7 @@ namespace lazuli::cpu::jit {
 llvm::Value* emit_for_rare_lanes(Emitter& emit, llvm::Value* rare, llvm::Value* usual,
                                  FunctionRef<llvm::Value*()> emit_rare);
 
-// Functions left to the C library where generated code would lose digits. It calls `symbol`(a, b, result, count) on
-// lanes in memory; functions of one operand ignore b.
-struct LibraryFunction {
-  const char* symbol;
-  void (*function)(const float* a, const float* b, float* result, std::int64_t count);
-};
-std::span<const LibraryFunction> library_functions();
-
+// Of library_functions, in their order.
 enum class LibraryCall { sin, cos, tan, fmod };
 // `b`: null for functions of one operand.
 llvm::Value* emit_library_call(Emitter& emit, LibraryCall call, llvm::Value* a, llvm::Value* b);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// What generated code may call. Nothing else can be called: names come from objects on disk as well.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace lazuli::cpu::jit {
+
+// Functions left to the C library where generated code would lose digits. It calls `symbol`(a, b, result, count) on
+// lanes in memory; functions of one operand ignore b.
+struct LibraryFunction {
+  const char* symbol;
+  void (*function)(const float* a, const float* b, float* result, std::int64_t count);
+};
+std::span<const LibraryFunction> library_functions();
+
+// The function of this name: one of library_functions, or one of the C library's that LLVM calls where the instruction
+// set has no such instruction. Null: there is none.
+const void* library_function(std::string_view symbol);
+
+}  // namespace lazuli::cpu::jit

@@ -11,7 +11,10 @@ if(LLVM_PACKAGE_VERSION VERSION_LESS 19.1)
   message(FATAL_ERROR "lazuli: found LLVM ${LLVM_PACKAGE_VERSION} in ${LLVM_DIR}, expected 19.1 or newer")
 endif()
 
-target_include_directories(lazuli_objects SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+# Of jit/, these need no LLVM; all others are the code generator's.
+file(GLOB codegen_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/backends/cpu/jit/*.cc)
+list(FILTER codegen_sources EXCLUDE REGEX
+  "/(code_listing|elf_object|find_generator|library_functions|loop_body|loop_kernel|object_code|perf_dump)\\.cc$")
 # What lazuliConfig.cmake defines for those who link the installed static library.
 add_library(lazuli::llvm INTERFACE IMPORTED GLOBAL)
 target_link_libraries(lazuli::llvm INTERFACE LLVM-${LLVM_VERSION_MAJOR})

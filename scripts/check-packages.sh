@@ -31,6 +31,7 @@ try_packages() {  # folder
   log "installing the command and the library"
   apt_install "$1"/lazuli_*.deb "$1"/liblazuli0_*.deb
   lazuli --version
+  expect "LLVM, in what the command is linked with" "" "$(ldd "$(command -v lazuli)" | grep LLVM || true)"
   lazuli info
   expect "lazuli generate" "$following" "$(lazuli generate -m "$model" --ids "$(IFS=,; echo "${ids[*]}")" -n 4 \
     --precision f32 2>/dev/null | tr ',\n' '  ' | xargs)"

@@ -25,19 +25,21 @@ function(lazuli_sanitized name sanitizers)
   target_compile_options(${name} PRIVATE -O1 -g1 -UNDEBUG -fno-omit-frame-pointer -fsanitize=${sanitizers}
     -fno-sanitize-recover=all)
   target_link_options(${name} PRIVATE -fsanitize=${sanitizers})
-  target_include_directories(${name} SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
   target_link_libraries(${name} PRIVATE lazuli::static lazuli_flags fmt::fmt nlohmann_json::nlohmann_json GTest::gtest_main)
   # With checks compiled in, gcc warns of uses of uninitialised memory that are none.
   set_target_properties(${name} PROPERTIES COMPILE_WARNING_AS_ERROR OFF)
+  add_dependencies(${name} lazuli_codegen_module lazuli_foreign_codegen lazuli_empty_codegen)
   add_dependencies(lazuli_sanitized ${name})
 endfunction()
 
 add_custom_target(lazuli_sanitized)
 lazuli_sanitized(lazuli_readers_asan address,undefined
-  TESTS graph/graph_file graph/graph_text graph/quantised models/checkpoint_folder models/conversation models/gguf models/gguf_defaults
-    models/gguf_split models/tokenizer models/weights_errors backends/cpu/disk_cache runtime/choices runtime/tuning
-  SOURCES graph/text/*.cc graph/types/*.cc graph/base/*.cc graph/files/*.cc models/checkpoint/*.cc models/text/*.cc models/gemma/*_config.cc
-    models/gemma/gemma3.cc models/load.cc models/generation/*.cc runtime/tuning/*.cc backends/cpu/host/*.cc)
+  TESTS graph/graph_file graph/graph_text graph/quantised models/checkpoint_folder models/conversation models/gguf
+    models/gguf_defaults models/gguf_split models/tokenizer models/weights_errors backends/cpu/disk_cache
+    backends/cpu/object_code runtime/choices runtime/tuning
+  SOURCES graph/text/*.cc graph/types/*.cc graph/base/*.cc graph/files/*.cc models/checkpoint/*.cc models/text/*.cc
+    models/gemma/*_config.cc models/gemma/gemma3.cc models/load.cc models/generation/*.cc runtime/tuning/*.cc
+    backends/cpu/host/*.cc backends/cpu/jit/elf_object.cc backends/cpu/jit/object_code.cc)
 lazuli_sanitized(lazuli_threads_tsan thread
   TESTS graph/event backends/cpu/disk_cache backends/cpu/work_stealing backends/cpu/threads backends/cpu/chain
     models/conversation models/runner runtime/session runtime/session_lifetime

@@ -3,6 +3,7 @@
 #   cmake -D CONSUMER=<name> -D SOURCE_DIR=<sources> -D BUILD_DIR=<built tree> -D WORK_DIR=<scratch>
 #         -P consumer_test.cmake
 # Names: static and shared, an installed library that was moved, found by find_package and by pkg-config;
+# static_without_codegen, the same, where the code generator is not linked but loaded;
 # add_subdirectory; and fetch_content, with a parent that brings its own fmt and nlohmann/json.
 cmake_minimum_required(VERSION 3.25)
 
@@ -75,15 +76,34 @@ function(consume_installed kind)
   build_with_pkg_config(${prefix})
 endfunction()
 
+# The program finds the module where the dynamic loader looks, and says what it expected where there is none.
+function(consume_without_codegen)
+  set(prefix ${WORK_DIR}/moved)
+  install_to(${prefix} headers static codegen)
+  configure_consumer(find_package ${built_flags} -D CMAKE_PREFIX_PATH=${prefix} -D LAZULI_KIND=static
+    -D LAZULI_TARGET=lazuli::static)
+  run(${CMAKE_COMMAND} --build ${WORK_DIR}/build --target consumer)
+  set(ENV{LAZULI_CACHE} off)
+  execute_process(COMMAND ${WORK_DIR}/build/consumer ${arguments} RESULT_VARIABLE result ERROR_VARIABLE error)
+  if(result EQUAL 0 OR NOT error MATCHES "code generator: expected liblazuli-codegen.so.0 in ")
+    message(FATAL_ERROR "without a code generator the program ended with ${result} and '${error}'")
+  endif()
+  file(GLOB_RECURSE module ${prefix}/liblazuli-codegen.so.0)
+  cmake_path(GET module PARENT_PATH folder)
+  set(ENV{LD_LIBRARY_PATH} ${folder})
+  expect_runs(${WORK_DIR}/build/consumer)
+  unset(ENV{LD_LIBRARY_PATH})
+endfunction()
+
 # How a tree compiles the objects of lazuli, apart from where the tree lies, from warnings, and from whose fmt it is.
 function(compile_commands tree result)
-  file(STRINGS ${tree}/compile_commands.json commands REGEX "\"command\": .*lazuli_objects\\.dir/")
+  file(STRINGS ${tree}/compile_commands.json commands REGEX "\"command\": .*lazuli_(codegen_)?objects\\.dir/")
   string(REGEX REPLACE "([+.])" "\\\\\\1" compiler "${built_CMAKE_CXX_COMPILER}")
   string(REGEX REPLACE "\"command\": \"[^;]*${compiler} " "" commands "${commands}")
   string(REGEX REPLACE " -W[a-z][^ ;]*| -DFMT_SHARED" "" commands "${commands}")
   string(REGEX REPLACE "  +" " " commands "${commands}")
   string(REGEX REPLACE " -I[^ ;]*/include " " " commands "${commands}")
-  string(REGEX REPLACE " -o [^ ;]*(lazuli_objects\\.dir/)" " -o \\1" commands "${commands}")
+  string(REGEX REPLACE " -o [^ ;]*(lazuli_(codegen_)?objects\\.dir/)" " -o \\1" commands "${commands}")
   list(SORT commands)
   set(${result} "${commands}" PARENT_SCOPE)
 endfunction()
@@ -104,8 +124,10 @@ endfunction()
 file(REMOVE_RECURSE ${WORK_DIR})
 if(CONSUMER STREQUAL static)
   consume_installed(static headers static)
+elseif(CONSUMER STREQUAL static_without_codegen)
+  consume_without_codegen()
 elseif(CONSUMER STREQUAL shared)
-  consume_installed(shared headers shared shared-development)
+  consume_installed(shared headers shared codegen shared-development)
 else()
   consume_as_a_part(${CONSUMER})
 endif()

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What tells this build of the code generator from any other.
+// What tells this build of the library and its code generator from any other. The source is written by
+// cmake/build_id.cmake when all else has been compiled.
 #pragma once
-
-#include <string>
 
 namespace lazuli::cpu::jit {
 
-// The linker's build id of the executable or library this code is part of, and the version of LLVM that is loaded.
-// Empty where the linker left no id: then nothing says whether code on disk is what this build would generate.
-std::string build_id();
+// A hash of all object files, and the version of LLVM they were compiled for: "1f3a... llvm 19.1.7". The libraries and
+// programs that are linked of the same objects have the same.
+const char* build_id();
+
+// The version of LLVM in it, "19.1.7".
+const char* build_llvm_version();
 
 }  // namespace lazuli::cpu::jit

@@ -2,6 +2,8 @@
 // Generated kernels against scalar C++, at every instruction set this host has.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/host/disk_cache.h>
+#include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/graph/base/error.h>
@@ -11,7 +13,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <random>
 #include <thread>
@@ -1000,6 +1004,32 @@ TEST(LoopKernel, ThreadsShareTheCache) {
   for (std::thread& thread : threads) thread.join();
   for (const LoopKernel* kernel : kernels) EXPECT_EQ(kernel, kernels[0]);
   EXPECT_EQ(fresh.compiled(), 1);
+}
+
+// An entry may be whole and yet no kernel: it is made anew, and takes the place of what was there.
+TEST(LoopKernel, EntriesOnDiskThatAreNoKernelsAreMadeAnew) {
+  std::string folder = (std::filesystem::temp_directory_path() / "lazuli_loop_kernel_test.XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const ColumnAccess access[] = {contiguous, contiguous};
+  const Body body = softmax_body(DType::f32, 2, 64);
+  const auto compiled = [&] {
+    LoopCompiler fresh(Isa::scalar, folder);
+    fresh.compile(body.graph, access, "softmax");
+    return fresh.compiled();
+  };
+  EXPECT_EQ(compiled(), 1);
+  EXPECT_EQ(compiled(), 0);
+  {
+    const std::string symbol = LoopCompiler(Isa::scalar).compile(body.graph, access, "softmax").name;
+    const std::string key = fmt::format("{}\n{}\n{}\n{}", jit::build_id(), to_string(Isa::scalar), symbol,
+                                        jit::analyse(body.graph, access).key);
+    DiskCache cache(folder, "kernels", 1 << 20);
+    ASSERT_NE(cache.find(key), nullptr);
+    cache.store(key, std::as_bytes(std::span("no object")));
+  }
+  EXPECT_EQ(compiled(), 1);
+  EXPECT_EQ(compiled(), 0);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(LoopKernel, RefusesWhatCannotStandInABody) {

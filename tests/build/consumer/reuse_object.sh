@@ -13,6 +13,6 @@ for argument; do
   previous=$argument
 done
 case $output in
-  *lazuli_objects.dir/*) exec cp "$built/CMakeFiles/lazuli_objects.dir/${output#*lazuli_objects.dir/}" "$output" ;;
+  *lazuli_objects.dir/* | *lazuli_codegen_objects.dir/*) exec cp "$built/CMakeFiles/lazuli_${output#*CMakeFiles/lazuli_}" "$output" ;;
   *) exec "$@" ;;
 esac

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/cpu_backend.h>
+#include <lazuli/backends/cpu/jit/find_generator.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/graph/base/source_location.h>
 
 namespace lazuli {
 std::string_view to_string(Precision precision) { return precision == Precision::fast ? "fast" : "f32"; }
@@ -16,6 +18,7 @@ CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
       runtime_(std::make_shared<cpu::Runtime>(executor, options_.cache_folder, options_.log, options_.allocator)),
       loops_(options_.isa, options_.cache_folder, options_.log) {
   runtime_->weights.on_progress(options_.on_weight);
+  use_symbolizer(cpu::jit::symbolize_by_generator);
 }
 
 bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) const {

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/source_location.h>
 #include <link.h>
-#include <llvm/DebugInfo/Symbolize/Symbolize.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +17,6 @@
 #include <source_location>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace lazuli {
 
@@ -41,12 +39,6 @@ struct Position {
   std::uint64_t offset = 0;
 };
 
-struct Frame {
-  std::string function, file;  // empty: not known
-  std::uint32_t line = 0;
-  std::uint64_t into_function = 0;
-};
-
 std::string path_of_program() {
   char path[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
@@ -62,38 +54,11 @@ std::optional<Position> position_of(const void* address) {
   return Position{module, reinterpret_cast<std::uintptr_t>(address) - map->l_addr};
 }
 
-// Reads debug information and symbol tables; one thread at a time.
-class Symbolizer {
- public:
-  // The function at the position and those inlined into it, innermost first.
-  std::vector<Frame> frames_at(const Position& position) {
-    const std::lock_guard lock(mutex_);
-    auto found = llvm_.symbolizeInlinedCode(position.module, {position.offset});
-    if (!found) {
-      llvm::consumeError(found.takeError());
-      return {};
-    }
-    std::vector<Frame> frames;
-    for (std::uint32_t i = 0; i < found->getNumberOfFrames(); ++i) {
-      const llvm::DILineInfo& line = found->getFrame(i);
-      Frame frame;
-      if (line.FunctionName != llvm::DILineInfo::BadString) frame.function = line.FunctionName;
-      if (line.FileName != llvm::DILineInfo::BadString && line.Line != 0) frame.file = line.FileName;
-      frame.line = line.Line;
-      if (line.StartAddress) frame.into_function = position.offset - *line.StartAddress;
-      frames.push_back(std::move(frame));
-    }
-    return frames;
-  }
+std::atomic<Symbolizer> symbolizer{nullptr};
 
- private:
-  std::mutex mutex_;
-  llvm::symbolize::LLVMSymbolizer llvm_;
-};
-
-Symbolizer& symbolizer() {
-  static Symbolizer& shared = *new Symbolizer;  // also for errors that are made at exit
-  return shared;
+std::vector<SourceFrame> frames_at(const Position& position) {
+  const Symbolizer known = symbolizer.load(std::memory_order_acquire);
+  return known ? known(position.module, position.offset) : std::vector<SourceFrame>{};
 }
 
 // Files of ops and of what makes nodes of them, also as headers that a program includes.
@@ -107,6 +72,8 @@ bool is_ours(std::string_view file) {
 
 void record_source_locations(bool on) { recording.store(on, std::memory_order_relaxed); }
 bool records_source_locations() { return recording.load(std::memory_order_relaxed); }
+
+void use_symbolizer(Symbolizer given) { symbolizer.store(given, std::memory_order_release); }
 
 const CallStack* current_call_stack() {
   if (!records_source_locations()) return nullptr;
@@ -127,7 +94,7 @@ std::string source_of(const CallStack* stack) {
     if (!position) continue;
     const std::string place = fmt::format("{}+{:#x}", position->module, position->offset);
     by_offset += (by_offset.empty() ? "" : ", ") + place;
-    for (const Frame& frame : symbolizer().frames_at(*position)) {
+    for (const SourceFrame& frame : frames_at(*position)) {
       if (!frame.file.empty() && !is_ours(frame.file)) return fmt::format("{}:{}", frame.file, frame.line);
       if (by_name.empty() && frame.file.empty() && !frame.function.empty() && !frame.function.starts_with("lazuli::"))
         by_name = fmt::format("{} +{:#x} ({})", frame.function, frame.into_function, place);

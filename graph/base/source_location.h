@@ -4,7 +4,9 @@
 
 #include <lazuli/graph/base/export.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace lazuli {
 
@@ -12,6 +14,19 @@ namespace lazuli {
 // Costs some microseconds a node while it is on, and a branch while it is off. Any thread may call at any time.
 LAZULI_API void record_source_locations(bool on);
 LAZULI_API bool records_source_locations();
+
+// What is known of an address: a function, or one inlined into it.
+struct SourceFrame {
+  std::string function, file;  // empty: not known
+  std::uint32_t line = 0;
+  std::uint64_t into_function = 0;  // bytes from its beginning
+};
+
+// Reads symbol tables and debug information: the function at an offset of a module ("/home/me/program") and those
+// inlined into it, innermost first; nothing where nothing is known. Thread-safe.
+using Symbolizer = std::vector<SourceFrame> (*)(const std::string& module, std::uint64_t offset);
+// From now on places are told by it; before, as offsets alone. A backend that has one gives it.
+void use_symbolizer(Symbolizer symbolizer);
 
 // Return addresses. Equal stacks are one, and none ever ends: a program has as many as it has places that build.
 struct CallStack;

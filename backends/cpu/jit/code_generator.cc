@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/code_generator.h>
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
+#include <lazuli/backends/cpu/jit/symbolize.h>
 #include <llvm-c/Core.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>
 #include <llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h>
@@ -94,6 +95,6 @@ std::string loaded_llvm_version() {
 const lazuli::cpu::jit::CodeGenerator* lazuli_codegen_1() {
   using namespace lazuli::cpu::jit;
   static const std::string version = loaded_llvm_version();
-  static const CodeGenerator generator{build_id(), version.c_str(), generate};
+  static const CodeGenerator generator{build_id(), version.c_str(), generate, symbolize};
   return &generator;
 }

@@ -7,8 +7,11 @@
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/jit/loop_body.h>
 #include <lazuli/graph/base/export.h>
+#include <lazuli/graph/base/source_location.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace lazuli::cpu::jit {
 
@@ -24,6 +27,8 @@ struct CodeGenerator {
   const char* llvm_version;  // of the LLVM that runs, "19.1.7"
   // Code of level `isa` for a function `symbol`, a LoopFunction. Thread-safe.
   void (*generate)(const LoopBody& body, const std::string& symbol, Isa isa, GeneratedObject& object) noexcept;
+  // As Symbolizer says (source_location.h): LLVM reads debug information as well. Thread-safe.
+  void (*symbolize)(const std::string& module, std::uint64_t offset, std::vector<SourceFrame>& frames) noexcept;
 };
 
 }  // namespace lazuli::cpu::jit

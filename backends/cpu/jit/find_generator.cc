@@ -79,4 +79,14 @@ const CodeGenerator& code_generator() {
   return found;
 }
 
+std::vector<SourceFrame> symbolize_by_generator(const std::string& module, std::uint64_t offset) {
+  std::vector<SourceFrame> frames;
+  try {
+    code_generator().symbolize(module, offset, frames);
+  } catch (const Error&) {
+    frames.clear();
+  }
+  return frames;
+}
+
 }  // namespace lazuli::cpu::jit

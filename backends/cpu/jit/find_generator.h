@@ -14,6 +14,10 @@ namespace lazuli::cpu::jit {
 // build was expected and what was found.
 const CodeGenerator& code_generator();
 
+// By the generator, which is loaded for it. Nothing where there is none: a place is told in an error, which another
+// would hide.
+std::vector<SourceFrame> symbolize_by_generator(const std::string& module, std::uint64_t offset);
+
 // The first module of `folders` that is there, else the one that the dynamic loader finds by the name. For tests;
 // throws as code_generator does.
 const CodeGenerator& load_generator(const std::vector<std::string>& folders, const std::string& name);

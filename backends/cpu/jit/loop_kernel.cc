@@ -130,7 +130,9 @@ LoopCompiler::~LoopCompiler() = default;
 
 namespace {
 
-bool is_named_formula(const GraphNode& node) { return is_elementwise(node.op) && is_composite(node.op); }
+constexpr auto is_named_formula = [](const GraphNode& node) {
+  return is_elementwise(node.op) && is_composite(node.op);
+};
 bool has_named_formula(const Graph& body) { return std::ranges::any_of(body.nodes, is_named_formula); }
 
 }  // namespace

@@ -10,11 +10,11 @@
 #include <array>
 #include <atomic>
 #include <climits>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <set>
-#include <source_location>
 #include <span>
 #include <string_view>
 
@@ -61,11 +61,19 @@ std::vector<SourceFrame> frames_at(const Position& position) {
   return known ? known(position.module, position.offset) : std::vector<SourceFrame>{};
 }
 
-// Files of ops and of what makes nodes of them, also as headers that a program includes.
+// The folder of ops and of what makes nodes of them, as debug information spells it; empty where lazuli has none.
+std::string folder_of_ours() {
+  const std::optional<Position> here = position_of(reinterpret_cast<const void*>(&current_call_stack));
+  const std::vector<Frame> frames = here ? symbolizer().frames_at(*here) : std::vector<Frame>();
+  if (frames.empty()) return {};
+  const std::string& file = frames.back().file;
+  return file.substr(0, std::min(file.rfind("base/"), file.size()));
+}
+
+// Also where they are headers that a program includes.
 bool is_ours(std::string_view file) {
-  static constexpr std::string_view own = std::source_location::current().file_name();
-  static constexpr std::string_view folder = own.substr(0, own.rfind("base/"));
-  return file.starts_with(folder) || file.find("/lazuli/graph/") != file.npos;
+  static const std::string& folder = *new std::string(folder_of_ours());
+  return (!folder.empty() && file.starts_with(folder)) || file.find("/lazuli/graph/") != file.npos;
 }
 
 }  // namespace
@@ -79,6 +87,13 @@ const CallStack* current_call_stack() {
   if (!records_source_locations()) return nullptr;
   CallStack stack;
   stack.size = static_cast<std::size_t>(backtrace(stack.addresses.data(), static_cast<int>(CallStack::max_frames)));
+  // What stands before the caller is this function and, under a sanitizer, its interceptor.
+  const auto end = stack.addresses.begin() + static_cast<std::ptrdiff_t>(stack.size);
+  const auto caller = std::find(stack.addresses.begin(), end, __builtin_return_address(0));
+  if (caller != end) {
+    stack.size = static_cast<std::size_t>(end - caller);
+    std::fill(std::copy(caller, end, stack.addresses.begin()), stack.addresses.end(), nullptr);
+  }
   static std::mutex mutex;
   static std::set<CallStack>& known = *new std::set<CallStack>;  // nodes refer to it, also those that end at exit
   const std::lock_guard lock(mutex);

@@ -64,7 +64,7 @@ std::vector<SourceFrame> frames_at(const Position& position) {
 // The folder of ops and of what makes nodes of them, as debug information spells it; empty where lazuli has none.
 std::string folder_of_ours() {
   const std::optional<Position> here = position_of(reinterpret_cast<const void*>(&current_call_stack));
-  const std::vector<Frame> frames = here ? symbolizer().frames_at(*here) : std::vector<Frame>();
+  const std::vector<SourceFrame> frames = here ? frames_at(*here) : std::vector<SourceFrame>();
   if (frames.empty()) return {};
   const std::string& file = frames.back().file;
   return file.substr(0, std::min(file.rfind("base/"), file.size()));

@@ -23,9 +23,11 @@ void for_each_sorted(const Tensor& x, const AroundAxis& around, Visit visit) {
   for (std::int64_t o = 0; o < around.outer; ++o)
     for (std::int64_t i = 0; i < around.inner; ++i) {
       std::iota(positions.begin(), positions.end(), 0);
-      std::stable_sort(positions.begin(), positions.end(), [&](std::int64_t a, std::int64_t b) {
-        return stands_before(x, around.element(o, a, i), around.element(o, b, i));
-      });
+      const auto before = [&](std::int64_t a, std::int64_t b) {
+        const std::int64_t left = around.element(o, a, i), right = around.element(o, b, i);
+        return stands_before(x, left, right) || (!stands_before(x, right, left) && a < b);
+      };
+      std::sort(positions.begin(), positions.end(), before);
       visit(o, i, positions);
     }
 }

@@ -610,15 +610,15 @@ TEST(Argmax, FirstOfEqualsHoweverTheRowIsSplit) {
     EXPECT_EQ(argmax_range(row.data(), 0, size).index, expected);
     if (cut == 0) continue;
     const Best left = argmax_range(row.data(), 0, cut), right = argmax_range(row.data(), cut, size);
-    EXPECT_EQ(combine(left, right).index, expected);
-    EXPECT_EQ(combine(right, left).index, expected);
+    EXPECT_EQ(larger_of(left, right).index, expected);
+    EXPECT_EQ(larger_of(right, left).index, expected);
   }
 }
 
 TEST(Argmax, NotANumber) {
   const std::vector<float> none(3000, nan);
   EXPECT_EQ(argmax_range(none.data(), 0, 3000).index, 0);
-  EXPECT_EQ(combine(argmax_range(none.data(), 1000, 3000), argmax_range(none.data(), 0, 1000)).index, 0);
+  EXPECT_EQ(larger_of(argmax_range(none.data(), 1000, 3000), argmax_range(none.data(), 0, 1000)).index, 0);
   std::vector<float> one = none;
   one[2999] = -inf;
   EXPECT_EQ(argmax_range(one.data(), 0, 3000).index, 2999);

@@ -107,7 +107,8 @@ void keep(Tuned& tuned, const CommonOptions& options) {
   const std::string folder = cpu::default_cache_folder();
   tuned.not_kept = reason_against_keeping(options, folder);
   if (!tuned.not_kept.empty()) return;
-  tuned.record = merged(std::move(tuned.record), find_tuning(folder, tuned.record.key));
+  const FoundTuning earlier = find_tuning(folder, tuned.record.key);  // before the record moves
+  tuned.record = merged(std::move(tuned.record), earlier);
   try {
     tuned.path = store_tuning(folder, tuned.record);
   } catch (const Error& error) {  // what was measured is still shown

@@ -42,7 +42,8 @@ Array squeeze(const Array& x) {
   return reshape(x, std::move(shape));
 }
 Array expand_dims(const Array& x, Dims axes) {
-  axes = distinct_axes(std::move(axes), x.shape().size() + axes.size(), "expand_dims");
+  const std::size_t rank = x.shape().size() + axes.size();
+  axes = distinct_axes(std::move(axes), rank, "expand_dims");
   Shape shape = x.shape();
   for (std::int64_t axis : axes) shape.insert(shape.begin() + axis, 1);
   return reshape(x, std::move(shape));

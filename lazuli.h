@@ -5,6 +5,7 @@
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/attention.h>
+#include <lazuli/graph/custom_op.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/graph.h>

@@ -22,6 +22,8 @@ set(LAZULI_PUBLIC_HEADERS
   graph/base/scope.h
   graph/base/source_location.h
   graph/buffer.h
+  graph/custom_op.h
+  graph/custom_op_ref.h
   graph/evaluator.h
   graph/files/graph_file.h
   graph/files/output_file.h

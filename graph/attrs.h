@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/graph/base/export.h>
+#include <lazuli/graph/custom_op_ref.h>
 #include <lazuli/graph/types/shape.h>
 
 #include <cstdint>
@@ -171,6 +172,11 @@ struct LAZULI_API FusedAttrs {
   std::string name;  // of the rule that made it: "gelu_mul", "softcap", "loop"
   LAZULI_ATTRS(FusedAttrs, name)
 };
+// No fields: the op says its attributes itself. Equality, key, text and JSON ask it.
+struct LAZULI_API CustomAttrs {
+  CustomOpRef op;
+  LAZULI_ATTRS(CustomAttrs)
+};
 
 // Moving data
 struct LAZULI_API AsStridedAttrs {
@@ -201,9 +207,9 @@ using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAt
                            TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
                            RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs,
                            AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs, LayerNormAttrs,
-                           AsStridedAttrs, PadAttrs, GatherNdAttrs, ScatterAttrs, ScatterNdAttrs>;
+                           AsStridedAttrs, PadAttrs, GatherNdAttrs, ScatterAttrs, ScatterNdAttrs, CustomAttrs>;
 
-// "{axis=1, ring=true}"; "" when there are no fields.
+// "{axis=1, ring=true}"; "" when there are no fields. Of a custom op, its attributes().
 LAZULI_API std::string to_string(const Attrs& attrs);
 
 // What a key says of numbers.

@@ -3,6 +3,7 @@
 // that the order of operations matters. What is a number of the composite is the same number of its parts; all others
 // are literals. 16-bit operands are computed in f32 and rounded once at the end.
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/decompose_interpolate.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/ops.h>
@@ -187,6 +188,11 @@ Array by_parts(Op op, const Attrs& attrs, const std::vector<Array>& x) {
 }  // namespace
 
 Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands) {
+  if (const auto* custom = std::get_if<CustomAttrs>(&attrs)) {
+    std::optional<Graph> definition = custom_definition(custom->op, operands);
+    if (!definition) fail_internal("{} has no decomposition", custom->op.name());
+    return *std::move(definition);
+  }
   std::vector<Array> leaves, values;
   for (const Type& type : operands) {
     leaves.push_back(placeholder(type));

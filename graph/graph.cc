@@ -14,8 +14,16 @@ std::string_view to_string(Phase phase) {
 }
 
 std::string_view GraphNode::name() const {
+  if (const auto* custom = std::get_if<CustomAttrs>(&attrs)) return custom->op.name();
   return op == Op::fused ? std::string_view(as<FusedAttrs>().name) : to_string(op);
 }
+
+Source GraphNode::source(std::int32_t id) const {
+  const auto* custom = std::get_if<CustomAttrs>(&attrs);
+  return {id, op, custom ? custom->op.name_number() : std::uint16_t{0}};
+}
+
+std::string_view Source::name() const { return op == Op::custom ? custom_name(custom_number) : to_string(op); }
 
 std::vector<ValueId> Graph::inputs() const {
   std::vector<ValueId> result;
@@ -129,7 +137,7 @@ class Snapshot {
 
   void append(const Node& node, GraphNode copy) {
     const auto id = static_cast<std::int32_t>(graph_.nodes.size());
-    copy.from = {{id, copy.op}};
+    copy.from = {copy.source(id)};
     graph_.add(std::move(copy));
     ids_.emplace(&node, id);
   }

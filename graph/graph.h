@@ -27,7 +27,9 @@ struct LAZULI_API ValueId {
 struct LAZULI_API Source {
   std::int32_t node;
   Op op;
+  std::uint16_t custom_number = 0;  // Op::custom: of its name
 
+  std::string_view name() const;  // the op's, or that of a custom op
   bool operator==(const Source&) const = default;
 };
 
@@ -48,8 +50,10 @@ struct LAZULI_API GraphNode {
   const T& as() const {
     return std::get<T>(attrs);
   }
-  // The op, or the rule's name where a rule made the node.
+  // The op, or the rule's name where a rule made the node, or that of a custom op.
   std::string_view name() const;
+  // Itself as the source of what comes to stand for it, where it is node `id` of the graph as it was built.
+  Source source(std::int32_t id) const;
 };
 
 // What a program is used for. Decides the arithmetic of matmuls, so it is part of the program's key.
@@ -124,7 +128,8 @@ LAZULI_API std::vector<Source> merge_sources(const std::vector<Source>& a, const
 // run; those in fused bodies stay.
 LAZULI_API std::string structural_key(const Graph& graph, NumberKey numbers = NumberKey::values);
 
-// A copy of `node`'s definition by other ops, as a graph whose inputs are the operands (composites only).
+// A copy of `node`'s definition by other ops, as a graph whose inputs are the operands (composites, and custom ops that
+// decompose, only).
 LAZULI_API Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands);
 
 }  // namespace lazuli

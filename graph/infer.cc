@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shape rules: one function per rule named in ops.def.
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/infer_call.h>
 #include <lazuli/graph/infer_windows.h>
 #include <lazuli/graph/types/quantised.h>
@@ -466,6 +467,7 @@ Types random(const Call& call) {
 }
 Types declared(const Call& call) { call.reject("has a declared type, not an inferred one"); }
 Types fused(const Call& call) { call.reject("takes its types from its body"); }
+Types custom(const Call& call) { return infer_custom(call.as<CustomAttrs>().op, call.operands); }
 
 using Rule = Types (*)(const Call&);
 constexpr Rule rules[] = {

@@ -43,8 +43,10 @@ struct Call {
                 fmt::format(text, std::forward<Args>(args)...));
   }
   [[noreturn]] void reject_with(ErrorDetails details, const std::string& text) const {
-    details.op = to_string(op);
-    throw Error(fmt::format("{}: {}", to_string(op), text), std::move(details));
+    const auto* custom = std::get_if<CustomAttrs>(&attrs);
+    const std::string_view name = custom ? custom->op.name() : to_string(op);
+    details.op = name;
+    throw Error(fmt::format("{}: {}", name, text), std::move(details));
   }
   void require_real(std::size_t position) const {
     if (!is_real(operand(position).dtype))

@@ -63,6 +63,8 @@ std::optional<Op> parse_op(std::string_view name) {
 
 std::string to_string(const Attrs& attrs) {
   std::string text;
+  if (const auto* custom = std::get_if<CustomAttrs>(&attrs))
+    return custom->op.attributes().empty() ? text : fmt::format("{{{}}}", custom->op.attributes());
   std::visit(
       [&](const auto& fields) {
         fields.visit(fields, [&](const char* name, const auto& value) {
@@ -80,6 +82,7 @@ void append_key(const Attrs& attrs, std::string& key, NumberKey numbers) {
     if (numbers == NumberKey::values_and_slots) append_bytes(number.slot);
   };
   key.push_back(static_cast<char>(attrs.index()));
+  if (const auto* custom = std::get_if<CustomAttrs>(&attrs)) custom->op.append_key(key);
   std::visit(
       [&](const auto& fields) {
         fields.visit(fields, [&](const char*, const auto& value) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/operations.h>
 
 namespace lazuli {
@@ -34,6 +35,11 @@ std::int64_t attention(const Call& call) {
 }
 std::int64_t altup_predict(const Call& call) { return (2 * call.operand(0).shape[0] + 1) * call.results(); }
 std::int64_t altup_correct(const Call& call) { return 2 * call.results() + call.operand(1).elements(); }
+std::int64_t custom(const Call& call) {
+  std::vector<Type> operands;
+  for (const ValueId input : call.node.inputs) operands.push_back(call.graph.type(input));
+  return custom_operations(call.node.as<CustomAttrs>().op, operands, call.node.types);
+}
 
 // As if no window reached into the padding; between dilated elements of the input nothing is multiplied.
 std::int64_t convolution(const Call& call) {

@@ -44,7 +44,7 @@ std::vector<std::string> scopes_of(const Graph& graph) {
 
 std::string sources_text(const std::vector<Source>& from) {
   std::vector<std::string> nodes;
-  for (const Source& source : from) nodes.push_back(fmt::format("%{} {}", source.node, to_string(source.op)));
+  for (const Source& source : from) nodes.push_back(fmt::format("%{} {}", source.node, source.name()));
   return fmt::format("{}", fmt::join(nodes, ", "));
 }
 
@@ -125,7 +125,7 @@ Json to_json(const std::vector<Site>& sites, const std::vector<Launch>& launches
   Json fusions = Json::array(), kernels = Json::array();
   const auto sources = [](const std::vector<Source>& from) {
     Json nodes = Json::array();
-    for (const Source& source : from) nodes.push_back({{"node", source.node}, {"op", to_string(source.op)}});
+    for (const Source& source : from) nodes.push_back({{"node", source.node}, {"op", source.name()}});
     return nodes;
   };
   for (const Site& site : sites)

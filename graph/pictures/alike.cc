@@ -49,7 +49,7 @@ class LayerForm {
   void append_node(std::size_t id) {
     const GraphNode& node = graph_.nodes[id];
     const std::string_view inner = numbered_scope(*places_[id])->inner;
-    fmt::format_to(std::back_inserter(text), "\n{} {}:{}", to_string(node.op), inner.size(), inner);
+    fmt::format_to(std::back_inserter(text), "\n{} {}:{}", node.name(), inner.size(), inner);
     append_attrs(node);
     for (const Type& type : node.types) text += ' ' + type_text(node, type);
     for (const ValueId input : node.inputs) append_operand(input);

@@ -21,6 +21,8 @@ Json field_value(const Number& number) { return field_value(number.value); }
 
 Json attrs_object(const Attrs& attrs) {
   Json object = Json::object();
+  if (const auto* custom = std::get_if<CustomAttrs>(&attrs); custom && !custom->op.attributes().empty())
+    object["attributes"] = custom->op.attributes();
   auto add = [&](const char* name, const auto& value) { object[name] = field_value(value); };
   std::visit([&](const auto& fields) { fields.visit(fields, add); }, attrs);
   return object;

@@ -41,6 +41,8 @@ Json attributes(const GraphNode& node, const NodeNote& note) {
       list.push_back(pair(name, fmt::format("{}", value)));
   };
   std::visit([&](const auto& fields) { fields.visit(fields, add); }, node.attrs);
+  if (const auto* custom = std::get_if<CustomAttrs>(&node.attrs); custom && !custom->op.attributes().empty())
+    list.push_back(pair("attributes", custom->op.attributes()));
   if (node.body) {
     std::vector<std::string_view> ops;
     for (const GraphNode& inner : node.body->nodes)
@@ -48,7 +50,7 @@ Json attributes(const GraphNode& node, const NodeNote& note) {
     list.push_back(pair("body", fmt::format("{}", fmt::join(ops, ", "))));
   }
   std::vector<std::string> sources;
-  for (const Source& source : node.from) sources.push_back(fmt::format("{}:{}", source.node, to_string(source.op)));
+  for (const Source& source : node.from) sources.push_back(fmt::format("{}:{}", source.node, source.name()));
   if (!sources.empty()) list.push_back(pair("from", fmt::format("{}", fmt::join(sources, ", "))));
   if (!note.text.empty()) list.push_back(pair("profile", note.text));
   return list;

@@ -16,10 +16,14 @@ void Cursor::fail_expected(std::string_view what) {
 }
 
 void Cursor::skip_spaces() {
-  while (position_ < text_.size() && (text_[position_] == ' ' || text_[position_] == '\t' || text_[position_] == '\r'))
-    ++position_;
+  skip_spaces_alone();
   if (position_ < text_.size() && text_[position_] == '#')
     position_ = std::min(text_.find('\n', position_), text_.size());
+}
+
+void Cursor::skip_spaces_alone() {
+  while (position_ < text_.size() && (text_[position_] == ' ' || text_[position_] == '\t' || text_[position_] == '\r'))
+    ++position_;
 }
 
 void Cursor::skip_lines() {
@@ -83,6 +87,15 @@ std::string Cursor::take_string(std::string_view what) {
     if (c == '"') return value;
     value += c == '\\' ? take_escape() : c;
   }
+}
+
+std::string_view Cursor::take_up_to_brace() {
+  skip_spaces_alone();
+  const std::size_t start = position_, stop = text_.find_first_of("}\n", start);
+  if (stop == text_.npos || text_[stop] == '\n') fail_at(start, "the attributes have no closing '}}' on their line");
+  position_ = stop;
+  const std::string_view taken = text_.substr(start, stop - start);
+  return taken.substr(0, taken.find_last_not_of(" \t") + 1);  // npos + 1 is 0
 }
 
 std::string Cursor::take_name(std::string_view what) {

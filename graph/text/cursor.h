@@ -62,12 +62,15 @@ class Cursor {
   }
 
   std::string take_string(std::string_view what);
+  // What stands before the next '}' on the line, without blanks at the ends; that it is there is checked.
+  std::string_view take_up_to_brace();
   // A word, or a string where the name has other characters.
   std::string take_name(std::string_view what);
 
  private:
   static bool is_word_character(char c);
 
+  void skip_spaces_alone();
   char take_escape();
   std::string found();
 

@@ -20,10 +20,10 @@ constexpr std::int64_t max_elements = std::int64_t{1} << 56;
 constexpr std::int64_t max_index = std::numeric_limits<std::int32_t>::max();
 
 template <class Known>
-std::string expected_one_of(std::string_view word, const Known& known, std::string_view list) {
-  std::vector<std::string> names;
-  if (word.size() <= max_word_in_errors)
-    for (const auto& entry : known) names.emplace_back(entry.name);
+std::string expected_one_of(std::string_view word, const Known& known, std::string_view list,
+                            std::vector<std::string> names = {}) {
+  for (const auto& entry : known) names.emplace_back(entry.name);
+  if (word.size() > max_word_in_errors) names.clear();
   const std::vector<std::string> near = near_matches(word, names, 1);
   return near.empty() ? fmt::format("expected {}", list)
                       : fmt::format("expected {}, did you mean '{}'?", list, near[0]);
@@ -31,7 +31,8 @@ std::string expected_one_of(std::string_view word, const Known& known, std::stri
 
 class GraphParser {
  public:
-  GraphParser(Cursor& cursor, int depth) : cursor_(cursor), depth_(depth) {}
+  GraphParser(Cursor& cursor, int depth, const ParseOptions& options)
+      : cursor_(cursor), depth_(depth), options_(options) {}
 
   // Up to and with the `return` statement.
   Graph parse() {
@@ -126,14 +127,15 @@ class GraphParser {
     }
     cursor_.expect('=');
     GraphNode node;
-    const std::size_t op_position = take_op(node);
+    const auto [op_position, factory] = take_op(node);
     if (cursor_.peek() == '"') node.label = cursor_.take_string("a label");
     const std::vector<OperandText> operands = take_operands(node);
     const auto count = static_cast<int>(operands.size());
     if (const OpInfo& known = info(node.op);
         !graph_.scheduled && (count < known.min_operands || count > known.max_operands))
-      cursor_.fail_at(op_position, "{} takes {} operands, found {}", known.name, arity(known), count);
-    node.attrs = take_attrs(node.op);
+      cursor_.fail_at(op_position, "{} takes {} operands, found {}", factory ? factory->first : known.name,
+                      arity(known), count);
+    node.attrs = factory ? take_custom(*factory) : take_attrs(node.op);
     add_operands(node, operands);
     take_types(node, op_position);
     take_scope(node);
@@ -152,7 +154,7 @@ class GraphParser {
     const std::size_t outputs = graph_.node(value).types.size();
     if (results.size() != outputs)
       cursor_.fail_at(results.empty() ? op_position : results[0].position, "{} gives {} results, found {} names",
-                      to_string(graph_.node(value).op), outputs, results.size());
+                      op_name(graph_.node(value)), outputs, results.size());
     for (const Name& name : results) {
       if (!values_.try_emplace(name.text, value).second)
         cursor_.fail_at(name.position, "%{} is defined twice", name.text);
@@ -160,17 +162,59 @@ class GraphParser {
     }
   }
 
-  // Returns where the op's name stands.
-  std::size_t take_op(GraphNode& node) {
+  static std::string_view op_name(const GraphNode& node) {
+    return node.op == Op::custom ? node.name() : to_string(node.op);
+  }
+
+  using CustomOps = decltype(ParseOptions::custom_ops);
+  struct OpText {
+    std::size_t position;                        // where the op's name stands
+    const CustomOps::value_type* own = nullptr;  // of an op of the caller's
+  };
+
+  OpText take_op(GraphNode& node) {
+    cursor_.skip_spaces();
+    OpText text{cursor_.position()};
+    const std::string_view word = cursor_.take_word("an op");
+    if (const auto own = options_.custom_ops.find(word); own != options_.custom_ops.end()) {
+      text.own = &*own;
+      node.op = Op::custom;
+      return text;
+    }
+    const std::optional<Op> op = parse_op(word);
+    if (!op || op == Op::custom) fail_unknown_op(text.position, word);
+    node.op = *op;
+    return text;
+  }
+
+  [[noreturn]] void fail_unknown_op(std::size_t position, std::string_view word) const {
+    std::vector<std::string> names;
+    for (const OpInfo& known : all_ops())
+      if (known.op != Op::custom) names.emplace_back(known.name);
+    for (const auto& [name, factory] : options_.custom_ops) names.push_back(name);
+    const char* expected =
+        options_.custom_ops.empty() ? "an op of ops.def" : "an op of ops.def or of ParseOptions::custom_ops";
+    cursor_.fail_at(position, "unknown op '{}'; {}", word.substr(0, max_word_in_errors),
+                    expected_one_of(word, std::span<const OpInfo>(), expected, std::move(names)));
+  }
+
+  Attrs take_custom(const CustomOps::value_type& own) {
+    const auto& [name, factory] = own;
+    std::string_view attributes;
     cursor_.skip_spaces();
     const std::size_t position = cursor_.position();
-    const std::string_view word = cursor_.take_word("an op");
-    const std::optional<Op> op = parse_op(word);
-    if (!op)
-      cursor_.fail_at(position, "unknown op '{}'; {}", word.substr(0, max_word_in_errors),
-                      expected_one_of(word, all_ops(), "an op of ops.def"));
-    node.op = *op;
-    return position;
+    if (cursor_.accept('{')) {
+      attributes = cursor_.take_up_to_brace();
+      cursor_.expect('}');
+    }
+    CustomOpRef op;
+    try {
+      op = factory(attributes);
+    } catch (const std::exception& error) {
+      cursor_.fail_at(position, "{}: {}", name, error.what());
+    }
+    if (op.name() != name) cursor_.fail_at(position, "the op made for '{}' is called '{}'", name, op.name());
+    return CustomAttrs{std::move(op)};
   }
 
   std::vector<OperandText> take_operands(const GraphNode& node) {
@@ -321,7 +365,7 @@ class GraphParser {
     }
     node.types = declared ? written : infer(node, op_position);
     if (written.empty() || written == node.types) return;
-    cursor_.fail_at(position, "the type of {} is written {}, inferred {}", to_string(node.op), list(written),
+    cursor_.fail_at(position, "the type of {} is written {}, inferred {}", op_name(node), list(written),
                     list(node.types));
   }
 
@@ -355,7 +399,7 @@ class GraphParser {
   }
 
   void set_own_source(GraphNode& node) const {
-    if (depth_ == 0) node.from = {{static_cast<std::int32_t>(graph_.nodes.size()), node.op}};
+    if (depth_ == 0) node.from = {node.source(static_cast<std::int32_t>(graph_.nodes.size()))};
   }
 
   void take_sources(GraphNode& node) {
@@ -367,20 +411,22 @@ class GraphParser {
       source.node = cursor_.take_number<std::int32_t>("the number of a source node");
       cursor_.expect(':');
       GraphNode named;
-      take_op(named);
+      const OpText text = take_op(named);
       source.op = named.op;
+      if (text.own) source.custom_number = custom_name_number(text.own->first);
     } while (cursor_.accept(','));
   }
 
   std::shared_ptr<const Graph> take_body() {
     if (depth_ + 1 > max_body_depth) cursor_.fail_at(cursor_.position(), "bodies nest deeper than {}", max_body_depth);
-    auto body = std::make_shared<const Graph>(GraphParser(cursor_, depth_ + 1).parse());
+    auto body = std::make_shared<const Graph>(GraphParser(cursor_, depth_ + 1, options_).parse());
     cursor_.expect('}');
     return body;
   }
 
   Cursor& cursor_;
   int depth_;
+  const ParseOptions& options_;
   Graph graph_;
   std::int64_t next_input_ = 0;
   std::unordered_map<std::string_view, ValueId> values_;
@@ -389,9 +435,9 @@ class GraphParser {
 
 }  // namespace
 
-Graph parse_graph(std::string_view text) {
+Graph parse_graph(std::string_view text, const ParseOptions& options) {
   Cursor cursor(text);
-  Graph graph = GraphParser(cursor, 0).parse();
+  Graph graph = GraphParser(cursor, 0, options).parse();
   if (!cursor.at_end()) cursor.fail_expected("the end of the text after 'return'");
   return graph;
 }

@@ -72,6 +72,11 @@ void append_type(std::string& out, const Type& type) {
 }
 
 void append_attrs(std::string& out, const Attrs& attrs) {
+  if (std::holds_alternative<CustomAttrs>(attrs)) {
+    const std::string text = to_string(attrs);
+    if (!text.empty()) out += ' ' + text;
+    return;
+  }
   const char* separator = " {";
   auto append = [&](const char* name, const auto& value) {
     out += separator;
@@ -136,7 +141,7 @@ class Printer {
       append_value({static_cast<std::int32_t>(id), static_cast<std::int32_t>(output)});
     }
     out_ += node.types.empty() ? "= " : " = ";
-    out_ += to_string(node.op);
+    out_ += node.op == Op::custom ? node.name() : to_string(node.op);
     if (!node.label.empty()) {
       out_ += ' ';
       append_quoted(out_, node.label);
@@ -162,14 +167,14 @@ class Printer {
   void print_sources(std::size_t id, const GraphNode& node) {
     const bool in_body = !indent_.empty();
     if (in_body && node.from.empty()) return;
-    if (!in_body && node.from.size() == 1 && node.from[0] == Source{static_cast<std::int32_t>(id), node.op}) return;
+    if (!in_body && node.from.size() == 1 && node.from[0] == node.source(static_cast<std::int32_t>(id))) return;
     out_ += " !from";
     if (node.from.empty()) out_ += " none";
     for (std::size_t i = 0; i < node.from.size(); ++i) {
       out_ += i == 0 ? " " : ", ";
       append_field(out_, std::int64_t{node.from[i].node});
       out_ += ':';
-      out_ += to_string(node.from[i].op);
+      out_ += node.from[i].name();
     }
   }
 

@@ -12,7 +12,8 @@
 //     ...
 //     return %3
 //   }
-//   return %5 "activated"
+//   %6 = snake %5 {frequency=2} : f32[4,8192]
+//   return %6 "activated"
 //
 // Values are numbered in order of appearance. The first line stands only where the phase is not `any`, or where the
 // graph lists the launches of a program (Graph::scheduled): `graph {scheduled=true}`. There types are taken as they are
@@ -27,16 +28,28 @@
 #pragma once
 
 #include <lazuli/graph/base/export.h>
+#include <lazuli/graph/custom_op_ref.h>
 #include <lazuli/graph/graph.h>
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
 namespace lazuli {
 
 LAZULI_API std::string to_text(const Graph& graph);
+
+// Makes an op of what stands between the braces behind its name; "" where nothing stands there.
+using CustomOpFactory = std::function<CustomOpRef(std::string_view attributes)>;
+
+struct LAZULI_API ParseOptions {
+  // By the names of the caller's own ops, such as `snake` above.
+  std::map<std::string, CustomOpFactory, std::less<>> custom_ops;
+};
+
 // Throws an Error with line and column, what was found and what was expected. Checks names, arity, attributes and
 // types; `verify` checks the rest.
-LAZULI_API Graph parse_graph(std::string_view text);
+LAZULI_API Graph parse_graph(std::string_view text, const ParseOptions& options = {});
 
 }  // namespace lazuli

@@ -138,6 +138,7 @@ std::string statement(const OpInfo& op) {
 
 TEST(GraphText, EveryOpRoundTrips) {
   for (const OpInfo& op : all_ops()) {
+    if (op.op == Op::custom) continue;  // stands under the names of the caller's ops: custom_op_test.cc
     SCOPED_TRACE(op.name);
     const std::string text =
         fmt::format("{}%transposed = transpose %plane {{permutation=[1,0]}}\n{}\nreturn %r\n", operands, statement(op));

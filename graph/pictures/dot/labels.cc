@@ -56,6 +56,7 @@ struct ShortAttrs {
     return attrs.window > 0 ? fmt::format("window {}", attrs.window) : std::string();
   }
   std::string operator()(const AltupAttrs& attrs) const { return fmt::format("active {}", attrs.active); }
+  std::string operator()(const CustomAttrs& attrs) const { return std::string(attrs.op.attributes()); }
   template <class Other>
   std::string operator()(const Other&) const {
     return {};
@@ -74,15 +75,15 @@ struct ShortAttrs {
 
 // "mul ×3 · tanh" of the nodes that `node` stands for; "" where that is only itself. Leaves and views are left out.
 std::vector<std::string> replaced_ops(const GraphNode& node) {
-  std::vector<Op> ops;
+  std::vector<std::string_view> ops;
   for (const Source& source : node.from)
-    if (!is_leaf(source.op) && !is_view(source.op)) ops.push_back(source.op);
+    if (!is_leaf(source.op) && !is_view(source.op)) ops.push_back(source.name());
   if (ops.empty() && node.body)
     for (const GraphNode& inner : node.body->nodes)
-      if (!is_leaf(inner.op) && !is_view(inner.op)) ops.push_back(inner.op);
-  if (ops == std::vector<Op>{node.op}) return {};
-  std::vector<std::pair<Op, int>> counts;
-  for (Op op : ops) {
+      if (!is_leaf(inner.op) && !is_view(inner.op)) ops.push_back(inner.name());
+  if (ops == std::vector{node.op == Op::custom ? node.name() : to_string(node.op)}) return {};
+  std::vector<std::pair<std::string_view, int>> counts;
+  for (const std::string_view op : ops) {
     const auto known = std::find_if(counts.begin(), counts.end(), [&](const auto& count) { return count.first == op; });
     if (known == counts.end())
       counts.emplace_back(op, 1);
@@ -91,7 +92,7 @@ std::vector<std::string> replaced_ops(const GraphNode& node) {
   }
   std::vector<std::string> names;
   for (const auto& [op, count] : counts)
-    names.push_back(count == 1 ? std::string(to_string(op)) : fmt::format("{} ×{}", to_string(op), count));
+    names.push_back(count == 1 ? std::string(op) : fmt::format("{} ×{}", op, count));
   if (names.size() > max_replaced) {
     const std::size_t more = names.size() - max_replaced;
     names.resize(max_replaced);
@@ -235,11 +236,12 @@ std::string node_tooltip(const Drawing& drawing, std::size_t id) {
   const GraphNode& node = drawing.node(id);
   std::string sources, others;
   for (std::size_t i = 0; i < std::min(node.from.size(), max_sources); ++i)
-    sources += fmt::format("{}{}:{}", i == 0 ? "from " : ", ", node.from[i].node, to_string(node.from[i].op));
+    sources += fmt::format("{}{}:{}", i == 0 ? "from " : ", ", node.from[i].node, node.from[i].name());
   if (node.from.size() > max_sources) sources += fmt::format(" and {} more", node.from.size() - max_sources);
   const std::span<const std::int32_t> members = drawing.members(id);
   if (members.size() > 1) others = fmt::format("stands for nodes {}", fmt::join(members, ", "));
-  return quoted({fmt::format("node {}: {} {}", id, to_string(node.op), to_string(node.attrs)),
+  return quoted({fmt::format("node {}: {} {}", id, node.op == Op::custom ? node.name() : to_string(node.op),
+                             to_string(node.attrs)),
                  node.scope ? std::string_view(*node.scope) : std::string_view(), sources, others});
 }
 

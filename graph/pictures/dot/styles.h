@@ -9,7 +9,7 @@
 
 namespace lazuli::dot {
 
-enum class Kind : std::uint8_t { input, constant, matrix, elementwise, reduction, movement, view, fused };
+enum class Kind : std::uint8_t { input, constant, matrix, elementwise, reduction, movement, view, fused, custom };
 
 Kind kind_of(Op op);
 
@@ -20,7 +20,7 @@ struct Style {
   const char* more;  // DOT attributes besides
 };
 
-inline constexpr std::size_t kinds = 8;
+inline constexpr std::size_t kinds = 9;
 // By Kind.
 extern const std::array<Style, kinds> styles;
 

@@ -53,7 +53,8 @@ class Verifier {
                        std::move(details));
   }
   static std::string_view name_of(const GraphNode& node) {
-    const bool has_name = node.op == Op::fused && std::holds_alternative<FusedAttrs>(node.attrs);
+    const bool has_name = (node.op == Op::fused && std::holds_alternative<FusedAttrs>(node.attrs)) ||
+                          (node.op == Op::custom && std::holds_alternative<CustomAttrs>(node.attrs));
     return has_name ? node.name() : to_string(node.op);
   }
 

@@ -3,6 +3,7 @@
 #include <lazuli/backends/cpu/jit/find_generator.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/graph/base/source_location.h>
+#include <lazuli/graph/custom_op_calls.h>
 
 namespace lazuli {
 std::string_view to_string(Precision precision) { return precision == Precision::fast ? "fast" : "f32"; }
@@ -21,7 +22,7 @@ CpuBackend::CpuBackend(Executor& executor, CpuBackendOptions options)
   use_symbolizer(cpu::jit::symbolize_by_generator);
 }
 
-bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) const {
+bool CpuBackend::supports(Op op, const Attrs& attrs, std::span<const Type> operands) const {
   switch (op) {
     case Op::altup_predict:
     case Op::altup_correct:
@@ -31,6 +32,8 @@ bool CpuBackend::supports(Op op, const Attrs&, std::span<const Type> operands) c
       return operands[0].dtype == DType::f32;
     case Op::attention:
       return operands[0].dtype == DType::f32;
+    case Op::custom:
+      return has_kernel(std::get<CustomAttrs>(attrs).op, operands);
     default:
       return true;
   }

@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
 #include <lazuli/backends/cpu/lowering/convolution_steps.h>
 #include <lazuli/backends/cpu/lowering/cumulative_steps.h>
+#include <lazuli/backends/cpu/lowering/custom_steps.h>
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/expert_steps.h>
 #include <lazuli/backends/cpu/lowering/linear_epilogue.h>
@@ -128,6 +129,8 @@ LowerOp lowering_of(Op op) {
       return lower_adaptive_max_pool;
     case Op::adaptive_mean_pool:
       return lower_adaptive_mean_pool;
+    case Op::custom:
+      return lower_custom;
     default:
       if (is_leaf(op)) return lower_generator;
       if (is_view(op)) return lower_view;

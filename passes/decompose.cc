@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/passes/decompose.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/rules.h>
@@ -20,8 +21,11 @@ bool has_own_rule(const Graph& graph, const GraphNode& node, const PassContext& 
 }
 
 bool must_go(const Graph& graph, const GraphNode& node, const PassContext& context) {
-  if (!is_composite(node.op) || has_own_rule(graph, node, context)) return false;
-  return !context.is_enabled("composites") || !context.can_run(node.op, node.attrs, operand_types(graph, node));
+  const bool may_go = is_composite(node.op) || node.op == Op::custom;
+  if (!may_go || has_own_rule(graph, node, context)) return false;
+  const std::vector<Type> operands = operand_types(graph, node);
+  const bool wanted = !context.is_enabled("composites") || !context.can_run(node.op, node.attrs, operands);
+  return wanted && (node.op != Op::custom || custom_definition(node.as<CustomAttrs>().op, operands));
 }
 
 }  // namespace

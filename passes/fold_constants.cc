@@ -36,7 +36,8 @@ constexpr std::size_t longest_label = 120;
 
 // Ops that are folded. Products with weights stay: they read quantised data in place and belong to the run.
 bool folds(Op op) {
-  return is_elementwise(op) || is_reduction(op) || is_rowwise(op) || is_view(op) || op == Op::concatenate;
+  return is_elementwise(op) || is_reduction(op) || is_rowwise(op) || is_view(op) || op == Op::concatenate ||
+         op == Op::custom;
 }
 
 class ConstantFolder {
@@ -105,8 +106,14 @@ class ConstantFolder {
     bool may_fix = true;
     for_each_number(current.attrs,
                     [&](const Number& number) { may_fix = may_fix && context_.numbers.may_fix(number); });
-    return may_fix && !current.inputs.empty() && folds(current.op) &&
+    return may_fix && !current.inputs.empty() && folds(current.op) && can_compute(current) &&
            std::all_of(current.inputs.begin(), current.inputs.end(), [&](ValueId input) { return known(input.node); });
+  }
+
+  // Without a kernel a custom op is folded once it is spelled out.
+  bool can_compute(const GraphNode& current) const {
+    return current.op != Op::custom || (current.types.size() == 1 && !is_quantised(current.type().dtype) &&
+                                        context_.can_run(current.op, current.attrs, operand_types(graph_, current)));
   }
 
   // Compares with the largest constant the value comes from.
@@ -139,7 +146,12 @@ class ConstantFolder {
     std::string key = structural_key(subgraph);
     BufferRef buffer = context_.folded ? context_.folded->find(key) : nullptr;
     if (!buffer) {
-      buffer = context_.evaluate(subgraph)[0];
+      try {
+        buffer = context_.evaluate(subgraph)[0];
+      } catch (const ExecutionError&) {  // belongs to those who ask for the value, who run into it themselves
+        rewriter_.copy(id);
+        return;
+      }
       if (context_.folded) context_.folded->insert(std::move(key), buffer);
     }
     rewriter_.map({id, 0}, rewriter_.add(leaf(id, subgraph, std::move(buffer))));

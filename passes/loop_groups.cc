@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/loop_groups.h>
 
@@ -262,6 +263,13 @@ class Grouping {
                    const Space& other) const {
     const std::string_view name = node(id).name(), reader_name = node(reader).name();
     switch (refusal) {
+      case Refusal::no_loop_op:
+        return custom_definition(node(id).as<CustomAttrs>().op, operand_types(graph_, node(id)))
+                   ? fmt::format(
+                         "the {} has a kernel of its own, which loops do not take; without composites it is "
+                         "spelled out, and they do",
+                         name)
+                   : fmt::format("the {} has no decomposition, so loops do not take it", name);
       case Refusal::no_elements:
         return fmt::format("the {} has no elements", name);
       case Refusal::axes:
@@ -311,8 +319,9 @@ class Grouping {
     for (std::int32_t id = 0; id < static_cast<std::int32_t>(graph_.nodes.size()); ++id) {
       if (!beside[static_cast<std::size_t>(id)]) continue;
       const Refusal refusal = refusal_of(id);
+      const bool never_asked = refusal == Refusal::no_loop_op && node(id).op != Op::custom;
       // What a rule that is off would take is told of by the rule.
-      if (refusal != Refusal::none && refusal != Refusal::no_loop_op && refusal != Refusal::excluded)
+      if (refusal != Refusal::none && !never_asked && refusal != Refusal::excluded)
         told.push_back({id, id, text(refusal, id, id, {}, {})});
     }
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/custom_op.h>
 #include <lazuli/passes/row_map.h>
 
 #include <algorithm>
@@ -111,11 +112,25 @@ Axes gather_axes(const GraphNode& node, int axis) {
   return {axis == static_cast<int>(node.as<AxisAttrs>().axis) ? whole_operand : axis, axis};
 }
 
+// The last axis is a row's own. Rows of quantised arrays cannot be picked without decoding them.
+std::optional<Axes> custom_axes(const Graph& graph, const GraphNode& node, int axis) {
+  const RowRule rule = node.as<CustomAttrs>().op->rows();
+  if (rule == RowRule::none || axis == rank(node.type()) - 1) return std::nullopt;
+  if (std::ranges::any_of(node.types, [](const Type& type) { return is_quantised(type.dtype); })) return std::nullopt;
+  Axes axes = rule == RowRule::leading ? first_operand(node, axis) : Axes();
+  if (rule == RowRule::aligned)
+    for (ValueId input : node.inputs) axes.push_back(aligned_axis(graph.type(input), axis, rank(node.type())));
+  for (std::size_t i = 0; i < axes.size(); ++i)
+    if (axes[i] != whole_operand && is_quantised(graph.type(node.inputs[i]).dtype)) return std::nullopt;
+  return axes;
+}
+
 }  // namespace
 
 std::optional<std::vector<int>> operand_axes(const Graph& graph, const GraphNode& node, int axis) {
   if (node.op == Op::take) return take_axes(graph, node, axis);
   if (node.op == Op::gather) return gather_axes(node, axis);
+  if (node.op == Op::custom) return custom_axes(graph, node, axis);
   switch (info(node.op).rows) {
     case RowRule::none:
       return std::nullopt;

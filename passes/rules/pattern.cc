@@ -162,9 +162,12 @@ class Matcher {
       value = graph_.node(value).inputs[0];
     }
     const GraphNode& node = graph_.node(value);
-    if (node.op != pattern.op || node.inputs.size() != pattern.operands.size())
+    const bool same_op = node.op == pattern.op && (pattern.name.empty() || node.name() == pattern.name) &&
+                         (node.op != Op::custom || node.types.size() == 1);
+    if (!same_op || node.inputs.size() != pattern.operands.size())
       return reject(structural, [&] {
-        return fmt::format("{} stands where {} is expected", describe(goal.value), to_string(pattern.op));
+        return fmt::format("{} stands where {} is expected", describe(goal.value),
+                           pattern.name.empty() ? to_string(pattern.op) : pattern.name);
       });
     match_.nodes.push_back(value.node);
     const Mark before = mark();
@@ -254,6 +257,18 @@ Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs) {
   node.op = op;
   node.attrs = std::move(attrs);
   node.operands = std::move(operands);
+  return Pattern(std::move(node));
+}
+
+Pattern custom(std::string name, std::vector<Pattern> operands) {
+  Pattern::Node node = apply(Op::custom, std::move(operands)).node();
+  node.name = std::move(name);
+  return Pattern(std::move(node));
+}
+Pattern custom(const CustomOpRef& op, std::vector<Pattern> operands) {
+  Pattern::Node node =
+      apply(Op::custom, std::move(operands), [op](const Match&) -> Attrs { return CustomAttrs{op}; }).node();
+  node.name = std::string(op.name());
   return Pattern(std::move(node));
 }
 

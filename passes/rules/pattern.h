@@ -43,7 +43,7 @@ class LAZULI_API Pattern {
   enum class LAZULI_API Kind : std::uint8_t { variable, constant, inverse, literal, apply, once, either };
   struct Node {
     Kind kind;
-    std::string name;   // variable, constant, inverse
+    std::string name;   // variable, constant, inverse; apply, of a custom op: its name, empty for any
     double number = 0;  // literal
     Op op = Op::input;  // apply
     AttrsOf attrs;      // apply, when building; empty: the op's default attributes
@@ -70,6 +70,10 @@ LAZULI_API Pattern once(Pattern pattern);
 // The first of the patterns that lets the whole match.
 LAZULI_API Pattern either(std::vector<Pattern> patterns);
 LAZULI_API Pattern apply(Op op, std::vector<Pattern> operands, AttrsOf attrs = {});
+// A custom op of this name, whatever its attributes; only for matching.
+LAZULI_API Pattern custom(std::string name, std::vector<Pattern> operands);
+// The same for matching; where a rule builds, this op.
+LAZULI_API Pattern custom(const CustomOpRef& op, std::vector<Pattern> operands);
 
 inline Pattern operator+(Pattern a, Pattern b) { return apply(Op::add, {std::move(a), std::move(b)}); }
 inline Pattern operator-(Pattern a, Pattern b) { return apply(Op::sub, {std::move(a), std::move(b)}); }

@@ -79,6 +79,8 @@ Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root,
   for (std::size_t i = 0; i < covers.size(); ++i) {
     const ValueId value{covers[i], 0};
     const GraphNode& node = graph.node(value);
+    if (node.op == Op::custom)
+      return {std::nullopt, fmt::format("the {} is a custom op, which runs by itself", node.name())};
     const bool is_operand = std::find(operands.begin(), operands.end(), value) != operands.end();
     if (value.node != root && (uses[value] != readers[i] || is_operand))
       return {std::nullopt, fmt::format("the {} has a second reader", node.name())};
@@ -195,10 +197,22 @@ class Sweep {
                                              graph_.nodes[static_cast<std::size_t>(id)].name())};
         return;
       }
-    if (!wanted.fuse || !context_) return;
+    if (!context_) return;
+    if (!wanted.fuse) return check_custom_ops(attempt);
     std::vector<Type> types;
     for (ValueId operand : wanted.operands) types.push_back(graph_.type(operand));
     if (!context_->can_run(Op::fused, FusedAttrs{rule.name}, types)) attempt = {std::nullopt, no_kernel_text(types)};
+  }
+
+  // Nothing spells them out any more.
+  void check_custom_ops(Attempt& attempt) const {
+    const Graph& body = attempt.replacement->body;
+    for (const GraphNode& node : body.nodes) {
+      const std::vector<Type> types = operand_types(body, node);
+      if (node.op != Op::custom || context_->can_run(node.op, node.attrs, types)) continue;
+      attempt = {std::nullopt, fmt::format("the {}: {}", node.name(), no_kernel_text(types))};
+      return;
+    }
   }
 
   // Without a reason the rule fired.

@@ -273,7 +273,7 @@ TEST(CustomOp, PicturesShowName) {
 
 TEST(CustomOp, LayersAreAlikeByOpAndAttributes) {
   const auto layers = [](double second) {
-    Array x = input({4, 8});
+    Array x = -input({4, 8});  // an input alone would stand in the layer that reads it
     for (int i = 0; i < 2; ++i) {
       const Scope scope("layers", i);
       x = custom(std::make_shared<Snake>(i == 0 ? 2 : second), {x});

@@ -424,7 +424,7 @@ TEST(CustomOps, ProfilesAndPlansNameThem) {
   EXPECT_NE(to_dot(plan).find("<B>snake</B>"), std::string::npos);
   ProfileOptions options;
   options.measure_limits = false;
-  const auto step = [&] { session.eval(custom(std::make_shared<Snake>(2), {x})); };
+  const auto step = [&] { eval(custom(std::make_shared<Snake>(2), {x})); };
   const Profile profile = lazuli::profile(session, step, options);
   const auto node = std::ranges::find(profile.nodes, "snake", &ProfiledNode::op);
   ASSERT_NE(node, profile.nodes.end());

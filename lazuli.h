@@ -6,6 +6,7 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/attention.h>
 #include <lazuli/graph/custom_op.h>
+#include <lazuli/graph/dtype_rules.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/graph.h>

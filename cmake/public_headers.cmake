@@ -24,6 +24,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/buffer.h
   graph/custom_op.h
   graph/custom_op_ref.h
+  graph/dtype_rules.h
   graph/evaluator.h
   graph/files/graph_file.h
   graph/files/output_file.h
@@ -39,6 +40,8 @@ set(LAZULI_PUBLIC_HEADERS
   graph/types/affine.def
   graph/types/dtype.def
   graph/types/dtype.h
+  graph/types/float16.h
+  graph/types/half.h
   graph/types/shape.h
   models/generation/cache_file.h
   models/generation/conversation.h

@@ -36,8 +36,24 @@ Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label
 }  // namespace
 
 Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
-Array::Array(double value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
+Array::Array(double value)
+    : Array(make_array(Op::scalar, ScalarAttrs{value, is_value_of(value, DType::f32) ? DType::f32 : DType::f64}, {})) {}
 Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}
+
+// A run's numbers are doubles. What they cannot hold is spelled out, (high << 32) | low, so that a new value compiles
+// nothing either; wide_number (ops.cc) reads it back.
+Array detail::integer_number(std::uint64_t bits, DType dtype) {
+  const bool is_signed = dtype == DType::i64;
+  const double nearest = is_signed ? static_cast<double>(static_cast<std::int64_t>(bits)) : static_cast<double>(bits);
+  const auto scalar = [dtype](double value) { return make_array(Op::scalar, ScalarAttrs{value, dtype}, {}); };
+  std::uint64_t stored = 0;
+  store_scalar(nearest, dtype, reinterpret_cast<std::byte*>(&stored));
+  if (stored == bits && is_value_of(nearest, dtype)) return scalar(nearest);
+  const double high =
+      is_signed ? static_cast<double>(static_cast<std::int64_t>(bits) >> 32) : static_cast<double>(bits >> 32);
+  const Array shifted = make_array(Op::left_shift, NoAttrs{}, {scalar(high), scalar(32)});
+  return make_array(Op::bitwise_or, NoAttrs{}, {shifted, scalar(static_cast<double>(bits & 0xffffffffu))});
+}
 
 void detail::fail_value_count(std::size_t values, const Shape& shape) {
   fail(ErrorDetails{.kind = ErrorKind::shape,
@@ -166,10 +182,10 @@ double detail::item_as_double(const Array& array) {
   return load_scalar(array.dtype(), element);
 }
 
-std::int64_t detail::item_as_integer(const Array& array) {
-  std::int64_t value;
-  std::memcpy(&value, single_element(array), sizeof value);
-  return value;
+std::uint64_t detail::item_as_bits(const Array& array) {
+  std::uint64_t bits;
+  std::memcpy(&bits, single_element(array), sizeof bits);
+  return bits;
 }
 
 }  // namespace lazuli

@@ -12,8 +12,11 @@
 #include <lazuli/graph/base/source_location.h>
 #include <lazuli/graph/buffer.h>
 #include <lazuli/graph/op.h>
+#include <lazuli/graph/types/float16.h>
 
 #include <atomic>
+#include <concepts>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,17 +32,43 @@ struct Graph;
 struct Node;
 using NodeRef = std::shared_ptr<Node>;
 
+namespace detail {
+// Integers and bool; characters are text.
+template <class T>
+concept IntegerNumber = std::integral<T> && !std::same_as<T, char> && !std::same_as<T, wchar_t> &&
+                        !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
+}  // namespace detail
+
+// What `at` takes along one axis: a range, or one position, which drops the axis. Negative positions count from the
+// end. Ends of a range may be left out, and are cut to the axis where they lie outside; step is 1 or more.
+struct LAZULI_API Slice {
+  std::optional<std::int64_t> begin = std::nullopt, end = std::nullopt;
+  std::int64_t step = 1;
+};
+struct LAZULI_API Index {
+  template <detail::IntegerNumber T>
+  Index(T at) : position(static_cast<std::int64_t>(at)) {}  // NOLINT(google-explicit-constructor)
+  Index(Slice part) : slice(part) {}                        // NOLINT(google-explicit-constructor)
+
+  std::optional<std::int64_t> position;
+  Slice slice;
+};
+
 class LAZULI_API Array {
  public:
   Array() = default;  // empty; every use of it is an error
   explicit Array(NodeRef node, int output = 0) : node_(std::move(node)), output_(output) {}
 
-  // Scalars of a program text: `x * 2.0f`. They take the dtype of the array they meet. They are operands and not
-  // structure: another value compiles nothing, unless a pass asked for it (a power of 2 is a square). A compiled
-  // function keeps the values it was traced with.
+  // Scalars of a program text: `x * 2.0f`. They take the dtype of the array they meet, of which they must be a value
+  // (docs/dtypes.md); alone, real numbers are f32 (f64 where that is too small) and integers
+  // of their own type. They are operands and not structure:
+  // another value compiles nothing, unless a pass asked for it (a power of 2 is a square). A compiled function keeps
+  // the values it was traced with. Integers are exact, beyond 2^53 as two halves.
   Array(float value);   // NOLINT(google-explicit-constructor)
   Array(double value);  // NOLINT(google-explicit-constructor)
   Array(int value);     // NOLINT(google-explicit-constructor)
+  template <detail::IntegerNumber T>
+  Array(T value);  // NOLINT(google-explicit-constructor)
 
   // Copies `values`; an input of the graph, not a constant.
   template <class T>
@@ -66,10 +95,15 @@ class LAZULI_API Array {
   // True once a value is there or on its way.
   bool evaluated() const;
 
+  // Views, to read. `x[i]` drops axis 0; `x.at({0, Slice{2, 5}})` takes one index for each axis from the first on, and
+  // the axes left are whole. Throw an Error for a position outside its axis, and for more indices than axes.
+  Array operator[](std::int64_t position) const;
+  Array at(std::initializer_list<Index> indices) const;
+
   // Evaluates if need be and waits. The memory stays valid while this array, or a copy of it, lives.
   const std::byte* bytes() const;
   template <class T>
-  std::span<const T> data() const;  // T must be the C++ type of the dtype (uint16_t for f16 and bf16)
+  std::span<const T> data() const;  // T must be the C++ type of the dtype; uint16_t also reads the bits of f16 and bf16
   template <class T>
   T item() const;  // the value of an array of one element, converted to T
 
@@ -142,12 +176,32 @@ constexpr DType dtype_of<float>() {
   return DType::f32;
 }
 template <>
+constexpr DType dtype_of<double>() {
+  return DType::f64;
+}
+template <>
+constexpr DType dtype_of<float16>() {
+  return DType::f16;
+}
+template <>
+constexpr DType dtype_of<bfloat16>() {
+  return DType::bf16;
+}
+template <>
 constexpr DType dtype_of<std::int8_t>() {
   return DType::i8;
 }
 template <>
 constexpr DType dtype_of<std::uint8_t>() {
   return DType::u8;
+}
+template <>
+constexpr DType dtype_of<std::int16_t>() {
+  return DType::i16;
+}
+template <>
+constexpr DType dtype_of<std::uint16_t>() {
+  return DType::u16;
 }
 template <>
 constexpr DType dtype_of<std::int32_t>() {
@@ -162,6 +216,10 @@ constexpr DType dtype_of<std::int64_t>() {
   return DType::i64;
 }
 template <>
+constexpr DType dtype_of<std::uint64_t>() {
+  return DType::u64;
+}
+template <>
 constexpr DType dtype_of<bool>() {
   return DType::bool_;
 }
@@ -171,25 +229,36 @@ namespace detail {
 [[noreturn]] LAZULI_API void fail_value_count(std::size_t values, const Shape& shape);
 [[noreturn]] LAZULI_API void fail_element_type(const Type& type, std::string_view expected);
 LAZULI_API double item_as_double(const Array& array);
-LAZULI_API std::int64_t item_as_integer(const Array& array);  // of an i64, which a double does not hold beyond 2^53
+// The bits of an i64 or u64, which a double does not hold beyond 2^53.
+LAZULI_API std::uint64_t item_as_bits(const Array& array);
+// The number of a program whose value has these bits as an i64 or a u64.
+LAZULI_API Array integer_number(std::uint64_t bits, DType dtype);
 
-// f16 and bf16 have no C++ type: std::uint16_t reads their bits.
+// std::uint16_t also reads the bits of f16 and bf16.
 template <class T>
 constexpr bool is_element(DType dtype) {
   if constexpr (std::is_same_v<T, std::uint16_t>)
-    return dtype == DType::f16 || dtype == DType::bf16;
+    return dtype == DType::u16 || dtype == DType::f16 || dtype == DType::bf16;
   else
     return dtype == dtype_of<T>();
 }
 template <class T>
 std::string_view element_name() {
   if constexpr (std::is_same_v<T, std::uint16_t>)
-    return "f16 or bf16";
+    return "u16, f16 or bf16";
   else
     return to_string(dtype_of<T>());
 }
 
 }  // namespace detail
+
+template <detail::IntegerNumber T>
+Array::Array(T value) {
+  if constexpr (sizeof(T) == sizeof(std::int64_t))  // long and long long alike
+    *this = detail::integer_number(static_cast<std::uint64_t>(value), std::is_signed_v<T> ? DType::i64 : DType::u64);
+  else
+    *this = make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), dtype_of<T>()}, {});
+}
 
 template <class T>
 Array Array::from(std::span<const T> values, Shape shape) {
@@ -207,8 +276,10 @@ std::span<const T> Array::data() const {
 
 template <class T>
 T Array::item() const {
-  if constexpr (std::is_integral_v<T>)
-    if (dtype() == DType::i64) return static_cast<T>(detail::item_as_integer(*this));
+  if constexpr (std::is_integral_v<T>) {
+    if (dtype() == DType::i64) return static_cast<T>(static_cast<std::int64_t>(detail::item_as_bits(*this)));
+    if (dtype() == DType::u64) return static_cast<T>(detail::item_as_bits(*this));
+  }
   return static_cast<T>(detail::item_as_double(*this));
 }
 

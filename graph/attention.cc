@@ -3,6 +3,7 @@
 #include <lazuli/graph/attention.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops_parts.h>
 
 #include <cmath>
 #include <limits>
@@ -51,7 +52,7 @@ Array distances(const Sizes& s) {
 // The softmax of rows that may see nothing, with the sink's score among the terms of its sum.
 Array softmax_with(const Array& scores, const Array* sink) {
   // Of a row without keys the maximum is -inf: from a finite one its exponentials are 0 instead of NaN.
-  Array largest = maximum(max(scores, {-1}, /*keep_dims=*/true), std::numeric_limits<float>::lowest());
+  Array largest = maximum(max(scores, {-1}, /*keep_dims=*/true), -largest_finite(scores.dtype()));
   if (sink) largest = maximum(largest, *sink);
   const Array exponentials = exp(scores - largest);
   Array total = sum(exponentials, {-1}, /*keep_dims=*/true);
@@ -76,11 +77,14 @@ void check_rope(const char* name, const Array& x, const Shape& positions, const 
     fail("{}: expected positions {}, found {}", name, to_string(expected), to_string(positions));
 }
 
-// theta[t, j] = position scale base^(-2j / d), [T, pairs]. `positions` f32 [T, 1] or [T, pairs].
+// theta[t, j] = position scale base^(-2j / d), [T, pairs]. `positions` f32 or f64 [T, 1] or [T, pairs].
 Array angles(const Array& positions, std::int64_t pairs, std::int64_t width, const RopeAttrs& attrs) {
-  const Array exponents = iota(pairs, DType::f32) * (-2.0 / static_cast<double>(width));
-  return positions * scalar(attrs.scale) * pow(scalar(attrs.base), exponents);
+  const Array exponents = iota(pairs, positions.dtype()) * (-2.0 / static_cast<double>(width));
+  return positions * scalar(attrs.scale, positions.dtype()) * pow(scalar(attrs.base, positions.dtype()), exponents);
 }
+
+// What angles of x are computed in: of 16 bits, they would lose the position.
+DType angle_dtype(const Array& x) { return x.dtype() == DType::f64 ? DType::f64 : DType::f32; }
 
 }  // namespace
 
@@ -118,10 +122,10 @@ Array rope_interleaved(const Array& x, const Array& positions, const RopeAttrs& 
   const std::int64_t pairs = attrs.rotated_pairs == 0 ? width / 2 : attrs.rotated_pairs;
   if (pairs < 0 || pairs > width / 2)
     fail("rope_interleaved: expected 0 to {} rotated pairs, found {}", width / 2, pairs);
-  const Array theta = expand_dims(angles(expand_dims(cast(positions, x.dtype()), 1), pairs, width, attrs), 1);
+  const Array theta = expand_dims(angles(expand_dims(cast(positions, angle_dtype(x)), 1), pairs, width, attrs), 1);
   const Array by_pair = reshape(slice_axis(x, 2, 0, 2 * pairs), {x.size(0), x.size(1), pairs, 2});
   const Array first = index(by_pair, 3, 0), second = index(by_pair, 3, 1);
-  const Array cosine = cos(theta), sine = sin(theta);
+  const Array cosine = cast(cos(theta), x.dtype()), sine = cast(sin(theta), x.dtype());
   const Array turned = stack({first * cosine - second * sine, second * cosine + first * sine}, 3);
   const Array joined = reshape(turned, {x.size(0), x.size(1), 2 * pairs});
   return 2 * pairs == width ? joined : concatenate({joined, slice_axis(x, 2, 2 * pairs, width)}, 2);
@@ -136,7 +140,7 @@ Array rope_sections(const Array& x, const Array& positions, const std::vector<st
     fail("rope_sections: expected positions and sections of {} pairs in all, found {} positions and {}", half, count,
          fmt::join(sections, " + "));
   std::vector<Array> of_pairs;
-  const Array by_token = cast(positions, x.dtype());
+  const Array by_token = cast(positions, angle_dtype(x));
   for (std::size_t i = 0; i < sections.size(); ++i) {
     if (sections[i] < 0) fail("rope_sections: expected lengths of sections, found {}", sections[i]);
     const Array position = index(by_token, 0, static_cast<std::int64_t>(i) % count);
@@ -144,7 +148,7 @@ Array rope_sections(const Array& x, const Array& positions, const std::vector<st
   }
   const Array theta = expand_dims(angles(concatenate(of_pairs, 1), half, width, attrs), 1);
   const Array low = slice_axis(x, 2, 0, half), high = slice_axis(x, 2, half, width);
-  const Array cosine = cos(theta), sine = sin(theta);
+  const Array cosine = cast(cos(theta), x.dtype()), sine = cast(sin(theta), x.dtype());
   return concatenate({low * cosine - high * sine, high * cosine + low * sine}, 2);
 }
 

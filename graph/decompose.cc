@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What each composite means in other ops. Run backwards, these spellings are the patterns that raising looks for, so
 // that the order of operations matters. What is a number of the composite is the same number of its parts; all others
-// are literals. 16-bit operands are computed in f32 and rounded once at the end.
+// are literals. 16-bit operands are computed in f32 and rounded once at the end, f64 ones in f64.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/decompose_interpolate.h>
@@ -15,8 +15,8 @@ namespace lazuli {
 namespace {
 
 // Quantised rows are whole blocks, which take dequantises.
-Array as_f32(const Array& x) {
-  return is_quantised(x.dtype()) ? take_rows(x, iota(x.size(0), DType::i32)) : cast(x, DType::f32);
+Array as_computed(const Array& x, DType dtype) {
+  return cast(is_quantised(x.dtype()) ? take_rows(x, iota(x.size(0), DType::i32)) : x, dtype);
 }
 
 // 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x³)))
@@ -31,7 +31,7 @@ Array gelu_by_parts(const Array& x) { return (x * 0.5) * (erf(x * (1 / std::numb
 Array softplus_by_parts(const Array& x) { return maximum(x, 0.0) + log1p(exp(-abs(x))); }
 
 Array softcap_by_parts(const Array& x, const SoftcapAttrs& attrs) {
-  return tanh(x / scalar(attrs.cap)) * scalar(attrs.cap);
+  return tanh(x / scalar(attrs.cap, x.dtype())) * scalar(attrs.cap, x.dtype());
 }
 
 Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
@@ -47,29 +47,29 @@ Array log_softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
 Array layer_norm_by_parts(const std::vector<Array>& x, const LayerNormAttrs& attrs) {
   const Array centred = x[0] - mean(x[0], {-1}, /*keep_dims=*/true);
   const Array variance = mean(centred * centred, {-1}, /*keep_dims=*/true);
-  const Array normalised = centred * rsqrt(variance + scalar(attrs.epsilon));
+  const Array normalised = centred * rsqrt(variance + scalar(attrs.epsilon, variance.dtype()));
   const Array scaled = x.size() > 1 ? normalised * x[1] : normalised;
   return x.size() > 2 ? scaled + x[2] : scaled;
 }
 
 Array rms_norm_by_parts(const Array& x, const RmsNormAttrs& attrs) {
-  return x * rsqrt(mean(x * x, {-1}, /*keep_dims=*/true) + scalar(attrs.epsilon));
+  return x * rsqrt(mean(x * x, {-1}, /*keep_dims=*/true) + scalar(attrs.epsilon, x.dtype()));
 }
 
 // theta[t, j] = position[t] · scale · base^(-2j / d) / factor[j], as [T, 1, pairs]. Positions are exact in f32 to 2^24.
 Array rope_angles(const Array& positions, const Array* factors, const RopeAttrs& attrs, std::int64_t pairs,
-                  std::int64_t width) {
-  Array frequencies = pow(scalar(attrs.base), iota(pairs, DType::f32) * (-2.0 / static_cast<double>(width)));
+                  std::int64_t width, DType dtype) {
+  Array frequencies = pow(scalar(attrs.base, dtype), iota(pairs, dtype) * (-2.0 / static_cast<double>(width)));
   if (factors) frequencies = frequencies / slice_axis(*factors, 0, 0, pairs);
-  Array scaled = cast(positions, DType::f32);
-  if (attrs.scale != 1) scaled = scaled * scalar(attrs.scale);  // one with a slot may be any number
+  Array scaled = cast(positions, dtype);
+  if (attrs.scale != 1) scaled = scaled * scalar(attrs.scale, dtype);  // one with a slot may be any number
   return reshape(scaled, {-1, 1, 1}) * frequencies;
 }
 
 Array rope_by_parts(const Array& x, const Array& positions, const Array* factors, const RopeAttrs& attrs) {
   const std::int64_t width = x.size(2), half = width / 2;
   const std::int64_t pairs = attrs.rotated_pairs == 0 ? half : attrs.rotated_pairs;
-  const Array angles = rope_angles(positions, factors, attrs, pairs, width);
+  const Array angles = rope_angles(positions, factors, attrs, pairs, width, x.dtype());
   const Array cosine = cos(angles), sine = sin(angles);
   const Array low = slice_axis(x, 2, 0, pairs), high = slice_axis(x, 2, half, half + pairs);
   const Array turned_low = low * cosine - high * sine;
@@ -90,12 +90,16 @@ Array visible_keys(const Array& positions, const Array& length, std::int64_t cap
   return window > 0 ? logical_and(visible, greater(key, query - static_cast<int>(window))) : visible;
 }
 
+double lowest(DType dtype) {
+  return dtype == DType::f64 ? std::numeric_limits<double>::lowest() : std::numeric_limits<float>::lowest();
+}
+
 // softmax over the last axis, with zeros in rows that see nothing.
 Array masked_softmax(const Array& scores, const Array& visible) {
   const Array masked = select(visible, scores, -std::numeric_limits<float>::infinity());
   // A row without keys has the maximum -inf; from a finite one its exponentials are all 0 instead of NaN. In every
   // other row the largest term is exp(0), so that its sum is at least 1 and the second maximum changes nothing.
-  const Array largest = maximum(max(masked, {-1}, /*keep_dims=*/true), std::numeric_limits<float>::lowest());
+  const Array largest = maximum(max(masked, {-1}, /*keep_dims=*/true), lowest(scores.dtype()));
   const Array exponentials = exp(masked - largest);
   return exponentials / maximum(sum(exponentials, {-1}, /*keep_dims=*/true), 1.0);
 }
@@ -108,7 +112,7 @@ Array attention_by_parts(const Array& q, const Array& k, const Array& v, const A
   const std::int64_t capacity = k.size(0), kv_heads = k.size(1), group = heads / kv_heads;
   const Array grouped = transpose(reshape(q, {rows, kv_heads, group, width}), {1, 2, 0, 3});
   const Array queries = reshape(grouped, {kv_heads, group * rows, width});
-  const Array scores = matmul(queries, transpose(k, {1, 2, 0})) * scalar(attrs.scale);
+  const Array scores = matmul(queries, transpose(k, {1, 2, 0})) * scalar(attrs.scale, q.dtype());
   const Array weights = masked_softmax(reshape(scores, {kv_heads, group, rows, capacity}),
                                        visible_keys(positions, length, capacity, attrs.window));
   const Array mixed = matmul(reshape(weights, {kv_heads, group * rows, capacity}), transpose(v, {1, 0, 2}));
@@ -145,7 +149,7 @@ Array altup_correct_by_parts(const Array& planes, const Array& activated, const 
   return stack(corrected);
 }
 
-// Operands arrive as f32, except indices; so does the result leave.
+// Operands arrive as f32 or f64, except indices; so does the result leave.
 Array by_parts(Op op, const Attrs& attrs, const std::vector<Array>& x) {
   switch (op) {
     case Op::gelu:
@@ -194,9 +198,11 @@ Graph decomposition(Op op, const Attrs& attrs, std::span<const Type> operands) {
     return *std::move(definition);
   }
   std::vector<Array> leaves, values;
+  const DType computed = operands[0].dtype == DType::f64 ? DType::f64 : DType::f32;
   for (const Type& type : operands) {
     leaves.push_back(placeholder(type));
-    values.push_back(is_real(type.dtype) || is_quantised(type.dtype) ? as_f32(leaves.back()) : leaves.back());
+    values.push_back(is_real(type.dtype) || is_quantised(type.dtype) ? as_computed(leaves.back(), computed)
+                                                                     : leaves.back());
   }
   const DType result = infer_types(op, attrs, operands)[0].dtype;
   const Array output = cast(by_parts(op, attrs, values), result);

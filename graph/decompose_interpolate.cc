@@ -8,15 +8,15 @@ namespace {
 // Positions are fractions of integers, so that a position on an element is on it whatever the sizes.
 struct Positions {
   Array before;    // i64 [n]: the element at or before each position
-  Array fraction;  // f32 [n, 1...]: how far behind it
+  Array fraction;  // [n, 1...]: how far behind it
 };
 
-Positions positions_of(const InterpolateAttrs& attrs, std::size_t axis, std::size_t axes) {
+Positions positions_of(const InterpolateAttrs& attrs, std::size_t axis, std::size_t axes, DType dtype) {
   const auto number = [](std::int64_t value) { return scalar(static_cast<double>(value), DType::i64); };
   const std::int64_t denominator = attrs.denominator[axis];
   const Array numerator = iota(attrs.size[axis], DType::i64) * number(attrs.slope[axis]) + number(attrs.offset[axis]);
   const Array before = numerator / number(denominator);
-  const Array rest = cast(numerator - before * number(denominator), DType::f32);
+  const Array rest = cast(numerator - before * number(denominator), dtype);
   Shape shape(axes - axis + 1, 1);
   shape[0] = attrs.size[axis];
   return {before, reshape(rest / static_cast<double>(denominator), std::move(shape))};
@@ -38,9 +38,10 @@ Array far_weight(const Array& d) { return ((d * -0.75 + 3.75) * d - 6.0) * d + 3
 Array interpolate_by_parts(const Array& x, const InterpolateAttrs& attrs) {
   Array result = x;
   const std::size_t axes = attrs.size.size();
+  const DType computed = x.dtype() == DType::f64 ? DType::f64 : DType::f32;
   for (std::size_t spatial = 0; spatial < axes; ++spatial) {
     const auto axis = static_cast<std::int64_t>(spatial + 1);
-    const auto [before, fraction] = positions_of(attrs, spatial, axes);
+    const auto [before, fraction] = positions_of(attrs, spatial, axes, computed);
     const auto at = [&](std::int64_t step) { return taken(result, before, step, axis); };
     if (attrs.order == 0) {
       result = at(0);

@@ -80,7 +80,7 @@ class Einsum {
     for (const Array& operand : operands) {
       const std::string_view part = left.substr(begin, left.find(',', begin) - begin);
       begin += part.size() + 1;
-      take_operand(beside(operand, dtype), part);
+      take_operand(beside("einsum", operand, dtype), part);
     }
   }
 
@@ -88,12 +88,12 @@ class Einsum {
   DType common_dtype(const std::vector<Array>& operands) const {
     const Array* known = &operands[0];
     for (const Array& operand : operands)
-      if (operand.node() && operand.node()->op != Op::scalar) {
+      if (operand.node() && !is_number(operand)) {
         known = &operand;
         break;
       }
     for (std::size_t i = 0; i < operands.size(); ++i)
-      if (beside(operands[i], known->dtype()).dtype() != known->dtype())
+      if (beside("einsum", operands[i], known->dtype()).dtype() != known->dtype())
         reject("operand {} is {}, another {}; cast one of them", i, to_string(operands[i].type()),
                to_string(known->type()));
     return known->dtype();

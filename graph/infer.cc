@@ -1,37 +1,26 @@
 // SPDX-License-Identifier: MIT
-// Shape rules: one function per rule named in ops.def.
+// Shape rules: one function per rule named in ops.def. Dtypes are checked, and given, by dtype_rules.def.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/custom_op_calls.h>
+#include <lazuli/graph/dtype_rules.h>
 #include <lazuli/graph/infer_call.h>
 #include <lazuli/graph/infer_windows.h>
 #include <lazuli/graph/types/quantised.h>
+#include <lazuli/graph/types/scalar_value.h>
 
 #include <algorithm>
 
 namespace lazuli {
 namespace infer {
 
-Types unary(const Call& call) {
-  call.require_plain(0);
-  if (call.operand(0).dtype == DType::bool_)
-    call.reject_dtype("numbers", call.found(0), "operand 0 is {}, expected numbers", call.found(0));
-  return {call.operand(0)};
-}
-Types unary_real(const Call& call) {
-  call.require_real(0);
-  return {call.operand(0)};
-}
+Types unary(const Call& call) { return {call.operand(0)}; }
+Types unary_real(const Call& call) { return unary(call); }
 Types logical(const Call& call) {
   Shape shape = call.operand(0).shape;
-  for (std::size_t i = 0; i < call.operands.size(); ++i) {
-    if (call.operand(i).dtype != DType::bool_)
-      call.reject_dtype("bool", call.found(i), "operand {} is {}, expected bool", i, call.found(i));
-    shape = broadcast_shapes(shape, call.operand(i).shape, to_string(call.op));
-  }
+  for (const Type& operand : call.operands) shape = broadcast_shapes(shape, operand.shape, to_string(call.op));
   return {{DType::bool_, shape}};
 }
 Types cast(const Call& call) {
-  call.require_plain(0);
   const DType to = call.as<CastAttrs>().dtype;
   if (is_quantised(to))
     call.reject_dtype("a plain dtype", std::string(to_string(to)),
@@ -41,31 +30,11 @@ Types cast(const Call& call) {
 Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {
   return broadcast_shapes(call.operand(a).shape, call.operand(b).shape, to_string(call.op));
 }
-Types binary(const Call& call) {
-  call.require_plain(0);
-  call.require_same_dtype(0, 1);
-  if (call.operand(0).dtype == DType::bool_)
-    call.reject_dtype("numbers", call.found(0), "operands are bool, expected numbers");
-  return {{call.operand(0).dtype, broadcast_operands(call, 0, 1)}};
-}
-Types binary_real(const Call& call) {
-  call.require_real(0);
-  return binary(call);
-}
-Types integers(const Call& call) {
-  call.require_integer(0);
-  return call.operands.size() == 1 ? Types{call.operand(0)} : binary(call);
-}
-Types compare(const Call& call) {
-  call.require_plain(0);
-  call.require_same_dtype(0, 1);
-  return {{DType::bool_, broadcast_operands(call, 0, 1)}};
-}
+Types binary(const Call& call) { return {{call.operand(0).dtype, broadcast_operands(call, 0, 1)}}; }
+Types binary_real(const Call& call) { return binary(call); }
+Types integers(const Call& call) { return call.operands.size() == 1 ? Types{call.operand(0)} : binary(call); }
+Types compare(const Call& call) { return {{DType::bool_, broadcast_operands(call, 0, 1)}}; }
 Types select(const Call& call) {
-  if (call.operand(0).dtype != DType::bool_)
-    call.reject_dtype("bool", call.found(0), "condition is {}, expected bool", call.found(0));
-  call.require_plain(1);
-  call.require_same_dtype(1, 2);
   const Shape values = broadcast_operands(call, 1, 2);
   return {{call.operand(1).dtype, broadcast_shapes(call.operand(0).shape, values, "select")}};
 }
@@ -94,16 +63,9 @@ Types reduce(const Call& call) {
   const Types numbers = unary(call);
   return {{numbers[0].dtype, reduced_shape(call)}};
 }
-Types reduce_real(const Call& call) {
-  call.require_real(0);
-  return reduce(call);
-}
-Types reduce_bool(const Call& call) {
-  if (call.operand(0).dtype != DType::bool_) call.reject("operand 0 is {}, expected bool", to_string(call.operand(0)));
-  return {{DType::bool_, reduced_shape(call)}};
-}
+Types reduce_real(const Call& call) { return reduce(call); }
+Types reduce_bool(const Call& call) { return reduce(call); }
 Types argmax(const Call& call) {
-  call.require_plain(0);
   const std::int64_t axis = call.as<AxisAttrs>().axis;
   Shape shape = call.operand(0).shape;
   call.require_axis(axis, shape.size());
@@ -114,7 +76,6 @@ Types argmax(const Call& call) {
   return {{DType::i32, shape}};
 }
 Types top_k(const Call& call) {
-  call.require_plain(0);
   Shape shape = call.operand(0).shape;
   const std::int64_t k = call.as<TopKAttrs>().k;
   if (shape.empty() || k < 1 || k > shape.back())
@@ -128,19 +89,16 @@ Types cumulative(const Call& call) {
   return unary(call);
 }
 Types sort(const Call& call) {
-  call.require_plain(0);
   call.require_axis(call.as<AxisAttrs>().axis, call.operand(0).shape.size());
   return {call.operand(0)};
 }
 Types argsort(const Call& call) { return {{DType::i32, sort(call)[0].shape}}; }
 Types softmax(const Call& call) {
-  call.require_real(0);
   call.require_axis(call.as<AxisAttrs>().axis, call.operand(0).shape.size());
   return {call.operand(0)};
 }
 
 Types reshape(const Call& call) {
-  call.require_plain(0);
   const Shape& shape = call.as<ReshapeAttrs>().shape;
   const bool negative = std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size < 0; });
   if (negative || element_count(shape) != call.operand(0).elements())
@@ -150,7 +108,6 @@ Types reshape(const Call& call) {
   return {{call.operand(0).dtype, shape}};
 }
 Types transpose(const Call& call) {
-  call.require_plain(0);
   const Type& x = call.operand(0);
   const Dims& permutation = call.as<TransposeAttrs>().permutation;
   Dims sorted = permutation;
@@ -166,7 +123,6 @@ Types transpose(const Call& call) {
   return {{x.dtype, shape}};
 }
 Types slice(const Call& call) {
-  call.require_plain(0);
   const Type& x = call.operand(0);
   const auto& [begin, end, step] = call.as<SliceAttrs>();
   const std::size_t rank = x.shape.size();
@@ -189,7 +145,6 @@ Types slice(const Call& call) {
   return {{x.dtype, shape}};
 }
 Types broadcast_to(const Call& call) {
-  call.require_plain(0);
   const Shape& shape = call.as<ReshapeAttrs>().shape;
   if (!broadcastable_to(call.operand(0).shape, shape))
     call.reject_shape(fmt::format("a shape that broadcasts to {}", to_string(shape)), call.found(0),
@@ -200,12 +155,11 @@ Types broadcast_to(const Call& call) {
 Types concatenate(const Call& call) {
   const auto axis = static_cast<std::size_t>(call.as<AxisAttrs>().axis);
   Type result = call.operand(0);
-  call.require_plain(0);
   call.require_axis(call.as<AxisAttrs>().axis, result.shape.size());
   for (std::size_t i = 1; i < call.operands.size(); ++i) {
     Shape expected = call.operand(i).shape;
     if (expected.size() == result.shape.size()) expected[axis] = result.shape[axis];
-    if (call.operand(i).dtype != result.dtype || expected != result.shape)
+    if (expected != result.shape)
       call.reject_shape(fmt::format("{}, but for axis {}", call.found(0), axis), call.found(i),
                         "operand {} is {}, operand 0 is {}; they may differ along axis {} only", i, call.found(i),
                         call.found(0), axis);
@@ -215,7 +169,7 @@ Types concatenate(const Call& call) {
 }
 // A quantised base takes rows of f32, which are encoded as they are written; they are whole blocks.
 void require_encodable(const Call& call, std::int64_t axis) {
-  const Type &base = call.operand(0), &update = call.operand(1);
+  const Type& base = call.operand(0);
   const int block = info(base.dtype).block_elements;
   if (!has_quantiser(base.dtype))
     call.reject_dtype("a type with a quantiser", to_string(base), "base is {}, to which nothing can be encoded",
@@ -224,27 +178,22 @@ void require_encodable(const Call& call, std::int64_t axis) {
     call.reject_shape(fmt::format("rows of whole blocks of {}", block),
                       fmt::format("{}, axis {}", to_string(base), axis),
                       "base is {}, axis {}; expected rows of whole blocks of {}", to_string(base), axis, block);
-  if (update.dtype != DType::f32)
-    call.reject_dtype("f32", to_string(update), "update is {}, base is {}; expected an update of f32",
-                      to_string(update), to_string(base));
 }
 Types slice_update(const Call& call) {
   const std::int64_t axis = call.as<SliceUpdateAttrs>().axis;
   const Type& base = call.operand(0);
-  const bool encodes = is_quantised(base.dtype);
   call.require_axis(axis, base.shape.size());
-  if (encodes) require_encodable(call, axis);
+  if (is_quantised(base.dtype)) require_encodable(call, axis);
   Shape expected = call.operand(1).shape;
   if (expected.size() == base.shape.size())
     expected[static_cast<std::size_t>(axis)] = base.shape[static_cast<std::size_t>(axis)];
-  if ((call.operand(1).dtype != base.dtype && !encodes) || expected != base.shape)
+  if (expected != base.shape)
     call.reject_shape(fmt::format("{}, but for axis {}", to_string(base), axis), call.found(1),
                       "update is {}, base is {}; they may differ along axis {} only", call.found(1), to_string(base),
                       axis);
   if (call.operand(1).shape[static_cast<std::size_t>(axis)] > base.shape[static_cast<std::size_t>(axis)])
     call.reject_shape(fmt::format("at most {} along axis {}", to_string(base), axis), call.found(1),
                       "update {} is longer than base {} along axis {}", call.found(1), to_string(base), axis);
-  call.require_index(2);
   call.require_rank(2, 0, "a scalar start");
   return {base};
 }
@@ -252,7 +201,6 @@ Types take(const Call& call) {
   const Type& x = call.operand(0);
   const std::int64_t axis = call.as<AxisAttrs>().axis;
   call.require_axis(axis, x.shape.size());
-  call.require_index(1);
   const Shape& indices = call.operand(1).shape;
   Shape shape = x.shape;
   shape.erase(shape.begin() + axis);
@@ -264,11 +212,9 @@ Types take(const Call& call) {
   return {{DType::f32, shape}};
 }
 Types gather(const Call& call) {
-  call.require_plain(0);
   const Type& x = call.operand(0);
   const std::int64_t axis = call.as<AxisAttrs>().axis;
   call.require_axis(axis, x.shape.size());
-  call.require_index(1);
   Shape expected = call.operand(1).shape;
   if (expected.size() == x.shape.size())
     expected[static_cast<std::size_t>(axis)] = x.shape[static_cast<std::size_t>(axis)];
@@ -279,8 +225,6 @@ Types gather(const Call& call) {
 }
 
 Types matmul(const Call& call) {
-  call.require_real(0);
-  call.require_same_dtype(0, 1);
   const Shape &a = call.operand(0).shape, &b = call.operand(1).shape;
   if (a.size() < 2 || b.size() < 2 || a.back() != b[b.size() - 2])
     call.reject_shape("[..., M, K] and [..., K, N]", fmt::format("{} and {}", call.found(0), call.found(1)),
@@ -292,11 +236,8 @@ Types matmul(const Call& call) {
   return {{call.operand(0).dtype, shape}};
 }
 Types linear(const Call& call) {
-  call.require_real(0);
   const Type &x = call.operand(0), &weight = call.operand(1);
-  if (weight.shape.size() != 2 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
-    call.reject_shape("a real or quantised matrix [N, K]", to_string(weight),
-                      "weight is {}, expected a real or quantised matrix [N, K]", to_string(weight));
+  call.require_rank(1, 2, "a weight [N, K]");
   if (x.shape.empty() || x.shape.back() != weight.shape[1])
     call.reject_shape(fmt::format("weight [*, {}]", x.shape.empty() ? 0 : x.shape.back()), to_string(weight),
                       "inner sizes differ: x is {}, weight is {}; expected weight [*, {}]", to_string(x),
@@ -306,14 +247,10 @@ Types linear(const Call& call) {
   return {{x.dtype, shape}};
 }
 Types expert_linear(const Call& call) {
-  call.require_real(0);
   call.require_rank(0, 3, "x [T, S, K]");
-  call.require_index(2);
   call.require_rank(2, 2, "experts [T, k]");
   const Type &x = call.operand(0), &weight = call.operand(1), &experts = call.operand(2);
-  if (weight.shape.size() != 3 || !(is_real(weight.dtype) || is_quantised(weight.dtype)))
-    call.reject_shape("a real or quantised stack [E, N, K]", to_string(weight),
-                      "weight is {}, expected a real or quantised stack [E, N, K]", to_string(weight));
+  call.require_rank(1, 3, "a stack of weights [E, N, K]");
   if (x.shape[2] != weight.shape[2])
     call.reject_shape(fmt::format("weight [*, *, {}]", x.shape[2]), to_string(weight),
                       "inner sizes differ: x is {}, weight is {}; expected weight [*, *, {}]", to_string(x),
@@ -326,35 +263,29 @@ Types expert_linear(const Call& call) {
 }
 
 Types rms_norm(const Call& call) {
-  call.require_real(0);
   const Type& x = call.operand(0);
   if (x.shape.empty())
     call.reject_shape("at least one axis", to_string(x), "operand 0 is {}, expected at least one axis", to_string(x));
   if (call.operands.size() == 2) {
-    call.require_real(1);
     if (call.operand(1).shape != Shape{x.shape.back()})
       call.reject_shape(fmt::format("weight [{}]", x.shape.back()), call.found(1),
                         "weight is {}, x is {}; expected weight [{}]", call.found(1), to_string(x), x.shape.back());
-    call.require_same_dtype(0, 1);
   }
   return {x};
 }
 Types layer_norm(const Call& call) {
-  call.require_real(0);
   const Type& x = call.operand(0);
   if (x.shape.empty() || x.shape.back() == 0)
     call.reject("operand 0 is {}, expected a last axis of at least one element", to_string(x));
   for (std::size_t i = 1; i < call.operands.size(); ++i)
-    if (call.operand(i) != Type{x.dtype, {x.shape.back()}})
+    if (call.operand(i).shape != Shape{x.shape.back()})
       call.reject("{} is {}, x is {}; expected {}", i == 1 ? "weight" : "bias", to_string(call.operand(i)),
                   to_string(x), to_string(Type{x.dtype, {x.shape.back()}}));
   return {x};
 }
 Types rope(const Call& call) {
-  call.require_real(0);
   call.require_rank(0, 3, "[T, heads, d]");
   const Shape& x = call.operand(0).shape;
-  call.require_index(1);
   if (call.operand(1).shape != Shape{x[0]})
     call.reject_shape(fmt::format("i32[{}]", x[0]), call.found(1), "positions are {}, x is {}; expected i32[{}]",
                       call.found(1), call.found(0), x[0]);
@@ -368,12 +299,10 @@ Types rope(const Call& call) {
   return {call.operand(0)};
 }
 Types attention(const Call& call) {
-  call.require_real(0);
   for (std::size_t i = 0; i < 3; ++i)
     call.require_rank(i, 3, i == 0 ? "q [T, heads, d]" : "k, v [capacity, kv heads, d]");
   const Shape &q = call.operand(0).shape, &k = call.operand(1).shape;
   const Type& cache = call.operand(1);
-  if (cache.dtype != DType::q8_0) call.require_real(1);
   if (cache != call.operand(2))
     call.reject_shape(to_string(cache), call.found(2), "k is {} and v is {}; expected one type", to_string(cache),
                       call.found(2));
@@ -385,17 +314,13 @@ Types attention(const Call& call) {
     call.reject_shape(
         "one head size and heads a multiple of kv heads", fmt::format("q {}, k {}", call.found(0), call.found(1)),
         "q is {}, k is {}; expected one head size and heads a multiple of kv heads", call.found(0), call.found(1));
-  call.require_index(3);
   if (call.operand(3).shape != Shape{q[0]})
     call.reject_shape(fmt::format("i32[{}]", q[0]), call.found(3), "positions are {}, expected i32[{}]", call.found(3),
                       q[0]);
-  call.require_index(4);
   call.require_rank(4, 0, "a scalar length");
   return {call.operand(0)};
 }
 Types altup_predict(const Call& call) {
-  call.require_real(0);
-  call.require_same_dtype(0, 1);
   const Shape &planes = call.operand(0).shape, &coefficients = call.operand(1).shape;
   Shape expected(planes.begin() + (planes.empty() ? 0 : 1), planes.end());
   if (!expected.empty()) expected.back() = planes[0] * planes[0];
@@ -407,9 +332,6 @@ Types altup_predict(const Call& call) {
   return {call.operand(0)};
 }
 Types altup_correct(const Call& call) {
-  call.require_real(0);
-  call.require_same_dtype(0, 1);
-  call.require_same_dtype(0, 2);
   const Shape& planes = call.operand(0).shape;
   Shape activated(planes.begin() + (planes.empty() ? 0 : 1), planes.end());
   Shape coefficients = activated;
@@ -426,32 +348,27 @@ Types altup_correct(const Call& call) {
 }
 
 Types convolution(const Call& call) { return convolution_types(call.as<ConvolutionAttrs>(), call.operands); }
-Types pool(const Call& call) {
-  call.require_plain(0);
-  if (call.operand(0).dtype == DType::bool_)
-    call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
-  return pool_types(call.op, call.as<PoolAttrs>(), call.operand(0));
-}
-Types pool_real(const Call& call) {
-  call.require_real(0);
-  return pool(call);
-}
+Types pool(const Call& call) { return pool_types(call.op, call.as<PoolAttrs>(), call.operand(0)); }
+Types pool_real(const Call& call) { return pool(call); }
 Types adaptive_pool(const Call& call) {
-  call.require_plain(0);
-  if (call.operand(0).dtype == DType::bool_)
-    call.reject("operand 0 is {}, expected numbers", to_string(call.operand(0)));
   return adaptive_pool_types(call.op, call.as<AdaptivePoolAttrs>(), call.operand(0));
 }
-Types adaptive_pool_real(const Call& call) {
-  call.require_real(0);
-  return adaptive_pool(call);
-}
+Types adaptive_pool_real(const Call& call) { return adaptive_pool(call); }
 Types interpolate(const Call& call) {
-  call.as<InterpolateAttrs>().order == 0 ? call.require_plain(0) : call.require_real(0);
-  return interpolate_types(call.as<InterpolateAttrs>(), call.operand(0));
+  const auto& attrs = call.as<InterpolateAttrs>();
+  if (attrs.order != 0 && !is_real(call.operand(0).dtype))
+    call.reject_dtype("a real dtype", call.found(0), "operand 0 is {}, expected a real dtype where order is {}",
+                      call.found(0), attrs.order);
+  return interpolate_types(attrs, call.operand(0));
 }
 
-Types scalar(const Call& call) { return {{call.as<ScalarAttrs>().dtype, {}}}; }
+Types scalar(const Call& call) {
+  const auto& [number, dtype] = call.as<ScalarAttrs>();
+  if (!is_value_of(number.value, dtype))
+    call.reject_dtype(fmt::format("a value of {}", to_string(dtype)), fmt::format("{}", number.value),
+                      "found the number {}, expected a value of {}", number.value, to_string(dtype));
+  return {{dtype, {}}};
+}
 Types iota(const Call& call) {
   const auto& [size, dtype] = call.as<IotaAttrs>();
   if (size < 0 || is_quantised(dtype) || dtype == DType::bool_)
@@ -461,7 +378,7 @@ Types iota(const Call& call) {
 Types random(const Call& call) {
   const auto& attrs = call.as<RandomAttrs>();
   if (!is_real(attrs.dtype))
-    call.reject_dtype("f32, f16 or bf16", std::string(to_string(attrs.dtype)), "dtype is {}, expected f32, f16 or bf16",
+    call.reject_dtype("a real dtype", std::string(to_string(attrs.dtype)), "dtype is {}, expected a real one",
                       to_string(attrs.dtype));
   return {{attrs.dtype, attrs.shape}};
 }
@@ -487,7 +404,14 @@ std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> o
          .found = fmt::format("{} operands", count)},
         fmt::format("{} operands given, expected {} to {}", count, known.min_operands, known.max_operands));
   if (attrs.index() != known.attrs_index) fail_internal("{} has attributes of another op", known.name);
-  return infer::rules[static_cast<std::size_t>(op)](call);
+  const DTypeRule* dtypes = dtype_rule(op);
+  if (dtypes == nullptr) return infer::rules[static_cast<std::size_t>(op)](call);
+  if (const auto fault = dtype_fault(*dtypes, operands))
+    call.reject_dtype(fault->expected, fault->found, "{}", fault->text);
+  infer::Types types = infer::rules[static_cast<std::size_t>(op)](call);
+  for (std::size_t i = 0; i < types.size(); ++i)
+    if (dtypes->results[i] != DTypeClass::attribute) types[i].dtype = result_dtype(dtypes->results[i], operands);
+  return types;
 }
 
 }  // namespace lazuli

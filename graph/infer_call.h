@@ -48,30 +48,6 @@ struct Call {
     details.op = name;
     throw Error(fmt::format("{}: {}", name, text), std::move(details));
   }
-  void require_real(std::size_t position) const {
-    if (!is_real(operand(position).dtype))
-      reject_dtype("f32, f16 or bf16", found(position), "operand {} is {}, expected a real dtype (f32, f16, bf16)",
-                   position, found(position));
-  }
-  void require_integer(std::size_t position) const {
-    if (!is_integer(operand(position).dtype))
-      reject_dtype("integers", found(position), "operand {} is {}, expected integers", position, found(position));
-  }
-  void require_plain(std::size_t position) const {
-    if (is_quantised(operand(position).dtype))
-      reject_dtype("a plain dtype", found(position),
-                   "operand {} is {}; quantised arrays can only be read by linear, expert_linear, attention and take",
-                   position, found(position));
-  }
-  void require_same_dtype(std::size_t a, std::size_t b) const {
-    if (operand(a).dtype != operand(b).dtype)
-      reject_dtype(std::string(to_string(operand(a).dtype)), found(b), "dtypes differ: {} and {}; cast one of them",
-                   found(a), found(b));
-  }
-  void require_index(std::size_t position) const {
-    if (operand(position).dtype != DType::i32)
-      reject_dtype("i32", found(position), "operand {} is {}, expected i32 indices", position, found(position));
-  }
   void require_rank(std::size_t position, std::size_t rank, const char* layout) const {
     if (operand(position).shape.size() != rank)
       reject_shape(layout, found(position), "operand {} is {}, expected {}", position, found(position), layout);

@@ -28,12 +28,11 @@ void require_reduction(const Call& call, std::string_view reduction) {
   if (std::find(std::begin(known), std::end(known), reduction) == std::end(known))
     call.reject("unknown reduction '{}'; expected replace, add, mul, max or min", reduction);
   if (reduction != "replace" && call.operand(0).dtype == DType::bool_)
-    call.reject("base is {}, expected numbers for {}", to_string(call.operand(0)), reduction);
+    call.reject_dtype("numbers", call.found(0), "base is {}, expected numbers for {}", call.found(0), reduction);
 }
 
 // The last axis of the indices names so many axes of operand 0, from `first` on.
 std::int64_t indexed_axes(const Call& call, std::int64_t first) {
-  call.require_index(1);
   const Shape &x = call.operand(0).shape, &indices = call.operand(1).shape;
   const std::int64_t left = static_cast<std::int64_t>(x.size()) - first;
   if (indices.empty() || indices.back() < 1 || indices.back() > left)
@@ -45,7 +44,6 @@ std::int64_t indexed_axes(const Call& call, std::int64_t first) {
 }  // namespace
 
 Types as_strided(const Call& call) {
-  call.require_plain(0);
   const auto& attrs = call.as<AsStridedAttrs>();
   const Type& x = call.operand(0);
   const bool negative = std::any_of(attrs.shape.begin(), attrs.shape.end(), [](std::int64_t size) { return size < 0; });
@@ -59,8 +57,6 @@ Types as_strided(const Call& call) {
 }
 
 Types pad(const Call& call) {
-  call.require_plain(0);
-  call.require_same_dtype(0, 1);
   call.require_rank(1, 0, "a scalar value");
   const auto& [before, after] = call.as<PadAttrs>();
   Type result = call.operand(0);
@@ -77,7 +73,6 @@ Types pad(const Call& call) {
 }
 
 Types gather_nd(const Call& call) {
-  call.require_plain(0);
   const Type &x = call.operand(0), &indices = call.operand(1);
   const std::int64_t batch = call.as<GatherNdAttrs>().batch_dims;
   const auto rank = static_cast<std::int64_t>(std::min(x.shape.size(), indices.shape.size()));
@@ -91,9 +86,6 @@ Types gather_nd(const Call& call) {
 }
 
 Types scatter(const Call& call) {
-  call.require_plain(0);
-  call.require_index(1);
-  call.require_same_dtype(0, 2);
   const auto& [axis, reduction] = call.as<ScatterAttrs>();
   const Type &base = call.operand(0), &indices = call.operand(1), &updates = call.operand(2);
   call.require_axis(axis, base.shape.size());
@@ -110,8 +102,6 @@ Types scatter(const Call& call) {
 }
 
 Types scatter_nd(const Call& call) {
-  call.require_plain(0);
-  call.require_same_dtype(0, 2);
   require_reduction(call, call.as<ScatterNdAttrs>().reduction);
   const Type &base = call.operand(0), &indices = call.operand(1), &updates = call.operand(2);
   const std::int64_t axes = indexed_axes(call, 0);

@@ -31,8 +31,6 @@ std::int64_t extent(std::int64_t count, std::int64_t dilation) { return count ==
 std::vector<Type> convolution_types(const ConvolutionAttrs& attrs, std::span<const Type> operands) {
   const Type &x = operands[0], &weight = operands[1];
   const std::size_t axes = spatial_axes(Op::convolution, x);
-  if (!is_real(x.dtype) || !is_real(weight.dtype))
-    fail("convolution: x is {}, weight is {}; expected real dtypes (f32, f16, bf16)", to_string(x), to_string(weight));
   require_entries(Op::convolution, "stride", attrs.stride, axes, 1);
   for (const Dims* padding : {&attrs.padding_low, &attrs.padding_high})
     if (padding->size() != axes)

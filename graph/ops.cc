@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/types/scalar_value.h>
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 namespace lazuli {
@@ -20,18 +23,62 @@ ErrorDetails refused(std::string op, std::string expected, std::string found) {
       {.kind = ErrorKind::shape, .op = std::move(op), .expected = std::move(expected), .found = std::move(found)});
 }
 
-// A C++ number in a program takes the dtype of the array it meets.
-bool adaptable(const Array& x) { return x.defined() && x.node()->op == Op::scalar; }
+const Node* scalar_node(const Array& x) { return x.node()->op == Op::scalar ? x.node().get() : nullptr; }
+double scalar_value(const Node& scalar) { return std::get<ScalarAttrs>(scalar.attrs).value.value; }
 
-Array adapt(const Array& number, DType dtype) {
-  const auto& attrs = std::get<ScalarAttrs>(number.node()->attrs);
-  return attrs.dtype == dtype ? number : scalar(attrs.value, dtype);
+// The bits of an i64 or u64 that detail::integer_number spelled out as (high << 32) | low.
+std::optional<std::uint64_t> wide_number(const Array& x) {
+  if (x.node()->op != Op::bitwise_or || fits_double(x.dtype())) return std::nullopt;
+  const auto lock = lock_operands();
+  const std::vector<Array>& halves = x.node()->inputs;
+  if (halves.size() != 2 || halves[0].node()->op != Op::left_shift) return std::nullopt;
+  const std::vector<Array>& shift = halves[0].node()->inputs;
+  if (shift.size() != 2) return std::nullopt;
+  const Node *high = scalar_node(shift[0]), *count = scalar_node(shift[1]), *low = scalar_node(halves[1]);
+  if (!high || !count || !low || scalar_value(*count) != 32) return std::nullopt;
+  const auto upper = static_cast<std::uint64_t>(static_cast<std::int64_t>(scalar_value(*high)));
+  return upper << 32 | static_cast<std::uint64_t>(scalar_value(*low));
 }
 
+[[noreturn]] void fail_number(std::string_view where, const std::string& number, DType dtype) {
+  const std::string expected = fmt::format("a value of {}", to_string(dtype));
+  fail(built_here({.kind = ErrorKind::dtype, .op = std::string(where), .expected = expected, .found = number}),
+       "{}: found the number {}, expected {}{}", where, number, expected, Scope::where(Scope::current()));
+}
+
+Array adapt_wide(std::string_view where, const Array& number, std::uint64_t bits, DType dtype) {
+  const bool is_negative = number.dtype() == DType::i64 && bits >> 63 != 0;
+  const std::string text = is_negative ? std::to_string(static_cast<std::int64_t>(bits)) : std::to_string(bits);
+  if (is_real(dtype)) {
+    const auto value = is_negative ? static_cast<double>(static_cast<std::int64_t>(bits)) : static_cast<double>(bits);
+    if (!is_value_of(value, dtype)) fail_number(where, text, dtype);
+    return scalar(value, dtype);
+  }
+  const bool fits = dtype == DType::u64 ? !is_negative : dtype == DType::i64 && (is_negative || bits >> 63 == 0);
+  if (!fits) fail_number(where, text, dtype);
+  return detail::integer_number(bits, dtype);
+}
+
+Array adapt(std::string_view where, const Array& number, DType dtype) {
+  if (number.dtype() == dtype) return number;
+  if (const auto bits = wide_number(number)) return adapt_wide(where, number, *bits, dtype);
+  const auto& attrs = std::get<ScalarAttrs>(number.node()->attrs);
+  if (!is_value_of(attrs.value.value, dtype)) fail_number(where, fmt::format("{}", attrs.value.value), dtype);
+  return scalar(attrs.value, dtype);
+}
+
+// Two operands of one dtype, the number of them, if one is, in that of the other.
+std::pair<Array, Array> adapt_pair(Op op, const Array& a, const Array& b) {
+  if (is_number(a) && !is_number(b) && b.defined()) return {adapt(to_string(op), a, b.dtype()), b};
+  if (is_number(b) && !is_number(a) && a.defined()) return {a, adapt(to_string(op), b, a.dtype())};
+  return {a, b};
+}
+
+Array adapt_index(Op op, const Array& index) { return beside(to_string(op), index, DType::i32); }
+
 Array binary(Op op, const Array& a, const Array& b) {
-  if (adaptable(a) && !adaptable(b) && b.defined()) return make_array(op, NoAttrs{}, {adapt(a, b.dtype()), b});
-  if (adaptable(b) && !adaptable(a) && a.defined()) return make_array(op, NoAttrs{}, {a, adapt(b, a.dtype())});
-  return make_array(op, NoAttrs{}, {a, b});
+  auto [left, right] = adapt_pair(op, a, b);
+  return make_array(op, NoAttrs{}, {std::move(left), std::move(right)});
 }
 
 Array unary(Op op, const Array& x) { return make_array(op, NoAttrs{}, {x}); }
@@ -42,6 +89,21 @@ Array reduce(Op op, const Array& x, Dims axes, bool keep_dims) {
 }
 
 }  // namespace
+
+bool is_number(const Array& x) { return x.defined() && (scalar_node(x) || wide_number(x)); }
+Array beside(std::string_view where, const Array& x, DType dtype) { return is_number(x) ? adapt(where, x, dtype) : x; }
+double largest_finite(DType dtype) {
+  switch (dtype) {
+    case DType::f16:
+      return 65504;
+    case DType::bf16:
+      return 0x1.fep127;
+    case DType::f64:
+      return std::numeric_limits<double>::max();
+    default:
+      return std::numeric_limits<float>::max();
+  }
+}
 
 Array scalar(Number value, DType dtype) { return make_array(Op::scalar, ScalarAttrs{value, dtype}, {}); }
 Array full(Shape shape, double value, DType dtype) { return broadcast_to(scalar(value, dtype), std::move(shape)); }
@@ -71,7 +133,14 @@ Array operator-(const Array& a, const Array& b) { return binary(Op::sub, a, b); 
 Array operator*(const Array& a, const Array& b) { return binary(Op::mul, a, b); }
 Array operator/(const Array& a, const Array& b) { return binary(Op::div, a, b); }
 Array cast(const Array& x, DType dtype) { return x.dtype() == dtype ? x : make_array(Op::cast, CastAttrs{dtype}, {x}); }
-Array clip(const Array& x, double low, double high) { return minimum(maximum(x, low), high); }
+Array clip(const Array& x, double low, double high) {
+  // Of integers, an infinity bounds nothing.
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const bool bounds_below = is_real(x.dtype()) || low != -infinity,
+             bounds_above = is_real(x.dtype()) || high != infinity;
+  const Array raised = bounds_below ? maximum(x, low) : x;
+  return bounds_above ? minimum(raised, high) : raised;
+}
 Array relu(const Array& x) { return maximum(x, 0); }
 Array leaky_relu(const Array& x, double slope) { return select(greater(x, 0), x, x * slope); }
 Array elu(const Array& x, double alpha) { return select(greater(x, 0), x, expm1(x) * alpha); }
@@ -86,9 +155,8 @@ Array isfinite(const Array& x) {
 Array logical_and(const Array& a, const Array& b) { return make_array(Op::logical_and, NoAttrs{}, {a, b}); }
 Array logical_or(const Array& a, const Array& b) { return make_array(Op::logical_or, NoAttrs{}, {a, b}); }
 Array select(const Array& condition, const Array& a, const Array& b) {
-  if (adaptable(a) && !adaptable(b)) return make_array(Op::select, NoAttrs{}, {condition, adapt(a, b.dtype()), b});
-  if (adaptable(b) && !adaptable(a)) return make_array(Op::select, NoAttrs{}, {condition, a, adapt(b, a.dtype())});
-  return make_array(Op::select, NoAttrs{}, {condition, a, b});
+  auto [chosen, other] = adapt_pair(Op::select, a, b);
+  return make_array(Op::select, NoAttrs{}, {condition, std::move(chosen), std::move(other)});
 }
 
 Array sum(const Array& x, Dims axes, bool keep_dims) { return reduce(Op::sum, x, std::move(axes), keep_dims); }
@@ -187,10 +255,11 @@ std::vector<Array> unstack(const Array& x, std::int64_t axis) {
 }
 Array slice_update(const Array& base, const Array& update, const Array& start, std::int64_t axis, bool ring) {
   return make_array(Op::slice_update, SliceUpdateAttrs{normalise_axis(axis, base.shape().size(), "slice_update"), ring},
-                    {base, update, start});
+                    {base, update, adapt_index(Op::slice_update, start)});
 }
 Array take(const Array& x, const Array& indices, std::int64_t axis) {
-  return make_array(Op::take, AxisAttrs{normalise_axis(axis, x.shape().size(), "take")}, {x, indices});
+  return make_array(Op::take, AxisAttrs{normalise_axis(axis, x.shape().size(), "take")},
+                    {x, adapt_index(Op::take, indices)});
 }
 Array take_rows(const Array& table, const Array& indices) { return take(table, indices, 0); }
 Array gather(const Array& x, const Array& indices, std::int64_t axis) {

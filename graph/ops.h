@@ -39,6 +39,7 @@ LAZULI_API Array operator-(const Array& a, const Array& b);
 LAZULI_API Array operator*(const Array& a, const Array& b);
 LAZULI_API Array operator/(const Array& a, const Array& b);
 LAZULI_API Array cast(const Array& x, DType dtype);
+// To [low, high], both values of the dtype; of integers, an infinity bounds nothing.
 LAZULI_API Array clip(const Array& x, double low, double high);
 LAZULI_API Array relu(const Array& x);                      // max(x, 0)
 LAZULI_API Array leaky_relu(const Array& x, double slope);  // x where x > 0, else slope x
@@ -152,7 +153,7 @@ LAZULI_API Array expert_linear(const Array& x, const Array& weight, const Array&
 
 // Windows: convolution, pooling and interpolation of x [N, spatial axes..., C], one to three of them. A list has one
 // entry for each spatial axis, or one for all.
-// Cross-correlation with weight [O, kernel..., C / groups] of any real dtype, summed in f32; the result is
+// Cross-correlation with weight [O, kernel..., C / groups], both of f32, f16 or bf16, summed in f32; the result is
 // [N, ..., O] in the dtype of x. Along a spatial axis of padded, dilated size S and dilated kernel K it has
 // floor((S - K) / stride) + 1 elements.
 LAZULI_API Array conv1d(const Array& x, const Array& weight, std::int64_t stride = 1, std::int64_t padding = 0,

@@ -44,17 +44,6 @@ void require_real_operand(const Array& x, std::string_view where) {
   if (!is_real(x.dtype())) reject_call(where, "operand is {}, expected a real dtype", to_string(x.type()));
 }
 
-double largest_finite(DType dtype) {
-  switch (dtype) {
-    case DType::f16:
-      return 65504;
-    case DType::bf16:
-      return 0x1.fep127;
-    default:
-      return std::numeric_limits<float>::max();
-  }
-}
-
 }  // namespace
 
 Array ones(Shape shape, DType dtype) { return full(std::move(shape), 1, dtype); }
@@ -70,7 +59,8 @@ Array arange(double start, double stop, double step, DType dtype) {
   // Also not a number.
   if (!(count <= static_cast<double>(std::numeric_limits<std::int32_t>::max())))
     reject_call("arange", "{} to {} by {} has no end, or too many values", start, stop, step);
-  const DType computed = computed_in(dtype);
+  const bool rises = start >= 0 && step > 0;
+  const DType computed = dtype == DType::u64 && rises ? dtype : computed_in(dtype);
   Array value = iota(static_cast<std::int64_t>(std::max(count, 0.0)), computed);
   if (step != 1) value = value * scalar(step, computed);
   if (start != 0) value = value + scalar(start, computed);

@@ -170,7 +170,7 @@ Array pad(const Array& x, const std::vector<PadWidth>& widths, PadMode mode, con
     attrs.before.push_back(width.before);
     attrs.after.push_back(width.after);
   }
-  if (mode == PadMode::constant) return make_array(Op::pad, std::move(attrs), {x, beside(value, x.dtype())});
+  if (mode == PadMode::constant) return make_array(Op::pad, std::move(attrs), {x, beside("pad", value, x.dtype())});
   Array result = x;
   for (std::size_t axis = 0; axis < rank; ++axis)
     result = pad_axis(result, axis, {attrs.before[axis], attrs.after[axis]}, mode);
@@ -194,7 +194,7 @@ Array gather_nd(const Array& x, const Array& indices, std::int64_t batch_dims) {
 }
 Array scatter(const Array& base, const Array& indices, const Array& updates, std::int64_t axis, Scatter reduction) {
   const int along = normalise_axis(axis, base.shape().size(), "scatter");
-  const Array update = beside(updates, base.dtype());
+  const Array update = beside("scatter", updates, base.dtype());
   const bool spreads = broadcastable_to(update.shape(), indices.shape());
   return make_array(Op::scatter, ScatterAttrs{along, std::string(name_of(reduction))},
                     {base, indices, spreads ? broadcast_to(update, indices.shape()) : update});

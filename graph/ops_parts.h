@@ -18,12 +18,14 @@ template <class... Args>
       fmt::format("{}: {}{}", name, fmt::format(text, std::forward<Args>(args)...), Scope::where(Scope::current())));
 }
 
-// A number as an operand beside arrays of this dtype; arrays stay.
-inline Array beside(const Array& x, DType dtype) {
-  if (!x.defined() || x.node()->op != Op::scalar) return x;
-  const auto& attrs = std::get<ScalarAttrs>(x.node()->attrs);
-  return attrs.dtype == dtype ? x : scalar(attrs.value, dtype);
-}
+// Whether x is a C++ number of the program, which takes the dtype of the array it meets.
+bool is_number(const Array& x);
+
+// A number as an operand of `where` beside arrays of this dtype; arrays stay. Throws where it is no value of the dtype.
+Array beside(std::string_view where, const Array& x, DType dtype);
+
+// The largest number of a real dtype.
+double largest_finite(DType dtype);
 
 // sum, which does not take empty axes: of nothing it is 0.
 inline Array sum_or_zeros(const Array& x, const Dims& axes) {

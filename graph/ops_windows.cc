@@ -26,15 +26,17 @@ void spread(Dims& entries, std::size_t axes, std::int64_t otherwise) {
   if (entries.size() <= 1) entries.assign(axes, entries.empty() ? otherwise : entries[0]);
 }
 
-// A kernel of one element at every element is a matmul, which runs together with what reads it.
+// A kernel of one element at every element is a matmul, which runs together with what reads it. Of f64 no convolution
+// is, so that its shape rule says so.
 bool is_pointwise(const Array& x, const Array& weight, const ConvolutionAttrs& attrs) {
   const auto all = [](const Dims& entries, std::int64_t value) {
     return std::all_of(entries.begin(), entries.end(), [=](std::int64_t entry) { return entry == value; });
   };
   const Shape& shape = weight.shape();
-  return shape.size() == x.shape().size() && shape.size() > 2 && shape.size() < 6 && shape.back() == x.shape().back() &&
-         attrs.groups == 1 && all({shape.begin() + 1, shape.end() - 1}, 1) && all(attrs.stride, 1) &&
-         all(attrs.input_dilation, 1) && all(attrs.padding_low, 0) && all(attrs.padding_high, 0);
+  return x.dtype() != DType::f64 && shape.size() == x.shape().size() && shape.size() > 2 && shape.size() < 6 &&
+         shape.back() == x.shape().back() && attrs.groups == 1 && all({shape.begin() + 1, shape.end() - 1}, 1) &&
+         all(attrs.stride, 1) && all(attrs.input_dilation, 1) && all(attrs.padding_low, 0) &&
+         all(attrs.padding_high, 0);
 }
 
 Array conv(const char* name, std::size_t axes, const Array& x, const Array& weight, Dims stride, Dims padding,

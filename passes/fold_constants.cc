@@ -7,6 +7,7 @@
 #include <lazuli/passes/graph_edit.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace lazuli {
 
@@ -38,6 +39,15 @@ constexpr std::size_t longest_label = 120;
 bool folds(Op op) {
   return is_elementwise(op) || is_reduction(op) || is_rowwise(op) || is_view(op) || op == Op::concatenate ||
          op == Op::custom;
+}
+
+// Whether a number says what the element is: large i64 and u64 have none.
+bool has_number(DType dtype, const std::byte* element) {
+  if (fits_double(dtype)) return true;
+  std::byte stored[sizeof(std::int64_t)];
+  const double value = load_scalar(dtype, element);
+  store_scalar(value, dtype, stored);
+  return is_value_of(value, dtype) && std::memcmp(stored, element, sizeof stored) == 0;
 }
 
 class ConstantFolder {
@@ -177,7 +187,7 @@ class ConstantFolder {
     std::ranges::sort(folded.from, {}, &Source::node);
     const auto repeated = std::ranges::unique(folded.from, {}, &Source::node);
     folded.from.erase(repeated.begin(), repeated.end());
-    if (old.type().shape.empty()) {
+    if (old.type().shape.empty() && has_number(old.type().dtype, buffer->data())) {
       folded.op = Op::scalar;
       folded.attrs = ScalarAttrs{load_scalar(old.type().dtype, buffer->data()), old.type().dtype};
     } else {

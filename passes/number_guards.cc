@@ -18,7 +18,7 @@ constexpr double tolerance_16_bit = 4e-3;
 
 bool is_near(double found, double expected, DType dtype) {
   return std::abs(found - expected) <=
-         (info(dtype).block_bytes == 2 ? tolerance_16_bit : tolerance) * std::abs(expected);
+         (is_real(dtype) && info(dtype).block_bytes == 2 ? tolerance_16_bit : tolerance) * std::abs(expected);
 }
 
 bool answer(const NumberQuestion& question, double a, double b) {

@@ -22,7 +22,8 @@ void unary(const Call& call, OnReal on_real, OnInteger on_integer) {
     if (real)
       result.set_real(i, on_real(x.real(i)));
     else
-      result.set_integer(i, static_cast<Integer>(on_integer(x.integer(i))));
+      result.set_integer(
+          i, as_stored(result.dtype(), [&](auto a) { return static_cast<Integer>(on_integer(a)); }, x.integer(i)));
 }
 
 double no_bit(double) { fail_internal("bits of a real number"); }
@@ -51,7 +52,9 @@ void binary(const Call& call, OnReal on_real, OnInteger on_integer) {
     if (real)
       result.set_real(i, on_real(a.real(ai), b.real(bi)));
     else
-      result.set_integer(i, static_cast<Integer>(on_integer(a.integer(ai), b.integer(bi))));
+      result.set_integer(i, as_stored(
+                                result.dtype(), [&](auto p, auto q) { return static_cast<Integer>(on_integer(p, q)); },
+                                a.integer(ai), b.integer(bi)));
   });
 }
 
@@ -61,7 +64,8 @@ void compare(const Call& call, Holds holds) {
   const Tensor &a = call.operand(0), &b = call.operand(1);
   const bool real = is_real(a.dtype());
   for_each_pair(call, [&](std::int64_t i, std::int64_t ai, std::int64_t bi) {
-    call.result().set_integer(i, real ? holds(a.real(ai), b.real(bi)) : holds(a.integer(ai), b.integer(bi)));
+    call.result().set_integer(
+        i, real ? holds(a.real(ai), b.real(bi)) : as_stored(a.dtype(), holds, a.integer(ai), b.integer(bi)));
   });
 }
 
@@ -79,12 +83,19 @@ Integer floor_divide(Integer a, Integer b) {
   return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
+Bits floor_divide(Bits a, Bits b) { return b == 0 ? 0 : a / b; }
+
 // The remainder of floor_divide: 0 where b is 0.
 Integer floor_remainder(Integer a, Integer b) {
   if (b == 0 || b == -1) return 0;
   const Integer remainder = a % b;
   return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
 }
+Bits floor_remainder(Bits a, Bits b) { return b == 0 ? 0 : a % b; }
+// Of the division toward zero.
+Integer remainder_toward_zero(Integer a, Integer b) { return b == 0 || b == -1 ? 0 : a % b; }
+Bits remainder_toward_zero(Bits a, Bits b) { return floor_remainder(a, b); }
+
 // With Python's signs, also of zeros.
 double floor_remainder_of_reals(double a, double b) {
   const double remainder = std::fmod(a, b);
@@ -105,18 +116,25 @@ Integer to_integer(double value, DType dtype) {
   const auto within = [value]<class T>(T) -> Integer {
     if (std::isnan(value)) return 0;
     if (value <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
-    if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
-    return static_cast<Integer>(value);
+    if (value >= static_cast<double>(std::numeric_limits<T>::max()))
+      return static_cast<Integer>(std::numeric_limits<T>::max());
+    return static_cast<Integer>(static_cast<T>(value));
   };
   switch (dtype) {
     case DType::i8:
       return within(std::int8_t{});
     case DType::u8:
       return within(std::uint8_t{});
+    case DType::i16:
+      return within(std::int16_t{});
+    case DType::u16:
+      return within(std::uint16_t{});
     case DType::i32:
       return within(std::int32_t{});
     case DType::u32:
       return within(std::uint32_t{});
+    case DType::u64:
+      return within(std::uint64_t{});
     default:
       return within(std::int64_t{});
   }
@@ -130,7 +148,7 @@ void neg(const Call& call) {
 void abs(const Call& call) {
   unary(
       call, [](double x) { return std::fabs(x); },
-      [](Integer x) { return x < 0 ? Bits{0} - static_cast<Bits>(x) : static_cast<Bits>(x); });
+      [](auto x) { return x < 0 ? Bits{0} - static_cast<Bits>(x) : static_cast<Bits>(x); });
 }
 void square(const Call& call) {
   unary(call, [](double x) { return x * x; }, [](Bits x) { return x * x; });
@@ -159,8 +177,9 @@ void log1p(const Call& call) {
 void sqrt(const Call& call) {
   unary_real(call, [](double x) { return std::sqrt(x); });
 }
-void rsqrt(const Call& call) {  // the f32 rounding of the root belongs to the op's definition
-  unary_real(call, [](double x) { return 1.0 / static_cast<float>(std::sqrt(x)); });
+void rsqrt(const Call& call) {  // the rounding of the root, which is f32 but for f64, belongs to the op's definition
+  const bool is_f64 = call.result().dtype() == DType::f64;
+  unary_real(call, [=](double x) { return 1.0 / (is_f64 ? std::sqrt(x) : static_cast<float>(std::sqrt(x))); });
 }
 void reciprocal(const Call& call) {
   unary_real(call, [](double x) { return 1.0 / x; });
@@ -222,7 +241,7 @@ void round(const Call& call) {  // ties to even: nobody changes the rounding mod
 void sign(const Call& call) {
   unary(
       call, [](double x) { return std::isnan(x) ? x : static_cast<double>((x > 0) - (x < 0)); },
-      [](Integer x) { return Integer{x > 0} - Integer{x < 0}; });
+      [](auto x) { return Integer{x > 0} - Integer{x < 0}; });
 }
 void bitwise_invert(const Call& call) {
   unary(call, no_bit, [](Bits x) { return ~x; });
@@ -259,8 +278,10 @@ void cast(const Call& call) {
   for (std::int64_t i = 0; i < result.elements(); ++i) {
     if (is_real(x.dtype()) && is_real(result.dtype()))
       result.set_real(i, x.real(i));
-    else if (is_real(result.dtype()))  // straight to f32: by way of double, large i64 values would round twice
-      result.set_real(i, static_cast<float>(x.integer(i)));
+    else if (result.dtype() == DType::f64)
+      result.set_real(i, as_stored(x.dtype(), [](auto value) { return static_cast<double>(value); }, x.integer(i)));
+    else if (is_real(result.dtype()))  // straight to f32: by way of double, large integers would round twice
+      result.set_real(i, as_stored(x.dtype(), [](auto value) { return static_cast<float>(value); }, x.integer(i)));
     else if (!is_real(x.dtype()))
       result.set_integer(i, x.integer(i));
     else
@@ -278,7 +299,7 @@ void mul(const Call& call) {
   binary(call, [](double a, double b) { return a * b; }, [](Bits a, Bits b) { return a * b; });
 }
 void div(const Call& call) {
-  binary(call, [](double a, double b) { return a / b; }, floor_divide);
+  binary(call, [](double a, double b) { return a / b; }, [](auto a, auto b) { return floor_divide(a, b); });
 }
 void pow(const Call& call) {
   const auto integers = [](Integer, Integer) -> Integer { fail_internal("pow of integers"); };
@@ -288,17 +309,19 @@ void atan2(const Call& call) {
   const auto integers = [](Integer, Integer) -> Integer { fail_internal("atan2 of integers"); };
   binary(call, [](double a, double b) { return std::atan2(a, b); }, integers);
 }
-void remainder(const Call& call) { binary(call, floor_remainder_of_reals, floor_remainder); }
+void remainder(const Call& call) {
+  binary(call, floor_remainder_of_reals, [](auto a, auto b) { return floor_remainder(a, b); });
+}
 void fmod(const Call& call) {
   binary(
       call, [](double a, double b) { return std::fmod(a, b); },
-      [](Integer a, Integer b) { return b == 0 || b == -1 ? 0 : a % b; });
+      [](auto a, auto b) { return remainder_toward_zero(a, b); });
 }
 void maximum(const Call& call) {
-  binary(call, larger, [](Integer a, Integer b) { return a < b ? b : a; });
+  binary(call, larger, [](auto a, auto b) { return a < b ? b : a; });
 }
 void minimum(const Call& call) {
-  binary(call, smaller, [](Integer a, Integer b) { return b < a ? b : a; });
+  binary(call, smaller, [](auto a, auto b) { return b < a ? b : a; });
 }
 
 void equal(const Call& call) {
@@ -337,11 +360,14 @@ void bitwise_xor(const Call& call) {
 }
 void left_shift(const Call& call) {
   const DType dtype = call.result().dtype();
-  binary(call, no_bits, [=](Integer a, Integer b) { return is_count(b, dtype) ? static_cast<Bits>(a) << b : 0; });
+  binary(call, no_bits, [=](Bits a, Integer b) { return is_count(b, dtype) ? a << b : 0; });
 }
 void right_shift(const Call& call) {
   const DType dtype = call.result().dtype();
-  binary(call, no_bits, [=](Integer a, Integer b) { return is_count(b, dtype) ? a >> b : a < 0 ? -1 : 0; });
+  binary(call, no_bits, [=](auto a, Integer b) {
+    const decltype(a) sign = a < 0 ? -1 : 0;
+    return is_count(b, dtype) ? a >> b : sign;
+  });
 }
 
 void select(const Call& call) {

@@ -26,12 +26,23 @@ struct Tensor {
   std::byte* at(std::int64_t element) const { return data + element * element_bytes(); }
 
   // Elements by their row-major position. Real dtypes are read and written as double (writing rounds to f32, then to
-  // the dtype), integers and bool as int64 (writing keeps the low bits).
+  // a dtype of 16 bits), integers and bool as int64 (writing keeps the low bits). A u64 is read as the i64 of its bits:
+  // where order or size count, as_stored gives it back.
   double real(std::int64_t element) const;
   void set_real(std::int64_t element, double value) const;
   std::int64_t integer(std::int64_t element) const;
   void set_integer(std::int64_t element, std::int64_t value) const;
 };
+
+// Calls visit with the integers as what they are: of u64 with unsigned ones. Sums, products and bits need no such care.
+template <class Visit, class... Integers>
+auto as_stored(DType dtype, Visit&& visit, Integers... values) {
+  return dtype == DType::u64 ? visit(static_cast<std::uint64_t>(values)...) : visit(values...);
+}
+
+inline bool is_unsigned_integer(DType dtype) {
+  return dtype == DType::u8 || dtype == DType::u16 || dtype == DType::u32 || dtype == DType::u64;
+}
 
 // Every value of a tensor of a real or quantised dtype.
 std::vector<double> real_values(const Tensor& tensor);

@@ -2,6 +2,7 @@
 // Ops without operands.
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/graph/types/philox.h>
+#include <lazuli/graph/types/scalar_value.h>
 
 namespace lazuli::reference {
 
@@ -10,11 +11,7 @@ void input(const Call&) {}
 void constant(const Call&) {}
 
 void scalar(const Call& call) {
-  const double value = call.as<ScalarAttrs>().value.value;
-  if (is_real(call.result().dtype()))
-    call.result().set_real(0, value);
-  else
-    call.result().set_integer(0, static_cast<std::int64_t>(value));
+  store_scalar(call.as<ScalarAttrs>().value.value, call.result().dtype(), call.result().at(0));
 }
 
 void iota(const Call& call) {
@@ -36,7 +33,7 @@ void random_uniform(const Call& call) {
 void random_normal(const Call& call) {
   const auto& attrs = call.as<RandomAttrs>();
   for (std::int64_t i = 0; i < call.result().elements(); ++i)
-    call.result().set_real(i, lazuli::random_normal(attrs.key, i));
+    call.result().set_real(i, lazuli::random_normal(attrs.key, i, attrs.dtype));
 }
 
 }  // namespace lazuli::reference

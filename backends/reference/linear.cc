@@ -32,9 +32,10 @@ void linear(const Call& call) {
   const std::vector<double> x = real_values(call.operand(0));
   const std::int64_t columns = weight.size(0), inner = weight.size(1);
   const std::int64_t rows = columns == 0 ? 0 : result.elements() / columns;
-  std::vector<float> weights(static_cast<std::size_t>(inner));
+  const Type row_type{weight.dtype(), {inner}};
   for (std::int64_t column = 0; column < columns; ++column) {
-    dequantise(weight.dtype(), weight.data + byte_size(weight.dtype(), column * inner), inner, weights.data());
+    const std::vector<double> weights =
+        real_values({&row_type, weight.data + byte_size(weight.dtype(), column * inner)});
     for (std::int64_t row = 0; row < rows; ++row) {
       double total = 0;
       for (std::int64_t k = 0; k < inner; ++k)

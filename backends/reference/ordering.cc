@@ -12,7 +12,8 @@ namespace {
 
 // Ascending, and NaN behind all numbers.
 bool stands_before(const Tensor& x, std::int64_t a, std::int64_t b) {
-  if (!is_real(x.dtype())) return x.integer(a) < x.integer(b);
+  if (!is_real(x.dtype()))
+    return as_stored(x.dtype(), [](auto left, auto right) { return left < right; }, x.integer(a), x.integer(b));
   return x.real(a) < x.real(b) || (!std::isnan(x.real(a)) && std::isnan(x.real(b)));
 }
 
@@ -84,12 +85,23 @@ struct Times {
 // The least and the largest integer of the dtype.
 std::pair<std::int64_t, std::int64_t> range_of(DType dtype) {
   const int bits = 8 * info(dtype).block_bytes;
-  if (dtype == DType::u8 || dtype == DType::u32) return {0, (std::int64_t{1} << bits) - 1};
+  if (dtype == DType::u64) return {0, -1};  // its bits
+  if (is_unsigned_integer(dtype)) return {0, (std::int64_t{1} << bits) - 1};
   const std::int64_t largest = std::numeric_limits<std::int64_t>::max() >> (64 - bits);
   return {-largest - 1, largest};
 }
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// x where it wins against the best so far.
+template <class Wins>
+double pick(DType, Wins wins, double x, double best) {
+  return wins(x, best) ? x : best;
+}
+template <class Wins>
+std::int64_t pick(DType dtype, Wins wins, std::int64_t x, std::int64_t best) {
+  return as_stored(dtype, wins, x, best) ? x : best;
+}
 
 }  // namespace
 
@@ -123,12 +135,14 @@ void sort(const Call& call) {
 void cumsum(const Call& call) { cumulative(call, {0, 0}, Plus()); }
 void cumprod(const Call& call) { cumulative(call, {1, 1}, Times()); }
 void cummax(const Call& call) {
-  cumulative(call, {-infinity, range_of(call.result().dtype()).first},
-             [](auto best, auto x) { return x > best || x != x ? x : best; });
+  const DType dtype = call.result().dtype();
+  const auto wins = [](auto x, auto best) { return x > best || x != x; };
+  cumulative(call, {-infinity, range_of(dtype).first}, [&](auto best, auto x) { return pick(dtype, wins, x, best); });
 }
 void cummin(const Call& call) {
-  cumulative(call, {infinity, range_of(call.result().dtype()).second},
-             [](auto best, auto x) { return x < best || x != x ? x : best; });
+  const DType dtype = call.result().dtype();
+  const auto wins = [](auto x, auto best) { return x < best || x != x; };
+  cumulative(call, {infinity, range_of(dtype).second}, [&](auto best, auto x) { return pick(dtype, wins, x, best); });
 }
 
 }  // namespace lazuli::reference

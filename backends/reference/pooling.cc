@@ -68,8 +68,9 @@ void for_each_window(const Call& call, const WindowOf& window_of, Visit visit) {
 void maxima(const Call& call, const WindowOf& window_of) {
   const Tensor &x = call.operand(0), &result = call.result();
   const std::int64_t bits = 8 * x.element_bytes();
-  const bool is_unsigned = x.dtype() == DType::u8 || x.dtype() == DType::u32;
+  const bool is_unsigned = is_unsigned_integer(x.dtype());
   const std::int64_t lowest = is_unsigned ? 0 : -1 - static_cast<std::int64_t>((std::uint64_t{1} << (bits - 1)) - 1);
+  const auto is_above = [](auto a, auto b) { return a > b; };
   for_each_window(call, window_of, [&](std::int64_t at, const std::vector<std::int64_t>& elements, std::int64_t) {
     if (is_real(x.dtype())) {
       double best = -std::numeric_limits<double>::infinity();
@@ -78,7 +79,8 @@ void maxima(const Call& call, const WindowOf& window_of) {
       result.set_real(at, best);
     } else {
       std::int64_t best = lowest;
-      for (const std::int64_t element : elements) best = std::max(best, x.integer(element));
+      for (const std::int64_t element : elements)
+        if (const std::int64_t value = x.integer(element); as_stored(x.dtype(), is_above, value, best)) best = value;
       result.set_integer(at, best);
     }
   });

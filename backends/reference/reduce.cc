@@ -47,6 +47,7 @@ void write(const Tensor& result, const std::vector<Integer>& values) {
 
 bool is_nan(double x) { return std::isnan(x); }
 bool is_nan(std::int64_t) { return false; }
+bool is_nan(std::uint64_t) { return false; }
 
 // NaN wins, as in maximum and minimum.
 template <class Better>
@@ -54,6 +55,8 @@ void extreme(const Call& call, Better better) {
   const auto choose = [&](auto best, auto x) { return better(x, best) || is_nan(x) ? x : best; };
   if (is_real(call.result().dtype()))
     write(call.result(), fold<double>(call, read_real, choose));
+  else if (call.result().dtype() == DType::u64)
+    write(call.result(), fold<std::uint64_t>(call, read_bits, choose));
   else
     write(call.result(), fold<std::int64_t>(call, read_integer, choose));
 }
@@ -77,7 +80,8 @@ class Ranking {
 
  private:
   bool greater(std::int64_t a, std::int64_t b) const {
-    if (!is_real(x_.dtype())) return x_.integer(a) > x_.integer(b);
+    if (!is_real(x_.dtype()))
+      return as_stored(x_.dtype(), [](auto left, auto right) { return left > right; }, x_.integer(a), x_.integer(b));
     return x_.real(a) > x_.real(b) || (!std::isnan(x_.real(a)) && std::isnan(x_.real(b)));
   }
 

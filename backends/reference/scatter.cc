@@ -26,18 +26,21 @@ T reduce(std::string_view reduction, T a, T b) {
   fail_internal("scatter: unknown reduction '{}'", reduction);
 }
 
+// Sums and products without a sign, which wraps; order with the sign that the dtype has.
+std::int64_t reduced(std::string_view reduction, DType dtype, std::int64_t a, std::int64_t b) {
+  if (dtype == DType::u64 || reduction == "add" || reduction == "mul")
+    return static_cast<std::int64_t>(reduce(reduction, static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b)));
+  return reduce(reduction, a, b);
+}
+
 void apply(std::string_view reduction, const Tensor& to, std::int64_t to_element, const Tensor& from,
            std::int64_t from_element) {
   if (reduction == "replace")
     copy_elements(to, to_element, from, from_element, 1);
   else if (is_real(to.dtype()))
     to.set_real(to_element, reduce(reduction, to.real(to_element), from.real(from_element)));
-  else  // without a sign, which wraps
-    to.set_integer(to_element,
-                   reduction == "max" || reduction == "min"
-                       ? reduce(reduction, to.integer(to_element), from.integer(from_element))
-                       : static_cast<std::int64_t>(reduce(reduction, static_cast<std::uint64_t>(to.integer(to_element)),
-                                                          static_cast<std::uint64_t>(from.integer(from_element)))));
+  else
+    to.set_integer(to_element, reduced(reduction, to.dtype(), to.integer(to_element), from.integer(from_element)));
 }
 
 // Of x [sizes..., slice], the slice that the k indices from `position` on name, in elements behind `first`.

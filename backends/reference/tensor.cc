@@ -33,12 +33,15 @@ double Tensor::real(std::int64_t element) const {
       return f16_to_f32(load<std::uint16_t>(at(element)));
     case DType::bf16:
       return bf16_to_f32(load<std::uint16_t>(at(element)));
+    case DType::f64:
+      return load<double>(at(element));
     default:
       fail_internal("{} was read as real", to_string(*type));
   }
 }
 
 void Tensor::set_real(std::int64_t element, double value) const {
+  if (dtype() == DType::f64) return store(at(element), value);
   const auto rounded = static_cast<float>(value);
   switch (dtype()) {
     case DType::f32:
@@ -58,11 +61,16 @@ std::int64_t Tensor::integer(std::int64_t element) const {
       return load<std::int8_t>(at(element));
     case DType::u8:
       return load<std::uint8_t>(at(element));
+    case DType::i16:
+      return load<std::int16_t>(at(element));
+    case DType::u16:
+      return load<std::uint16_t>(at(element));
     case DType::i32:
       return load<std::int32_t>(at(element));
     case DType::u32:
       return load<std::uint32_t>(at(element));
     case DType::i64:
+    case DType::u64:
       return load<std::int64_t>(at(element));
     case DType::bool_:
       return load<std::uint8_t>(at(element)) != 0;
@@ -77,11 +85,16 @@ void Tensor::set_integer(std::int64_t element, std::int64_t value) const {
       return store(at(element), static_cast<std::int8_t>(value));
     case DType::u8:
       return store(at(element), static_cast<std::uint8_t>(value));
+    case DType::i16:
+      return store(at(element), static_cast<std::int16_t>(value));
+    case DType::u16:
+      return store(at(element), static_cast<std::uint16_t>(value));
     case DType::i32:
       return store(at(element), static_cast<std::int32_t>(value));
     case DType::u32:
       return store(at(element), static_cast<std::uint32_t>(value));
     case DType::i64:
+    case DType::u64:
       return store(at(element), value);
     case DType::bool_:
       return store(at(element), static_cast<std::uint8_t>(value != 0));

@@ -21,8 +21,9 @@ constexpr const char* metadata_key = "__metadata__";
 
 // Of two names for one dtype the first is the one written.
 constexpr std::pair<std::string_view, DType> dtype_names[] = {
-    {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16}, {"I8", DType::i8},      {"U8", DType::u8},
-    {"I32", DType::i32}, {"U32", DType::u32}, {"I64", DType::i64},   {"BOOL", DType::bool_}, {"F8_E4M3", DType::u8},
+    {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16},  {"F64", DType::f64},    {"I8", DType::i8},
+    {"U8", DType::u8},   {"I16", DType::i16}, {"U16", DType::u16},    {"I32", DType::i32},    {"U32", DType::u32},
+    {"I64", DType::i64}, {"U64", DType::u64}, {"BOOL", DType::bool_}, {"F8_E4M3", DType::u8},
 };
 
 std::optional<DType> dtype_named(std::string_view name) {

@@ -76,6 +76,17 @@ bool Cursor::at_number() {
   return (c >= '0' && c <= '9') || c == '-' || c == '.' || word == "inf" || word == "nan";
 }
 
+bool Cursor::at_inexact_integer() {
+  skip_spaces();
+  std::uint64_t value = 0;
+  const char* begin = text_.data() + position_ + (peek() == '-' ? 1 : 0);
+  const char* end = text_.data() + text_.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
+  if (error != std::errc() || (stop != end && (is_word_character(*stop) || *stop == '.'))) return false;
+  const auto nearest = static_cast<double>(value);
+  return nearest >= 0x1p64 || static_cast<std::uint64_t>(nearest) != value;
+}
+
 std::string Cursor::take_string(std::string_view what) {
   if (peek() != '"') fail_expected(what);
   const std::size_t start = position_++;

@@ -47,6 +47,8 @@ class Cursor {
   bool accept_word(std::string_view word);
 
   bool at_number();
+  // Whether the digits of an integer come next that no double is.
+  bool at_inexact_integer();
   template <class T>
   T take_number(std::string_view what) {
     skip_spaces();

@@ -224,6 +224,8 @@ class GraphParser {
       cursor_.skip_spaces();
       OperandText& operand = operands.emplace_back();
       operand.position = cursor_.position();
+      if (cursor_.at_number() && cursor_.at_inexact_integer())
+        cursor_.fail_expected("a number that a double holds; larger integers are written as (high << 32) | low");
       if (cursor_.at_number())
         operand.number = cursor_.take_number<double>("a number");
       else

@@ -40,6 +40,8 @@ LAZULI_API std::optional<DType> parse_dtype(std::string_view name);
 inline bool is_quantised(DType dtype) { return info(dtype).kind == DTypeKind::quantised; }
 inline bool is_real(DType dtype) { return info(dtype).kind == DTypeKind::real; }
 inline bool is_integer(DType dtype) { return info(dtype).kind == DTypeKind::integer; }
+// Whether a double holds every value of the dtype.
+inline bool fits_double(DType dtype) { return dtype != DType::i64 && dtype != DType::u64; }
 
 // Bytes of `elements` values; `elements` is a multiple of the type's block.
 inline std::int64_t byte_size(DType dtype, std::int64_t elements) {

@@ -40,18 +40,24 @@ constexpr std::uint32_t random_word(std::int64_t key, std::int64_t index) {
 }
 
 // Element `index` of random_uniform, in [0, 1). The word's top bits, as many as the significand of `dtype` holds (f32
-// 24, f16 11, bf16 8): the value is exact in that type. More bits would round up to 1.
+// 24, f16 11, bf16 8): the value is exact in that type. More bits would round up to 1. f64 takes 53 bits of the words
+// 2 index and 2 index + 1.
 constexpr double random_uniform(std::int64_t key, std::int64_t index, DType dtype = DType::f32) {
+  if (dtype == DType::f64) {
+    const std::uint64_t high = random_word(key, 2 * index), low = random_word(key, 2 * index + 1);
+    return static_cast<double>((high << 32 | low) >> 11) * 0x1p-53;
+  }
   const int bits = dtype == DType::f32 ? 24 : dtype == DType::f16 ? 11 : 8;
   return static_cast<double>(random_word(key, index) >> (32 - bits)) / static_cast<double>(1u << bits);
 }
 
 // Element `index` of random_normal, before it is rounded to the array's dtype: mean 0, variance 1. Elements 2j and
-// 2j + 1 are the pair that Box and Muller 1958 make of the f32 uniforms 2j and 2j + 1.
-inline double random_normal(std::int64_t key, std::int64_t index) {
+// 2j + 1 are the pair that Box and Muller 1958 make of the uniforms 2j and 2j + 1, which are f64 for f64 and else f32.
+inline double random_normal(std::int64_t key, std::int64_t index, DType dtype = DType::f32) {
+  const DType uniform = dtype == DType::f64 ? DType::f64 : DType::f32;
   const std::int64_t first = index - index % 2;
-  const double radius = std::sqrt(-2.0 * std::log(1.0 - random_uniform(key, first)));  // 1 - u lies in (0, 1]
-  const double angle = 2.0 * std::numbers::pi * random_uniform(key, first + 1);
+  const double radius = std::sqrt(-2.0 * std::log(1.0 - random_uniform(key, first, uniform)));  // 1 - u is in (0, 1]
+  const double angle = 2.0 * std::numbers::pi * random_uniform(key, first + 1, uniform);
   return radius * (index % 2 == 0 ? std::cos(angle) : std::sin(angle));
 }
 

@@ -34,7 +34,7 @@ class CheckpointFolder {
 
   struct StoredTensor {
     Array array;        // without data where the tensor cannot be read
-    std::string found;  // then: its dtype and shape, "F64[640]"; empty where the index places it in a file without it
+    std::string found;  // then: its dtype and shape, "C64[640]"; empty where the index places it in a file without it
     std::string file;   // name of the file that holds it
   };
   // Every tensor by the name it has in the files: model.safetensors, or the shards that model.safetensors.index.json

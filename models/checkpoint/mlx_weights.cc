@@ -55,8 +55,8 @@ void release(std::initializer_list<BufferRef> sources) {
 
 Array make_affine(const ModuleTensors& module, const Array& weight, const Array& scales, std::int64_t group) {
   const Array& biases = part(module, "biases");
-  if (biases.type() != scales.type() || !is_real(scales.dtype()))
-    fail_file("module {}: scales are {} and biases {}; expected one real type", module.published,
+  if (biases.type() != scales.type() || !is_real(scales.dtype()) || scales.dtype() == DType::f64)
+    fail_file("module {}: scales are {} and biases {}; expected one type of f32, f16 and bf16", module.published,
               to_string(scales.type()), to_string(biases.type()));
   if (group == 0) fail_file("module {} is quantised, but config.json has no quantization", module.published);
   const std::int64_t words = weight.size(-1), groups = scales.size(-1), bits = words * 32 / groups / group;

@@ -50,7 +50,8 @@ std::int64_t bytes_of_files(const CheckpointFolder& folder,
   return total;
 }
 
-bool can_multiply(DType dtype) { return is_real(dtype) || is_quantised(dtype); }
+bool is_plain_weight(DType dtype) { return is_real(dtype) && dtype != DType::f64; }
+bool can_multiply(DType dtype) { return is_plain_weight(dtype) || is_quantised(dtype); }
 
 std::uint64_t hash_of(const std::vector<std::pair<std::string, BufferRef>>& tensors) {
   constexpr std::size_t max_bytes = 64;

@@ -31,7 +31,8 @@ BufferRef empty_cache(const Type& type) {
 }
 
 void check_kv_dtype(DType dtype, const std::vector<KvCacheShape>& shapes) {
-  if (!is_real(dtype) && dtype != DType::q8_0) fail("kv: {} given, expected f16, bf16, f32 or q8_0", to_string(dtype));
+  if ((!is_real(dtype) || dtype == DType::f64) && dtype != DType::q8_0)
+    fail("kv: {} given, expected f16, bf16, f32 or q8_0", to_string(dtype));
   const int block = info(dtype).block_elements;
   for (std::size_t i = 0; i < shapes.size(); ++i)
     if (shapes[i].head_dim % block != 0)

@@ -122,12 +122,15 @@ struct Case {
 
 inline void PrintTo(const Case& test, std::ostream* out) { *out << test.name; }
 
-inline const std::vector<DType> reals = {DType::f32, DType::bf16, DType::f16};
-inline const std::vector<DType> numbers = {DType::f32, DType::bf16, DType::f16, DType::i8,
-                                           DType::u8,  DType::i32,  DType::u32, DType::i64};
-inline const std::vector<DType> integers = {DType::i8, DType::u8, DType::i32, DType::u32, DType::i64};
-inline const std::vector<DType> plain = {DType::f32, DType::bf16, DType::f16, DType::i8,   DType::u8,
-                                         DType::i32, DType::u32,  DType::i64, DType::bool_};
+inline const std::vector<DType> reals = {DType::f32, DType::bf16, DType::f16, DType::f64};
+inline const std::vector<DType> reals_32 = {DType::f32, DType::bf16, DType::f16};
+inline const std::vector<DType> numbers = {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i8,  DType::u8,
+                                           DType::i16, DType::u16,  DType::i32, DType::u32, DType::i64, DType::u64};
+inline const std::vector<DType> integers = {DType::i8,  DType::u8,  DType::i16, DType::u16,
+                                            DType::i32, DType::u32, DType::i64, DType::u64};
+inline const std::vector<DType> plain = {DType::f32, DType::bf16, DType::f16,  DType::f64, DType::i8,
+                                         DType::u8,  DType::i16,  DType::u16,  DType::i32, DType::u32,
+                                         DType::i64, DType::u64,  DType::bool_};
 
 inline Case unary(std::string name, std::vector<DType> dtypes, double tolerance, Array (*op)(const Array&),
                   double low = -2, double high = 2) {
@@ -215,6 +218,7 @@ inline Arrays linears(Operands& operands, DType dtype) {
   const Array x = operands(dtype, {33, 512});
   for (const DTypeInfo& weight : all_dtypes()) {
     if (weight.kind != DTypeKind::real && weight.kind != DTypeKind::quantised) continue;
+    if (weight.dtype == DType::f64 && dtype != DType::f64) continue;
     const Array w = operands.constant(weight.dtype, {37, 256});
     // Overlapping windows of one operand, with the same first element.
     outputs.push_back(linear(slice(x, {0, 0}, {1, 256}), w));
@@ -336,6 +340,7 @@ inline Arrays expert_linears(Operands& operands, DType dtype) {
   const Array of_one_token = slice(three, {2, 0}, {3, 3});
   for (const DTypeInfo& weight : all_dtypes()) {
     if (weight.kind != DTypeKind::real && weight.kind != DTypeKind::quantised) continue;
+    if (weight.dtype == DType::f64) continue;
     const Array stack = operands.constant(weight.dtype, {4, 48, 256});
     outputs.push_back(expert_linear(operands(dtype, {5, 1, 256}), stack, three));
     outputs.push_back(expert_linear(operands(dtype, {5, 3, 256}), stack, three));
@@ -366,6 +371,7 @@ inline Arrays attentions(Operands& operands, DType cache) {
     double first, length;  // position of row 0, and how many positions the cache has seen
   };
   Arrays outputs;
+  const DType computed = cache == DType::f64 ? DType::f64 : DType::f32;
   for (const Sizes& s : std::vector<Sizes>{{1, 4, 2, 16, 33, 0, 20, 21},  // decode, grouped queries, unused rows behind
                                            {5, 3, 3, 8, 40, 0, 0, 5},     // a prompt from the start
                                            {7, 4, 1, 24, 64, 0, 30, 37},  // a later chunk, one kv head
@@ -381,12 +387,12 @@ inline Arrays attentions(Operands& operands, DType cache) {
     for (std::int64_t row = 0; row < s.rows; ++row) positions.push_back(s.first + static_cast<double>(row));
     const std::int64_t block = info(cache).block_elements, width = (s.width + block - 1) / block * block;
     outputs.push_back(
-        attention(operands(DType::f32, {s.rows, s.heads, width}), operands(cache, {s.capacity, s.kv_heads, width}),
+        attention(operands(computed, {s.rows, s.heads, width}), operands(cache, {s.capacity, s.kv_heads, width}),
                   operands(cache, {s.capacity, s.kv_heads, width}), Operands::values(DType::i32, {s.rows}, positions),
                   static_cast<int>(s.length), AttentionAttrs{0.25, s.window}));
   }
   if (is_quantised(cache)) return outputs;
-  const Array q = operands(DType::f32, {4, 3, 16}), cache_view = operands(cache, {2, 20, 16});
+  const Array q = operands(computed, {4, 3, 16}), cache_view = operands(cache, {2, 20, 16});
   outputs.push_back(attention(transpose(q, {1, 0, 2}), transpose(cache_view, {1, 0, 2}),
                               transpose(cache_view, {1, 0, 2}), Operands::values(DType::i32, {3}, {4, 5, 6}), 7,
                               {0.25, 0}));
@@ -572,6 +578,10 @@ inline Arrays casts(Operands& operands, DType from) {
     outputs.push_back(cast(transpose(operands(from, {17, 5}, -100, 100), {1, 0}), to));
     if (is_real(from)) outputs.push_back(cast(Operands::values(from, {6}, {300, -300, 1e10, -1e10, 0.5, -0.5}), to));
     if (from == DType::i64) outputs.push_back(cast(Operands::values(from, {3}, {4294967297.0, -5, 0x1p40}), to));
+    if (from == DType::u64) outputs.push_back(cast(Operands::values(from, {3}, {4294967297.0, 0x1p63, 0x1p40}), to));
+    if (from == DType::f64)
+      outputs.push_back(
+          cast(Operands::values(from, {7}, {nan, infinity, -infinity, 1e300, 0x1p63, 0x1p64, 1e-310}), to));
   }
   return outputs;
 }
@@ -915,13 +925,13 @@ inline std::vector<Case> all_cases() {
       {"argmax", numbers, exact, extremes<argmax>},
       {"argmin", numbers, exact, extremes<argmin>},
       {"argmax_of_large_integers",
-       {DType::i32, DType::u32, DType::i64},
+       {DType::i32, DType::u32, DType::i64, DType::u64, DType::f64},
        exact,
        [](Operands&, DType dtype) {
          return Arrays{argmax(Operands::values(dtype, {3}, {16777216, 16777217, 16777216}))};
        }},
       {"argmin_of_large_integers",
-       {DType::i32, DType::u32, DType::i64},
+       {DType::i32, DType::u32, DType::i64, DType::u64, DType::f64},
        exact,
        [](Operands&, DType dtype) {
          return Arrays{argmin(Operands::values(dtype, {3}, {16777217, 16777216, 16777217}))};
@@ -948,7 +958,7 @@ inline std::vector<Case> all_cases() {
       {"gather", plain, exact, gathers},
       {"matmul", reals, summed, matmuls},
       {"linear", reals, summed, linears, {}, true},
-      {"expert_linear", reals, summed, expert_linears, {}, true},
+      {"expert_linear", reals_32, summed, expert_linears, {}, true},
       {"softmax", reals, few_ulps, softmaxes<softmax>},
       {"log_softmax", reals, few_ulps, softmaxes<log_softmax>},
       {"layer_norm", reals, summed, layer_norms},
@@ -957,7 +967,7 @@ inline std::vector<Case> all_cases() {
       {"attention", reals, summed, attentions},
       {"attention_q8_0", {DType::q8_0}, summed, attentions},
       {"altup", reals, few_ulps, altups},
-      {"convolution", reals, summed, convolutions},
+      {"convolution", reals_32, summed, convolutions},
       {"max_pool", numbers, exact, max_pools},
       {"mean_pool", reals, few_ulps, mean_pools},
       {"interpolate_nearest", plain, exact,

@@ -102,12 +102,14 @@ void expect_same_bits(Arrays (*build)(DType), const std::vector<DType>& dtypes) 
 }
 
 TEST(ReductionBits, Ordering) {
-  expect_same_bits(ordering, {DType::f32, DType::bf16, DType::f16, DType::i8, DType::u32, DType::i64, DType::bool_});
+  expect_same_bits(ordering, {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i8, DType::u16, DType::u32,
+                              DType::i64, DType::u64, DType::bool_});
 }
 TEST(ReductionBits, Reductions) {
-  expect_same_bits(reductions, {DType::f32, DType::bf16, DType::f16, DType::i8, DType::u32, DType::i64, DType::bool_});
+  expect_same_bits(reductions, {DType::f32, DType::bf16, DType::f16, DType::f64, DType::i8, DType::u16, DType::u32,
+                                DType::i64, DType::u64, DType::bool_});
 }
-TEST(ReductionBits, Norms) { expect_same_bits(norms, {DType::f32, DType::bf16, DType::f16}); }
+TEST(ReductionBits, Norms) { expect_same_bits(norms, {DType::f32, DType::bf16, DType::f16, DType::f64}); }
 
 }  // namespace
 }  // namespace lazuli

@@ -17,7 +17,7 @@ TEST(Array, DataTakesTheTypeOfTheElements) {
   EXPECT_EQ(integers.data<std::int32_t>()[2], 3);
   EXPECT_EQ(error_of([&] { integers.data<float>(); }), "data: the array is i32[3], expected f32");
   EXPECT_EQ(error_of([&] { integers.data<std::uint32_t>(); }), "data: the array is i32[3], expected u32");
-  EXPECT_EQ(error_of([&] { integers.data<std::uint16_t>(); }), "data: the array is i32[3], expected f16 or bf16");
+  EXPECT_EQ(error_of([&] { integers.data<std::uint16_t>(); }), "data: the array is i32[3], expected u16, f16 or bf16");
 }
 
 TEST(Array, DataOfHalvesIsTheirBits) {

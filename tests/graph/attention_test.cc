@@ -137,6 +137,15 @@ TEST_F(Attention, AlibiSoftcapAndSinks) {
   check(small, {.mask = less(iota(small.keys), 0), .sinks = sinks}, [](auto...) { return hidden; });
 }
 
+TEST_F(Attention, QueriesThatSeeNothingInOtherDtypes) {
+  for (const DType dtype : {DType::f16, DType::bf16, DType::f64}) {
+    const Array q = cast(random_array({1, 2, 3, 8}, 1), dtype), k = cast(random_array({1, 2, 5, 8}, 2), dtype);
+    const Array mixed = scaled_dot_product_attention(q, k, k, {.mask = less(iota(5), 0)});
+    EXPECT_EQ(mixed.dtype(), dtype);
+    expect_near(cast(mixed, DType::f32), Values(48), 0);
+  }
+}
+
 TEST_F(Attention, FusionAndThreadsChangeNoBit) {
   const auto compute = [](const char* fusion, int threads) {
     SessionOptions options = exact();
@@ -186,6 +195,11 @@ TEST_F(Attention, RopeOfNeighbours) {
   };
   expect_near(rope_interleaved(x, positions, {.base = 500}), turned(x, theta, 5, true), 1e-4);
   expect_near(rope_interleaved(x, positions, {.base = 500, .rotated_pairs = 2}), turned(x, theta, 2, true), 1e-4);
+  for (const auto& [dtype, tolerance] : {std::pair{DType::f64, 2e-6}, {DType::f16, 2e-2}}) {
+    const Array other = rope_interleaved(cast(x, dtype), positions, {.base = 500});
+    EXPECT_EQ(other.dtype(), dtype);
+    expect_near(cast(other, DType::f32), turned(x, theta, 5, true), tolerance);
+  }
   EXPECT_EQ(test::error_of([&] { rope_interleaved(x, iota(3)); }),
             "rope_interleaved: expected positions [4], found [3]");
 }

@@ -206,8 +206,8 @@ TEST(GraphText, NumbersAreExact) {
     Graph graph;
     GraphNode scalar;
     scalar.op = Op::scalar;
-    scalar.attrs = ScalarAttrs{value, DType::f32};
-    scalar.types = {{DType::f32, {}}};
+    scalar.attrs = ScalarAttrs{value, DType::f64};
+    scalar.types = {{DType::f64, {}}};
     graph.outputs = {graph.add(scalar)};
     expect_round_trip(graph);
     EXPECT_EQ(std::signbit(parse_graph(to_text(graph)).nodes[0].as<ScalarAttrs>().value.value), std::signbit(value));

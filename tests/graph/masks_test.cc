@@ -96,7 +96,7 @@ TEST(Masks, EyeTriAndTriangles) {
 
 TEST(Masks, OneHotOfEveryInteger) {
   Session session;
-  for (DType dtype : {DType::i8, DType::u8, DType::i32, DType::u32, DType::i64}) {
+  for (DType dtype : {DType::i8, DType::u8, DType::i16, DType::u16, DType::i32, DType::u32, DType::i64, DType::u64}) {
     const Array classes = numbers(dtype, {2, 3}, {0, 4, 2, 5, 1, 100});
     const std::vector<double> values = values_of(classes);
     expect_elements(one_hot(classes, 5), {DType::f32, {2, 3, 5}},

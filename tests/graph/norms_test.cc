@@ -130,7 +130,7 @@ TEST(Norms, SayWhatTheyExpect) {
   EXPECT_EQ(error_of([&] { layer_norm(x, short_weight, 1e-5); }),
             "layer_norm: weight is f32[7], x is f32[2,3,8]; expected f32[8]");
   EXPECT_EQ(error_of([&] { layer_norm(x, weight, half, 1e-5); }),
-            "layer_norm: bias is f16[8], x is f32[2,3,8]; expected f32[8]");
+            "layer_norm: dtypes differ: f32[2,3,8] and f16[8]; cast one of them");
   EXPECT_EQ(error_of([&] { layer_norm(empty, 1e-5); }),
             "layer_norm: operand 0 is f32[2,0], expected a last axis of at least one element");
   EXPECT_TRUE(error_of([&] {

@@ -212,7 +212,7 @@ TEST(KvQ8, ErrorsNameBlocksAndTypes) {
   const auto input = [](DType dtype, Shape shape) { return placeholder({dtype, std::move(shape)}); };
   const Array base = input(DType::q8_0, {4, 2, 64});
   EXPECT_EQ(error_of([&] { slice_update(base, input(DType::f16, {1, 2, 64}), 0, 0); }),
-            "slice_update: update is f16[1,2,64], base is q8_0[4,2,64]; expected an update of f32");
+            "slice_update: operand 1 is f16[1,2,64], expected f32");
   EXPECT_EQ(error_of([&] { slice_update(base, input(DType::f32, {4, 2, 32}), 0, 2); }),
             "slice_update: base is q8_0[4,2,64], axis 2; expected rows of whole blocks of 32");
   EXPECT_EQ(error_of([&] { slice_update(input(DType::mxfp4, {4, 64}), input(DType::f32, {1, 64}), 0, 0); }),
@@ -222,9 +222,9 @@ TEST(KvQ8, ErrorsNameBlocksAndTypes) {
   };
   EXPECT_EQ(attend(base, base), "no error");
   EXPECT_EQ(attend(base, input(DType::f32, {4, 2, 64})),
-            "attention: k is q8_0[4,2,64] and v is f32[4,2,64]; expected one type");
+            "attention: dtypes differ: q8_0[4,2,64] and f32[4,2,64]; cast one of them");
   EXPECT_EQ(attend(input(DType::q4_0, {4, 2, 64}), base),
-            "attention: operand 1 is q4_0[4,2,64], expected a real dtype (f32, f16, bf16)");
+            "attention: operand 1 is q4_0[4,2,64], expected q8_0, or f32, f16, bf16");
 }
 
 }  // namespace

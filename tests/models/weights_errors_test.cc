@@ -344,16 +344,16 @@ TEST_P(FolderErrors, EverythingAtOnce) {
   ASSERT_TRUE(header.contains(name("norm.weight"))) << header.dump(1).substr(0, 500);
   header.erase(name("norm.weight"));
   header[name("layers.0.v_norm.weight")] = {{"dtype", "BF16"}, {"shape", {4}}, {"data_offsets", {0, 8}}};
-  header["vision_tower.patch.weight"] = {{"dtype", "F64"}, {"shape", {1}}, {"data_offsets", {0, 8}}};
+  header["vision_tower.patch.weight"] = {{"dtype", "C64"}, {"shape", {1}}, {"data_offsets", {0, 8}}};
   header[name("layers.0.post_attention_layernorm.weight")]["shape"] = {64, 2};
-  header[name("layers.1.self_attn.q_norm.weight")]["dtype"] = "F64";
+  header[name("layers.1.self_attn.q_norm.weight")]["dtype"] = "C64";
   std::vector<std::string> details = {
       fmt::format("tensor {}: missing, expected [128]", name("norm.weight")),
       fmt::format("tensor {}: found bf16[4], expected no such tensor (model.safetensors)",
                   name("layers.0.v_norm.weight")),
       fmt::format("tensor {}: found bf16[64,2], expected [128] (model.safetensors)",
                   name("layers.0.post_attention_layernorm.weight")),
-      fmt::format("tensor {}: found F64[32], expected [32] in a supported type (model.safetensors)",
+      fmt::format("tensor {}: found C64[32], expected [32] in a supported type (model.safetensors)",
                   name("layers.1.self_attn.q_norm.weight"))};
   if (GetParam().quantised) {
     const std::string module = name("layers.0.mlp.up_proj");

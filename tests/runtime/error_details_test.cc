@@ -95,8 +95,12 @@ TEST(ErrorDetails, OfDtypes) {
   const Scope scope("head");
   const Array x = vector({1, 2}), i = indices({1, 2});
   EXPECT_EQ(known_of([&] { x* i; }), "dtype op=mul scope=head expected=f32 found=i32[2]");
-  EXPECT_EQ(known_of([&] { exp(i); }), "dtype op=exp scope=head expected=f32, f16 or bf16 found=i32[2]");
-  EXPECT_EQ(known_of([&] { take(x, x, 0); }), "dtype op=take scope=head expected=i32 found=f32[2]");
+  EXPECT_EQ(known_of([&] { exp(i); }),
+            "dtype op=exp scope=head expected=a real dtype (f32, f16, bf16, f64) found=i32[2]");
+  EXPECT_EQ(known_of([&] { take(x, x, 0); }), "dtype op=take scope=head expected=i32 indices found=f32[2]");
+  EXPECT_EQ(known_of([&] { i * 2.5; }), "dtype op=mul scope=head expected=a value of i32 found=2.5");
+  EXPECT_EQ(known_of([&] { full({2}, 0.5, DType::u8); }),
+            "dtype op=scalar scope=head expected=a value of u8 found=0.5");
   EXPECT_EQ(known_of([&] { x.data<std::int32_t>(); }), "dtype op=data expected=i32 found=f32[2]");
 }
 

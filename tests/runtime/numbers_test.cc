@@ -106,14 +106,14 @@ TEST(Numbers, ZerosOfBothSigns) {
 }
 
 TEST(Numbers, OfAnyDtype) {
-  for (const DType dtype :
-       {DType::f32, DType::f16, DType::bf16, DType::i8, DType::u8, DType::i32, DType::u32, DType::i64})
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::f64, DType::i8, DType::u8, DType::i16,
+                            DType::u16, DType::i32, DType::u32, DType::i64, DType::u64})
     expect_one_program(
         [&](double value) {
           const Array x = cast(Array::from({1.0f, 2.0f, 3.0f, 20.0f, 5.0f}, {5}), dtype);
           return cast(maximum(x * scalar(value, dtype), scalar(value + 1, dtype)), DType::f32);
         },
-        {2, 3, 1, 5.5, 0}, 0);
+        {2, 3, 1, is_real(dtype) ? 5.5 : 5, 0}, 0);
 }
 
 TEST(Numbers, Powers) {

@@ -60,8 +60,9 @@ inline void expect_elements(const Array& x, const Type& type, const std::functio
 }
 
 inline const std::vector<DType>& plain_dtypes() {
-  static const std::vector<DType> dtypes = {DType::f32, DType::f16, DType::bf16, DType::i8,   DType::u8,
-                                            DType::i32, DType::u32, DType::i64,  DType::bool_};
+  static const std::vector<DType> dtypes = {DType::f32, DType::f64, DType::f16,  DType::bf16, DType::i8,
+                                            DType::u8,  DType::i16, DType::u16,  DType::i32,  DType::u32,
+                                            DType::i64, DType::u64, DType::bool_};
   return dtypes;
 }
 

@@ -31,7 +31,7 @@ inline std::vector<BufferRef> run_reference(const Graph& graph, std::vector<Buff
   return run_graph(*make_reference_backend(), graph, std::move(inputs));
 }
 
-// The values of a plain or quantised array as doubles (i64 beyond 2^53 rounds).
+// The values of a plain or quantised array as doubles (i64 and u64 beyond 2^53 round).
 inline std::vector<double> values_of(const Type& type, const Buffer& buffer) {
   const auto count = static_cast<std::size_t>(type.elements());
   std::vector<double> values(count);
@@ -44,6 +44,15 @@ inline std::vector<double> values_of(const Type& type, const Buffer& buffer) {
     case DType::u8:
       convert(std::uint8_t{});
       break;
+    case DType::f64:
+      convert(double{});
+      break;
+    case DType::i16:
+      convert(std::int16_t{});
+      break;
+    case DType::u16:
+      convert(std::uint16_t{});
+      break;
     case DType::i32:
       convert(std::int32_t{});
       break;
@@ -52,6 +61,9 @@ inline std::vector<double> values_of(const Type& type, const Buffer& buffer) {
       break;
     case DType::i64:
       convert(std::int64_t{});
+      break;
+    case DType::u64:
+      convert(std::uint64_t{});
       break;
     default: {
       std::vector<float> floats(count);
@@ -76,6 +88,15 @@ inline BufferRef buffer_of(const Type& type, const std::vector<double>& values) 
     case DType::u8:
       convert(std::uint8_t{});
       break;
+    case DType::f64:
+      convert(double{});
+      break;
+    case DType::i16:
+      convert(std::int16_t{});
+      break;
+    case DType::u16:
+      convert(std::uint16_t{});
+      break;
     case DType::i32:
       convert(std::int32_t{});
       break;
@@ -84,6 +105,9 @@ inline BufferRef buffer_of(const Type& type, const std::vector<double>& values) 
       break;
     case DType::i64:
       convert(std::int64_t{});
+      break;
+    case DType::u64:
+      convert(std::uint64_t{});
       break;
     default: {
       const std::vector<float> floats(values.begin(), values.end());
@@ -129,7 +153,8 @@ inline BufferRef random_buffer(const Type& type, std::uint32_t seed, double low 
   std::mt19937 random(seed);
   if (is_quantised(type.dtype) && !has_quantiser(type.dtype)) return random_blocks(type, random);
   const bool real = is_real(type.dtype) || is_quantised(type.dtype);
-  if (type.dtype == DType::u8 || type.dtype == DType::u32) low = std::max(low, 0.0);
+  if (type.dtype == DType::u8 || type.dtype == DType::u16 || type.dtype == DType::u32 || type.dtype == DType::u64)
+    low = std::max(low, 0.0);
   std::vector<double> values(static_cast<std::size_t>(type.elements()));
   for (double& value : values) {
     const double unit = random() * 0x1p-32;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/jit/double_math.h>
 #include <lazuli/backends/cpu/jit/elementwise.h>
+#include <lazuli/backends/cpu/jit/f64_math.h>
 #include <lazuli/backends/cpu/jit/math.h>
 #include <lazuli/graph/base/fail.h>
 #include <llvm/IR/Intrinsics.h>
@@ -28,8 +29,12 @@ constexpr std::pair<Op, UnaryFunction> unary_functions[] = {
 Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
   llvm::IRBuilder<>& ir = emit.ir;
   auto root = [&] { return ir.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x); };
-  for (const auto& [op, function] : unary_functions)
-    if (op == node.op) return function(emit, x);
+  if (node.type().dtype == DType::f64) {
+    if (Value* result = emit_f64_unary(emit, node.op, x)) return result;
+  } else {
+    for (const auto& [op, function] : unary_functions)
+      if (op == node.op) return function(emit, x);
+  }
   switch (node.op) {
     case Op::neg:
       return ir.CreateFNeg(x);
@@ -40,9 +45,9 @@ Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
     case Op::sqrt:
       return root();
     case Op::rsqrt:
-      return ir.CreateFDiv(f32_like(x, 1), root());
+      return ir.CreateFDiv(real_like(x, 1), root());
     case Op::reciprocal:
-      return ir.CreateFDiv(f32_like(x, 1), x);
+      return ir.CreateFDiv(real_like(x, 1), x);
     default:
       fail_internal("loop kernel: no code for {} of {}", to_string(node.op), to_string(node.type()));
   }
@@ -50,6 +55,8 @@ Value* emit_real_unary(Emitter& emit, const GraphNode& node, Value* x) {
 
 Value* emit_real_binary(Emitter& emit, const GraphNode& node, Value* a, Value* b) {
   llvm::IRBuilder<>& ir = emit.ir;
+  if (node.type().dtype == DType::f64)
+    if (Value* result = emit_f64_binary(emit, node.op, a, b)) return result;
   switch (node.op) {
     case Op::add:
       return ir.CreateFAdd(a, b);

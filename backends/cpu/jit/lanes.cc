@@ -71,11 +71,12 @@ Value* real_to_integer(Emitter& emit, DType to, Value* value) {
 }  // namespace
 
 llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype) {
-  if (dtype == DType::f32) return llvm::Type::getFloatTy(context);
+  if (dtype == DType::f32 || dtype == DType::f64) return computed_type(context, dtype);
   return llvm::Type::getIntNTy(context, static_cast<unsigned>(info(dtype).block_bytes) * 8);
 }
 
 llvm::Type* computed_type(llvm::LLVMContext& context, DType dtype) {
+  if (dtype == DType::f64) return llvm::Type::getDoubleTy(context);
   if (is_real(dtype)) return llvm::Type::getFloatTy(context);
   return dtype == DType::bool_ ? llvm::Type::getInt1Ty(context) : memory_type(context, dtype);
 }
@@ -87,6 +88,7 @@ llvm::Type* shaped_like(llvm::Type* element, llvm::Value* value) {
 
 llvm::Constant* number(llvm::LLVMContext& context, DType dtype, double value) {
   llvm::Type* type = computed_type(context, dtype);
+  if (dtype == DType::f64) return llvm::ConstantFP::get(context, llvm::APFloat(value));
   if (is_real(dtype)) {
     auto single = static_cast<float>(value);
     if (dtype == DType::f16) single = f16_to_f32(f32_to_f16(single));
@@ -104,6 +106,8 @@ llvm::Constant* f32_like(Value* like, float value) {
   return llvm::ConstantFP::get(shaped_like(llvm::Type::getFloatTy(like->getContext()), like),
                                static_cast<double>(value));
 }
+
+llvm::Constant* real_like(Value* like, double value) { return llvm::ConstantFP::get(like->getType(), value); }
 
 llvm::Constant* i32_like(Value* like, std::uint32_t value) {
   return llvm::ConstantInt::get(shaped_like(llvm::Type::getInt32Ty(like->getContext()), like), value);
@@ -154,8 +158,9 @@ Value* converted(Emitter& emit, DType from, DType to, Value* value) {
   llvm::Type* type = shaped_like(computed_type(ir.getContext(), to), value);
   if (from == to) return value;
   if (is_real(from)) {
-    if (is_real(to)) return rounded(emit, to, value);
-    if (to == DType::bool_) return ir.CreateFCmpUNE(value, f32_like(value, 0));
+    if (to == DType::f64) return ir.CreateFPExt(value, type);
+    if (is_real(to)) return rounded(emit, to, from == DType::f64 ? ir.CreateFPTrunc(value, type) : value);
+    if (to == DType::bool_) return ir.CreateFCmpUNE(value, real_like(value, 0));
     return real_to_integer(emit, to, value);
   }
   if (is_real(to))

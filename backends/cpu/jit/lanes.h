@@ -4,6 +4,7 @@
 //
 //   dtype     memory   computed as
 //   f32       f32      f32
+//   f64       f64      f64
 //   f16 bf16  i16      f32, rounded to the type after each op
 //   integers  iN       iN, wrapping around
 //   bool      i8 0/1   i1
@@ -27,7 +28,9 @@ struct Emitter {
   TargetTraits target;
 };
 
-inline bool is_signed(DType dtype) { return dtype == DType::i8 || dtype == DType::i32 || dtype == DType::i64; }
+inline bool is_signed(DType dtype) {
+  return dtype == DType::i8 || dtype == DType::i16 || dtype == DType::i32 || dtype == DType::i64;
+}
 
 llvm::Type* memory_type(llvm::LLVMContext& context, DType dtype);
 llvm::Type* computed_type(llvm::LLVMContext& context, DType dtype);
@@ -35,10 +38,12 @@ llvm::Type* computed_type(llvm::LLVMContext& context, DType dtype);
 llvm::Type* shaped_like(llvm::Type* element, llvm::Value* value);
 
 // A number of type `dtype`, as computed: rounded to f32, and from there to 16-bit types; truncated to integers,
-// saturating.
+// saturating; f64 as it is.
 llvm::Constant* number(llvm::LLVMContext& context, DType dtype, double value);
 // The f32 constant `value`, splatted where `like` is a vector.
 llvm::Constant* f32_like(llvm::Value* like, float value);
+// The same of the type of `like`, f32 or f64.
+llvm::Constant* real_like(llvm::Value* like, double value);
 llvm::Constant* i32_like(llvm::Value* like, std::uint32_t value);
 
 llvm::Value* from_memory(Emitter& emit, DType dtype, llvm::Value* stored);
@@ -48,7 +53,7 @@ llvm::Value* to_memory(Emitter& emit, DType dtype, llvm::Value* computed);
 llvm::Value* rounded(Emitter& emit, DType dtype, llvm::Value* computed);
 
 // Real to integer: toward zero, saturating, NaN gives 0. Integer to integer: wraps around. To bool: x != 0.
-// Integer to 16-bit real: through f32.
+// Integer or f64 to 16-bit real: through f32.
 llvm::Value* converted(Emitter& emit, DType from, DType to, llvm::Value* value);
 
 }  // namespace lazuli::cpu::jit

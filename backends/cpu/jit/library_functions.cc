@@ -12,29 +12,48 @@ double roundeven(double x) noexcept;
 
 namespace lazuli::cpu::jit {
 
+namespace {
+
+template <class T>
+const void* lanes_function(LanesFunction<T> function) {
+  return reinterpret_cast<const void*>(function);
+}
+
+// Of one operand, of two.
+#define LAZULI_LANES_1(T, name)                                               \
+  lanes_function<T>([](const T* a, const T*, T* result, std::int64_t count) { \
+    for (std::int64_t i = 0; i < count; ++i) result[i] = std::name(a[i]);     \
+  })
+#define LAZULI_LANES_2(T, name)                                                 \
+  lanes_function<T>([](const T* a, const T* b, T* result, std::int64_t count) { \
+    for (std::int64_t i = 0; i < count; ++i) result[i] = std::name(a[i], b[i]); \
+  })
+
+}  // namespace
+
 std::span<const LibraryFunction> library_functions() {
-  using F = const float*;
-  using N = std::int64_t;
-  static constexpr LibraryFunction functions[] = {
-      {"lazuli_sin",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::sin(a[i]);
-       }},
-      {"lazuli_cos",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::cos(a[i]);
-       }},
-      {"lazuli_tan",
-       [](F a, F, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::tan(a[i]);
-       }},
-      {"lazuli_fmod",
-       [](F a, F b, float* y, N n) {
-         for (N i = 0; i < n; ++i) y[i] = std::fmod(a[i], b[i]);
-       }},
+  // The first are in the order of LibraryCall (rare_lanes.h).
+  static const LibraryFunction functions[] = {
+      {"lazuli_sin", LAZULI_LANES_1(float, sin)},          {"lazuli_cos", LAZULI_LANES_1(float, cos)},
+      {"lazuli_tan", LAZULI_LANES_1(float, tan)},          {"lazuli_fmod", LAZULI_LANES_2(float, fmod)},
+      {"lazuli_f64_exp", LAZULI_LANES_1(double, exp)},     {"lazuli_f64_exp2", LAZULI_LANES_1(double, exp2)},
+      {"lazuli_f64_expm1", LAZULI_LANES_1(double, expm1)}, {"lazuli_f64_log", LAZULI_LANES_1(double, log)},
+      {"lazuli_f64_log2", LAZULI_LANES_1(double, log2)},   {"lazuli_f64_log10", LAZULI_LANES_1(double, log10)},
+      {"lazuli_f64_log1p", LAZULI_LANES_1(double, log1p)}, {"lazuli_f64_tanh", LAZULI_LANES_1(double, tanh)},
+      {"lazuli_f64_erf", LAZULI_LANES_1(double, erf)},     {"lazuli_f64_sin", LAZULI_LANES_1(double, sin)},
+      {"lazuli_f64_cos", LAZULI_LANES_1(double, cos)},     {"lazuli_f64_tan", LAZULI_LANES_1(double, tan)},
+      {"lazuli_f64_asin", LAZULI_LANES_1(double, asin)},   {"lazuli_f64_acos", LAZULI_LANES_1(double, acos)},
+      {"lazuli_f64_atan", LAZULI_LANES_1(double, atan)},   {"lazuli_f64_sinh", LAZULI_LANES_1(double, sinh)},
+      {"lazuli_f64_cosh", LAZULI_LANES_1(double, cosh)},   {"lazuli_f64_asinh", LAZULI_LANES_1(double, asinh)},
+      {"lazuli_f64_acosh", LAZULI_LANES_1(double, acosh)}, {"lazuli_f64_atanh", LAZULI_LANES_1(double, atanh)},
+      {"lazuli_f64_pow", LAZULI_LANES_2(double, pow)},     {"lazuli_f64_atan2", LAZULI_LANES_2(double, atan2)},
+      {"lazuli_f64_fmod", LAZULI_LANES_2(double, fmod)},
   };
   return functions;
 }
+
+#undef LAZULI_LANES_1
+#undef LAZULI_LANES_2
 
 namespace {
 
@@ -112,7 +131,7 @@ std::span<const CFunction> c_functions() {
 
 const void* library_function(std::string_view symbol) {
   for (const LibraryFunction& function : library_functions())
-    if (function.symbol == symbol) return address_of(function.function);
+    if (function.symbol == symbol) return function.function;
   for (const CFunction& function : c_functions())
     if (function.symbol == symbol) return function.address;
   return nullptr;

@@ -9,10 +9,13 @@
 namespace lazuli::cpu::jit {
 
 // Functions left to the C library where generated code would lose digits. It calls `symbol`(a, b, result, count) on
-// lanes in memory; functions of one operand ignore b.
+// lanes in memory; functions of one operand ignore b. Those of f32 are named lazuli_sin, those of f64 lazuli_f64_sin,
+// and are of type LanesFunction<double>.
+template <class T>
+using LanesFunction = void (*)(const T* a, const T* b, T* result, std::int64_t count);
 struct LibraryFunction {
-  const char* symbol;
-  void (*function)(const float* a, const float* b, float* result, std::int64_t count);
+  std::string_view symbol;
+  const void* function;
 };
 std::span<const LibraryFunction> library_functions();
 

@@ -45,7 +45,6 @@ class LoopEmitter {
   llvm::IRBuilder<> ir_;
   Emitter emit_;
   std::optional<RowPointers> pointers_;
-  Value* columns_f32_ = nullptr;
   Value* vector_end_ = nullptr;  // columns rounded down to whole vectors
   Value* tail_ = nullptr;        // columns left after them
   Values uniform_;
@@ -88,7 +87,6 @@ llvm::Function* LoopEmitter::run() {
   pointers_.emplace(emit_, function_->getArg(0), function_->getArg(1), std::move(operands));
   for (std::size_t k = 0; k < body_.numbers.size(); ++k)
     uniform_[static_cast<std::size_t>(body_.numbers[k])] = pointers_->load_number(k, dtype(body_.numbers[k]));
-  columns_f32_ = ir_.CreateSIToFP(pointers_->columns(), ir_.getFloatTy());
   vector_end_ = ir_.CreateAnd(pointers_->columns(), ir_.getInt64(~std::uint64_t{lanes - 1}));
   tail_ = ir_.CreateAnd(pointers_->columns(), ir_.getInt64(lanes - 1));
   ir_.CreateCondBr(ir_.CreateICmpSLT(function_->getArg(1), row_end), row_loop, done);
@@ -258,7 +256,7 @@ Value* LoopEmitter::finish_reduction(int node, Value* accumulator) {
                                ir_.CreateShuffleVector(accumulator, high));
   }
   Value* total = ir_.CreateExtractElement(accumulator, std::uint64_t{0});
-  if (op == Op::mean) total = ir_.CreateFDiv(total, columns_f32_);
+  if (op == Op::mean) total = ir_.CreateFDiv(total, ir_.CreateSIToFP(pointers_->columns(), total->getType()));
   return rounded(emit_, dtype(node), total);
 }
 

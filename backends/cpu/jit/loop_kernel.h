@@ -9,9 +9,9 @@
 // of a kernel; they come as arguments, so that one kernel serves every batch size. Rows broadcast through zero strides.
 //
 // Same bits everywhere: values of 16-bit types are kept as f32 and rounded after each op of that type; nothing is
-// contracted or reassociated; reductions run in 16 f32 lanes (lane l takes columns l, l + 16, ...) and end in the tree
-// 16 > 8 > 4 > 2 > 1; numbers are exact, whether they are literals in the code or come with a run. Fused and unfused
-// therefore agree bit for bit, as do instruction sets.
+// contracted or reassociated; reductions run in 16 lanes, of f32 or f64 or integers (lane l takes columns l, l + 16,
+// ...) and end in the tree 16 > 8 > 4 > 2 > 1; numbers are exact, whether they are literals in the code or come with a
+// run. Fused and unfused therefore agree bit for bit, as do instruction sets.
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>

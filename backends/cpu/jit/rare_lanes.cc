@@ -2,6 +2,8 @@
 #include <lazuli/backends/cpu/jit/rare_lanes.h>
 #include <llvm/IR/Module.h>
 
+#include <string>
+
 namespace lazuli::cpu::jit {
 
 using llvm::Value;
@@ -25,7 +27,9 @@ Value* emit_for_rare_lanes(Emitter& emit, Value* rare, Value* usual, FunctionRef
   return result;
 }
 
-Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {
+namespace {
+
+Value* emit_call(Emitter& emit, const std::string& symbol, Value* a, Value* b) {
   llvm::IRBuilder<>& ir = emit.ir;
   llvm::Function* function = ir.GetInsertBlock()->getParent();
   auto in_memory = [&](Value* value) {
@@ -39,10 +43,19 @@ Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {
   llvm::AllocaInst* result = in_memory(nullptr);
   llvm::Type* pointer = ir.getPtrTy();
   const llvm::FunctionCallee callee =
-      function->getParent()->getOrInsertFunction(library_functions()[static_cast<std::size_t>(call)].symbol,
-                                                 ir.getVoidTy(), pointer, pointer, pointer, ir.getInt64Ty());
+      function->getParent()->getOrInsertFunction(symbol, ir.getVoidTy(), pointer, pointer, pointer, ir.getInt64Ty());
   ir.CreateCall(callee, {first, second, result, ir.getInt64(a->getType()->isVectorTy() ? lanes : 1)});
   return ir.CreateLoad(a->getType(), result);
+}
+
+}  // namespace
+
+Value* emit_library_call(Emitter& emit, LibraryCall call, Value* a, Value* b) {
+  return emit_call(emit, std::string(library_functions()[static_cast<std::size_t>(call)].symbol), a, b);
+}
+
+Value* emit_f64_library_call(Emitter& emit, std::string_view name, Value* a, Value* b) {
+  return emit_call(emit, "lazuli_f64_" + std::string(name), a, b);
 }
 
 }  // namespace lazuli::cpu::jit

@@ -23,7 +23,7 @@ const LinearKernel* linear_kernel_of(const ProgramBuilder& builder, const Type& 
 bool is_packed_linear(const ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& linear = builder.node(id);
   return linear.op == Op::linear && builder.tools().precision == Precision::fast && linear.type().elements() > 0 &&
-         builder.graph().node(linear.inputs[1]).op == Op::constant;
+         linear.type().dtype != DType::f64 && builder.graph().node(linear.inputs[1]).op == Op::constant;
 }
 
 const PanelKernel* panel_kernel_of(const ProgramBuilder& builder, std::int32_t id) {

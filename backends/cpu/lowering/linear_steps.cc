@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
+#include <lazuli/backends/cpu/lowering/f64_product_steps.h>
 #include <lazuli/backends/cpu/lowering/linear_choice.h>
 #include <lazuli/backends/cpu/lowering/linear_steps.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
@@ -132,6 +133,11 @@ void lower_linear(ProgramBuilder& builder, std::int32_t id) {
     builder.reject(id, "a quantised weight must be a constant");
   const View result = builder.result_view(id);
   if (result.elements() == 0) return;
+  if (result.dtype == DType::f64) {
+    const bool quantised = is_quantised(builder.type(weight).dtype);
+    return add_f64_product(builder, id,
+                           quantised ? builder.add_dequantised(builder.graph().node(weight)) : builder.view(weight));
+  }
   const View y = f32_result(builder, id, result);
   if (builder.tools().precision == Precision::f32)
     add_linear_f32(builder, id, y);
@@ -143,16 +149,16 @@ void lower_linear(ProgramBuilder& builder, std::int32_t id) {
 void lower_matmul(ProgramBuilder& builder, std::int32_t id) {
   const View result = builder.result_view(id);
   if (result.elements() == 0) return;
+  View weight = builder.operand(id, 1);
+  const std::size_t rank = weight.shape.size();
+  std::swap(weight.shape[rank - 2], weight.shape[rank - 1]);
+  std::swap(weight.strides[rank - 2], weight.strides[rank - 1]);
+  if (result.dtype == DType::f64) return add_f64_product(builder, id, weight);
   const View y = f32_result(builder, id, result);
-  if (builder.tools().precision == Precision::f32) {
+  if (builder.tools().precision == Precision::f32)
     add_matmul_f32(builder, id, y);
-  } else {
-    View weight = builder.operand(id, 1);
-    const std::size_t rank = weight.shape.size();
-    std::swap(weight.shape[rank - 2], weight.shape[rank - 1]);
-    std::swap(weight.strides[rank - 2], weight.strides[rank - 1]);
+  else
     add_matmul(builder, id, weight, y);
-  }
   if (result.dtype != DType::f32) lower_copy(builder, id, y, result);
 }
 

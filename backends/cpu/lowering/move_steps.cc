@@ -176,7 +176,7 @@ void lower_generator(ProgramBuilder& builder, std::int32_t id) {
     if (current.op == Op::random_uniform)
       step.run = fill([key, dtype](std::int64_t i) { return random_uniform(key, i, dtype); });
     else
-      step.run = fill([key](std::int64_t i) { return random_normal(key, i); });
+      step.run = fill([key, dtype](std::int64_t i) { return random_normal(key, i, dtype); });
   }
 }
 

@@ -102,7 +102,7 @@ Range channels_of(const PoolPlan& plan, std::int64_t part) {
   return {plan.channels * part / plan.parts, plan.channels * (part + 1) / plan.parts};
 }
 
-Run pool_reals(const PlanRef& plan, const View& x, const View& y, Pool pool) {
+Run pool_in_f32(const PlanRef& plan, const View& x, const View& y, Pool pool) {
   return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     std::vector<std::int64_t> pixels;
     std::vector<const float*> addresses;
@@ -118,37 +118,71 @@ Run pool_reals(const PlanRef& plan, const View& x, const View& y, Pool pool) {
   };
 }
 
-template <class T>
-Run pool_integers(const PlanRef& plan, const View& x, const View& y) {
+// Of the channels of a unit: prepare(y, begin, end), then take(y, x, begin, end) for each pixel of a window, then
+// finish(y, begin, end, elements that a mean counts).
+template <class T, class Prepare, class Take, class Finish>
+Run pool_plain(const PlanRef& plan, const View& x, const View& y, Prepare prepare, Take take, Finish finish) {
   return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     std::vector<std::int64_t> pixels;
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const Range channels = channels_of(*plan, unit % plan->parts);
-      for_each_pixel(*plan, unit / plan->parts, pixels, [&](std::int64_t at, const auto&, std::int64_t) {
-        T* best = memory.as<T>(y) + at * plan->channels;
-        std::fill(best + channels.begin, best + channels.end, std::numeric_limits<T>::lowest());
-        for (const std::int64_t pixel : pixels) {
-          const T* values = memory.as<const T>(x) + pixel * plan->channels;
-          for (std::int64_t channel = channels.begin; channel < channels.end; ++channel)
-            best[channel] = std::max(best[channel], values[channel]);
-        }
+      for_each_pixel(*plan, unit / plan->parts, pixels, [&](std::int64_t at, const auto&, std::int64_t counted) {
+        T* result = memory.as<T>(y) + at * plan->channels;
+        prepare(result, channels);
+        for (const std::int64_t pixel : pixels) take(result, memory.as<const T>(x) + pixel * plan->channels, channels);
+        finish(result, channels, counted);
       });
     }
   };
 }
 
-Run maxima_of_integers(const PlanRef& plan, const View& x, const View& y) {
+// NaN wins.
+template <class T>
+Run maxima(const PlanRef& plan, const View& x, const View& y) {
+  using Limits = std::numeric_limits<T>;
+  static constexpr T lowest = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+  return pool_plain<T>(
+      plan, x, y, [](T* best, const Range& channels) { std::fill(best + channels.begin, best + channels.end, lowest); },
+      [](T* best, const T* values, const Range& channels) {
+        for (std::int64_t c = channels.begin; c < channels.end; ++c)
+          best[c] = values[c] > best[c] || values[c] != values[c] ? values[c] : best[c];
+      },
+      [](T*, const Range&, std::int64_t) {});
+}
+
+Run means_of_f64(const PlanRef& plan, const View& x, const View& y) {
+  return pool_plain<double>(
+      plan, x, y,
+      [](double* total, const Range& channels) { std::fill(total + channels.begin, total + channels.end, 0.0); },
+      [](double* total, const double* values, const Range& channels) {
+        for (std::int64_t c = channels.begin; c < channels.end; ++c) total[c] += values[c];
+      },
+      [](double* total, const Range& channels, std::int64_t counted) {
+        for (std::int64_t c = channels.begin; c < channels.end; ++c) total[c] /= static_cast<double>(counted);
+      });
+}
+
+// Of what is not computed in f32.
+Run maxima_of(const PlanRef& plan, const View& x, const View& y) {
   switch (x.dtype) {
     case DType::i8:
-      return pool_integers<std::int8_t>(plan, x, y);
+      return maxima<std::int8_t>(plan, x, y);
     case DType::u8:
-      return pool_integers<std::uint8_t>(plan, x, y);
+      return maxima<std::uint8_t>(plan, x, y);
+    case DType::i16:
+      return maxima<std::int16_t>(plan, x, y);
+    case DType::u16:
+      return maxima<std::uint16_t>(plan, x, y);
     case DType::i32:
-      return pool_integers<std::int32_t>(plan, x, y);
+      return maxima<std::int32_t>(plan, x, y);
     case DType::u32:
-      return pool_integers<std::uint32_t>(plan, x, y);
+      return maxima<std::uint32_t>(plan, x, y);
     case DType::i64:
-      return pool_integers<std::int64_t>(plan, x, y);
+      return maxima<std::int64_t>(plan, x, y);
+    case DType::u64:
+      return maxima<std::uint64_t>(plan, x, y);
+    case DType::f64:
+      return maxima<double>(plan, x, y);
     default:
       return {};
   }
@@ -159,21 +193,22 @@ void lower_pool(ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& current = builder.node(id);
   const View result = builder.result_view(id);
   if (result.elements() == 0) return;
-  const bool reals = is_real(result.dtype);
-  const View x = reals ? converted_input(builder, id, 0, DType::f32) : contiguous_input(builder, id, 0);
-  const View y = reals && result.dtype != DType::f32
+  const bool in_f32 = is_real(result.dtype) && result.dtype != DType::f64;
+  const View x = in_f32 ? converted_input(builder, id, 0, DType::f32) : contiguous_input(builder, id, 0);
+  const View y = in_f32 && result.dtype != DType::f32
                      ? builder.new_array({DType::f32, result.shape}, fmt::format("%{} f32", id))
                      : result;
   const auto plan =
       std::make_shared<const PoolPlan>(make_plan<Attrs>(current, builder.type(current.inputs[0]), builder.workers()));
   const WindowKernels& kernels = find_window_kernels(builder.tools().isa);
-  const KernelUse kernel = reals ? KernelUse{is_maximum ? kernels.max_pool_name : kernels.mean_pool_name, kernels.isa}
-                                 : KernelUse{"max_pool"};
+  const KernelUse kernel = in_f32 ? KernelUse{is_maximum ? kernels.max_pool_name : kernels.mean_pool_name, kernels.isa}
+                                  : KernelUse{is_maximum ? "max_pool" : "mean_pool"};
   Step& step = builder.add_step(id, current.name(), kernel, {x.buffer}, {y.buffer});
   step.units = plan->lines() * plan->parts;
   step.split = worth_splitting(step.bytes, step.operations);
-  step.run = reals ? pool_reals(plan, x, y, is_maximum ? kernels.max_pool : kernels.mean_pool)
-                   : maxima_of_integers(plan, x, y);
+  step.run = in_f32       ? pool_in_f32(plan, x, y, is_maximum ? kernels.max_pool : kernels.mean_pool)
+             : is_maximum ? maxima_of(plan, x, y)
+                          : means_of_f64(plan, x, y);
   if (!step.run) builder.reject(id, "no kernel takes the maxima of this dtype");
   if (plan->parts == 1) builder.divide_by_rows(step, {y}, {}, plan->lines() * plan->line_pixels(), plan->line_pixels());
   if (y.dtype != result.dtype) lower_copy(builder, id, y, result);

@@ -100,12 +100,20 @@ Apply reducing(DType dtype) {
       return apply<Plain<std::int8_t>, Reduction>;
     case DType::u8:
       return apply<Plain<std::uint8_t>, Reduction>;
+    case DType::i16:
+      return apply<Plain<std::int16_t>, Reduction>;
+    case DType::u16:
+      return apply<Plain<std::uint16_t>, Reduction>;
     case DType::i32:
       return apply<Plain<std::int32_t>, Reduction>;
     case DType::u32:
       return apply<Plain<std::uint32_t>, Reduction>;
     case DType::i64:
       return apply<Plain<std::int64_t>, Reduction>;
+    case DType::u64:
+      return apply<Plain<std::uint64_t>, Reduction>;
+    case DType::f64:
+      return apply<Plain<double>, Reduction>;
     default:
       fail_internal("scatter: {} has no arithmetic", to_string(dtype));
   }

@@ -7,6 +7,7 @@
 #include <lazuli/graph/types/scalar_value.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 namespace lazuli::cpu {
@@ -28,7 +29,18 @@ std::int64_t first_extreme(const std::byte* row, std::int64_t columns) {
   return (smallest ? std::min_element(values, values + columns) : std::max_element(values, values + columns)) - values;
 }
 
-// For integers that f32 does not tell apart; null for all other dtypes.
+// NaN stands behind all numbers.
+template <bool smallest>
+std::int64_t first_extreme_double(const std::byte* row, std::int64_t columns) {
+  const auto* values = reinterpret_cast<const double*>(row);
+  if (smallest)
+    return std::min_element(values, values + columns, [](double a, double b) { return a < b || (a == a && b != b); }) -
+           values;
+  return std::max_element(values, values + columns, [](double a, double b) { return a < b || (a != a && b == b); }) -
+         values;
+}
+
+// For what f32 does not tell apart; null for all other dtypes.
 using FirstExtreme = std::int64_t (*)(const std::byte* row, std::int64_t columns);
 FirstExtreme first_extreme_of(DType dtype, bool smallest) {
   switch (dtype) {
@@ -38,6 +50,10 @@ FirstExtreme first_extreme_of(DType dtype, bool smallest) {
       return smallest ? first_extreme<std::uint32_t, true> : first_extreme<std::uint32_t, false>;
     case DType::i64:
       return smallest ? first_extreme<std::int64_t, true> : first_extreme<std::int64_t, false>;
+    case DType::u64:
+      return smallest ? first_extreme<std::uint64_t, true> : first_extreme<std::uint64_t, false>;
+    case DType::f64:
+      return smallest ? first_extreme_double<true> : first_extreme_double<false>;
     default:
       return nullptr;
   }
@@ -83,7 +99,7 @@ View rows_to_compare(ProgramBuilder& builder, std::int32_t id) {
   return copy;
 }
 
-Run extreme_of_integers(const View& source, const View& target, FirstExtreme first_extreme) {
+Run extreme_by(const View& source, const View& target, FirstExtreme first_extreme) {
   const std::int64_t columns = source.shape.back();
   return [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
@@ -124,17 +140,31 @@ class LargestOfRow {
   void find(const std::byte* row, std::int64_t k, std::byte* values, std::int32_t* indices) {
     const auto element = static_cast<std::size_t>(info(dtype_).block_bytes);
     for (std::size_t i = 0; i < keys_.size(); ++i) keys_[i] = load_scalar(dtype_, row + i * element);
+    if (!fits_double(dtype_)) load_wide_keys(row);
     std::iota(order_.begin(), order_.end(), 0);
     std::partial_sort(order_.begin(), order_.begin() + k, order_.end(),
                       [&](std::int32_t a, std::int32_t b) { return stands_before(a, b); });
     for (std::size_t i = 0; i < static_cast<std::size_t>(k); ++i) {
-      store_scalar(keys_[static_cast<std::size_t>(order_[i])], dtype_, values + i * element);
+      std::memcpy(values + i * element, row + static_cast<std::size_t>(order_[i]) * element, element);
       indices[i] = order_[i];
     }
   }
 
  private:
+  // Integers that doubles do not tell apart, as unsigned ones of the same order.
+  void load_wide_keys(const std::byte* row) {
+    const std::uint64_t sign = dtype_ == DType::i64 ? std::uint64_t{1} << 63 : 0;
+    wide_keys_.resize(keys_.size());
+    std::memcpy(wide_keys_.data(), row, wide_keys_.size() * sizeof(std::uint64_t));
+    for (std::uint64_t& key : wide_keys_) key ^= sign;
+  }
+
   bool stands_before(std::int32_t a, std::int32_t b) const {
+    if (!wide_keys_.empty()) {
+      const std::uint64_t left = wide_keys_[static_cast<std::size_t>(a)],
+                          right = wide_keys_[static_cast<std::size_t>(b)];
+      return left != right ? left > right : a < b;
+    }
     const double left = keys_[static_cast<std::size_t>(a)], right = keys_[static_cast<std::size_t>(b)];
     if (left > right || right > left) return left > right;
     const bool a_is_number = left == left, b_is_number = right == right;
@@ -143,6 +173,7 @@ class LargestOfRow {
 
   DType dtype_;
   std::vector<double> keys_;
+  std::vector<std::uint64_t> wide_keys_;
   std::vector<std::int32_t> order_;
 };
 
@@ -151,20 +182,20 @@ class LargestOfRow {
 void lower_extreme(ProgramBuilder& builder, std::int32_t id) {
   const View source = rows_to_compare(builder, id);
   const Extreme extreme = extreme_of(builder.node(id).op);
-  const FirstExtreme of_integers = first_extreme_of(source.dtype, extreme.smallest);
+  const FirstExtreme by_itself = first_extreme_of(source.dtype, extreme.smallest);
   const std::int64_t columns = source.shape.back(),
                      rows = element_count(source.shape) / std::max<std::int64_t>(columns, 1);
   // Long rows divide into one range a worker; what they found meets in add_combine.
-  const bool by_range = !of_integers && rows < builder.workers() && columns >= 64 * 1024;
+  const bool by_range = !by_itself && rows < builder.workers() && columns >= 64 * 1024;
   const std::int64_t ranges = by_range ? builder.workers() : 1;
   const View found = by_range ? new_maxima(builder, rows * ranges) : builder.result_view(id);
   Step& step = builder.add_step(id, builder.node(id).name(), std::string(builder.node(id).name()), {source.buffer},
                                 {found.buffer});
   step.units = rows * ranges;
   step.split = worth_splitting(byte_size(source.dtype, rows * columns), 0);
-  step.run = of_integers ? extreme_of_integers(source, found, of_integers)
-             : by_range  ? extreme_of_ranges(source, found, ranges, extreme)
-                         : extreme_of_rows(source, found, extreme);
+  step.run = by_itself  ? extreme_by(source, found, by_itself)
+             : by_range ? extreme_of_ranges(source, found, ranges, extreme)
+                        : extreme_of_rows(source, found, extreme);
   if (by_range) add_combine(builder, id, found, ranges);
 }
 

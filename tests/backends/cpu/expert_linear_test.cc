@@ -154,7 +154,7 @@ TEST(ExpertLinear, ChecksShapesWhereItIsCalled) {
   EXPECT_EQ(error(real({4, 1, 64}), weight, experts),
             "expert_linear: x is f32[4,1,64], experts are i32[5,2]; expected x [5, 1 or 2, 64]");
   EXPECT_EQ(error(real({5, 1, 64}), real({16, 64}), experts),
-            "expert_linear: weight is f32[16,64], expected a real or quantised stack [E, N, K]");
+            "expert_linear: operand 1 is f32[16,64], expected a stack of weights [E, N, K]");
   EXPECT_EQ(error(real({5, 1, 64}), weight, real({5, 2})),
             "expert_linear: operand 2 is f32[5,2], expected i32 indices");
   EXPECT_EQ(error(real({5, 64}), weight, experts), "expert_linear: operand 0 is f32[5,64], expected x [T, S, K]");

@@ -80,6 +80,10 @@ struct Matrix {
     switch (dtype) {
       case DType::i8:
         return raw<std::int8_t>(i);
+      case DType::i16:
+        return raw<std::int16_t>(i);
+      case DType::u16:
+        return raw<std::uint16_t>(i);
       case DType::i32:
         return raw<std::int32_t>(i);
       case DType::u32:
@@ -94,6 +98,8 @@ struct Matrix {
     switch (info(dtype).block_bytes) {
       case 1:
         return set_raw(i, static_cast<std::uint8_t>(value));
+      case 2:
+        return set_raw(i, static_cast<std::uint16_t>(value));
       case 4:
         return set_raw(i, static_cast<std::uint32_t>(value));
       default:
@@ -394,7 +400,7 @@ bool reference_compare(Op op, T a, T b) {
 std::int64_t saturate(DType dtype, float value) {
   if (std::isnan(value)) return 0;
   const int bits = info(dtype).block_bytes * 8;
-  const bool with_sign = dtype == DType::i8 || dtype == DType::i32 || dtype == DType::i64;
+  const bool with_sign = dtype == DType::i8 || dtype == DType::i16 || dtype == DType::i32 || dtype == DType::i64;
   const double low = with_sign ? -std::ldexp(1.0, bits - 1) : 0, high = std::ldexp(1.0, with_sign ? bits - 1 : bits);
   if (value <= low) return static_cast<std::int64_t>(low);
   if (value >= high) return bits == 64 ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(high) - 1;
@@ -558,8 +564,9 @@ bool fits(Op op, DType dtype) {
 }
 
 constexpr std::int64_t all_columns[] = {1, 2, 15, 16, 17, 31, 33, 640, 1000};
-constexpr DType plain_dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::i8,   DType::u8,
-                                  DType::i32, DType::u32, DType::i64,  DType::bool_};
+// Those whose elements f32 or i64 holds.
+constexpr DType plain_dtypes[] = {DType::f32, DType::f16, DType::bf16, DType::i8,  DType::u8,   DType::i16,
+                                  DType::u16, DType::i32, DType::u32,  DType::i64, DType::bool_};
 
 TEST(LoopKernel, EveryElementwiseOpOfEveryType) {
   int checked = 0;
@@ -581,7 +588,7 @@ TEST(LoopKernel, EveryElementwiseOpOfEveryType) {
             check_op(op, info(op).default_attrs, dtypes, result_of(op, dtype), rows, columns, inputs));
       }
     }
-  EXPECT_GE(checked, 54 * 3 + 24 * 5 + 8);
+  EXPECT_GE(checked, 54 * 3 + 24 * 7 + 8);
 }
 
 TEST(LoopKernel, CastsBetweenAllTypes) {

@@ -369,10 +369,11 @@ TEST(MathFunctions, RefuseOtherDtypesInOneLine) {
   EXPECT_EQ(test::error_of([&] { bitwise_invert(truth); }), "bitwise_invert: operand 0 is bool[1], expected integers");
   EXPECT_EQ(test::error_of([&] { left_shift(whole, cast(whole, DType::i8)); }),
             "left_shift: dtypes differ: i32[1] and i8[1]; cast one of them");
-  EXPECT_EQ(test::error_of([&] { relu(truth); }), "maximum: operands are bool, expected numbers");
-  EXPECT_EQ(test::error_of([&] { gelu(whole); }), "gelu: operand 0 is i32[1], expected a real dtype (f32, f16, bf16)");
+  EXPECT_EQ(test::error_of([&] { relu(truth); }), "maximum: operand 0 is bool[1], expected numbers");
+  EXPECT_EQ(test::error_of([&] { gelu(whole); }),
+            "gelu: operand 0 is i32[1], expected a real dtype (f32, f16, bf16, f64)");
   EXPECT_EQ(test::error_of([&] { atan2(whole, whole); }),
-            "atan2: operand 0 is i32[1], expected a real dtype (f32, f16, bf16)");
+            "atan2: operand 0 is i32[1], expected a real dtype (f32, f16, bf16, f64)");
 }
 
 }  // namespace

@@ -15,6 +15,12 @@ struct Single {
   static double load(float stored) { return stored; }
   static float store(double value) { return static_cast<float>(value); }
 };
+struct Double {
+  using Stored = double;
+  using Value = double;
+  static double load(double stored) { return stored; }
+  static double store(double value) { return value; }
+};
 struct Half {
   using Stored = std::uint16_t;
   using Value = double;
@@ -107,12 +113,20 @@ CumulativeKernel cumulative_kernel(DType dtype, Cumulation cumulation) {
       return kernel_of<Integer<std::int8_t>>(cumulation);
     case DType::u8:
       return kernel_of<Integer<std::uint8_t>>(cumulation);
+    case DType::i16:
+      return kernel_of<Integer<std::int16_t>>(cumulation);
+    case DType::u16:
+      return kernel_of<Integer<std::uint16_t>>(cumulation);
     case DType::i32:
       return kernel_of<Integer<std::int32_t>>(cumulation);
     case DType::u32:
       return kernel_of<Integer<std::uint32_t>>(cumulation);
     case DType::i64:
       return kernel_of<Integer<std::int64_t>>(cumulation);
+    case DType::u64:
+      return kernel_of<Integer<std::uint64_t>>(cumulation);
+    case DType::f64:
+      return kernel_of<Double>(cumulation);
     default:
       return nullptr;
   }

@@ -100,16 +100,24 @@ SortRows sort_rows(DType dtype) {
       return sort<RealKey<std::uint16_t, 0x7c00>>;
     case DType::bf16:
       return sort<RealKey<std::uint16_t, 0x7f80>>;
+    case DType::f64:
+      return sort<RealKey<std::uint64_t, 0x7ff0000000000000>>;
     case DType::i8:
       return sort<SignedKey<std::uint8_t>>;
+    case DType::i16:
+      return sort<SignedKey<std::uint16_t>>;
     case DType::i32:
       return sort<SignedKey<std::uint32_t>>;
     case DType::i64:
       return sort<SignedKey<std::uint64_t>>;
     case DType::u8:
       return sort<UnsignedKey<std::uint8_t>>;
+    case DType::u16:
+      return sort<UnsignedKey<std::uint16_t>>;
     case DType::u32:
       return sort<UnsignedKey<std::uint32_t>>;
+    case DType::u64:
+      return sort<UnsignedKey<std::uint64_t>>;
     case DType::bool_:
       return sort<BoolKey>;
     default:

@@ -10,6 +10,7 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/graph.h>
+#include <lazuli/graph/operators.h>
 #include <lazuli/graph/ops.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>

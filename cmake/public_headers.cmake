@@ -31,6 +31,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/graph.h
   graph/op.h
   graph/ops.def
+  graph/operators.h
   graph/ops.h
   graph/pictures/alike.h
   graph/pictures/collapse.h

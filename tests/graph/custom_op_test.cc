@@ -271,9 +271,14 @@ TEST(CustomOp, PicturesShowName) {
   EXPECT_NE(json.find("\"op\":\"centre\""), std::string::npos);
 }
 
+Array in_scope(std::string_view name) {
+  const Scope scope(name);
+  return exp(input({4, 8}));
+}
+
 TEST(CustomOp, LayersAreAlikeByOpAndAttributes) {
   const auto layers = [](double second) {
-    Array x = -input({4, 8});  // an input alone would stand in the layer that reads it
+    Array x = in_scope("embed");  // without a scope it would belong to the layer that reads it
     for (int i = 0; i < 2; ++i) {
       const Scope scope("layers", i);
       x = custom(std::make_shared<Snake>(i == 0 ? 2 : second), {x});

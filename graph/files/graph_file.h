@@ -15,6 +15,7 @@
 
 #include <lazuli/graph/base/export.h>
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/text/text.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -44,9 +45,11 @@ LAZULI_API void save(const Graph& graph, const std::filesystem::path& path, cons
 // and shared by processes. The file must not be written to meanwhile; save() replaces it and does not. Of weights by
 // reference the size of their file, and a hash of the first and the last 4 KiB of each weight, must be what they were;
 // such a file may name any file that the process may read.
+// Custom ops stand in the file by name and attributes; `options` makes them anew.
 // Throws an Error for everything that is wrong with the file: path, what was found, what was expected.
-LAZULI_API CompiledFunction load(const std::filesystem::path& path);
+LAZULI_API CompiledFunction load(const std::filesystem::path& path, const ParseOptions& options = {});
 // The graph alone; `donated` receives the arguments that calls of the function give up.
-LAZULI_API Graph load_graph(const std::filesystem::path& path, std::vector<int>* donated = nullptr);
+LAZULI_API Graph load_graph(const std::filesystem::path& path, std::vector<int>* donated = nullptr,
+                            const ParseOptions& options = {});
 
 }  // namespace lazuli

@@ -31,7 +31,8 @@ struct Loaded {
 
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path) : path_(path.string()), folder_(path.parent_path()) {}
+  Reader(const std::filesystem::path& path, const ParseOptions& options)
+      : path_(path.string()), folder_(path.parent_path()), options_(options) {}
 
   Loaded read() {
     std::vector<UnsupportedTensor> unsupported;  // a later format may have others, and is to be named first
@@ -78,7 +79,7 @@ class Reader {
     const std::string& text = metadata(graph_key);
     Graph graph;
     try {
-      graph = parse_graph(text);
+      graph = parse_graph(text, options_);
     } catch (const Error& error) {
       fail("{}: {}: {}", path_, graph_key, printable(error.what()));
     }
@@ -199,6 +200,7 @@ class Reader {
 
   std::string path_;
   std::filesystem::path folder_;
+  const ParseOptions& options_;
   SafetensorsMetadata metadata_;
   std::map<std::string, Array> tensors_;
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;
@@ -207,13 +209,13 @@ class Reader {
 
 }  // namespace
 
-CompiledFunction load(const std::filesystem::path& path) {
-  Loaded loaded = Reader(path).read();
+CompiledFunction load(const std::filesystem::path& path, const ParseOptions& options) {
+  Loaded loaded = Reader(path, options).read();
   return compile(std::move(loaded.graph), std::move(loaded.donated));
 }
 
-Graph load_graph(const std::filesystem::path& path, std::vector<int>* donated) {
-  Loaded loaded = Reader(path).read();
+Graph load_graph(const std::filesystem::path& path, std::vector<int>* donated, const ParseOptions& options) {
+  Loaded loaded = Reader(path, options).read();
   if (donated != nullptr) *donated = std::move(loaded.donated);
   return std::move(loaded.graph);
 }

@@ -6,6 +6,7 @@
 #include <lazuli/graph/files/safetensors.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/session.h>
+#include <lazuli/tests/support/custom_ops.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/paths.h>
 #include <lazuli/tests/support/safetensors_writer.h>
@@ -51,6 +52,20 @@ std::vector<const GraphNode*> constants_of(const Graph& graph) {
   for (const GraphNode& node : graph.nodes)
     if (node.op == Op::constant) constants.push_back(&node);
   return constants;
+}
+
+TEST(GraphFile, CustomOpsAreMadeAnew) {
+  const Session session;
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/function.lzg";
+  const CompiledFunction function = compile(
+      [](const std::vector<Array>& x) { return std::vector{custom(std::make_shared<test::Snake>(2), {x[0]})}; });
+  const Array x = Array::from({1.0f, 2.0f, -3.0f}, {3});
+  save(function, {x}, path);
+  expect_contains(error_of([&] { load(path); }), "snake");
+  ParseOptions known;
+  known.custom_ops["snake"] = [](std::string_view) { return std::make_shared<test::Snake>(2); };
+  expect_same_results(load(path, known)({x}), function({x}));
 }
 
 TEST(GraphFile, FunctionComesBack) {

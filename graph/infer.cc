@@ -4,7 +4,6 @@
 #include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/dtype_rules.h>
 #include <lazuli/graph/infer_call.h>
-#include <lazuli/graph/infer_windows.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/graph/types/scalar_value.h>
 
@@ -345,21 +344,6 @@ Types altup_correct(const Call& call) {
         "predicted is {}, activated {}, coefficients {}, active plane {}; expected [P, ..., H], [..., H], [..., P]",
         call.found(0), call.found(1), call.found(2), active);
   return {call.operand(0)};
-}
-
-Types convolution(const Call& call) { return convolution_types(call.as<ConvolutionAttrs>(), call.operands); }
-Types pool(const Call& call) { return pool_types(call.op, call.as<PoolAttrs>(), call.operand(0)); }
-Types pool_real(const Call& call) { return pool(call); }
-Types adaptive_pool(const Call& call) {
-  return adaptive_pool_types(call.op, call.as<AdaptivePoolAttrs>(), call.operand(0));
-}
-Types adaptive_pool_real(const Call& call) { return adaptive_pool(call); }
-Types interpolate(const Call& call) {
-  const auto& attrs = call.as<InterpolateAttrs>();
-  if (attrs.order != 0 && !is_real(call.operand(0).dtype))
-    call.reject_dtype("a real dtype", call.found(0), "operand 0 is {}, expected a real dtype where order is {}",
-                      call.found(0), attrs.order);
-  return interpolate_types(attrs, call.operand(0));
 }
 
 Types scalar(const Call& call) {

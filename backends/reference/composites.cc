@@ -8,7 +8,11 @@
 
 namespace lazuli::reference {
 
-void softmax(const Call& call) {
+namespace {
+
+// Each element of an axis by `value`(x - largest, sum of exp(x - largest)).
+template <class Value>
+void for_each_exponent(const Call& call, Value value) {
   const Tensor &x = call.operand(0), &result = call.result();
   const AroundAxis around(x.shape(), call.as<AxisAttrs>().axis);
   for (std::int64_t o = 0; o < around.outer; ++o)
@@ -18,24 +22,19 @@ void softmax(const Call& call) {
       for (std::int64_t j = 0; j < around.size; ++j) total += std::exp(x.real(around.element(o, j, i)) - largest);
       for (std::int64_t j = 0; j < around.size; ++j) {
         const std::int64_t element = around.element(o, j, i);
-        result.set_real(element, std::exp(x.real(element) - largest) / total);
+        result.set_real(element, value(x.real(element) - largest, total));
       }
     }
 }
 
+}  // namespace
+
+void softmax(const Call& call) {
+  for_each_exponent(call, [](double exponent, double total) { return std::exp(exponent) / total; });
+}
+
 void log_softmax(const Call& call) {
-  const Tensor &x = call.operand(0), &result = call.result();
-  const AroundAxis around(x.shape(), call.as<AxisAttrs>().axis);
-  for (std::int64_t o = 0; o < around.outer; ++o)
-    for (std::int64_t i = 0; i < around.inner; ++i) {
-      double largest = -std::numeric_limits<double>::infinity(), total = 0;
-      for (std::int64_t j = 0; j < around.size; ++j) largest = std::max(largest, x.real(around.element(o, j, i)));
-      for (std::int64_t j = 0; j < around.size; ++j) total += std::exp(x.real(around.element(o, j, i)) - largest);
-      for (std::int64_t j = 0; j < around.size; ++j) {
-        const std::int64_t element = around.element(o, j, i);
-        result.set_real(element, x.real(element) - largest - std::log(total));
-      }
-    }
+  for_each_exponent(call, [](double exponent, double total) { return exponent - std::log(total); });
 }
 
 void layer_norm(const Call& call) {

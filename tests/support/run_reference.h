@@ -31,46 +31,53 @@ inline std::vector<BufferRef> run_reference(const Graph& graph, std::vector<Buff
   return run_graph(*make_reference_backend(), graph, std::move(inputs));
 }
 
+// Calls `visit` with a value of the C++ type that elements have; false where there is none, or where conversions to
+// double go through f32.
+template <class Visit>
+bool visit_element_type(DType dtype, Visit visit) {
+  switch (dtype) {
+    case DType::i8:
+      visit(std::int8_t{});
+      return true;
+    case DType::bool_:
+    case DType::u8:
+      visit(std::uint8_t{});
+      return true;
+    case DType::f64:
+      visit(double{});
+      return true;
+    case DType::i16:
+      visit(std::int16_t{});
+      return true;
+    case DType::u16:
+      visit(std::uint16_t{});
+      return true;
+    case DType::i32:
+      visit(std::int32_t{});
+      return true;
+    case DType::u32:
+      visit(std::uint32_t{});
+      return true;
+    case DType::i64:
+      visit(std::int64_t{});
+      return true;
+    case DType::u64:
+      visit(std::uint64_t{});
+      return true;
+    default:
+      return false;
+  }
+}
+
 // The values of a plain or quantised array as doubles (i64 and u64 beyond 2^53 round).
 inline std::vector<double> values_of(const Type& type, const Buffer& buffer) {
   const auto count = static_cast<std::size_t>(type.elements());
   std::vector<double> values(count);
   const auto convert = [&]<class T>(T) { std::copy_n(buffer.as<T>(), count, values.begin()); };
-  switch (type.dtype) {
-    case DType::i8:
-      convert(std::int8_t{});
-      break;
-    case DType::bool_:
-    case DType::u8:
-      convert(std::uint8_t{});
-      break;
-    case DType::f64:
-      convert(double{});
-      break;
-    case DType::i16:
-      convert(std::int16_t{});
-      break;
-    case DType::u16:
-      convert(std::uint16_t{});
-      break;
-    case DType::i32:
-      convert(std::int32_t{});
-      break;
-    case DType::u32:
-      convert(std::uint32_t{});
-      break;
-    case DType::i64:
-      convert(std::int64_t{});
-      break;
-    case DType::u64:
-      convert(std::uint64_t{});
-      break;
-    default: {
-      std::vector<float> floats(count);
-      dequantise(type.dtype, buffer.data(), type.elements(), floats.data());
-      std::copy(floats.begin(), floats.end(), values.begin());
-    }
-  }
+  if (visit_element_type(type.dtype, convert)) return values;
+  std::vector<float> floats(count);
+  dequantise(type.dtype, buffer.data(), type.elements(), floats.data());
+  std::copy(floats.begin(), floats.end(), values.begin());
   return values;
 }
 
@@ -80,40 +87,9 @@ inline BufferRef buffer_of(const Type& type, const std::vector<double>& values) 
   const auto convert = [&]<class T>(T) {
     std::transform(values.begin(), values.end(), buffer->as<T>(), [](double value) { return static_cast<T>(value); });
   };
-  switch (type.dtype) {
-    case DType::i8:
-      convert(std::int8_t{});
-      break;
-    case DType::bool_:
-    case DType::u8:
-      convert(std::uint8_t{});
-      break;
-    case DType::f64:
-      convert(double{});
-      break;
-    case DType::i16:
-      convert(std::int16_t{});
-      break;
-    case DType::u16:
-      convert(std::uint16_t{});
-      break;
-    case DType::i32:
-      convert(std::int32_t{});
-      break;
-    case DType::u32:
-      convert(std::uint32_t{});
-      break;
-    case DType::i64:
-      convert(std::int64_t{});
-      break;
-    case DType::u64:
-      convert(std::uint64_t{});
-      break;
-    default: {
-      const std::vector<float> floats(values.begin(), values.end());
-      quantise(type.dtype, floats.data(), type.elements(), buffer->data());
-    }
-  }
+  if (visit_element_type(type.dtype, convert)) return buffer;
+  const std::vector<float> floats(values.begin(), values.end());
+  quantise(type.dtype, floats.data(), type.elements(), buffer->data());
   return buffer;
 }
 

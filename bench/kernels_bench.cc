@@ -7,7 +7,7 @@
 #include <lazuli/bench/cases.h>
 #include <lazuli/bench/register.h>
 #include <lazuli/graph/numbers.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 

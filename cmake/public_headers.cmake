@@ -12,7 +12,6 @@ set(LAZULI_PUBLIC_HEADERS
   backends/run_observer.h
   backends/step_kind.h
   graph/array.h
-  graph/attention.h
   graph/attrs.h
   graph/base/error.h
   graph/base/event.h
@@ -24,19 +23,20 @@ set(LAZULI_PUBLIC_HEADERS
   graph/buffer.h
   graph/custom_op.h
   graph/custom_op_ref.h
-  graph/dtype_rules.h
   graph/evaluator.h
   graph/files/graph_file.h
   graph/files/output_file.h
   graph/graph.h
   graph/op.h
   graph/ops.def
-  graph/operators.h
-  graph/ops.h
+  graph/ops/attention.h
+  graph/ops/operators.h
+  graph/ops/ops.h
   graph/pictures/alike.h
   graph/pictures/collapse.h
   graph/pictures/pictures.h
   graph/run_limits.h
+  graph/shape_rules/dtype_rules.h
   graph/text/text.h
   graph/types/affine.def
   graph/types/dtype.def

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The values of an array as numpy prints them.
 #include <fmt/format.h>
-#include <lazuli/graph/operators.h>
+#include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/types/half.h>
 
 #include <cstring>

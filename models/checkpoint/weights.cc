@@ -3,7 +3,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
 #include <lazuli/graph/files/error_text.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/checkpoint/mlx_weights.h>

@@ -2,7 +2,7 @@
 // Building blocks the model definitions share: weights with an operator() that builds nodes.
 #pragma once
 
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <cmath>
 #include <functional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/text/tokenizer.h>
 

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/round_up.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/generation/step_arguments.h>
 #include <lazuli/models/text/tokenizer.h>

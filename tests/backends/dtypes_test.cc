@@ -2,7 +2,7 @@
 // What a comparison with the reference in ops_agree_test.cc leaves open: digits of f64, and the ends of the ranges of
 // 64-bit integers.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>
 #include <lazuli/tests/support/run_reference.h>

@@ -2,7 +2,7 @@
 // Fusing changes no bit: random graphs and the named patterns, with everything fused, with nothing fused, and at every
 // instruction-set level.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>

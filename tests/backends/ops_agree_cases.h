@@ -2,7 +2,7 @@
 // The cases of ops_agree_test.cc: graphs that cover every op of ops.def. To cover a new op, add a case to all_cases.
 #pragma once
 
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/tests/support/run_reference.h>
 
 #include <functional>

@@ -2,7 +2,7 @@
 // Reductions, norms, cumulative ops and sorting give the same bits whatever the threads, fused or not, and
 // at every instruction-set level.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/forced_isa.h>
 #include <lazuli/tests/support/run_reference.h>

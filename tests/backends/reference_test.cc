@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every op on cases worked out by hand.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/run_reference.h>

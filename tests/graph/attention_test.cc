@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // attention.h against loops in double.
 #include <gtest/gtest.h>
-#include <lazuli/graph/attention.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/attention.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 
 #include <cmath>

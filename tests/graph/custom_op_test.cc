@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/operations.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>

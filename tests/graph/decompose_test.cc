@@ -2,7 +2,7 @@
 // Composites against their decompositions, both on the reference backend.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/tests/support/run_reference.h>
 

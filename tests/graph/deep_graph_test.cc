@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A chain of a million nodes goes through everything: no step may use the stack per node, or time per pair of nodes.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>

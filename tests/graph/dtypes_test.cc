@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The dtype rules of ops, the numbers they take, and the C++ types of elements.
 #include <gtest/gtest.h>
-#include <lazuli/graph/dtype_rules.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/shape_rules/dtype_rules.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/types/scalar_value.h>
 #include <lazuli/tests/support/error_of.h>

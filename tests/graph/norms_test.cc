@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Norms over channels against naive loops, and norms over rows as one kernel.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/launches.h>

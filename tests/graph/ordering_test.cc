@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sorting and cumulative ops as a program meets them; ops_agree_test.cc compares backends.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/run_reference.h>

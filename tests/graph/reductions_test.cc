@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reductions made of other ops, against naive loops in double.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/along_axes.h>
 #include <lazuli/tests/support/error_of.h>

@@ -2,7 +2,7 @@
 // AltUp (Baykal et al. 2023) in three spellings: the composite op, planes split into arrays of their own, and stacked
 // planes multiplied as one matrix. Each becomes the same fused node, and gives the same numbers.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/run_reference.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which nodes become one loop: limits, levels, results, and the order the loops are written in.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/fuse_loops.h>

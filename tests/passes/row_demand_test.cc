@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Row demand on the shape of a decoder: what a prefill chunk computes when only the last row's logits are asked for.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/row_demand.h>

@@ -2,7 +2,7 @@
 // What fusions say of themselves: rules, loops, and the choices of the CPU backend, fired or not, and why.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/run_reference.h>

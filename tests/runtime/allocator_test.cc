@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Memory from an allocator of the program's: what comes from it, that it goes back, and what happens where it refuses.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Custom ops as they run: alone and among others, narrowed, merged, folded, divided, spelled out, and when they fail.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/graph/types/quantised.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Errors as data: kind, op, node, scope, expected and found, and the place in the source where it is recorded.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/models/load.h>
 #include <lazuli/runtime/session.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a session keeps: within a bound, and no longer than somebody needs it.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 
 #include <algorithm>

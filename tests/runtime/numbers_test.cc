@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Numbers of a program are operands: a new value compiles nothing, unless a pass asked for the value.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/program_cache.h>
 #include <lazuli/runtime/session.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What an operator is told of a session: its log, and the programs it keeps.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/environment_variable.h>
 

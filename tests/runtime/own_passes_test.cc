@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Rules and passes that a session is given.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 

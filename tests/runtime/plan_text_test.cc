@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/numbers.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/load.h>

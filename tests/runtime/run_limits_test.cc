@@ -2,7 +2,7 @@
 // Runs that end early: what their readers get, and that nobody else notices.
 #include <gtest/gtest.h>
 #include <lazuli/backends/run_observer.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>

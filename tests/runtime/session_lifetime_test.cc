@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sessions as objects: which one is current, on which thread they end, and what wrong calls get.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 

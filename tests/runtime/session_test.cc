@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>

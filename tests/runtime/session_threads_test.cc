@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One session, its arrays and its compiled functions used by many threads at once.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 
 #include <atomic>

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 #include <lazuli/graph/custom_op.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <atomic>
 #include <cmath>

@@ -4,7 +4,7 @@
 
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/files/safetensors.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/models/generation/runner.h>
 #include <lazuli/models/load.h>
 #include <lazuli/runtime/session.h>

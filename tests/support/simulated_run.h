@@ -2,7 +2,7 @@
 // Runs that never took place: what a recorder would hold, had every step taken as long as a test says.
 #pragma once
 
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>
 

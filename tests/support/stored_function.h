@@ -3,7 +3,7 @@
 #pragma once
 
 #include <lazuli/graph/evaluator.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/quantised.h>
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/hash.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/philox.h>
 #include <lazuli/models/load.h>
 #include <lazuli/tools/bench/bench_runs.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/usable_cores.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/models/load.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tools/support/engine.h>

@@ -2,7 +2,7 @@
 // Merged matmuls, epilogues and row chains: where they fire, where they must not, and that they change no bit.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/session.h>

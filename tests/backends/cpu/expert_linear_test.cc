@@ -2,7 +2,7 @@
 // Products with the weights of chosen experts: what they are, which arithmetic they use, how they fail and narrow.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>

@@ -2,7 +2,7 @@
 // Elementwise functions against the C library in double: over all exponents and signs, at their edges, at every
 // instruction-set level, alone and fused.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/forced_isa.h>

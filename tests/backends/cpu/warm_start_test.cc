@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/weights/packed_weight.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/environment_variable.h>

@@ -2,7 +2,7 @@
 // Convolutions, pooling and interpolation: the same bits whatever the threads and fusion, at every level of this host;
 // the kernel packed as a constant or when the program runs; what is rejected. ops_agree_test.cc compares values.
 #include <gtest/gtest.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/forced_isa.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Products of arrays made of matmul, or of mul and sum.
-#include <lazuli/graph/contraction.h>
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/contraction.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 #include <algorithm>
 

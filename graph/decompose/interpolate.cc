@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <lazuli/graph/decompose_interpolate.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/decompose/interpolate.h>
+#include <lazuli/graph/ops/ops.h>
 
 namespace lazuli {
 namespace {

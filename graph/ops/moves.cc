@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Functions that copy elements to other places.
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 // not truth: `if (a == b)` does not compile.
 #pragma once
 
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <iosfwd>
 

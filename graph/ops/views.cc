@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Functions that are views: other orders, other shapes, parts.
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 #include <algorithm>
 #include <numeric>

@@ -2,7 +2,7 @@
 // 16-bit reals as f32, for functions of several ops: what stands between operand and result needs the digits.
 #pragma once
 
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 namespace lazuli {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/ops_parts.h>
 #include <lazuli/graph/types/scalar_value.h>
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/ranges.h>
-#include <lazuli/graph/attention.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/attention.h>
+#include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 #include <cmath>
 #include <limits>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Shape rules of the ops that move data by places: as_strided, pad, gather_nd, scatter, scatter_nd.
-#include <lazuli/graph/infer_call.h>
+#include <lazuli/graph/shape_rules/infer_call.h>
 
 #include <algorithm>
 #include <string_view>

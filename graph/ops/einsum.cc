@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sums of products in Einstein's notation, pair by pair.
-#include <lazuli/graph/contraction.h>
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/contraction.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 #include <algorithm>
 #include <map>

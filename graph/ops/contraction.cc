@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include <lazuli/graph/contraction.h>
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/contraction.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 namespace lazuli {
 namespace {

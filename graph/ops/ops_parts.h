@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <string_view>
 #include <utility>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Reductions that other ops make up, and those of all elements.
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
-#include <lazuli/graph/widened.h>
+#include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/widened.h>
 
 #include <algorithm>
 #include <limits>

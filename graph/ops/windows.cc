@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Functions that move windows over spatial axes.
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Ops along an axis whose order counts: cumulative ones and sorting.
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 namespace lazuli {
 namespace {

@@ -2,7 +2,7 @@
 // Products of arrays whose axes have letters: what einsum, tensordot and their like are made of. Private to graph/.
 #pragma once
 
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <string>
 

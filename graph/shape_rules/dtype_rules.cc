@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/dtype_rules.h>
+#include <lazuli/graph/shape_rules/dtype_rules.h>
 
 #include <algorithm>
 

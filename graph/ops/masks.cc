@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Filled arrays and masks: leaves, comparisons and selects.
-#include <lazuli/graph/ops_parts.h>
+#include <lazuli/graph/ops/ops_parts.h>
 
 #include <algorithm>
 #include <cmath>

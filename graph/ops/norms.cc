@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Norms over rows, channels and groups of channels.
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
-#include <lazuli/graph/widened.h>
+#include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/widened.h>
 
 #include <string_view>
 #include <utility>

@@ -2,8 +2,8 @@
 // Shape rules: one function per rule named in ops.def. Dtypes are checked, and given, by dtype_rules.def.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/custom_op_calls.h>
-#include <lazuli/graph/dtype_rules.h>
-#include <lazuli/graph/infer_call.h>
+#include <lazuli/graph/shape_rules/dtype_rules.h>
+#include <lazuli/graph/shape_rules/infer_call.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/graph/types/scalar_value.h>
 

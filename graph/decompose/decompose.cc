@@ -4,9 +4,9 @@
 // are literals. 16-bit operands are computed in f32 and rounded once at the end, f64 ones in f64.
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/custom_op_calls.h>
-#include <lazuli/graph/decompose_interpolate.h>
+#include <lazuli/graph/decompose/interpolate.h>
 #include <lazuli/graph/graph.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <limits>
 #include <numbers>

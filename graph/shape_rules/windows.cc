@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Shape rules of the ops that move windows over spatial axes. Operands are plain.
-#include <lazuli/graph/infer_call.h>
+#include <lazuli/graph/shape_rules/infer_call.h>
 
 #include <algorithm>
 

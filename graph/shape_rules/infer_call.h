@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What shape rules share: the application of an op that they look at. Private to graph/; the rules of ops.def stand in
-// infer.cc and infer_*.cc, one function each.
+// the sources beside it, one function each.
 #pragma once
 
 #include <fmt/format.h>

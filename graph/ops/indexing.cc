@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
-#include <lazuli/graph/ops.h>
+#include <lazuli/graph/ops/ops.h>
 
 #include <algorithm>
 

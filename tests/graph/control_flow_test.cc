@@ -65,8 +65,8 @@ TEST(ControlFlow, ScanCarriesAndStacks) {
   EXPECT_EQ(floats(forward.ys[0]), (Floats{1.5f, 2.75f, 4.375f}));
   EXPECT_EQ(forward.carry[0].item<float>(), 4.375f);
   const ScanValues backward = filtered(floats_from({1, 2, 3}), 0.5f, {.reverse = true});
-  EXPECT_EQ(floats(backward.ys[0]), (Floats{3.375f, 3.75f, 3.5f}));
-  EXPECT_EQ(backward.carry[0].item<float>(), 3.375f);
+  EXPECT_EQ(floats(backward.ys[0]), (Floats{2.875f, 3.75f, 3.5f}));
+  EXPECT_EQ(backward.carry[0].item<float>(), 2.875f);
 }
 
 TEST(ControlFlow, ScanOfNothing) {

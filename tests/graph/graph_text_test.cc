@@ -127,8 +127,8 @@ const std::map<std::string_view, std::string>& statements() {
        "input "
        "f32[8]\n %c = input f32[8]\n %d = mul %a, %c\n %e = add %d, %b\n return %e\n}"},
       {"while_loop",
-       "while_loop %n, %i {carries=1} condition {\n %a = input i32[]\n %b = input i32[3]\n %c = less %a, 7\n return "
-       "%c\n} body {\n %a = input i32[]\n %b = input i32[3]\n %c = add %a, 2\n return %c\n}"},
+       "while_loop %n, %i {carries=1} condition {\n %a = input i32[]\n %b = input i32[4]\n %c = less %a, 7\n return "
+       "%c\n} body {\n %a = input i32[]\n %b = input i32[4]\n %c = add %a, 2\n return %c\n}"},
       {"cond",
        "cond %yes, %x then_body {\n %a = input f32[2,4,8]\n return %a\n} else_body {\n %a = input f32[2,4,8]\n %b = "
        "neg %a\n return %b\n}"},

@@ -28,6 +28,22 @@ ProgramBuilder::ProgramBuilder(const Graph& graph, std::span<const int> donated,
   }
 }
 
+ProgramBuilder::ProgramBuilder(const Graph& body, std::span<const int> donated, const Tools& tools,
+                               ProgramBuilder& around)
+    : ProgramBuilder(body, donated, tools) {
+  around_ = &around;
+  program_.buffers = std::move(around.program_.buffers);
+  program_.weights = std::move(around.program_.weights);
+  program_.number_uses = std::move(around.program_.number_uses);
+  first_own_buffer_ = static_cast<int>(program_.buffers.size());
+}
+
+void ProgramBuilder::end_body() {
+  around_->program_.buffers = std::move(program_.buffers);
+  around_->program_.weights = std::move(program_.weights);
+  around_->program_.number_uses = std::move(program_.number_uses);
+}
+
 int ProgramBuilder::add_buffer(BufferKind kind, Type type, std::string name) {
   BufferInfo buffer;
   buffer.kind = kind;

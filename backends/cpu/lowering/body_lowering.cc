@@ -49,13 +49,13 @@ std::vector<int> carries_among(const std::vector<BodyInput>& inputs) {
 }
 
 // The bound buffer that output `output` is written to.
-int output_buffer(const ProgramBuilder& builder, std::size_t output, const std::vector<int>& inputs) {
-  const std::vector<BufferInfo>& buffers = const_cast<ProgramBuilder&>(builder).program().buffers;
+int output_buffer(ProgramBuilder& builder, std::size_t output) {
+  const std::vector<BufferInfo>& buffers = builder.program().buffers;
   for (auto buffer = static_cast<int>(buffers.size()); buffer-- > 0 && builder.owns(buffer);) {
     const BufferInfo& info = buffers[static_cast<std::size_t>(buffer)];
     if (info.kind == BufferKind::output && info.index == static_cast<int>(output)) return buffer;
   }
-  return inputs[output];
+  fail_internal("output {} of a body was written nowhere", output);
 }
 
 }  // namespace
@@ -87,9 +87,8 @@ LoweredBody lower_body(ProgramBuilder& around, std::int32_t id, const Graph& bod
   Lowered& program = builder.program();
   for (const int written : program.written_inputs) lowered.written[static_cast<std::size_t>(written)] = true;
   for (std::size_t output = 0; output < graph.outputs.size(); ++output)
-    lowered.outputs.push_back(program.outputs[output].donated_input >= 0
-                                  ? lowered.inputs[output]
-                                  : output_buffer(builder, output, lowered.inputs));
+    lowered.outputs.push_back(program.outputs[output].donated_input >= 0 ? lowered.inputs[output]
+                                                                         : output_buffer(builder, output));
   for (std::size_t buffer = 0; buffer < program.buffers.size(); ++buffer) {
     BufferInfo& info = program.buffers[buffer];
     const bool is_bound = info.kind == BufferKind::input || info.kind == BufferKind::output;

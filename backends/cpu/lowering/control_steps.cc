@@ -65,20 +65,55 @@ std::vector<View> carry_operands(ProgramBuilder& builder, std::int32_t id, std::
   return operands;
 }
 
+// Memory for a carry that goes back and forth.
+void add_spare(ProgramBuilder& builder, std::int32_t id, std::size_t i, Carry& carry, std::vector<int>& scratch) {
+  if (carry.in_place() || carry.stack >= 0) return;
+  carry.spare = builder.add_scratch(carry.bytes, fmt::format("%{} carry {}", id, i));
+  scratch.push_back(carry.spare);
+}
+
 std::vector<Carry> carries_of(ProgramBuilder& builder, std::int32_t id, const LoweredBody& body,
-                              const std::vector<View>& operands, const std::vector<int>& results,
-                              std::vector<int>& scratch) {
+                              const std::vector<View>& starts, const std::vector<int>& results,
+                              const std::vector<int>& stacks, std::vector<int>& scratch) {
   std::vector<Carry> carries;
-  for (std::size_t i = 0; i < operands.size(); ++i) {
-    const std::int64_t bytes = byte_size(operands[i].dtype, operands[i].elements());
-    Carry carry{operands[i], body.inputs[i], body.outputs[i], results[i], -1, body.written[i], bytes};
-    if (!carry.in_place()) {
-      carry.spare = builder.add_scratch(bytes, fmt::format("%{} carry {}", id, i));
-      scratch.push_back(carry.spare);
-    }
-    carries.push_back(std::move(carry));
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    Carry& carry = carries.emplace_back();
+    carry.start = starts[i];
+    carry.in = body.inputs[i];
+    carry.out = body.outputs[i];
+    carry.result = results[i];
+    carry.stack = stacks[i];
+    carry.is_written = body.written[i];
+    carry.bytes = byte_size(starts[i].dtype, starts[i].elements());
+    add_spare(builder, id, i, carry, scratch);
   }
   return carries;
+}
+
+// What a scan's body gives, and where it goes.
+struct ScanOutputs {
+  Graph body;                     // without the elements of ys that are carries
+  std::vector<int> stacks;        // for each carry: memory of the ys that hold its states; -1: none
+  std::vector<std::size_t> kept;  // outputs of the node, for each that is left
+};
+
+ScanOutputs outputs_of(const Graph& body, std::size_t carries, const std::vector<int>& results) {
+  ScanOutputs outputs{body, std::vector<int>(carries, -1), {}};
+  outputs.body.outputs.clear();
+  for (std::size_t i = 0; i < body.outputs.size(); ++i) {
+    const auto end = body.outputs.begin() + static_cast<std::ptrdiff_t>(carries);
+    const auto same =
+        static_cast<std::size_t>(std::find(body.outputs.begin(), end, body.outputs[i]) - body.outputs.begin());
+    const Op op = body.node(body.outputs[i]).op;
+    const bool is_state = i >= carries && same < carries && outputs.stacks[same] < 0 && !is_leaf(op) && !is_view(op);
+    if (is_state) {
+      outputs.stacks[same] = results[i];
+      continue;
+    }
+    outputs.body.outputs.push_back(body.outputs[i]);
+    outputs.kept.push_back(i);
+  }
+  return outputs;
 }
 
 // One element along axis 0.
@@ -108,19 +143,22 @@ void lower_scan(ProgramBuilder& builder, std::int32_t id) {
       lower_copy(builder, id, starts[i], builder.view({id, static_cast<std::int32_t>(i)}));
     return;
   }
+  const ScanOutputs outputs = outputs_of(*attrs.body, carried, results);
   std::vector<BodyInput> inputs;
-  for (std::size_t i = 0; i < carried; ++i) inputs.push_back(BodyInput::carry(starts[i].shape));
+  for (std::size_t i = 0; i < carried; ++i)
+    inputs.push_back(outputs.stacks[i] < 0 ? BodyInput::carry(starts[i].shape)
+                                           : BodyInput::element(contiguous_layout(starts[i].shape)));
   for (std::size_t i = carried; i < carried + sequences; ++i)
     inputs.push_back(BodyInput::element(element_layout(builder.operand(id, i))));
   capture(builder, id, carried + sequences, inputs);
-  LoweredBody body = lower_body(builder, id, *attrs.body, inputs);
+  LoweredBody body = lower_body(builder, id, outputs.body, inputs);
   std::vector<int> scratch;
-  std::vector<Carry> carries = carries_of(builder, id, body, starts, results, scratch);
+  std::vector<Carry> carries = carries_of(builder, id, body, starts, results, outputs.stacks, scratch);
   std::vector<Sequence> along;
   for (std::size_t i = carried; i < carried + sequences; ++i)
     along.push_back(sequence_of(builder.operand(id, i), body.inputs[i]));
-  for (std::size_t i = carried; i < results.size(); ++i)
-    along.push_back(sequence_of(builder.view({id, static_cast<std::int32_t>(i)}), body.outputs[i]));
+  for (std::size_t i = carried; i < outputs.kept.size(); ++i)
+    along.push_back(sequence_of(builder.view({id, static_cast<std::int32_t>(outputs.kept[i])}), body.outputs[i]));
   std::vector<int> reads;
   for (const View& start : starts) add_once(reads, start.buffer);
   for (std::size_t i = carried; i < carried + sequences; ++i) add_once(reads, builder.operand(id, i).buffer);
@@ -146,7 +184,8 @@ void lower_while_loop(ProgramBuilder& builder, std::int32_t id) {
   const int decision = condition.outputs[0];
   builder.buffer(decision).kind = BufferKind::arena;
   std::vector<int> scratch{decision};
-  std::vector<Carry> carries = carries_of(builder, id, body, starts, results, scratch);
+  const std::vector<int> no_stacks(carried, -1);
+  std::vector<Carry> carries = carries_of(builder, id, body, starts, results, no_stacks, scratch);
   std::vector<int> reads;
   for (const View& start : starts) add_once(reads, start.buffer);
   for (const int buffer : operand_buffers(builder, id, carried)) add_once(reads, buffer);

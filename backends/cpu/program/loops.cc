@@ -68,11 +68,26 @@ void ScanLoop::run(const Walk& walk) const {
     walk.look_at_limits();
     if (is_split_) walk.meet();
     const std::int64_t t = reverse_ ? length_ - 1 - at : at;
-    for (const Carry& carry : carries_) move_carry(memory, carry, at, first_is_result);
+    for (const Carry& carry : carries_)
+      if (carry.stack < 0)
+        move_carry(memory, carry, at, first_is_result);
+      else
+        move_along(memory, carry, at, t);
     for (const Sequence& sequence : sequences_)
       memory.set_base(sequence.element, memory.at(sequence.whole) + t * sequence.stride);
     walk.steps(bodies[0]);
   }
+  if (is_split_) walk.meet();
+  if (!walk.is_first()) return;
+  for (const Carry& carry : carries_)
+    if (carry.stack >= 0) copy_bytes(memory.base(carry.out), memory.base(carry.result), carry.bytes);
+}
+
+void ScanLoop::move_along(Memory& memory, const Carry& carry, std::int64_t at, std::int64_t t) const {
+  std::byte* const states = memory.base(carry.stack);
+  const std::int64_t before = reverse_ ? t + 1 : t - 1;
+  memory.set_base(carry.in, at == 0 ? memory.at(carry.start) : states + before * carry.bytes);
+  memory.set_base(carry.out, states + t * carry.bytes);
 }
 
 WhileLoop::WhileLoop(Body condition, Body body, std::vector<Carry> carries, int decision)

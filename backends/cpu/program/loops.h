@@ -11,14 +11,15 @@
 namespace lazuli::cpu {
 
 // An array that goes from one iteration to the next. A body reads it in one place and writes it in another, `result`
-// and `spare` in turns, or changes it in place.
+// and `spare` in turns, or changes it in place. Where each state is an element of ys as well, it lies there alone.
 struct Carry {
-  View start;       // of the operand, element after element
-  int in, out;      // bound buffers of the body; one where it changes in place
-  int result;       // memory of the loop's result
-  int spare;        // as much memory; -1 where it changes in place
-  bool is_written;  // the body writes into what it reads: the operand is copied first
-  std::int64_t bytes;
+  View start;               // of the operand, element after element
+  int in = -1, out = -1;    // bound buffers of the body; one where it changes in place
+  int result = -1;          // memory of the loop's result
+  int spare = -1;           // as much memory, where it goes back and forth
+  int stack = -1;           // of a scan: memory of its ys, where the states lie in it
+  bool is_written = false;  // the body writes into what it reads: the operand is copied first
+  std::int64_t bytes = 0;
 
   bool in_place() const { return in == out; }
 };
@@ -37,6 +38,8 @@ class ScanLoop final : public ControlFlow {
   void run(const Walk& walk) const override;
 
  private:
+  void move_along(Memory& memory, const Carry& carry, std::int64_t at, std::int64_t t) const;
+
   std::vector<Carry> carries_;
   std::vector<Sequence> sequences_;
   std::int64_t length_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/backends/cpu/lowering/column_reduction_steps.h>
 #include <lazuli/backends/cpu/lowering/loop_call.h>
 #include <lazuli/backends/cpu/lowering/loop_core.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
@@ -223,6 +224,7 @@ void lower_reduction(ProgramBuilder& builder, std::int32_t id) {
   narrow.push_back(1);
   reduction.types = {{source.dtype, narrow}};
   const View target = *apply_view(Op::reshape, ReshapeAttrs{narrow}, builder.result_view(id));
+  if (add_column_reduction(builder, id, *flat, target)) return;
   const Type type{flat->dtype, flat->shape};
   add_loop(builder, id, single_op_body(reduction, {&type, 1}), {&*flat, 1}, {&target, 1});
 }

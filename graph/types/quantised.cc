@@ -19,6 +19,8 @@ namespace {
 using std::uint8_t;
 using Half = std::uint16_t;  // bits of an IEEE half
 
+constexpr Half half_infinity = 0x7c00, half_nan = 0x7e00;
+
 // Blocks as they lie in memory: none has padding, as the sizes checked below show.
 // clang-format off
 struct F32Block { float x; };
@@ -207,7 +209,11 @@ void decode(const E2m1Block& block, float* out) {
 
 // ---- quantise, one block each ----
 
-float reciprocal(float x) { return x == 0.0f ? 0.0f : 1.0f / x; }
+// 0 of what is so small that no float holds it: all codes are then those of zero.
+float reciprocal(float x) {
+  const float inverse = 1.0f / x;
+  return std::isinf(inverse) ? 0.0f : inverse;
+}
 
 // The value of largest magnitude, with its sign; the first of equals. The magnitude is kept beside the value: clang 19
 // at -O3 picks wrong ones where it is computed from it anew.
@@ -221,8 +227,10 @@ float signed_extreme(const float* x, int n) {
   return extreme;
 }
 
+// NaN becomes the least: there is no int to make of it.
 int clip(float x, int least, int most) {
-  return static_cast<int>(std::clamp(x, static_cast<float>(least), static_cast<float>(most)));
+  if (!(x > static_cast<float>(least))) return least;
+  return x < static_cast<float>(most) ? static_cast<int>(x) : most;
 }
 
 uint8_t pack_nibbles(int low_value, int high_value) { return static_cast<uint8_t>(low_value | high_value << 4); }
@@ -282,11 +290,10 @@ int round_half_away(float x) {
 }
 
 void encode(const float* x, Q8_0Block& block) {
-  constexpr Half infinity = 0x7c00, not_a_number = 0x7e00;
   const float d = largest_magnitude(x, 32) / 127.0f;
   block.d = f32_to_f16(d);
-  if (block.d >= infinity) block.d = not_a_number;
-  if (block.d == 0 || block.d == not_a_number) return;  // every code says the same
+  if (block.d >= half_infinity) block.d = half_nan;
+  if (block.d == 0 || block.d == half_nan) return;  // every code says the same
   const float inverse = 1.0f / d;
   for (int j = 0; j < 32; ++j) block.qs[j] = static_cast<std::int8_t>(round_half_away(x[j] * inverse));
 }
@@ -405,6 +412,48 @@ void encode(const float* x, Nvfp4Block& block) {
   }
 }
 
+// ---- blocks that hold what is no number ----
+
+template <class Block>
+concept ScaledByHalf = std::is_same_v<decltype(Block::d), Half>;
+template <class Block>
+concept ScaledByFloat = std::is_same_v<decltype(Block::scale), float>;
+
+bool is_finite(Half half) { return (half & half_infinity) != half_infinity; }
+
+template <ScaledByHalf Block>
+bool has_finite_scales(const Block& block) {
+  bool finite = is_finite(block.d);
+  if constexpr (requires { block.m; }) finite = finite && is_finite(block.m);
+  if constexpr (requires { block.dmin; }) finite = finite && is_finite(block.dmin);
+  return finite;
+}
+template <ScaledByFloat Block>
+bool has_finite_scales(const Block& block) {
+  return std::isfinite(block.scale) && std::isfinite(block.bias);
+}
+
+template <ScaledByHalf Block>
+void set_nan(Block& block) {
+  block = {};
+  block.d = half_nan;
+}
+template <ScaledByFloat Block>
+void set_nan(Block& block) {
+  block = {};
+  block.scale = std::numeric_limits<float>::quiet_NaN();
+}
+
+// q8_0 looks at its values itself, in the one pass that caches can afford.
+template <class Block, int elements>
+void encode_any(const float* x, Block& block) {
+  encode(x, block);
+  if constexpr ((ScaledByHalf<Block> || ScaledByFloat<Block>) && !std::is_same_v<Block, Q8_0Block>) {
+    const bool finite = largest_magnitude(x, elements) < std::numeric_limits<float>::infinity();
+    if (!finite || !has_finite_scales(block)) set_nan(block);
+  }
+}
+
 // ---- the list ----
 
 template <class Block, int elements>
@@ -420,7 +469,7 @@ template <class Block, int elements>
 void encode_blocks(const float* in, std::int64_t blocks, std::byte* out) {
   for (std::int64_t i = 0; i < blocks; ++i, in += elements, out += sizeof(Block)) {
     Block block{};
-    encode(in, block);
+    encode_any<Block, elements>(in, block);
     std::memcpy(out, &block, sizeof block);
   }
 }

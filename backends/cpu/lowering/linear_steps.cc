@@ -130,7 +130,7 @@ void lower_linear(ProgramBuilder& builder, std::int32_t id) {
   if (is_packed_linear(builder, id)) return lower_products(builder, id);
   const ValueId weight = builder.node(id).inputs[1];
   if (builder.graph().node(weight).op != Op::constant && is_quantised(builder.type(weight).dtype))
-    builder.reject(id, "a quantised weight must be a constant");
+    builder.reject(id, "a quantised weight must be a constant; dequantise it, or make it one");
   const View result = builder.result_view(id);
   if (result.elements() == 0) return;
   if (result.dtype == DType::f64) {

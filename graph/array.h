@@ -40,7 +40,9 @@ concept IntegerNumber = std::integral<T> && !std::same_as<T, char> && !std::same
 }  // namespace detail
 
 // What `at` takes along one axis: a range, or one position, which drops the axis. Negative positions count from the
-// end. Ends of a range may be left out, and are cut to the axis where they lie outside; step is 1 or more.
+// end. Ends of a range may be left out, and are cut to the axis where they lie outside. A negative step goes from
+// begin, by default the last position, down to behind end, by default to the first: Slice{.step = -1} turns the axis
+// round.
 struct LAZULI_API Slice {
   std::optional<std::int64_t> begin = std::nullopt, end = std::nullopt;
   std::int64_t step = 1;

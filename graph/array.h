@@ -30,6 +30,7 @@ namespace lazuli {
 
 struct Graph;
 struct Node;
+struct Result;
 using NodeRef = std::shared_ptr<Node>;
 
 namespace detail {
@@ -111,6 +112,7 @@ class LAZULI_API Array {
 
   const NodeRef& node() const { return node_; }
   int output() const { return output_; }
+  const Result& result() const;  // of an evaluated array
 
  private:
   NodeRef node_;

@@ -3,6 +3,7 @@
 // them.
 #include <gtest/gtest.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
+#include <lazuli/runtime/profile/trace.h>
 #include <lazuli/tests/support/simulated_run.h>
 
 #include <nlohmann/json.hpp>
@@ -193,6 +194,7 @@ TEST(ProfileParts, ReportsShowThem) {
   EXPECT_NE(text.find("\n      linear 0.0 %, erf 100.0 %\n"), std::string::npos) << text;
   EXPECT_NE(text.find("\n  erf "), std::string::npos) << "under the op";
   EXPECT_NE(to_html(profile).find("linear 0.0 %, erf 100.0 %"), std::string::npos);
+  EXPECT_NE(chrome_trace(profile, "step").find("linear 0.0 %, erf 100.0 %"), std::string::npos);
   const Json json = Json::parse(to_json(profile));
   const Json& parts = json["launches"][0]["parts"];
   ASSERT_EQ(parts.size(), 2u);

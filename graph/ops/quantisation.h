@@ -13,8 +13,9 @@ namespace lazuli {
 // cannot hold, becomes NaN; nvfp4, which has none, takes NaN for 0 and ends at 2688. Throws for dtypes that nothing is
 // encoded to: the plain ones, mxfp4, mxfp8 and e2m1_16.
 //
-// linear and expert_linear multiply by what they get of a constant, which is encoded once, when the graph is compiled;
-// an array that is quantised in the run itself is read by dequantise, take, slice_update and, of q8_0, attention.
+// Of a constant, the blocks are made once, when the graph is compiled: linear(x, quantise(w, q4_0)) runs the kernels of
+// q4_0 then. A weight that is quantised in the run, or an argument, is decoded by linear, group by group, and
+// multiplied in f32; expert_linear takes constants alone.
 LAZULI_API Array quantise(const Array& x, DType dtype);
 
 // The values of a quantised x as f32, of one rounding each multiplication and addition; of another real dtype, these

@@ -232,6 +232,9 @@ inline Arrays linears(Operands& operands, DType dtype) {
     outputs.push_back(linear(operands(dtype, {9, 0}), operands.constant(weight.dtype, {17, 0})));
     if (weight.kind == DTypeKind::real)
       outputs.push_back(linear(operands(dtype, {5, 19}), operands(weight.dtype, {7, 19})));
+    else
+      for (const Shape& rows : {Shape{1, 256}, Shape{7, 256}, Shape{2, 3, 256}, Shape{0, 256}})
+        outputs.push_back(linear(operands(dtype, rows), operands(weight.dtype, {37, 256})));
   }
   outputs.push_back(linear(operands(dtype, {5, 19}), transpose(operands(dtype, {19, 7}), {1, 0})));
   outputs.push_back(linear(operands(dtype, {3, 0}), operands(DType::f32, {4, 0})));

@@ -33,11 +33,10 @@ BlockRows rows_of_blocks(const View& x) {
 
 // `convert` takes what lies at an element of the source to the same element of the target, so many elements.
 template <class Convert>
-void add_conversion(ProgramBuilder& builder, std::int32_t id, const View& source, const View& target, DType quantised,
-                    Convert convert) {
+void add_conversion(ProgramBuilder& builder, std::int32_t id, std::string_view name, const View& source,
+                    const View& target, DType quantised, Convert convert) {
   const BlockRows blocks = rows_of_blocks(target);
   if (blocks.units() == 0) return;
-  const std::string_view name = builder.node(id).name();
   Step& step =
       builder.add_step(id, name, fmt::format("{}_{}", name, to_string(quantised)), {source.buffer}, {target.buffer});
   step.units = blocks.units();
@@ -50,22 +49,33 @@ void add_conversion(ProgramBuilder& builder, std::int32_t id, const View& source
   if (blocks.pieces == 1) builder.divide_by_rows(step, {source, target}, {}, blocks.rows);
 }
 
+void add_decoding(ProgramBuilder& builder, std::int32_t id, const View& source, const View& target) {
+  add_conversion(builder, id, "dequantise", source, target, source.dtype,
+                 [dtype = source.dtype](const std::byte* from, std::int64_t count, std::byte* to) {
+                   dequantise(dtype, from, count, reinterpret_cast<float*>(to));
+                 });
+}
+
 }  // namespace
 
 void lower_quantise(ProgramBuilder& builder, std::int32_t id) {
   const View source = converted_input(builder, id, 0, DType::f32), target = builder.result_view(id);
-  add_conversion(builder, id, source, target, target.dtype,
+  add_conversion(builder, id, "quantise", source, target, target.dtype,
                  [dtype = target.dtype](const std::byte* from, std::int64_t count, std::byte* to) {
                    quantise(dtype, reinterpret_cast<const float*>(from), count, to);
                  });
 }
 
 void lower_dequantise(ProgramBuilder& builder, std::int32_t id) {
-  const View source = contiguous_input(builder, id, 0), target = builder.result_view(id);
-  add_conversion(builder, id, source, target, source.dtype,
-                 [dtype = source.dtype](const std::byte* from, std::int64_t count, std::byte* to) {
-                   dequantise(dtype, from, count, reinterpret_cast<float*>(to));
-                 });
+  const View source = contiguous_input(builder, id, 0);
+  add_decoding(builder, id, source, builder.result_view(id));
+}
+
+View dequantised_input(ProgramBuilder& builder, std::int32_t id, std::size_t index) {
+  const View source = contiguous_input(builder, id, index);
+  const View decoded = builder.new_array({DType::f32, source.shape}, fmt::format("%{} decoded", id));
+  add_decoding(builder, id, source, decoded);
+  return decoded;
 }
 
 }  // namespace lazuli::cpu

@@ -11,6 +11,7 @@
 #include <lazuli/graph/ops/attention.h>
 #include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/quantisation.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/shape_rules/dtype_rules.h>
 #include <lazuli/graph/text/text.h>

@@ -32,6 +32,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/ops/attention.h
   graph/ops/operators.h
   graph/ops/ops.h
+  graph/ops/quantisation.h
   graph/pictures/alike.h
   graph/pictures/collapse.h
   graph/pictures/pictures.h

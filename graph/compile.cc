@@ -5,6 +5,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/inline_graph.h>
+#include <lazuli/graph/order_behind_readers.h>
 #include <lazuli/graph/verify.h>
 
 #include <algorithm>
@@ -26,14 +27,6 @@ ArgumentType type_of(const Array& array) { return {array.node()->types, static_c
 bool can_hold_another_value(const Array& array) {
   return array.node().use_count() == 1 && array.node()->op == Op::input && array.node()->results().size() == 1;
 }
-
-const Result& result_of(const Array& array) {
-  return array.node()->results()[static_cast<std::size_t>(array.output())];
-}
-
-// Dropping a reference, as the parameter's end does, orders this thread behind those that read the value and dropped
-// theirs.
-void order_behind_readers(NodeRef) {}
 
 // The caller gave the last handle: nobody else can read the value.
 bool is_given_up(const Array& argument) {
@@ -169,7 +162,7 @@ struct CompiledFunction::State {
       if (index < arguments) continue;
       const Array& leaf = leaves[index];
       if (!leaf.evaluated()) fail_capture(leaf);
-      node.constant = constant(leaf).node()->results()[0].buffer;
+      node.constant = constant(leaf).result().buffer;
       node.op = Op::constant;
       node.attrs = NoAttrs{};
       node.from[0].op = Op::constant;
@@ -264,7 +257,7 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
   const std::shared_ptr<Executable> executable = state.executable(*signature, *evaluator);
   std::vector<Operand> operands;
   operands.reserve(arguments.size());
-  for (const Array& argument : arguments) operands.push_back({result_of(argument), false});
+  for (const Array& argument : arguments) operands.push_back({argument.result(), false});
   for (const int index : signature->donated) {
     const auto i = static_cast<std::size_t>(index);
     operands[i].donated = is_given_up(arguments[i]);

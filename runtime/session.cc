@@ -97,8 +97,7 @@ std::vector<Array> Session::run(const Graph& graph, std::span<const Array> array
   }
   async_eval(arrays, stream);
   std::vector<Operand> operands;
-  for (const Array& array : arrays)
-    operands.push_back({array.node()->results()[static_cast<std::size_t>(array.output())], false});
+  for (const Array& array : arrays) operands.push_back({array.result(), false});
   std::vector<Result> results = run(prepare(graph), std::move(operands), numbers_of(graph), stream.index, false);
   std::vector<Array> outputs;
   for (std::size_t i = 0; i < results.size(); ++i)

@@ -22,8 +22,8 @@ Types logical(const Call& call) {
 Types cast(const Call& call) {
   const DType to = call.as<CastAttrs>().dtype;
   if (is_quantised(to))
-    call.reject_dtype("a plain dtype", std::string(to_string(to)),
-                      "cannot cast to {}; quantise weights when they are stored", to_string(to));
+    call.reject_dtype("a plain dtype", std::string(to_string(to)), "cannot cast to {}; quantise encodes blocks",
+                      to_string(to));
   return {{to, call.operand(0).shape}};
 }
 Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {

@@ -8,6 +8,8 @@
 #include <lazuli/backends/cpu/lowering/matmul_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product_steps.h>
+#include <lazuli/backends/cpu/lowering/quantisation_steps.h>
+#include <lazuli/backends/cpu/lowering/quantised_product_steps.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <algorithm>
@@ -129,17 +131,20 @@ void add_matmul_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
 void lower_linear(ProgramBuilder& builder, std::int32_t id) {
   if (is_packed_linear(builder, id)) return lower_products(builder, id);
   const ValueId weight = builder.node(id).inputs[1];
-  if (builder.graph().node(weight).op != Op::constant && is_quantised(builder.type(weight).dtype))
-    builder.reject(id, "a quantised weight must be a constant");
+  const bool quantised = is_quantised(builder.type(weight).dtype),
+             computed = builder.graph().node(weight).op != Op::constant;
   const View result = builder.result_view(id);
   if (result.elements() == 0) return;
   if (result.dtype == DType::f64) {
-    const bool quantised = is_quantised(builder.type(weight).dtype);
     return add_f64_product(builder, id,
-                           quantised ? builder.add_dequantised(builder.graph().node(weight)) : builder.view(weight));
+                           !quantised ? builder.view(weight)
+                           : computed ? dequantised_input(builder, id, 1)
+                                      : builder.add_dequantised(builder.graph().node(weight)));
   }
   const View y = f32_result(builder, id, result);
-  if (builder.tools().precision == Precision::f32)
+  if (quantised && computed)
+    add_quantised_product(builder, id, y);
+  else if (builder.tools().precision == Precision::f32)
     add_linear_f32(builder, id, y);
   else
     add_matmul(builder, id, builder.view(weight), y);

@@ -15,6 +15,7 @@
 #include <lazuli/backends/cpu/lowering/move_steps.h>
 #include <lazuli/backends/cpu/lowering/pad_steps.h>
 #include <lazuli/backends/cpu/lowering/pool_steps.h>
+#include <lazuli/backends/cpu/lowering/quantisation_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
 #include <lazuli/backends/cpu/lowering/scatter_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
@@ -102,6 +103,10 @@ LowerOp lowering_of(Op op) {
       return lower_scatter;
     case Op::scatter_nd:
       return lower_scatter_nd;
+    case Op::quantise:
+      return lower_quantise;
+    case Op::dequantise:
+      return lower_dequantise;
     case Op::rope:
       return lower_rope;
     case Op::attention:

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/program/chain.h>
+#include <lazuli/backends/cpu/program/chain_parts.h>
+#include <lazuli/backends/cpu/program/stopwatch.h>
 #include <lazuli/graph/base/round_up.h>
 #include <lazuli/passes/graph_edit.h>
 
@@ -73,28 +75,49 @@ std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<Ch
 // Runs the members on one tile after the other.
 class ChainRun {
  public:
-  ChainRun(std::vector<Run> members, std::vector<TileLocal> locals, std::int64_t extent, std::int64_t granule,
+  struct Member {
+    Run run;
+    int first_part;  // among Step::parts
+    bool is_chain;   // which tells its parts itself
+  };
+
+  ChainRun(std::vector<Member> members, std::vector<TileLocal> locals, std::int64_t extent, std::int64_t granule,
            std::int64_t tile)
       : members_(std::move(members)), locals_(std::move(locals)), extent_(extent), granule_(granule), tile_(tile) {}
 
   // Units are granules.
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
     const std::int64_t stop = std::min(extent_, end * granule_);
+    Stopwatch* const watch = memory.stopwatch();
     for (std::int64_t first = begin * granule_; first < stop; first += tile_) {
+      const std::int64_t last = std::min(stop, first + tile_);
       move_locals(memory, first, worker, 1);
-      for (const Run& member : members_) member(memory, first, std::min(stop, first + tile_), worker);
+      for (const Member& member : members_) {
+        if (watch)
+          run_timed(member, memory, first, last, worker, *watch);
+        else
+          member.run(memory, first, last, worker);
+      }
       move_locals(memory, first, worker, -1);
     }
   }
 
  private:
+  static void run_timed(const Member& member, Memory& memory, std::int64_t first, std::int64_t last, int worker,
+                        Stopwatch& watch) {
+    watch.move_parts(member.first_part);
+    member.run(memory, first, last, worker);
+    if (!member.is_chain) watch.lap_part(0);
+    watch.move_parts(-member.first_part);
+  }
+
   void move_locals(Memory& memory, std::int64_t first, int worker, std::int64_t sign) const {
     for (const TileLocal& local : locals_)
       memory.set_base(local.buffer,
                       memory.base(local.buffer) + sign * (worker * local.bytes - first * local.position_bytes));
   }
 
-  std::vector<Run> members_;
+  std::vector<Member> members_;
   std::vector<TileLocal> locals_;
   std::int64_t extent_, granule_, tile_;
 };
@@ -127,9 +150,15 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
   chain.skipped = joined_skipped(members);
-  std::vector<Run> runs;
+  chain.parts = parts_of(members, shape.inner, buffers);
+  std::vector<ChainRun::Member> runs;
   runs.reserve(members.size());
-  for (ChainMember& member : members) runs.push_back(std::move(member.division.run));
+  int part = 0;
+  for (ChainMember& member : members) {
+    const auto own_parts = static_cast<int>(member.step.parts.size());
+    runs.push_back({std::move(member.division.run), part, own_parts > 0});
+    part += std::max(own_parts, 1);
+  }
   chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.tile, granule));
   return chain;
 }

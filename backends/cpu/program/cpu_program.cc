@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
+#include <lazuli/backends/cpu/program/stopwatch.h>
 #include <lazuli/backends/observed_run.h>
 
 #include <algorithm>
@@ -10,25 +11,6 @@
 
 namespace lazuli::cpu {
 namespace {
-
-// Tells an observer of the steps of one worker; without one it costs a branch.
-class Stopwatch {
- public:
-  Stopwatch(int worker, RunObserver* observer)
-      : worker_(worker), observer_(observer), last_(observer ? observer->now_ns(worker) : 0) {}
-
-  void lap(int step) {
-    if (!observer_) return;
-    const std::int64_t now = observer_->now_ns(worker_);
-    observer_->on_span(worker_, {step, last_, now});
-    last_ = now;
-  }
-
- private:
-  int worker_;
-  RunObserver* observer_;
-  std::int64_t last_;
-};
 
 void fetch(std::span<const std::byte> bytes) {
   for (std::size_t offset = 0; offset < bytes.size(); offset += cache_line)
@@ -89,6 +71,15 @@ std::string instruction_sets(const std::vector<KernelUse>& kernels) {
   return fmt::format("{}", fmt::join(sets, "+"));
 }
 
+std::vector<StepPart> described_parts(const Step& step) {
+  std::vector<StepPart> parts;
+  for (const Part& part : step.parts)
+    parts.push_back({part.op, part.scope ? *part.scope : std::string(), names(part.kernels),
+                     instruction_sets(part.kernels), part.bytes, part.weight_bytes, part.operations, part.kind,
+                     part.arithmetic});
+  return parts;
+}
+
 }  // namespace
 
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
@@ -96,7 +87,8 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
   place_barriers(lowered_);
   for (const Step& step : lowered_.steps)
     described_.push_back({step.node, names(step.kernels), step.bytes, step.split, step.barrier, 0, step.weight_bytes,
-                          step.operations, step.kind, step.arithmetic, instruction_sets(step.kernels)});
+                          step.operations, step.kind, step.arithmetic, instruction_sets(step.kernels),
+                          described_parts(step)});
   for (const Interval& life : arena_.intervals)
     for (std::int64_t step = life.first; step <= life.last; ++step)
       described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
@@ -202,6 +194,16 @@ void CpuProgram::tell_skipped(const Memory& memory, RunObserver& observer) const
     if (!lowered_.steps[i].skipped) continue;
     const Skipped skipped = lowered_.steps[i].skipped(memory);
     observer.on_skipped(static_cast<int>(i), skipped.bytes, skipped.operations);
+    tell_parts_skipped(static_cast<int>(i), memory, observer);
+  }
+}
+
+void CpuProgram::tell_parts_skipped(int step, const Memory& memory, RunObserver& observer) const {
+  const std::vector<Part>& parts = lowered_.steps[static_cast<std::size_t>(step)].parts;
+  for (std::size_t part = 0; part < parts.size(); ++part) {
+    if (!parts[part].skipped) continue;
+    const Skipped skipped = parts[part].skipped(memory);
+    observer.on_part_skipped(step, static_cast<int>(part), skipped.bytes, skipped.operations);
   }
 }
 
@@ -249,6 +251,7 @@ void CpuProgram::throw_if_reached(const RunLimits& limits, int step) const {
 void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer, const RunLimits* limits) {
   auto& [memory, next_weights] = workers_[static_cast<std::size_t>(worker)];
   Stopwatch watch(worker, observer);
+  memory.set_stopwatch(observer ? &watch : nullptr);
   Prefetcher prefetcher;
   int current = 0;
   try {

@@ -71,6 +71,7 @@ class CpuProgram final : public Program {
   ErrorDetails details_of(int step, ErrorDetails details) const;
   const GraphNode& node_of(int step) const;
   void tell_skipped(const Memory& memory, RunObserver& observer) const;
+  void tell_parts_skipped(int step, const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;
   Arena arena_;

@@ -28,6 +28,8 @@ struct BufferInfo {
   std::size_t arena_offset = 0;  // BufferKind::arena, after planning
 };
 
+class Stopwatch;
+
 // Base addresses of a program's buffers during one run. Each worker has its own: a chain moves the bases of its
 // tile-local buffers.
 class Memory {
@@ -41,9 +43,13 @@ class Memory {
   T* as(const View& view) const {
     return reinterpret_cast<T*>(at(view));
   }
+  // Of a worker whose run is observed; otherwise null.
+  Stopwatch* stopwatch() const { return stopwatch_; }
+  void set_stopwatch(Stopwatch* stopwatch) { stopwatch_ = stopwatch; }
 
  private:
   std::vector<std::byte*> bases_;
+  Stopwatch* stopwatch_ = nullptr;
 };
 
 // Computes [begin, end) of what a step divides into; `worker` picks scratch memory.
@@ -62,6 +68,18 @@ struct Skipped {
   std::int64_t bytes = 0, operations = 0;
 };
 
+// A kernel that was joined with others into one step (chain.h), with what profiles say of it.
+struct Part {
+  std::string op;
+  Scope::Ref scope;
+  std::vector<KernelUse> kernels;
+  std::vector<int> touches;  // buffers whose bytes count
+  std::int64_t bytes = 0, weight_bytes = 0, operations = 0;
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
+  std::function<Skipped(const Memory& memory)> skipped;  // as Step
+};
+
 struct Step {
   std::int32_t node = 0;  // in the scheduled graph
   GraphNode described;    // that node, without inputs and types, which follow from reads and writes
@@ -74,10 +92,11 @@ struct Step {
   Arithmetic arithmetic = Arithmetic::f32;
   // Bytes and operations that the lengths of one run leave out; empty: none.
   std::function<Skipped(const Memory& memory)> skipped;
-  std::int64_t units = 1;  // worker w of n gets [units w / n, units (w + 1) / n), or what work_stealing.h gives it
-  bool split = false;      // false: worker 0 computes all units
-  std::int64_t grain = 0;  // units that workers take over from each other at a time; 0: shares stay as they are
-  bool barrier = false;    // set by the scheduler
+  std::vector<Part> parts;  // of a chain, in the order they run
+  std::int64_t units = 1;   // worker w of n gets [units w / n, units (w + 1) / n), or what work_stealing.h gives it
+  bool split = false;       // false: worker 0 computes all units
+  std::int64_t grain = 0;   // units that workers take over from each other at a time; 0: shares stay as they are
+  bool barrier = false;     // set by the scheduler
   Run run;
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;

@@ -146,6 +146,7 @@ Named attention(const Call& call, const Type&) {
   const Type &q = call.operand(0), &k = call.operand(1), &v = call.operand(2), &positions = call.operand(3);
   require(call, q.named == positions.named && q.named.axis == 0 && k.named == v.named && k.named.axis == 0);
   require_plain(call, 4);
+  require(call, q.dtype == DType::f32);
   return q.named;
 }
 

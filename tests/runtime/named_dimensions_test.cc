@@ -251,6 +251,18 @@ TEST(NamedDimensions, ProductsInDouble) {
                       }});
 }
 
+TEST(NamedDimensions, RopeByPositions) {
+  expect_one_program({[](const std::vector<Array>& a) {
+                        const Array x = reshape(a[0], {a[0].size(0), 4, 16});
+                        return std::vector{rope(x, a[1], RopeAttrs{}),
+                                           rope(cast(x, DType::f16), a[1], RopeAttrs{500, 1, 4})};
+                      },
+                      [](std::int64_t length, const AllocatorRef& allocator) {
+                        return std::vector{random_array({length, 64}, 3, allocator), positions(length, allocator)};
+                      },
+                      {{0, 0, {"tokens", bound}}, {1, 0, {"tokens", bound}}}});
+}
+
 // The block of an encoder: what a query sees are the keys of the run.
 TEST(NamedDimensions, AttentionOverTheRowsOfARun) {
   const Array qkv = weight({3 * 64, 64}, 1), out = weight({64, 64}, 2);
@@ -270,7 +282,8 @@ TEST(NamedDimensions, AttentionOverTheRowsOfARun) {
                         return std::vector{random_array({length, 64}, 3, allocator), positions(length, allocator)};
                       },
                       {{0, 0, {"tokens", bound}}, {1, 0, {"tokens", bound}}}};
-    for (const int threads : {1, 3}) expect_one_program(sized, with(threads));
+    for (const int threads : {1, 3})
+      for (const char* fusion : {"all", "primitive"}) expect_one_program(sized, with(threads, fusion));
     for (const Phase phase : {Phase::prefill, Phase::decode}) expect_one_program(sized, with(3), phase);
     SessionOptions reference;
     reference.backend = "reference";

@@ -64,9 +64,11 @@ class Program {
   // ExecutionError that names the node. One run of one program at a time. `numbers` are the values of the graph's
   // numbers by slot; without, they are as in the run before, at first as the graph has them. With an `observer`, every
   // step is timed and told to it, and with `limits` they are looked at before every step; without, each costs a branch.
+  // `sizes` are those of the graph's named dimensions, in the order of dimensions_of and each from 1 to its bound;
+  // without, they are the bounds. Inputs and outputs hold that much at least.
   virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
                        std::span<const double> numbers = {}, RunObserver* observer = nullptr,
-                       const RunLimits* limits = nullptr) = 0;
+                       const RunLimits* limits = nullptr, std::span<const std::int64_t> sizes = {}) = 0;
   // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures. Its numbers have the
   // values it was compiled with.
   virtual const Graph& scheduled() const = 0;

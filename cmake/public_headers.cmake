@@ -44,6 +44,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/types/dtype.h
   graph/types/float16.h
   graph/types/half.h
+  graph/types/named_axis.h
   graph/types/shape.h
   models/generation/cache_file.h
   models/generation/conversation.h

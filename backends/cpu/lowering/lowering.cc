@@ -17,6 +17,7 @@
 #include <lazuli/backends/cpu/lowering/pool_steps.h>
 #include <lazuli/backends/cpu/lowering/quantisation_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
+#include <lazuli/backends/cpu/lowering/run_sizes.h>
 #include <lazuli/backends/cpu/lowering/scatter_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
 #include <lazuli/backends/cpu/lowering/sort_steps.h>
@@ -167,7 +168,9 @@ void place_outputs(ProgramBuilder& builder) {
     if ((is_there && builder.is_whole(source)) || take_as_result(builder, source, i)) continue;
     const int copy = builder.add_buffer(BufferKind::output, type, fmt::format("result {}", i));
     builder.buffer(copy).index = static_cast<int>(i);
+    const std::size_t first_step = builder.program().steps.size();
     lower_copy(builder, outputs[i].node, source, whole_buffer(copy, type));
+    follow_sizes(builder, outputs[i].node, first_step);
   }
 }
 
@@ -192,7 +195,11 @@ void let_long_steps_be_stolen(std::vector<Step>& steps) {
 Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& tools) {
   ProgramBuilder builder(graph, donated, tools);
   plan_linears(builder);
-  for (std::size_t id = 0; id < graph.nodes.size(); ++id) lower_node(builder, static_cast<std::int32_t>(id));
+  for (std::size_t id = 0; id < graph.nodes.size(); ++id) {
+    const std::size_t first_step = builder.program().steps.size();
+    lower_node(builder, static_cast<std::int32_t>(id));
+    follow_sizes(builder, static_cast<std::int32_t>(id), first_step);
+  }
   place_outputs(builder);
   Lowered& program = builder.program();
   for (Step& step : program.steps) step.split = step.split && step.bytes >= tools.split_bytes;

@@ -72,6 +72,14 @@ std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<Ch
   };
 }
 
+// What a run of fewer positions leaves out, without what no member reads from memory in either.
+std::function<Skipped(const Memory& memory)> skipped_rows(const Step& chain, const Extent& positions) {
+  return [=, bytes = chain.bytes - chain.weight_bytes, operations = chain.operations](const Memory& memory) -> Skipped {
+    const std::int64_t absent = positions.at_bound - memory.now(positions);
+    return {bytes / positions.at_bound * absent, operations / positions.at_bound * absent};
+  };
+}
+
 // Runs the members on one tile after the other.
 class ChainRun {
  public:
@@ -81,13 +89,13 @@ class ChainRun {
     bool is_chain;   // which tells its parts itself
   };
 
-  ChainRun(std::vector<Member> members, std::vector<TileLocal> locals, std::int64_t extent, std::int64_t granule,
+  ChainRun(std::vector<Member> members, std::vector<TileLocal> locals, const Extent& extent, std::int64_t granule,
            std::int64_t tile)
       : members_(std::move(members)), locals_(std::move(locals)), extent_(extent), granule_(granule), tile_(tile) {}
 
   // Units are granules.
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
-    const std::int64_t stop = std::min(extent_, end * granule_);
+    const std::int64_t stop = std::min(memory.now(extent_), end * granule_);
     Stopwatch* const watch = memory.stopwatch();
     for (std::int64_t first = begin * granule_; first < stop; first += tile_) {
       const std::int64_t last = std::min(stop, first + tile_);
@@ -119,7 +127,8 @@ class ChainRun {
 
   std::vector<Member> members_;
   std::vector<TileLocal> locals_;
-  std::int64_t extent_, granule_, tile_;
+  Extent extent_;
+  std::int64_t granule_, tile_;
 };
 
 }  // namespace
@@ -150,6 +159,13 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
   chain.skipped = joined_skipped(members);
+  const Extent positions{extent, shape.dimension, shape.bound};
+  if (shape.dimension >= 0) {
+    chain.dimension = shape.dimension;
+    chain.bound = shape.bound;
+    chain.units_now = [=](const Memory& memory) { return (memory.now(positions) + granule - 1) / granule; };
+    chain.skipped = skipped_rows(chain, positions);
+  }
   chain.parts = parts_of(members, shape.inner, buffers);
   std::vector<ChainRun::Member> runs;
   runs.reserve(members.size());
@@ -159,7 +175,7 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
     runs.push_back({std::move(member.division.run), part, own_parts > 0});
     part += std::max(own_parts, 1);
   }
-  chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.tile, granule));
+  chain.run = ChainRun(std::move(runs), std::move(shape.locals), positions, granule, round_up(shape.tile, granule));
   return chain;
 }
 
@@ -213,8 +229,12 @@ class RowChains {
   }
 
   static Division whole(const Step& step) {
-    return {1, 1, {}, [run = step.run, units = step.units](Memory& memory, std::int64_t, std::int64_t, int worker) {
-              run(memory, 0, units, worker);
+    return {1,
+            1,
+            {},
+            [run = step.run, units = step.units, units_now = step.units_now](Memory& memory, std::int64_t, std::int64_t,
+                                                                             int worker) {
+              run(memory, 0, units_now ? units_now(memory) : units, worker);
             }};
   }
 
@@ -240,7 +260,8 @@ class RowChains {
     std::int64_t granule = 1;
     for (std::size_t i = first; extent > 1 && i < program_.steps.size(); ++i) {
       const Step& step = program_.steps[i];
-      std::optional<Division> division = step.by_rows ? step.by_rows(extent) : std::nullopt;
+      const bool alike = step.dimension == program_.steps[first].dimension;
+      std::optional<Division> division = step.by_rows && alike ? step.by_rows(extent) : std::nullopt;
       if (!division) {
         if (step.rows > 1) why_ended_ = fmt::format("the {} divides by other rows", step.described.name());
         break;
@@ -273,12 +294,17 @@ class RowChains {
     return false;
   }
 
-  Step join(std::vector<ChainMember> members, bool split) const {
+  Step join(std::vector<ChainMember> members, bool by_rows) const {
     const std::string name = chain_name(members, "row_chain");
     const auto is_split = [](const ChainMember& member) { return member.step.split; };
-    split = split && std::any_of(members.begin(), members.end(), is_split);
+    const bool split = by_rows && std::any_of(members.begin(), members.end(), is_split);
     std::vector<int> inner = inner_buffers(members);
-    return make_chain(std::move(members), {tile_rows, split, {}, std::move(inner)}, program_.buffers, name);
+    ChainShape shape{tile_rows, split, {}, std::move(inner)};
+    if (by_rows) {
+      shape.dimension = members[0].step.dimension;
+      shape.bound = members[0].step.bound;
+    }
+    return make_chain(std::move(members), std::move(shape), program_.buffers, name);
   }
 
   // Intermediates that members write before they read them, and nobody else reads.

@@ -46,15 +46,12 @@ class Prefetcher {
   std::size_t fetched_ = 0;          // before it
 };
 
-template <class Work>
-std::int64_t grains(const Work& work) {
-  return (work.units + work.grain - 1) / work.grain;
-}
+std::int64_t grains(std::int64_t units, std::int64_t grain) { return (units + grain - 1) / grain; }
 
 // The share a worker begins with.
 Range first_units(const Step& step, int worker, int workers) {
   if (step.grain == 0) return share(step.units, worker, workers);
-  const Range own = share(grains(step), worker, workers);
+  const Range own = share(grains(step.units, step.grain), worker, workers);
   return {own.begin * step.grain, std::min(own.end * step.grain, step.units)};
 }
 
@@ -125,8 +122,8 @@ void CpuProgram::list_launches() {
     workers_.push_back({Memory({}), std::move(next_weights)});
   }
   for (Step& step : steps)
-    launches_.push_back(
-        {std::move(step.run), step.units, step.grain, step.split && workers > 1, step.barrier && workers > 1});
+    launches_.push_back({std::move(step.run), step.units, step.grain, step.units_now ? &step.units_now : nullptr,
+                         step.split && workers > 1, step.barrier && workers > 1});
 }
 
 // A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
@@ -169,7 +166,8 @@ void CpuProgram::use_numbers(std::span<const double> numbers) {
 }
 
 void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                         std::span<const double> numbers, RunObserver* observer, const RunLimits* limits) {
+                         std::span<const double> numbers, RunObserver* observer, const RunLimits* limits,
+                         std::span<const std::int64_t> sizes) {
   const std::lock_guard lock(runtime_->busy);
   lay_out_weights();
   use_numbers(numbers);
@@ -177,7 +175,8 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
     runtime_->arena.reset();
     runtime_->arena = Buffer::allocate(arena_.plan.peak, runtime_->allocator);
   }
-  const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data());
+  const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data(),
+                                            sizes.empty() ? std::span<const std::int64_t>(lowered_.bounds) : sizes);
   const ObservedRun observed(observer, static_cast<int>(workers_.size()));
   if (observer) tell_skipped(memory, *observer);
   const std::uint32_t run = runtime_->work.begin_run(launches_.size());
@@ -209,15 +208,16 @@ void CpuProgram::tell_parts_skipped(int step, const Memory& memory, RunObserver&
 
 // Computes this worker's part of a step that is split; `number` is the step's in this run.
 void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory) {
+  const std::int64_t units = launch.units_in(memory);
   if (launch.grain == 0) {
-    const auto [begin, end] = share(launch.units, worker, static_cast<int>(workers_.size()));
+    const auto [begin, end] = share(units, worker, static_cast<int>(workers_.size()));
     if (begin < end) launch.run(memory, begin, end, worker);
     return;
   }
   WorkStealing& work = runtime_->work;
-  work.open(worker, number, grains(launch));
+  work.open(worker, number, grains(units, launch.grain));
   while (const std::optional<Range> taken = work.take(worker, number))
-    launch.run(memory, taken->begin * launch.grain, std::min(taken->end * launch.grain, launch.units), worker);
+    launch.run(memory, taken->begin * launch.grain, std::min(taken->end * launch.grain, units), worker);
 }
 
 const GraphNode& CpuProgram::node_of(int step) const {
@@ -269,7 +269,7 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
         run_split(launch, run + static_cast<std::uint32_t>(current), worker, memory);
         watch.lap(current);
       } else if (worker == 0) {
-        launch.run(memory, 0, launch.units, 0);
+        launch.run(memory, 0, launch.units_in(memory), 0);
         watch.lap(current);
       }
       ++current;

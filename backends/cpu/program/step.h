@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/program/extent.h>
 #include <lazuli/backends/cpu/program/kernel_use.h>
 #include <lazuli/backends/cpu/program/view.h>
 #include <lazuli/graph/graph.h>
@@ -26,6 +27,8 @@ struct BufferInfo {
   Type type;  // for listings; a scratch buffer of u8 where it holds no array
   std::string name;
   std::size_t arena_offset = 0;  // BufferKind::arena, after planning
+  int dimension = -1;            // whose size in a run its rows follow (extent.h); -1: none
+  bool in_between = false;       // no value of the graph: a copy, another form, scratch
 };
 
 class Stopwatch;
@@ -35,6 +38,14 @@ class Stopwatch;
 class Memory {
  public:
   explicit Memory(std::vector<std::byte*> bases) : bases_(std::move(bases)) {}
+
+  // Of the named dimensions; they outlive the run.
+  void set_sizes(std::span<const std::int64_t> sizes) { sizes_ = sizes; }
+  // How many there are in this run.
+  std::int64_t now(const Extent& extent) const {
+    if (extent.dimension < 0) return extent.at_bound;
+    return extent.at_bound / extent.bound * sizes_[static_cast<std::size_t>(extent.dimension)];
+  }
 
   std::byte* base(int buffer) const { return bases_[static_cast<std::size_t>(buffer)]; }
   void set_base(int buffer, std::byte* base) { bases_[static_cast<std::size_t>(buffer)] = base; }
@@ -50,7 +61,11 @@ class Memory {
  private:
   std::vector<std::byte*> bases_;
   Stopwatch* stopwatch_ = nullptr;
+  std::span<const std::int64_t> sizes_;
 };
+
+// How many units a step has in one run.
+using UnitsNow = std::function<std::int64_t(const Memory& memory)>;
 
 // Computes [begin, end) of what a step divides into; `worker` picks scratch memory.
 using Run = std::function<void(Memory& memory, std::int64_t begin, std::int64_t end, int worker)>;
@@ -101,6 +116,12 @@ struct Step {
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;
   std::int64_t rows = 0;  // the extent it would itself propose; 0: none
+  // Of the named dimension that the rows of its results have; -1: none. Steps of two dimensions are in no chain.
+  int dimension = -1;
+  std::int64_t bound = 1;
+  UnitsNow units_now;      // empty: `units`, in every run
+  bool follows = false;    // its run asks for the sizes of dimensions itself
+  bool row_major = false;  // its units go through the elements, or equal parts, of its results in their order
   // Weights that computing [begin, end) reads first, to be fetched ahead of time; empty for steps that read none.
   std::function<std::span<const std::byte>(std::int64_t begin, std::int64_t end)> first_weights;
 };

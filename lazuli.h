@@ -9,6 +9,7 @@
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/graph.h>
 #include <lazuli/graph/ops/attention.h>
+#include <lazuli/graph/ops/control_flow.h>
 #include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/ops/quantisation.h>

@@ -20,6 +20,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/base/log.h
   graph/base/scope.h
   graph/base/source_location.h
+  graph/body_ref.h
   graph/buffer.h
   graph/custom_op.h
   graph/custom_op_ref.h
@@ -30,6 +31,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/op.h
   graph/ops.def
   graph/ops/attention.h
+  graph/ops/control_flow.h
   graph/ops/operators.h
   graph/ops/ops.h
   graph/ops/quantisation.h

@@ -3,6 +3,7 @@
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
+#include <lazuli/graph/node_record.h>
 #include <lazuli/graph/types/scalar_value.h>
 
 #include <cstring>
@@ -127,6 +128,7 @@ std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {
   node->op = op;
   node->attrs = std::move(attrs);
   node->inputs = std::move(inputs);
+  NodeRecord::add(*node);
   std::vector<Array> outputs;
   for (std::size_t i = 0; i < node->types->size(); ++i) outputs.emplace_back(node, static_cast<int>(i));
   return outputs;

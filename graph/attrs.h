@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/graph/base/export.h>
+#include <lazuli/graph/body_ref.h>
 #include <lazuli/graph/custom_op_ref.h>
 #include <lazuli/graph/types/shape.h>
 
@@ -203,13 +204,32 @@ struct LAZULI_API ScatterNdAttrs {
   LAZULI_ATTRS(ScatterNdAttrs, reduction)
 };
 
-using Attrs = std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs,
-                           TopKAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs,
-                           RmsNormAttrs, RopeAttrs, AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs,
-                           AdaptivePoolAttrs, InterpolateAttrs, FusedAttrs, CumulativeAttrs, LayerNormAttrs,
-                           AsStridedAttrs, PadAttrs, GatherNdAttrs, ScatterAttrs, ScatterNdAttrs, CustomAttrs>;
+// Control flow. Bodies hold no constants: what they use of the graph around them are operands, behind the others.
+struct LAZULI_API ScanAttrs {
+  std::int64_t length = 0;                  // iterations
+  std::int64_t carries = 0, sequences = 0;  // the first operands; further ones are the same for every iteration
+  bool reverse = false;                     // from the last element on
+  BodyRef body;                             // (carries, an element of each sequence, the rest) -> (carries, elements)
+  LAZULI_ATTRS(ScanAttrs, length, carries, sequences, reverse, body)
+};
+struct LAZULI_API WhileAttrs {
+  std::int64_t carries = 0;  // the first operands; further ones are the same for every iteration
+  BodyRef condition, body;   // (carries, the rest) -> bool[]; -> carries
+  LAZULI_ATTRS(WhileAttrs, carries, condition, body)
+};
+struct LAZULI_API CondAttrs {
+  BodyRef then_body, else_body;  // of all operands but the first, the predicate
+  LAZULI_ATTRS(CondAttrs, then_body, else_body)
+};
 
-// "{axis=1, ring=true}"; "" when there are no fields. Of a custom op, its attributes().
+using Attrs =
+    std::variant<NoAttrs, InputAttrs, ScalarAttrs, IotaAttrs, RandomAttrs, CastAttrs, ReduceAttrs, AxisAttrs, TopKAttrs,
+                 ReshapeAttrs, TransposeAttrs, SliceAttrs, SliceUpdateAttrs, SoftcapAttrs, RmsNormAttrs, RopeAttrs,
+                 AttentionAttrs, AltupAttrs, ConvolutionAttrs, PoolAttrs, AdaptivePoolAttrs, InterpolateAttrs,
+                 FusedAttrs, CumulativeAttrs, LayerNormAttrs, AsStridedAttrs, PadAttrs, GatherNdAttrs, ScatterAttrs,
+                 ScatterNdAttrs, CustomAttrs, ScanAttrs, WhileAttrs, CondAttrs>;
+
+// "{axis=1, ring=true}", without bodies; "" when there are no fields. Of a custom op, its attributes().
 LAZULI_API std::string to_string(const Attrs& attrs);
 
 // What a key says of numbers.

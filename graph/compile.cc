@@ -6,6 +6,7 @@
 #include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/inline_graph.h>
+#include <lazuli/graph/node_record.h>
 #include <lazuli/graph/order_behind_readers.h>
 #include <lazuli/graph/verify.h>
 
@@ -322,7 +323,7 @@ std::vector<Array> CompiledFunction::operator()(const std::vector<Array>& argume
 
 std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, Stream stream) const {
   State& state = checked_state();
-  if (traces > 0) return state.function(arguments);
+  if (traces > 0 || NodeRecord::is_recording()) return state.function(arguments);
   const std::shared_ptr<Evaluator> evaluator = current_evaluator();
   evaluator->begin_lookup();
   const std::shared_ptr<Signature> signature = state.find_or_trace(arguments);

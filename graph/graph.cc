@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/graph.h>
+#include <lazuli/graph/snapshot_within.h>
 
 #include <algorithm>
 #include <iterator>
@@ -46,11 +47,12 @@ namespace {
 // Post-order over nodes without values, with an explicit stack.
 class Snapshot {
  public:
-  explicit Snapshot(std::vector<Array>* leaves) : leaves_(leaves) {}
+  Snapshot(std::vector<Array>* leaves, FunctionRef<bool(const Node&)> is_outside)
+      : leaves_(leaves), is_outside_(is_outside) {}
 
   Graph take(std::span<const Array> outputs) {
     if (leaves_)  // leaves given beforehand keep their order, whether they are needed or not
-      for (const Array& leaf : *leaves_) add_input(*leaf.node());
+      for (const Array& leaf : *leaves_) add_given(leaf);
     for (const Array& output : outputs) {
       if (!output.defined()) fail("an empty array was asked for");
       visit(*output.node());
@@ -70,7 +72,7 @@ class Snapshot {
     std::vector<std::pair<const Node*, std::size_t>> stack{{&root, 0}};
     while (!stack.empty()) {
       auto& [node, next] = stack.back();
-      const bool leaf = node->evaluated() || node->inputs.empty();
+      const bool leaf = node->evaluated() || node->inputs.empty() || is_outside_(*node);
       if (!leaf && next < node->inputs.size()) {
         const Node* input = node->inputs[next++].node().get();
         if (!ids_.contains(input)) stack.emplace_back(input, 0);
@@ -84,7 +86,7 @@ class Snapshot {
   void add(const Node& node) {
     if (ids_.contains(&node)) return;
     const bool evaluated = node.evaluated() && node.op != Op::constant;
-    if (evaluated || node.op == Op::input) {
+    if (evaluated || node.op == Op::input || is_outside_(node)) {
       if (node.types->size() > 1)
         add_evaluated_outputs(node);
       else
@@ -102,6 +104,26 @@ class Snapshot {
     copy.inputs.reserve(node.inputs.size());
     for (const Array& input : node.inputs) copy.inputs.push_back(value_of(input));
     append(node, std::move(copy));
+  }
+
+  // Of a node of several outputs all are given.
+  void add_given(const Array& leaf) {
+    const Node& node = *leaf.node();
+    if (node.types->size() == 1) return add_input(node);
+    std::vector<ValueId>& values = split_[&node];
+    values.resize(node.types->size());
+    values[static_cast<std::size_t>(leaf.output())] = add_output_input(node, static_cast<std::size_t>(leaf.output()));
+    ids_.emplace(&node, values[static_cast<std::size_t>(leaf.output())].node);
+  }
+
+  ValueId add_output_input(const Node& node, std::size_t output) {
+    GraphNode input;
+    input.op = Op::input;
+    input.attrs = InputAttrs{input_count_++};
+    input.types = {(*node.types)[output]};
+    input.scope = node.scope;
+    input.from = {{static_cast<std::int32_t>(graph_.nodes.size()), Op::input}};
+    return graph_.add(std::move(input));
   }
 
   void add_input(const Node& node) {
@@ -122,14 +144,8 @@ class Snapshot {
   void add_evaluated_outputs(const Node& node) {
     std::vector<ValueId> values;
     for (std::size_t output = 0; output < node.types->size(); ++output) {
-      GraphNode input;
-      input.op = Op::input;
-      input.attrs = InputAttrs{input_count_++};
-      input.types = {(*node.types)[output]};
-      input.scope = node.scope;
       if (leaves_) leaves_->push_back(Array(const_cast<Node&>(node).shared_from_this(), static_cast<int>(output)));
-      input.from = {{static_cast<std::int32_t>(graph_.nodes.size()), Op::input}};
-      values.push_back(graph_.add(std::move(input)));
+      values.push_back(add_output_input(node, output));
     }
     ids_.emplace(&node, values[0].node);
     split_.emplace(&node, std::move(values));
@@ -150,6 +166,7 @@ class Snapshot {
 
   Graph graph_;
   std::vector<Array>* leaves_;
+  FunctionRef<bool(const Node&)> is_outside_;
   std::int64_t input_count_ = 0;
   std::unordered_map<const Node*, std::int32_t> ids_;
   std::unordered_map<const Node*, std::vector<ValueId>> split_;
@@ -158,8 +175,13 @@ class Snapshot {
 }  // namespace
 
 Graph snapshot(std::span<const Array> outputs, std::vector<Array>* leaves) {
+  return snapshot_within(outputs, leaves, [](const Node&) { return false; });
+}
+
+Graph snapshot_within(std::span<const Array> outputs, std::vector<Array>* leaves,
+                      FunctionRef<bool(const Node&)> is_outside) {
   const auto lock = lock_operands();
-  return Snapshot(leaves).take(outputs);
+  return Snapshot(leaves, is_outside).take(outputs);
 }
 
 Graph graph_of(std::span<const Array> outputs) { return snapshot(outputs); }

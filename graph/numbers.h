@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The numbers of a graph: scalars, and numeric attributes such as an epsilon. Built graphs hold literals; for compiling
-// they get slots, in the order of the nodes and of their attributes. Fused bodies of a built graph keep their literals.
+// they get slots, in the order of the nodes and of their attributes; those in bodies of control flow have theirs behind
+// their node's. Fused bodies of a built graph keep their literals.
 #pragma once
 
 #include <lazuli/graph/graph.h>

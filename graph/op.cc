@@ -68,7 +68,8 @@ std::string to_string(const Attrs& attrs) {
   std::visit(
       [&](const auto& fields) {
         fields.visit(fields, [&](const char* name, const auto& value) {
-          text += fmt::format("{}{}={}", text.empty() ? "{" : ", ", name, field_text(value));
+          if constexpr (!std::is_same_v<std::decay_t<decltype(value)>, BodyRef>)
+            text += fmt::format("{}{}={}", text.empty() ? "{" : ", ", name, field_text(value));
         });
       },
       attrs);
@@ -88,6 +89,8 @@ void append_key(const Attrs& attrs, std::string& key, NumberKey numbers) {
         fields.visit(fields, [&](const char*, const auto& value) {
           if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Number>) {
             append_number(value);
+          } else if constexpr (std::is_same_v<std::decay_t<decltype(value)>, BodyRef>) {
+            value.append_key(key, numbers);
           } else if constexpr (requires { value.size(); }) {
             append_bytes(value.size());
             for (const auto& element : value) append_bytes(element);

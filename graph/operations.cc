@@ -2,6 +2,8 @@
 #include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/operations.h>
 
+#include <algorithm>
+
 namespace lazuli {
 namespace {
 
@@ -54,6 +56,25 @@ std::int64_t pool(const Call& call) { return call.results() * element_count(call
 std::int64_t interpolate(const Call& call) {
   const auto& [size, order, slope, offset, denominator] = call.node.as<InterpolateAttrs>();
   return order == 0 ? 0 : 2 * (order + 1) * call.results() * static_cast<std::int64_t>(size.size());
+}
+
+std::int64_t operations_in(const Graph& body) {
+  std::int64_t total = 0;
+  for (const GraphNode& inner : body.nodes) total += count_operations(body, inner);
+  return total;
+}
+std::int64_t scan(const Call& call) {
+  const auto& attrs = call.node.as<ScanAttrs>();
+  return attrs.length * operations_in(*attrs.body);
+}
+// Of one iteration: how many there will be depends on data.
+std::int64_t while_loop(const Call& call) {
+  const auto& attrs = call.node.as<WhileAttrs>();
+  return operations_in(*attrs.condition) + operations_in(*attrs.body);
+}
+std::int64_t cond(const Call& call) {
+  const auto& attrs = call.node.as<CondAttrs>();
+  return std::max(operations_in(*attrs.then_body), operations_in(*attrs.else_body));
 }
 
 using Cost = std::int64_t (*)(const Call&);

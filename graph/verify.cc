@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/verify.h>
 
 namespace lazuli {
@@ -14,13 +15,13 @@ std::string list(const std::vector<Type>& types) {
   return text;
 }
 
-// Checks one graph. A body is checked by a verifier of its own, which knows the fused node it belongs to; bodies hold
-// no fused nodes, so there are never more than two.
+// Checks one graph. A body is checked by a verifier of its own, which knows the node it belongs to. Bodies of fused
+// nodes hold neither fused nodes nor control flow; those of control flow may.
 class Verifier {
  public:
   Verifier(const Graph& graph, std::string_view after) : graph_(graph), after_(after) {}
-  Verifier(const Verifier& parent, std::size_t fused)
-      : graph_(*parent.graph_.nodes[fused].body), after_(parent.after_), parent_(&parent), fused_(fused) {}
+  Verifier(const Verifier& parent, std::size_t owner, const NamedBody& body)
+      : graph_(*body.graph), after_(parent.after_), parent_(&parent), owner_(owner), name_(body.name) {}
 
   void verify() {
     if (graph_.scheduled) reject("the graph lists kernel launches; expected one that can run");
@@ -42,7 +43,7 @@ class Verifier {
   // `details` holds what was expected and found, where that is data.
   [[noreturn]] void reject_node_with(ErrorDetails details, std::size_t id, const std::string& text) const {
     const GraphNode& node = graph_.nodes[id];
-    const GraphNode& outer = parent_ == nullptr ? node : parent_->graph_.nodes[fused_];  // of which `from` tells
+    const GraphNode& outer = outermost(id);  // of which `from` tells
     details.kind = ErrorKind::compile;
     details.op = name_of(node);
     details.pass = after_;
@@ -58,11 +59,16 @@ class Verifier {
     return has_name ? node.name() : to_string(node.op);
   }
 
+  const GraphNode& outermost(std::size_t id) const {
+    return parent_ == nullptr ? graph_.nodes[id] : parent_->outermost(owner_);
+  }
+  bool is_in_fused() const { return parent_ != nullptr && parent_->graph_.nodes[owner_].op == Op::fused; }
+
   // Built only when something is wrong: describing every fused node beforehand would take quadratic time.
   std::string context() const {
     if (parent_ == nullptr) return fmt::format("after {}", after_);
-    return fmt::format("{}: body of {}{}", parent_->context(), parent_->describe(fused_),
-                       Scope::where(parent_->graph_.nodes[fused_].scope));
+    return fmt::format("{}: {} of {}{}", parent_->context(), name_, parent_->describe(owner_),
+                       Scope::where(parent_->graph_.nodes[owner_].scope));
   }
 
   // "%12 mul : f32[4,8]", numbered as to_text numbers values.
@@ -81,6 +87,7 @@ class Verifier {
       reject_node(id, "holds the attributes of another op: {}", to_string(node.attrs));
     if (node.types.empty()) reject_node(id, "has no result");
     verify_operands(id, node, op);
+    if (is_control_flow(node.op)) verify_control_flow(id, node);
     verify_types(id, node);
     verify_data(id, node);
     verify_sources(id, node);
@@ -88,6 +95,12 @@ class Verifier {
       verify_body(id, node);
     else if (node.body)
       reject_node(id, "has a body, which only fused nodes may have");
+  }
+
+  // What bodies take and give is a matter of types, which are looked at behind this.
+  void verify_control_flow(std::size_t id, const GraphNode& node) {
+    if (is_in_fused()) reject_node(id, "stands inside a fused body, which holds no control flow");
+    for (const NamedBody& body : bodies_of(node)) Verifier(*this, id, body).verify();
   }
 
   void verify_operands(std::size_t id, const GraphNode& node, const OpInfo& op) {
@@ -138,6 +151,7 @@ class Verifier {
   void verify_data(std::size_t id, const GraphNode& node) {
     if (!node.constant) return;
     if (node.op != Op::constant) reject_node(id, "holds data, which only constants may hold");
+    if (parent_ != nullptr && !is_in_fused()) reject_node(id, "is a constant inside a body, expected an operand");
     const std::int64_t expected = node.type().bytes();
     if (static_cast<std::int64_t>(node.constant->size()) != expected)
       reject_node_with(
@@ -152,9 +166,9 @@ class Verifier {
   }
 
   void verify_body(std::size_t id, const GraphNode& node) {
-    if (parent_ != nullptr) reject_node(id, "stands inside a body; bodies hold no fused nodes");
+    if (is_in_fused()) reject_node(id, "stands inside a body; bodies hold no fused nodes");
     if (!node.body) reject_node(id, "has no body");
-    Verifier(*this, id).verify();
+    Verifier(*this, id, {"body", node.body.get()}).verify();
     const std::vector<ValueId> inputs = node.body->inputs();  // dense: the line above checked it
     if (inputs.size() != node.inputs.size())
       reject_node(id, "has {} operands, its body {} inputs", node.inputs.size(), inputs.size());
@@ -207,8 +221,9 @@ class Verifier {
 
   const Graph& graph_;
   std::string_view after_;
-  const Verifier* parent_ = nullptr;  // of a body: the graph its fused node stands in
-  std::size_t fused_ = 0;             // and that node
+  const Verifier* parent_ = nullptr;  // of a body: the graph its node stands in
+  std::size_t owner_ = 0;             // and that node
+  std::string_view name_;
   std::vector<Type> operands_;
 };
 

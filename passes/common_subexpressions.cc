@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/numbers.h>
 #include <lazuli/passes/common_subexpressions.h>
 
@@ -16,6 +17,13 @@ bool is_unique(const GraphNode& node) { return node.op == Op::input || (node.op 
 // Two scalars that are the same for the values of this run alone.
 bool are_equal_by_chance(const GraphNode& a, const GraphNode& b) {
   return a.op == Op::scalar && a.as<ScalarAttrs>().value.slot != b.as<ScalarAttrs>().value.slot;
+}
+
+// Numbers in bodies are the same only where they have one slot: nobody asks about those inside.
+std::string attrs_key(const GraphNode& node) {
+  std::string key;
+  append_key(node.attrs, key, is_control_flow(node.op) ? NumberKey::values_and_slots : NumberKey::values);
+  return key;
 }
 
 // Two numbers of one value are the same where a guard of the program says so; it is asked for where two nodes that do
@@ -55,8 +63,7 @@ class Merger {
 
   Expression express(const GraphNode& node, std::vector<ValueId> inputs) const {
     constexpr std::size_t spread = 0x9e3779b97f4a7c15u;
-    Expression expression{&node, ordered(node.op, std::move(inputs)), {}, 0};
-    append_key(node.attrs, expression.attrs);
+    Expression expression{&node, ordered(node.op, std::move(inputs)), attrs_key(node), 0};
     std::size_t hash = std::hash<std::string>{}(expression.attrs) * 64 + static_cast<std::size_t>(node.op);
     for (ValueId input : expression.inputs) {
       const ValueId first = representative(input);
@@ -94,9 +101,7 @@ class Merger {
                             [&](ValueId a, ValueId b) { return representative(a) == representative(b); }))
       return false;
     if (known.constant != node.constant || (known.body == nullptr) != (node.body == nullptr)) return false;
-    std::string attrs;
-    append_key(known.attrs, attrs);
-    return attrs == expression.attrs &&
+    return attrs_key(known) == expression.attrs &&
            (known.body == node.body || structural_key(*known.body, NumberKey::values_and_slots) ==
                                            structural_key(*node.body, NumberKey::values_and_slots)) &&
            std::ranges::all_of(questions(known, expression),

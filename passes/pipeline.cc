@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/verify.h>
+#include <lazuli/passes/bodies.h>
 #include <lazuli/passes/common_subexpressions.h>
 #include <lazuli/passes/decompose.h>
 #include <lazuli/passes/fold_constants.h>
@@ -30,6 +31,7 @@ std::vector<Pass> make_passes() {
       {"common_subexpressions", common_subexpressions},
       {"fuse_named", fuse_named},                    // each rule is switched by its own name
       {"fuse_loops", fuse_loops, PassKind::fusing},  // what is left: elementwise ops and row reductions
+      {"bodies", rewrite_bodies},                    // the same inside control flow, whose nodes are opaque above
   };
 }
 
@@ -84,7 +86,8 @@ Graph run_pipeline(Graph graph, std::span<const Pass> to_run, PassContext& conte
                          {.kind = ErrorKind::compile, .pass = std::string(pass.name)});
     }
     const std::chrono::duration<double, std::micro> elapsed = Clock::now() - start;
-    const bool made_by_caller = pass.foreign || (pass.name == "fuse_named" && context.own_rules != nullptr);
+    const bool runs_own_rules = (pass.name == "fuse_named" || pass.name == "bodies") && context.own_rules != nullptr;
+    const bool made_by_caller = pass.foreign || runs_own_rules;
     if (options.verify || made_by_caller) verify(graph, pass.name);
     if (!report) continue;
     std::string after = structural_key(graph);

@@ -116,7 +116,7 @@ void interpret(const Graph& graph, std::span<const Tensor> inputs, std::span<con
   Interpreter(graph).run(inputs, outputs, observe);
 }
 
-// Bodies hold ordinary ops, so that this nests once.
+// Fused bodies hold ordinary ops, so that this nests once.
 void fused(const Call& call) { interpret(*call.node.body, call.operands, call.results, {}); }
 
 }  // namespace lazuli::reference

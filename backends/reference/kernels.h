@@ -11,6 +11,10 @@
 #include <span>
 #include <vector>
 
+namespace lazuli {
+struct RunLimits;
+}
+
 namespace lazuli::reference {
 
 // A value of a running program: row-major memory without gaps, of any alignment. It borrows both members.
@@ -76,6 +80,18 @@ using StepObserver = std::function<void()>;
 // ExecutionError that names the node.
 void interpret(const Graph& graph, std::span<const Tensor> inputs, std::span<const Tensor> outputs,
                const StepObserver& observe);
+
+// The limits that loops of this thread look at before each iteration, while it lives; null: none.
+class LimitedRun {
+ public:
+  explicit LimitedRun(const RunLimits* limits);
+  ~LimitedRun();
+  LimitedRun(const LimitedRun&) = delete;
+  LimitedRun& operator=(const LimitedRun&) = delete;
+
+ private:
+  const RunLimits* before_;
+};
 
 // Of an error of this node's kernel, those of the program's error.
 ErrorDetails details_of(const GraphNode& node, ErrorDetails details);

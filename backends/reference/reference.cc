@@ -49,6 +49,7 @@ class ReferenceProgram final : public Program {
       arguments.push_back(bind(graph.type(parameters[i]), inputs[i], "input", i));
     for (std::size_t i = 0; i < outputs.size(); ++i)
       results.push_back(bind(graph.type(graph.outputs[i]), outputs[i], "output", i));
+    const LimitedRun limited(limits);
     if (!observer && !limits) return interpret(graph, arguments, results, {});
     const ObservedRun observed(observer, /*workers=*/1);
     std::int64_t last = observer ? observer->now_ns(0) : 0;

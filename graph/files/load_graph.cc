@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/files/error_text.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/files/graph_file_format.h>
@@ -83,11 +84,16 @@ class Reader {
     } catch (const Error& error) {
       fail("{}: {}: {}", path_, graph_key, printable(error.what()));
     }
-    for (const GraphNode& node : graph.nodes)
-      if (node.body)
-        for (const GraphNode& part : node.body->nodes)
-          if (part.op == Op::constant) fail("{}: the body of a fused node holds a constant", path_);
+    for (const GraphNode& node : graph.nodes) refuse_constants_in_bodies(node);
     return graph;
+  }
+
+  void refuse_constants_in_bodies(const GraphNode& owner) const {
+    for (const NamedBody& body : bodies_of(owner))
+      for (const GraphNode& node : body.graph->nodes) {
+        if (node.op == Op::constant) fail("{}: the body of a {} node holds a constant", path_, to_string(owner.op));
+        refuse_constants_in_bodies(node);
+      }
   }
 
   void read_constants(Graph& graph) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/files/graph_file_format.h>
@@ -45,8 +46,8 @@ class Contents {
     for (const GraphNode& node : graph.nodes)
       if (node.op == Op::constant)
         add(node);
-      else if (node.body)
-        refuse_constants(*node.body);
+      else
+        refuse_constants_in_bodies(node);
   }
 
   const nlohmann::ordered_json& constants() const { return constants_; }
@@ -55,9 +56,13 @@ class Contents {
   const std::vector<const Buffer*>& buffers() const { return buffers_; }
 
  private:
-  void refuse_constants(const Graph& body) const {
-    for (const GraphNode& node : body.nodes)
-      if (node.op == Op::constant) fail("{}: cannot save: the body of a fused node holds a constant", path_);
+  void refuse_constants_in_bodies(const GraphNode& owner) const {
+    for (const NamedBody& body : bodies_of(owner))
+      for (const GraphNode& node : body.graph->nodes) {
+        if (node.op == Op::constant)
+          fail("{}: cannot save: the body of a {} node holds a constant", path_, to_string(owner.op));
+        refuse_constants_in_bodies(node);
+      }
   }
 
   void add(const GraphNode& node) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/scope_path.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/placement.h>
 
@@ -53,8 +54,8 @@ class LayerForm {
     append_attrs(node);
     for (const Type& type : node.types) text += ' ' + type_text(node, type);
     for (const ValueId input : node.inputs) append_operand(input);
-    if (node.body) {
-      const std::string body = structural_key(*node.body);
+    for (const auto& [name, graph] : bodies_of(node)) {
+      const std::string body = structural_key(*graph);
       fmt::format_to(std::back_inserter(text), " {}:", body.size());
       text += body;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/pictures/pictures.h>
 
 #include <cmath>
@@ -23,21 +24,15 @@ Json attrs_object(const Attrs& attrs) {
   Json object = Json::object();
   if (const auto* custom = std::get_if<CustomAttrs>(&attrs); custom && !custom->op.attributes().empty())
     object["attributes"] = custom->op.attributes();
-  auto add = [&](const char* name, const auto& value) { object[name] = field_value(value); };
+  auto add = [&](const char* name, const auto& value) {
+    if constexpr (!std::is_same_v<std::decay_t<decltype(value)>, BodyRef>) object[name] = field_value(value);
+  };
   std::visit([&](const auto& fields) { fields.visit(fields, add); }, attrs);
   return object;
 }
 
 Json value_reference(ValueId value) {
   return value.output == 0 ? Json(value.node) : Json(fmt::format("{}:{}", value.node, value.output));
-}
-
-// What a fused node computes, in order.
-Json body_ops(const Graph& body) {
-  Json ops = Json::array();
-  for (const GraphNode& node : body.nodes)
-    if (!is_leaf(node.op)) ops.push_back(node.name());
-  return ops;
 }
 
 // A named axis as {"axis": 0, "name": "tokens"}; its size in "shape" is the bound.
@@ -65,7 +60,7 @@ Json node_object(const GraphNode& node, std::int32_t id, const Annotate& annotat
   for (const Source& source : node.from) object["from"].push_back(source.node);
   object["label"] = node.label;
   object["attrs"] = attrs_object(node.attrs);
-  if (node.body) object["body"] = body_ops(*node.body);
+  for (const auto& [name, body] : bodies_of(node)) object[std::string(name)] = op_names(*body);
   if (annotate) {
     const NodeNote note = annotate(id);
     if (!note.text.empty()) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/scope_path.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/pictures/alike.h>
 #include <lazuli/graph/pictures/dot/text.h>
 #include <lazuli/graph/pictures/pictures.h>
@@ -37,18 +38,14 @@ Json attributes(const GraphNode& node, const NodeNote& note) {
       list.push_back(pair(name, to_string(value)));
     else if constexpr (std::is_same_v<std::decay_t<decltype(value)>, Number>)
       list.push_back(pair(name, fmt::format("{}", value.value)));
-    else
+    else if constexpr (!std::is_same_v<std::decay_t<decltype(value)>, BodyRef>)
       list.push_back(pair(name, fmt::format("{}", value)));
   };
   std::visit([&](const auto& fields) { fields.visit(fields, add); }, node.attrs);
   if (const auto* custom = std::get_if<CustomAttrs>(&node.attrs); custom && !custom->op.attributes().empty())
     list.push_back(pair("attributes", custom->op.attributes()));
-  if (node.body) {
-    std::vector<std::string_view> ops;
-    for (const GraphNode& inner : node.body->nodes)
-      if (!is_leaf(inner.op)) ops.push_back(inner.name());
-    list.push_back(pair("body", fmt::format("{}", fmt::join(ops, ", "))));
-  }
+  for (const auto& [name, body] : bodies_of(node))
+    list.push_back(pair(name, fmt::format("{}", fmt::join(op_names(*body), ", "))));
   std::vector<std::string> sources;
   for (const Source& source : node.from) sources.push_back(fmt::format("{}:{}", source.node, source.name()));
   if (!sources.empty()) list.push_back(pair("from", fmt::format("{}", fmt::join(sources, ", "))));

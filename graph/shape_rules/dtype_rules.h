@@ -44,7 +44,8 @@ struct LAZULI_API DTypeRule {
   DTypeClass operand(std::size_t position) const { return operands[std::min(position, operands.size() - 1)]; }
 };
 
-// Null for leaves whose types are declared, for `fused`, and for `custom`, whose object says its types.
+// Null for leaves whose types are declared, for `fused` and control flow, and for `custom`, whose object says its
+// types.
 LAZULI_API const DTypeRule* dtype_rule(Op op);
 
 // What is wrong with operands, in words, and as data of an error.

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/near_matches.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/text/cursor.h>
 #include <lazuli/graph/text/text.h>
 
@@ -14,8 +15,8 @@
 namespace lazuli {
 namespace {
 
-// Bodies are parsed by recursion; fused nodes do not nest, so this only stops hostile text.
-constexpr int max_body_depth = 8;
+// Bodies are parsed by recursion, the innermost ones of fused nodes; this stops hostile text.
+constexpr int max_nesting = max_body_depth + 1;
 constexpr std::int64_t max_elements = std::int64_t{1} << 56;
 constexpr std::int64_t max_index = std::numeric_limits<std::int32_t>::max();
 
@@ -137,10 +138,12 @@ class GraphParser {
                       arity(known), count);
     node.attrs = factory ? take_custom(*factory) : take_attrs(node.op);
     add_operands(node, operands);
-    take_types(node, op_position);
+    const WrittenTypes written = take_types(node.op);
     take_scope(node);
     take_sources(node);
     if (node.op == Op::fused && cursor_.accept('{')) node.body = take_body();
+    for_each_body(node.attrs, [&](const char* name, BodyRef& body) { take_named_body(name, body); });
+    set_types(node, written, op_position);
     cursor_.expect_line_end();
     define(results, op_position, graph_.add(std::move(node)));
   }
@@ -279,14 +282,16 @@ class GraphParser {
     std::vector<std::string_view> known;
     bool found = false;
     auto take = [&](const char* field, auto& value) {
-      known.push_back(field);
-      if (name != field) return;
-      found = true;
-      cursor_.skip_spaces();
-      const std::size_t value_position = cursor_.position();
-      take_field(fmt::format("attribute '{}' of {}", name, to_string(op)), value);
-      if constexpr (std::is_same_v<std::remove_reference_t<decltype(value)>, Shape>)
-        if (name == "shape") check_size(value, value_position);
+      if constexpr (!std::is_same_v<std::remove_reference_t<decltype(value)>, BodyRef>) {
+        known.push_back(field);
+        if (name != field) return;
+        found = true;
+        cursor_.skip_spaces();
+        const std::size_t value_position = cursor_.position();
+        take_field(fmt::format("attribute '{}' of {}", name, to_string(op)), value);
+        if constexpr (std::is_same_v<std::remove_reference_t<decltype(value)>, Shape>)
+          if (name == "shape") check_size(value, value_position);
+      }
     };
     std::visit([&](auto& fields) { fields.visit(fields, take); }, attrs);
     if (!found && known.empty()) cursor_.fail_at(position, "unknown attribute '{}'; {} has none", name, to_string(op));
@@ -372,23 +377,42 @@ class GraphParser {
     }
   }
 
-  // The inferred types, checked against the written ones where there are any.
-  void take_types(GraphNode& node, std::size_t op_position) {
-    const bool declared = node.op == Op::input || node.op == Op::constant || node.op == Op::fused || graph_.scheduled;
+  struct WrittenTypes {
+    std::vector<Type> types;
+    std::size_t position;
+  };
+
+  bool is_declared(Op op) const { return op == Op::input || op == Op::constant || op == Op::fused || graph_.scheduled; }
+
+  WrittenTypes take_types(Op op) {
     const bool colon = cursor_.accept(':');
     cursor_.skip_spaces();
-    const std::size_t position = cursor_.position();
-    std::vector<Type> written;
-    if (colon || (declared && !cursor_.peek_word().empty())) {
-      do written.push_back(take_type());
+    WrittenTypes written{{}, cursor_.position()};
+    const bool is_type = is_declared(op) && !cursor_.peek_word().empty() && !is_control_flow(op);
+    if (colon || is_type) {
+      do written.types.push_back(take_type());
       while (cursor_.accept(','));
-    } else if (declared && !graph_.scheduled) {
-      cursor_.fail_expected(fmt::format("': type' (that of {} cannot be inferred)", to_string(node.op)));
+    } else if (is_declared(op) && !graph_.scheduled) {
+      cursor_.fail_expected(fmt::format("': type' (that of {} cannot be inferred)", to_string(op)));
     }
-    node.types = declared ? written : infer(node, op_position);
-    if (written.empty() || written == node.types) return;
-    cursor_.fail_at(position, "the type of {} is written {}, inferred {}", op_name(node), list(written),
+    return written;
+  }
+
+  // The inferred types, checked against the written ones where there are any. Those of control flow follow from bodies.
+  void set_types(GraphNode& node, const WrittenTypes& written, std::size_t op_position) {
+    node.types = is_declared(node.op) ? written.types : infer(node, op_position);
+    if (written.types.empty() || written.types == node.types) return;
+    cursor_.fail_at(written.position, "the type of {} is written {}, inferred {}", op_name(node), list(written.types),
                     list(node.types));
+  }
+
+  void take_named_body(const char* name, BodyRef& body) {
+    if (!cursor_.accept_word(name)) {
+      if (graph_.scheduled) return;
+      cursor_.fail_expected(fmt::format("'{} {{'", name));
+    }
+    cursor_.expect('{');
+    body = BodyRef(*take_body());
   }
 
   static std::string list(const std::vector<Type>& types) {
@@ -440,7 +464,7 @@ class GraphParser {
   }
 
   std::shared_ptr<const Graph> take_body() {
-    if (depth_ + 1 > max_body_depth) cursor_.fail_at(cursor_.position(), "bodies nest deeper than {}", max_body_depth);
+    if (depth_ + 1 > max_nesting) cursor_.fail_at(cursor_.position(), "bodies nest deeper than {}", max_body_depth);
     auto body = std::make_shared<const Graph>(GraphParser(cursor_, depth_ + 1, options_).parse());
     cursor_.expect('}');
     return body;

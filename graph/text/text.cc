@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/text/text.h>
 
 #include <iterator>
@@ -82,11 +83,13 @@ void append_attrs(std::string& out, const Attrs& attrs) {
   }
   const char* separator = " {";
   auto append = [&](const char* name, const auto& value) {
-    out += separator;
-    out += name;
-    out += '=';
-    append_field(out, value);
-    separator = ", ";
+    if constexpr (!std::is_same_v<std::decay_t<decltype(value)>, BodyRef>) {  // print_bodies prints those
+      out += separator;
+      out += name;
+      out += '=';
+      append_field(out, value);
+      separator = ", ";
+    }
   };
   std::visit([&](const auto& fields) { fields.visit(fields, append); }, attrs);
   if (separator[0] == ',') out += '}';
@@ -163,7 +166,7 @@ class Printer {
       append_name(out_, *node.scope);
     }
     print_sources(id, node);
-    print_body(node);
+    print_bodies(node);
     out_ += '\n';
   }
 
@@ -181,10 +184,19 @@ class Printer {
     }
   }
 
-  void print_body(const GraphNode& node) {
-    if (!node.body) return;
+  void print_bodies(const GraphNode& node) {
+    if (node.body) print_body(*node.body);
+    for_each_body(node.attrs, [&](const char* name, const BodyRef& body) {
+      if (!body) return;
+      out_ += ' ';
+      out_ += name;
+      print_body(*body);
+    });
+  }
+
+  void print_body(const Graph& body) {
     out_ += " {\n";
-    Printer(*node.body, out_, static_cast<int>(indent_.size() / 2) + 1).print();
+    Printer(body, out_, static_cast<int>(indent_.size() / 2) + 1).print();
     out_ += indent_;
     out_ += '}';
   }

@@ -13,13 +13,18 @@
 //     return %3
 //   }
 //   %6 = snake %5 {frequency=2} : f32[4,8192]
-//   return %6 "activated"
+//   %7 = scan %6, %0 {length=4, carries=1, sequences=1, reverse=false} : f32[4,8192] body {
+//     ...
+//   }
+//   return %7 "activated"
 //
 // Values are numbered in order of appearance. The first line stands only where the phase is not `any`, or where the
 // graph lists the launches of a program (Graph::scheduled): `graph {scheduled=true}`. There types are taken as they are
 // written, any op may have any operands, and a launch that gives nothing begins with "=". Names stand after `return`
 // only where outputs are named. A statement ends with its line. `!from` is left out where it says nothing new:
 // a node of the graph that stands for itself, a node of a body that stands for none (`!from none` elsewhere).
+//
+// Bodies of control flow stand behind their names, as attributes do: `body`, `condition`, `then_body`, `else_body`.
 //
 // The parser also takes what people write by hand: result names may be any %identifier; the ": type" of a node may be
 // left out where it can be inferred (of all but input, constant and fused; those may drop the colon); attributes left

@@ -138,9 +138,9 @@ TEST_P(OpsAgree, WithReference) {
 INSTANTIATE_TEST_SUITE_P(Ops, OpsAgree, testing::ValuesIn(test::all_cases()),
                          [](const auto& info) { return info.param.name; });
 
-// fused_bits_test.cc covers `fused`, custom_ops_test.cc `custom`.
+// fused_bits_test.cc covers `fused`, custom_ops_test.cc `custom`, control_flow_agree_test.cc control flow.
 TEST(OpsAgree, CasesCoverTheList) {
-  std::set<Op> covered = {Op::fused, Op::custom};
+  std::set<Op> covered = {Op::fused, Op::custom, Op::scan, Op::while_loop, Op::cond};
   for (const Case& a_case : test::all_cases())
     for (const Problem& problem : problems_of(a_case))
       for (const GraphNode& node : problem.graph.nodes) covered.insert(node.op);

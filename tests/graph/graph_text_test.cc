@@ -51,6 +51,7 @@ constexpr const char* operands = R"(
 %b = input bool[2,4,8]
 %i = input i32[4]
 %n = input i32[]
+%yes = input bool[]
 %w = constant q8_0[16,32]
 %y = input f32[5,32]
 %q = input f32[4,4,8]
@@ -123,6 +124,16 @@ const std::map<std::string_view, std::string>& statements() {
       {"adaptive_max_pool", "adaptive_max_pool %x {size=[3]}"},
       {"adaptive_mean_pool", "adaptive_mean_pool %x {size=[1]}"},
       {"interpolate", "interpolate %x {size=[9], order=3, slope=[8], offset=[-5], denominator=[18]}"},
+      {"scan",
+       "scan %gain, %plane, %gain {length=3, carries=1, sequences=1, reverse=true} body {\n %a = input f32[8]\n %b = "
+       "input "
+       "f32[8]\n %c = input f32[8]\n %d = mul %a, %c\n %e = add %d, %b\n return %e\n}"},
+      {"while_loop",
+       "while_loop %n, %i {carries=1} condition {\n %a = input i32[]\n %b = input i32[4]\n %c = less %a, 7\n return "
+       "%c\n} body {\n %a = input i32[]\n %b = input i32[4]\n %c = add %a, 2\n return %c\n}"},
+      {"cond",
+       "cond %yes, %x then_body {\n %a = input f32[2,4,8]\n return %a\n} else_body {\n %a = input f32[2,4,8]\n %b = "
+       "neg %a\n return %b\n}"},
       {"fused", "fused %x {name=\"two words\"} : f32[2,4,8] {\n %a = input f32[2,4,8]\n %b = square %a\n return %b\n}"},
   };
   return table;

@@ -46,8 +46,9 @@ const LastReads& last_reads(ProgramBuilder& builder) {
   return reads;
 }
 
-bool is_donated_input(const ProgramBuilder& builder, const BufferInfo& buffer) {
-  return buffer.kind == BufferKind::input && builder.is_donated(buffer.index);
+bool is_donated_input(const ProgramBuilder& builder, int index) {
+  const BufferInfo& buffer = builder.buffer(index);
+  return builder.owns(index) && buffer.kind == BufferKind::input && builder.is_donated(buffer.index);
 }
 
 }  // namespace
@@ -56,7 +57,8 @@ bool take_over(ProgramBuilder& builder, std::int32_t id, std::size_t index, std:
   const ValueId value = builder.node(id).inputs[index];
   const View& base = builder.view(value);
   const BufferInfo& memory = builder.buffer(base.buffer);
-  const bool is_ours = memory.kind == BufferKind::arena || is_donated_input(builder, memory);
+  const bool is_ours =
+      (memory.kind == BufferKind::arena && builder.owns(base.buffer)) || is_donated_input(builder, base.buffer);
   const bool read_by_itself = std::find(also_read.begin(), also_read.end(), base.buffer) != also_read.end();
   if (!is_ours || !builder.is_whole(base) || read_by_itself || last_reads(builder).of(value) != id) return false;
   if (memory.kind == BufferKind::input) builder.program().written_inputs.push_back(memory.index);
@@ -66,7 +68,9 @@ bool take_over(ProgramBuilder& builder, std::int32_t id, std::size_t index, std:
 
 bool take_as_result(ProgramBuilder& builder, const View& view, std::size_t output) {
   const BufferInfo& memory = builder.buffer(view.buffer);
-  if (!is_donated_input(builder, memory) || !builder.is_whole(view)) return false;
+  if (!is_donated_input(builder, view.buffer) || !builder.is_whole(view)) return false;
+  // What a body carries on stays where it is or moves to memory of its own: two carries never change places.
+  if (builder.is_body() && memory.index != static_cast<int>(output)) return false;
   std::vector<OutputPlacement>& outputs = builder.program().outputs;
   const bool taken = std::any_of(outputs.begin(), outputs.end(),
                                  [&](const OutputPlacement& other) { return other.donated_input == memory.index; });

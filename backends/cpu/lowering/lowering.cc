@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
+#include <lazuli/backends/cpu/lowering/control_steps.h>
 #include <lazuli/backends/cpu/lowering/convolution_steps.h>
 #include <lazuli/backends/cpu/lowering/cumulative_steps.h>
 #include <lazuli/backends/cpu/lowering/custom_steps.h>
@@ -137,6 +138,12 @@ LowerOp lowering_of(Op op) {
       return lower_adaptive_mean_pool;
     case Op::custom:
       return lower_custom;
+    case Op::scan:
+      return lower_scan;
+    case Op::while_loop:
+      return lower_while_loop;
+    case Op::cond:
+      return lower_cond;
     default:
       if (is_leaf(op)) return lower_generator;
       if (is_view(op)) return lower_view;
@@ -164,7 +171,8 @@ void place_outputs(ProgramBuilder& builder) {
     const View source = builder.view(outputs[i]);
     const BufferInfo& memory = builder.buffer(source.buffer);
     builder.program().outputs[i].bytes = type.bytes();
-    const bool is_there = memory.kind == BufferKind::output && memory.index == static_cast<int>(i);
+    const bool is_there =
+        builder.owns(source.buffer) && memory.kind == BufferKind::output && memory.index == static_cast<int>(i);
     if ((is_there && builder.is_whole(source)) || take_as_result(builder, source, i)) continue;
     const int copy = builder.add_buffer(BufferKind::output, type, fmt::format("result {}", i));
     builder.buffer(copy).index = static_cast<int>(i);
@@ -186,24 +194,33 @@ void join_rows(ProgramBuilder& builder) {
 void let_long_steps_be_stolen(std::vector<Step>& steps) {
   constexpr std::int64_t min_bytes = 1024 * 1024;
   for (Step& step : steps)
-    if (step.split && step.grain == 0 && step.kind == StepKind::other && step.bytes >= min_bytes)
+    if (step.split && !step.control && step.grain == 0 && step.kind == StepKind::other && step.bytes >= min_bytes)
       step.grain = grain_of(step.units, step.bytes);
 }
 
 }  // namespace
 
-Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& tools) {
-  ProgramBuilder builder(graph, donated, tools);
+void lower_graph(ProgramBuilder& builder) {
   plan_linears(builder);
-  for (std::size_t id = 0; id < graph.nodes.size(); ++id) {
+  const std::vector<GraphNode>& nodes = builder.graph().nodes;
+  for (std::size_t index = 0; index < nodes.size(); ++index) {
+    const auto id = static_cast<std::int32_t>(index);
+    const bool is_placed = builder.is_body() && nodes[index].op == Op::input;
+    if (is_placed) continue;
     const std::size_t first_step = builder.program().steps.size();
-    lower_node(builder, static_cast<std::int32_t>(id));
-    follow_sizes(builder, static_cast<std::int32_t>(id), first_step);
+    lower_node(builder, id);
+    follow_sizes(builder, id, first_step);
   }
   place_outputs(builder);
-  Lowered& program = builder.program();
-  for (Step& step : program.steps) step.split = step.split && step.bytes >= tools.split_bytes;
+  for (Step& step : builder.program().steps)
+    step.split = step.split && (step.control || step.bytes >= builder.tools().split_bytes);
   join_rows(builder);
+}
+
+Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& tools) {
+  ProgramBuilder builder(graph, donated, tools);
+  lower_graph(builder);
+  Lowered& program = builder.program();
   let_long_steps_be_stolen(program.steps);
   describe_schedule(graph, program);
   return std::move(program);

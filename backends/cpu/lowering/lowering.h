@@ -7,6 +7,9 @@
 
 namespace lazuli::cpu {
 
+// The steps of the builder's graph. Inputs of a body have views already.
+void lower_graph(ProgramBuilder& builder);
+
 // `donated`: the inputs, ascending, that callers may give up. Throws a CompileError that names the node no kernel
 // takes.
 Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& tools);

@@ -29,6 +29,22 @@ ProgramBuilder::ProgramBuilder(const Graph& graph, std::span<const int> donated,
   }
 }
 
+ProgramBuilder::ProgramBuilder(const Graph& body, std::span<const int> donated, const Tools& tools,
+                               ProgramBuilder& around)
+    : ProgramBuilder(body, donated, tools) {
+  around_ = &around;
+  program_.buffers = std::move(around.program_.buffers);
+  program_.weights = std::move(around.program_.weights);
+  program_.number_uses = std::move(around.program_.number_uses);
+  first_own_buffer_ = static_cast<int>(program_.buffers.size());
+}
+
+void ProgramBuilder::end_body() {
+  around_->program_.buffers = std::move(program_.buffers);
+  around_->program_.weights = std::move(program_.weights);
+  around_->program_.number_uses = std::move(program_.number_uses);
+}
+
 Extent ProgramBuilder::extent(const Type& type, std::int64_t count) const {
   const int dimension = dimension_of(type, dimensions_);
   return {count, dimension, dimension < 0 ? 1 : bound_of(type)};

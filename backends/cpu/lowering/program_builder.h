@@ -39,6 +39,10 @@ struct Tools {
 class ProgramBuilder {
  public:
   ProgramBuilder(const Graph& graph, std::span<const int> donated, const Tools& tools);
+  // Of a body inside what `around` builds: it adds to the buffers, weights and uses of numbers of that, which has them
+  // back with `end_body`; steps and results are its own. `donated` are inputs whose memory the body may write to.
+  ProgramBuilder(const Graph& body, std::span<const int> donated, const Tools& tools, ProgramBuilder& around);
+  void end_body();
 
   const Graph& graph() const { return graph_; }
   const GraphNode& node(std::int32_t id) const { return graph_.nodes[static_cast<std::size_t>(id)]; }
@@ -69,6 +73,9 @@ class ProgramBuilder {
   View result_view(std::int32_t id, std::int32_t output = 0);
   BufferInfo& buffer(int index) { return program_.buffers[static_cast<std::size_t>(index)]; }
   const BufferInfo& buffer(int index) const { return program_.buffers[static_cast<std::size_t>(index)]; }
+  // Whether it was added for this graph. What a body sees of the memory around it is not its to write.
+  bool owns(int index) const { return index >= first_own_buffer_; }
+  bool is_body() const { return around_ != nullptr; }
   // Whether the view is the whole of its buffer, element after element.
   bool is_whole(const View& view) const;
 
@@ -111,6 +118,8 @@ class ProgramBuilder {
   std::span<const int> donated_;
   const Tools& tools_;
   const std::vector<NamedSize> dimensions_;
+  ProgramBuilder* around_ = nullptr;
+  int first_own_buffer_ = 0;
   Lowered program_;
   std::map<ValueId, View> views_;
   std::map<ValueId, int> output_index_;  // values written straight into a result

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/program/base_addresses.h>
+#include <lazuli/backends/cpu/program/control_flow.h>
 
 namespace lazuli::cpu {
 namespace {
@@ -7,9 +8,10 @@ namespace {
 // A weight that only exists packed is a buffer that no step touches: asking for its bytes would bring them back.
 std::vector<bool> touched_buffers(const Lowered& program) {
   std::vector<bool> touched(program.buffers.size());
-  for (const Step& step : program.steps)
+  for_each_step(program.steps, [&](const Step& step) {
     for (const std::vector<int>* list : {&step.reads, &step.writes})
       for (int buffer : *list) touched[static_cast<std::size_t>(buffer)] = true;
+  });
   return touched;
 }
 
@@ -36,6 +38,9 @@ BaseAddresses::BaseAddresses(const Lowered& program) : memory_(std::vector<std::
           derived_.push_back({buffer, info.constant});
         else
           memory_.set_base(buffer, info.constant->data());
+        break;
+      case BufferKind::bound:
+        break;
     }
   }
 }

@@ -224,7 +224,7 @@ class RowChains {
 
   std::size_t end_of_serial(std::size_t first) const {
     std::size_t end = first;
-    while (end < program_.steps.size() && !program_.steps[end].split) ++end;
+    while (end < program_.steps.size() && !program_.steps[end].split && !program_.steps[end].control) ++end;
     return end;
   }
 

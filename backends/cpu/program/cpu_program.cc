@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/host/cache_size.h>
+#include <lazuli/backends/cpu/program/control_flow.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
 #include <lazuli/backends/cpu/program/stopwatch.h>
 #include <lazuli/backends/observed_run.h>
@@ -87,8 +88,9 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
                           step.operations, step.kind, step.arithmetic, instruction_sets(step.kernels),
                           described_parts(step)});
   for (const Interval& life : arena_.intervals)
-    for (std::int64_t step = life.first; step <= life.last; ++step)
-      described_[static_cast<std::size_t>(step)].arena_bytes += static_cast<std::int64_t>(life.bytes);
+    for (std::size_t step = arena_.step_at[static_cast<std::size_t>(life.first)];
+         step <= arena_.step_at[static_cast<std::size_t>(life.last)]; ++step)
+      described_[step].arena_bytes += static_cast<std::int64_t>(life.bytes);
 }
 
 void CpuProgram::prepare() {
@@ -121,9 +123,12 @@ void CpuProgram::list_launches() {
     }
     workers_.push_back({Memory({}), std::move(next_weights)});
   }
-  for (Step& step : steps)
-    launches_.push_back({std::move(step.run), step.units, step.grain, step.units_now ? &step.units_now : nullptr,
-                         step.split && workers > 1, step.barrier && workers > 1});
+  for (Step& step : steps) {
+    if (step.control) step.control->list_launches();
+    launches_.push_back({std::move(step.run), step.control.get(), step.units, step.grain,
+                         step.units_now ? &step.units_now : nullptr, step.split && workers > 1,
+                         step.barrier && workers > 1});
+  }
 }
 
 // A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
@@ -254,6 +259,11 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
   memory.set_stopwatch(observer ? &watch : nullptr);
   Prefetcher prefetcher;
   int current = 0;
+  const auto look_at_limits = [&] {
+    if (limits) throw_if_reached(*limits, current);
+  };
+  const int workers = static_cast<int>(workers_.size());
+  const Walk walk(memory, worker, workers, workers > 1 ? &runtime_->executor.barrier() : nullptr, look_at_limits);
   try {
     for (const Launch& launch : launches_) {
       if (limits) throw_if_reached(*limits, current);
@@ -262,7 +272,12 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
         runtime_->executor.barrier().wait([&] { return prefetcher.fetch_some(); });
         watch.lap(RunSpan::waiting);
       }
-      if (launch.split) {
+      if (launch.control != nullptr) {
+        if (launch.split || worker == 0) {
+          launch.control->run(walk);
+          watch.lap(current);
+        }
+      } else if (launch.split) {
         if (worker == 0)
           for (const std::span<const std::byte> constant : constants_ahead_[static_cast<std::size_t>(current)])
             fetch(constant);

@@ -50,6 +50,7 @@ class CpuProgram final : public Program {
   // What workers need of a step, without the rest: they walk the list once a run, and find it cold.
   struct alignas(cache_line) Launch {
     Run run;
+    const ControlFlow* control = nullptr;  // instead of `run`
     std::int64_t units = 1, grain = 0;
     const UnitsNow* units_now = nullptr;  // where a run has fewer
     bool split = false, barrier = false;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/backends/cpu/program/control_flow.h>
 #include <lazuli/backends/cpu/program/schedule.h>
 
 #include <algorithm>
+#include <span>
 
 namespace lazuli::cpu {
 namespace {
@@ -40,27 +42,54 @@ struct Touched {
   }
 };
 
+constexpr std::int64_t unused = -1;
+
+// When buffers are in use, in instants: one for each step, those of bodies among them. What a step with bodies touches
+// itself is in use during all of theirs; what their steps alone touch is made anew in each iteration.
+class Lives {
+ public:
+  explicit Lives(std::size_t buffers) : lives_(buffers, Interval{unused, unused, 0}) {}
+
+  // The first instant behind the steps.
+  std::int64_t add(std::span<const Step> steps, std::int64_t now) {
+    for (const Step& step : steps) {
+      const std::int64_t begin = now++;
+      if (step.control)
+        for (const Body& body : step.control->bodies) now = add(body.steps, now);
+      for (const std::vector<int>* list : {&step.reads, &step.writes})
+        for (int buffer : *list) use(buffer, begin, now - 1);
+    }
+    return now;
+  }
+  Interval& of(std::size_t buffer) { return lives_[buffer]; }
+
+ private:
+  void use(int buffer, std::int64_t first, std::int64_t last) {
+    Interval& life = lives_[static_cast<std::size_t>(buffer)];
+    life.first = life.first == unused ? first : std::min(life.first, first);
+    life.last = std::max(life.last, last);
+  }
+
+  std::vector<Interval> lives_;
+};
+
 }  // namespace
 
 Arena plan_memory(Lowered& program) {
-  constexpr std::int64_t unused = -1;
-  std::vector<Interval> lives(program.buffers.size(), Interval{unused, unused, 0});
-  for (std::size_t i = 0; i < program.steps.size(); ++i) {
-    for (const std::vector<int>* list : {&program.steps[i].reads, &program.steps[i].writes})
-      for (int buffer : *list) {
-        Interval& life = lives[static_cast<std::size_t>(buffer)];
-        if (life.first == unused) life.first = static_cast<std::int64_t>(i);
-        life.last = static_cast<std::int64_t>(i);
-      }
-  }
   Arena arena;
+  Lives lives(program.buffers.size());
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const auto begin = static_cast<std::int64_t>(arena.step_at.size());
+    arena.step_at.resize(static_cast<std::size_t>(lives.add({&program.steps[i], 1}, begin)), i);
+  }
   std::vector<std::size_t> planned;
   for (std::size_t buffer = 0; buffer < program.buffers.size(); ++buffer) {
     const BufferInfo& info = program.buffers[buffer];
-    if (info.kind != BufferKind::arena || lives[buffer].first == unused) continue;
-    lives[buffer].bytes = static_cast<std::size_t>(info.bytes);
+    Interval& life = lives.of(buffer);
+    if (info.kind != BufferKind::arena || life.first == unused) continue;
+    life.bytes = static_cast<std::size_t>(info.bytes);
     planned.push_back(buffer);
-    arena.intervals.push_back(lives[buffer]);
+    arena.intervals.push_back(life);
     arena.names.push_back(info.name);
   }
   arena.plan = plan_arena(arena.intervals);
@@ -68,16 +97,27 @@ Arena plan_memory(Lowered& program) {
   return arena;
 }
 
-void place_barriers(Lowered& program) {
+namespace {
+
+// Before a list of a body all workers have met, or nothing that its steps touch is in use.
+void place_barriers(const Lowered& program, std::vector<Step>& steps) {
   Touched alone, split;
-  for (Step& step : program.steps) {
+  for (Step& step : steps) {
     std::vector<Region> reads, writes;
-    for (int buffer : step.reads) reads.push_back(region_of(program, buffer));
-    for (int buffer : step.writes) writes.push_back(region_of(program, buffer));
+    for_each_step(std::span(&step, 1), [&](const Step& part) {
+      for (int buffer : part.reads) reads.push_back(region_of(program, buffer));
+      for (int buffer : part.writes) writes.push_back(region_of(program, buffer));
+    });
     step.barrier = split.conflicts(reads, writes) || (step.split && alone.conflicts(reads, writes));
     if (step.barrier) alone = split = {};
     (step.split ? split : alone).add(reads, writes);
+    if (!step.control) continue;
+    for (Body& body : step.control->bodies) place_barriers(program, body.steps);
   }
 }
+
+}  // namespace
+
+void place_barriers(Lowered& program) { place_barriers(program, program.steps); }
 
 }  // namespace lazuli::cpu

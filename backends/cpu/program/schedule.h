@@ -11,6 +11,7 @@ struct Arena {
   std::vector<Interval> intervals;  // of the arena buffers, in order
   std::vector<std::string> names;
   Plan plan;
+  std::vector<std::size_t> step_at;  // the program's step at each instant of the intervals
 };
 
 // Places every arena buffer and notes its offset.

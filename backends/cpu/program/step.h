@@ -9,6 +9,7 @@
 #include <lazuli/graph/graph.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,7 +17,13 @@
 
 namespace lazuli::cpu {
 
-enum class BufferKind : std::uint8_t { input, output, constant, arena };
+enum class BufferKind : std::uint8_t {
+  input,
+  output,
+  constant,
+  arena,
+  bound  // of a body: control flow says where it lies in each iteration
+};
 
 // Memory a program refers to by number; addresses are known when it runs.
 struct BufferInfo {
@@ -79,6 +86,8 @@ struct Division {
   Run run;                   // computes the positions [begin, end)
 };
 
+class ControlFlow;
+
 struct Skipped {
   std::int64_t bytes = 0, operations = 0;
 };
@@ -113,6 +122,9 @@ struct Step {
   std::int64_t grain = 0;   // units that workers take over from each other at a time; 0: shares stay as they are
   bool barrier = false;     // set by the scheduler
   Run run;
+  // Instead of `run`: bodies with steps of their own (control_flow.h). What those alone touch is not among reads and
+  // writes here; the step is split where one of theirs is.
+  std::shared_ptr<ControlFlow> control;
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;
   std::int64_t rows = 0;  // the extent it would itself propose; 0: none

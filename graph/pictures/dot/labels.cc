@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/pictures/dot/labels.h>
 #include <lazuli/graph/pictures/dot/text.h>
 
@@ -73,15 +74,8 @@ struct ShortAttrs {
   std::string by_layer(std::int64_t place) const { return place == layer ? "i" : fmt::format("i{:+}", place - layer); }
 };
 
-// "mul ×3 · tanh" of the nodes that `node` stands for; "" where that is only itself. Leaves and views are left out.
-std::vector<std::string> replaced_ops(const GraphNode& node) {
-  std::vector<std::string_view> ops;
-  for (const Source& source : node.from)
-    if (!is_leaf(source.op) && !is_view(source.op)) ops.push_back(source.name());
-  if (ops.empty() && node.body)
-    for (const GraphNode& inner : node.body->nodes)
-      if (!is_leaf(inner.op) && !is_view(inner.op)) ops.push_back(inner.name());
-  if (ops == std::vector{node.op == Op::custom ? node.name() : to_string(node.op)}) return {};
+// "mul ×3", "tanh": each once.
+std::vector<std::string> counted(const std::vector<std::string_view>& ops) {
   std::vector<std::pair<std::string_view, int>> counts;
   for (const std::string_view op : ops) {
     const auto known = std::find_if(counts.begin(), counts.end(), [&](const auto& count) { return count.first == op; });
@@ -99,6 +93,23 @@ std::vector<std::string> replaced_ops(const GraphNode& node) {
     names.push_back(fmt::format("{} more", more));
   }
   return names;
+}
+
+std::vector<std::string_view> computing_ops(const Graph& body) {
+  std::vector<std::string_view> ops;
+  for (const GraphNode& inner : body.nodes)
+    if (!is_leaf(inner.op) && !is_view(inner.op)) ops.push_back(inner.name());
+  return ops;
+}
+
+// Of the nodes that `node` stands for; empty where that is only itself. Leaves and views are left out.
+std::vector<std::string> replaced_ops(const GraphNode& node) {
+  std::vector<std::string_view> ops;
+  for (const Source& source : node.from)
+    if (!is_leaf(source.op) && !is_view(source.op)) ops.push_back(source.name());
+  if (ops.empty() && node.body) ops = computing_ops(*node.body);
+  if (ops == std::vector{node.op == Op::custom ? node.name() : to_string(node.op)}) return {};
+  return counted(ops);
 }
 
 std::string_view infix(Op op) {
@@ -187,16 +198,48 @@ std::string title(const Drawing& drawing, std::size_t id) {
   return text;
 }
 
-void append_replaced(const GraphNode& node, std::vector<std::string>& lines) {
+void append_names(std::string_view title, const std::vector<std::string>& names, std::vector<std::string>& lines) {
   std::string line;
-  const std::vector<std::string> names = replaced_ops(node);
   for (std::size_t i = 0; i < names.size(); ++i) {
-    line += i == 0 ? "replaces " : " · ";
+    line += i == 0 ? title : " · ";
     line += names[i];
     if (i % 4 < 3 && i + 1 < names.size()) continue;
     lines.push_back(small(line, green));
     line.clear();
   }
+}
+
+void append_replaced(const GraphNode& node, std::vector<std::string>& lines) {
+  append_names("replaces ", replaced_ops(node), lines);
+  if (!is_control_flow(node.op)) return;
+  for (const auto& [name, body] : bodies_of(node))
+    append_names(fmt::format("{}: ", name), counted(computing_ops(*body)), lines);
+}
+
+// What stands in the bodies of control flow: "body: 3 mul(0, 2); 4 add(3, 1); gives 4".
+std::string body_text(const NamedBody& of) {
+  std::string text = fmt::format("{}: ", of.name);
+  const auto list = [](const std::vector<ValueId>& values) {
+    std::vector<std::string> names;
+    for (const ValueId value : values)
+      names.push_back(value.output == 0 ? fmt::format("{}", value.node)
+                                        : fmt::format("{}:{}", value.node, value.output));
+    return fmt::format("{}", fmt::join(names, ", "));
+  };
+  for (std::size_t id = 0; id < of.graph->nodes.size(); ++id) {
+    const GraphNode& node = of.graph->nodes[id];
+    if (node.op == Op::scalar)
+      text += fmt::format("{} {}; ", id, scalar_text(node));
+    else if (node.op != Op::input)
+      text += fmt::format("{} {}({}); ", id, node.name(), list(node.inputs));
+  }
+  return text + "gives " + list(of.graph->outputs);
+}
+std::string body_texts(const GraphNode& node) {
+  std::string text;
+  if (is_control_flow(node.op))
+    for (const NamedBody& body : bodies_of(node)) text += (text.empty() ? "" : " | ") + body_text(body);
+  return text;
 }
 
 void append_constants(const Drawing& drawing, const GraphNode& node, std::vector<std::string>& lines) {
@@ -242,7 +285,7 @@ std::string node_tooltip(const Drawing& drawing, std::size_t id) {
   if (members.size() > 1) others = fmt::format("stands for nodes {}", fmt::join(members, ", "));
   return quoted({fmt::format("node {}: {} {}", id, node.op == Op::custom ? node.name() : to_string(node.op),
                              to_string(node.attrs)),
-                 node.scope ? std::string_view(*node.scope) : std::string_view(), sources, others});
+                 node.scope ? std::string_view(*node.scope) : std::string_view(), sources, others, body_texts(node)});
 }
 
 std::string inlined_text(const Drawing& drawing, std::size_t id) {

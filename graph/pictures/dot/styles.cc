@@ -13,6 +13,7 @@ const std::array<Style, kinds> styles = {{
     {"view", "#ffffff", "#bdbdbd", "style=\"rounded,dashed\" penwidth=0.7 fontcolor=\"#8a8a8a\""},
     {"fused", "#d8efd5", "#3f8f45", "penwidth=2"},
     {"custom op", "#f9dfe6", "#b0506e", "penwidth=2"},
+    {"control flow", "#dcecec", "#3d8080", "penwidth=2 peripheries=2"},
 }};
 
 Kind kind_of(Op op) {

@@ -9,7 +9,18 @@
 
 namespace lazuli::dot {
 
-enum class Kind : std::uint8_t { input, constant, matrix, elementwise, reduction, movement, view, fused, custom };
+enum class Kind : std::uint8_t {
+  input,
+  constant,
+  matrix,
+  elementwise,
+  reduction,
+  movement,
+  view,
+  fused,
+  custom,
+  control
+};
 
 Kind kind_of(Op op);
 
@@ -20,7 +31,7 @@ struct Style {
   const char* more;  // DOT attributes besides
 };
 
-inline constexpr std::size_t kinds = 9;
+inline constexpr std::size_t kinds = 10;
 // By Kind.
 extern const std::array<Style, kinds> styles;
 

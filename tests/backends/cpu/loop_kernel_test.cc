@@ -969,6 +969,7 @@ void change(Number& number) { number.value += 0.5; }
 void change(DType& value) { value = value == DType::f32 ? DType::i32 : DType::f32; }
 void change(std::string& value) { value += "x"; }
 void change(Dims& value) { value.push_back(1); }
+void change(BodyRef& value) { value = BodyRef(Graph{}); }
 
 TEST(LoopKernel, EveryAttributeOfAnElementwiseOpIsOfTheKey) {
   const auto key_of = [](const OpInfo& op, const Attrs& attrs) {

@@ -12,6 +12,7 @@
 #include <lazuli/graph/ops/control_flow.h>
 #include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/quantisation.h>
 #include <lazuli/graph/pictures/pictures.h>
 #include <lazuli/graph/shape_rules/dtype_rules.h>
 #include <lazuli/graph/text/text.h>

@@ -22,6 +22,15 @@ struct OutputPlacement {
   int donated_input = -1;  // the result takes over this input's memory
 };
 
+// One of the kernels that a launch was made of by fusion.
+struct StepPart {
+  std::string op, scope, kernel, isa;  // as of a launch
+  std::int64_t bytes = 0;              // without what stays in a cache between the parts
+  std::int64_t weight_bytes = 0, operations = 0;
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
+};
+
 // One kernel launch of a program.
 struct ProgramStep {
   std::int32_t node = 0;          // in Program::scheduled
@@ -36,6 +45,9 @@ struct ProgramStep {
   Arithmetic arithmetic = Arithmetic::f32;
   // The instruction sets of its kernels, each once: "avx512", "amx+avx512"; "openblas" where that library chooses.
   std::string isa;
+  // The kernels of a launch that holds several, in the order in which they run on each tile, such as a matmul and the
+  // elementwise work behind it; what they say adds up to the launch. Empty: one kernel.
+  std::vector<StepPart> parts;
 };
 
 class Program {
@@ -52,9 +64,11 @@ class Program {
   // ExecutionError that names the node. One run of one program at a time. `numbers` are the values of the graph's
   // numbers by slot; without, they are as in the run before, at first as the graph has them. With an `observer`, every
   // step is timed and told to it, and with `limits` they are looked at before every step; without, each costs a branch.
+  // `sizes` are those of the graph's named dimensions, in the order of dimensions_of and each from 1 to its bound;
+  // without, they are the bounds. Inputs and outputs hold that much at least.
   virtual void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
                        std::span<const double> numbers = {}, RunObserver* observer = nullptr,
-                       const RunLimits* limits = nullptr) = 0;
+                       const RunLimits* limits = nullptr, std::span<const std::int64_t> sizes = {}) = 0;
   // What runs, as a graph: one node per kernel launch, views resolved. For listings and pictures. Its numbers have the
   // values it was compiled with.
   virtual const Graph& scheduled() const = 0;

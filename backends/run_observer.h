@@ -32,6 +32,11 @@ class LAZULI_API RunObserver {
   // Lengths are data: of what ProgramStep says of a step, so much was left out in this run. Between begin() and end(),
   // on the thread that runs the program.
   virtual void on_skipped(int step, std::int64_t bytes, std::int64_t operations);
+  // The same of one of ProgramStep::parts; on_skipped is told of the launch as a whole as well.
+  virtual void on_part_skipped(int step, int part, std::int64_t bytes, std::int64_t operations);
+  // Of a launch with ProgramStep::parts, before its span: for so long the worker computed that part, in all tiles
+  // together. The parts fill the span. On the worker's own thread.
+  virtual void on_part(int worker, int step, int part, std::int64_t ns);
   // The clock that spans are measured by; the steady clock unless overridden. On the worker's own thread.
   virtual std::int64_t now_ns(int worker);
 };
@@ -43,9 +48,15 @@ struct LAZULI_API RunRecord {
   struct Skipped {
     int step;
     std::int64_t bytes, operations;
+    int part = -1;  // -1: of the launch as a whole
+  };
+  struct PartTime {
+    int step, part;
+    std::int64_t ns;
   };
   std::int64_t begin_ns = 0, end_ns = 0;
   std::vector<std::vector<RunSpan>> workers;  // of each worker, in the order of time
+  std::vector<std::vector<PartTime>> parts;   // of each worker, by the order of its spans; empty: not measured
   std::vector<Skipped> skipped;
 };
 
@@ -59,6 +70,8 @@ class LAZULI_API RunRecorder final : public RunObserver {
   void end() noexcept override;
   void on_span(int worker, const RunSpan& span) override;
   void on_skipped(int step, std::int64_t bytes, std::int64_t operations) override;
+  void on_part_skipped(int step, int part, std::int64_t bytes, std::int64_t operations) override;
+  void on_part(int worker, int step, int part, std::int64_t ns) override;
   std::int64_t now_ns(int worker) override;
 
   int runs() const { return runs_; }
@@ -69,6 +82,7 @@ class LAZULI_API RunRecorder final : public RunObserver {
   // Workers append all at once: what they write to must not share a cache line.
   struct alignas(64) Track {
     std::vector<RunSpan> spans;
+    std::vector<RunRecord::PartTime> parts;
   };
 
   Clock clock_;

@@ -34,6 +34,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/ops/control_flow.h
   graph/ops/operators.h
   graph/ops/ops.h
+  graph/ops/quantisation.h
   graph/pictures/alike.h
   graph/pictures/collapse.h
   graph/pictures/pictures.h
@@ -45,6 +46,7 @@ set(LAZULI_PUBLIC_HEADERS
   graph/types/dtype.h
   graph/types/float16.h
   graph/types/half.h
+  graph/types/named_axis.h
   graph/types/shape.h
   models/generation/cache_file.h
   models/generation/conversation.h

@@ -101,10 +101,12 @@ std::string source_of(const Array& array) {
 
 bool Array::evaluated() const { return node_ && node_->evaluated(); }
 
+const Result& Array::result() const { return node_->results()[static_cast<std::size_t>(output_)]; }
+
 const std::byte* Array::bytes() const {
   if (!evaluated()) eval({*this});
   wait(*this);
-  return node_->results()[static_cast<std::size_t>(output_)].buffer->data();
+  return result().buffer->data();
 }
 
 std::vector<Array> make_node(Op op, Attrs attrs, std::vector<Array> inputs) {

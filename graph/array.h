@@ -30,6 +30,7 @@ namespace lazuli {
 
 struct Graph;
 struct Node;
+struct Result;
 using NodeRef = std::shared_ptr<Node>;
 
 namespace detail {
@@ -40,7 +41,9 @@ concept IntegerNumber = std::integral<T> && !std::same_as<T, char> && !std::same
 }  // namespace detail
 
 // What `at` takes along one axis: a range, or one position, which drops the axis. Negative positions count from the
-// end. Ends of a range may be left out, and are cut to the axis where they lie outside; step is 1 or more.
+// end. Ends of a range may be left out, and are cut to the axis where they lie outside. A negative step goes from
+// begin, by default the last position, down to behind end, by default to the first: Slice{.step = -1} turns the axis
+// round.
 struct LAZULI_API Slice {
   std::optional<std::int64_t> begin = std::nullopt, end = std::nullopt;
   std::int64_t step = 1;
@@ -109,6 +112,7 @@ class LAZULI_API Array {
 
   const NodeRef& node() const { return node_; }
   int output() const { return output_; }
+  const Result& result() const;  // of an evaluated array
 
  private:
   NodeRef node_;

@@ -3,9 +3,11 @@
 // calls with dozens of caches, whose handles have left the processor's caches since the last one, so a call looks at
 // the node of each argument and at nothing behind it, and neither makes nor frees anything for a state that goes round.
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/inline_graph.h>
 #include <lazuli/graph/node_record.h>
+#include <lazuli/graph/order_behind_readers.h>
 #include <lazuli/graph/verify.h>
 
 #include <algorithm>
@@ -21,20 +23,13 @@ struct ArgumentType {
   const Type& get() const { return (*types)[output]; }
 };
 
+ArgumentType type_alone(Type type) { return {std::make_shared<const std::vector<Type>>(1, std::move(type)), 0}; }
 ArgumentType type_of(const Array& array) { return {array.node()->types, static_cast<std::size_t>(array.output())}; }
 
 // Nobody but the holder of this array can see its node, which is a value and nothing else.
 bool can_hold_another_value(const Array& array) {
   return array.node().use_count() == 1 && array.node()->op == Op::input && array.node()->results().size() == 1;
 }
-
-const Result& result_of(const Array& array) {
-  return array.node()->results()[static_cast<std::size_t>(array.output())];
-}
-
-// Dropping a reference, as the parameter's end does, orders this thread behind those that read the value and dropped
-// theirs.
-void order_behind_readers(NodeRef) {}
 
 // The caller gave the last handle: nobody else can read the value.
 bool is_given_up(const Array& argument) {
@@ -68,6 +63,29 @@ struct CompiledFunction::Signature {
     std::shared_ptr<Executable> executable;
   };
   std::vector<Prepared> prepared;  // guarded; the one that was used last is the first
+  // Where arguments name axes: the arguments' types, null without a name, the names, and for each result the argument
+  // whose size it has, or -1.
+  std::vector<TypesRef> kept_types;
+  std::vector<const Type*> named;
+  std::vector<NamedSize> dimensions;
+  std::vector<int> sized_by;
+
+  // What each argument brings; empty where none has a named axis. Throws an Error for sizes that do not fit.
+  std::vector<std::int64_t> sizes_of(const std::vector<Array>& given) const {
+    std::vector<std::int64_t> brought;
+    if (dimensions.empty()) return brought;
+    for (std::size_t i = 0; i < given.size(); ++i)
+      brought.push_back(named[i] ? size_brought(*named[i], given[i].type()) : -1);
+    sizes_of_run(dimensions, named, brought, "compile");
+    return brought;
+  }
+
+  // The types of result `i` of a call whose arguments bring these sizes.
+  TypesRef result_types(std::size_t i, const std::vector<std::int64_t>& sizes) const {
+    if (sizes.empty() || sized_by[i] < 0) return results[i];
+    const std::int64_t size = sizes[static_cast<std::size_t>(sized_by[i])];
+    return std::make_shared<const std::vector<Type>>(1, at_size((*results[i])[0], size));
+  }
 
   bool matches(const std::vector<Array>& given) {
     if (given.size() != arguments.size()) return false;
@@ -75,6 +93,10 @@ struct CompiledFunction::Signature {
       const ArgumentType& known = arguments[i];
       if (given[i].node()->types == known.types && static_cast<std::size_t>(given[i].output()) == known.output)
         continue;
+      if (known.get().named) {
+        if (!accepts(known.get(), given[i].type())) return false;
+        continue;
+      }
       if (given[i].type() != known.get()) return false;
       arguments[i] = type_of(given[i]);  // likely to come again
     }
@@ -126,10 +148,12 @@ struct CompiledFunction::State {
   std::shared_ptr<Signature> trace(const std::vector<Array>& arguments) const {
     auto signature = std::make_shared<Signature>();
     signature->donated = donated_of(arguments.size());
+    check_dimensions(arguments.size());
     std::vector<Array> placeholders;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
-      signature->arguments.push_back(type_of(arguments[i]));
-      placeholders.push_back(placeholder(arguments[i].type(), name_of(i)));
+      const Type type = traced_type(arguments[i].type(), i);
+      signature->arguments.push_back(type.named ? type_alone(type) : type_of(arguments[i]));
+      placeholders.push_back(placeholder(type, name_of(i)));
     }
     const std::vector<Array> outputs = call_traced(placeholders);
     std::vector<Array> leaves = placeholders;
@@ -138,6 +162,7 @@ struct CompiledFunction::State {
     signature->graph.phase = options.phase;
     signature->numbers = numbers_of(signature->graph);
     give_handles(*signature);
+    note_dimensions(*signature);
     return signature;
   }
 
@@ -156,6 +181,35 @@ struct CompiledFunction::State {
     return donated;
   }
 
+  void check_dimensions(std::size_t arguments) const {
+    for (std::size_t i = 0; i < options.dimensions.size(); ++i) {
+      const auto& [index, axis, dimension] = options.dimensions[i];
+      if (index < 0 || static_cast<std::size_t>(index) >= arguments)
+        fail("compile: dimension {} names argument {}, expected 0 to {}, as the call has {}", dimension.name, index,
+             static_cast<std::int64_t>(arguments) - 1, arguments);
+      for (std::size_t other = 0; other < i; ++other) {
+        const ArgumentDimension& before = options.dimensions[other];
+        if (before.argument == index)
+          fail("compile: argument {} has the dimensions {} and {}, expected one at most", index, before.dimension.name,
+               dimension.name);
+        if (before.dimension.name == dimension.name && before.dimension.bound != dimension.bound)
+          fail("compile: dimension {} has the bounds {} and {}, expected one", dimension.name, before.dimension.bound,
+               dimension.bound);
+      }
+    }
+  }
+
+  // With the bound of its named axis in the place of the size.
+  Type traced_type(Type type, std::size_t argument) const {
+    for (const auto& [index, axis, dimension] : options.dimensions) {
+      if (static_cast<std::size_t>(index) != argument) continue;
+      const int at = normalise_axis(axis, type.shape.size(), "compile");
+      type.shape[static_cast<std::size_t>(at)] = dimension.bound;
+      return with_named_axis(std::move(type), at, dimension.name);
+    }
+    return type;
+  }
+
   std::vector<Array> call_traced(const std::vector<Array>& placeholders) const {
     const Tracing tracing_now;
     return function(placeholders);
@@ -170,7 +224,7 @@ struct CompiledFunction::State {
       if (index < arguments) continue;
       const Array& leaf = leaves[index];
       if (!leaf.evaluated()) fail_capture(leaf);
-      node.constant = constant(leaf).node()->results()[0].buffer;
+      node.constant = constant(leaf).result().buffer;
       node.op = Op::constant;
       node.attrs = NoAttrs{};
       node.from[0].op = Op::constant;
@@ -193,6 +247,22 @@ struct CompiledFunction::State {
       });
       signature.handles.push_back(taken == left.end() ? -1 : *taken);
       if (taken != left.end()) left.erase(taken);
+    }
+  }
+
+  static void note_dimensions(Signature& signature) {
+    signature.dimensions = dimensions_of(signature.graph);
+    if (signature.dimensions.empty()) return;
+    for (const ArgumentType& argument : signature.arguments) {
+      signature.kept_types.push_back(argument.types);
+      signature.named.push_back(argument.get().named ? &argument.get() : nullptr);
+    }
+    for (const TypesRef& result : signature.results) {
+      const NamedAxis& named = (*result)[0].named;
+      const auto sizes = [&](const Type* type) { return named && type && type->named.name == named.name; };
+      const auto found = std::find_if(signature.named.begin(), signature.named.end(), sizes);
+      signature.sized_by.push_back(found == signature.named.end() ? -1
+                                                                  : static_cast<int>(found - signature.named.begin()));
     }
   }
 
@@ -234,12 +304,12 @@ CompiledFunction compile(Graph graph, std::vector<int> donate) {
   state.is_graph = true;
   state.options.donate = std::move(donate);
   auto signature = std::make_shared<CompiledFunction::Signature>();
-  for (const ValueId input : graph.inputs())
-    signature->arguments.push_back({std::make_shared<const std::vector<Type>>(1, graph.type(input)), 0});
+  for (const ValueId input : graph.inputs()) signature->arguments.push_back(type_alone(graph.type(input)));
   signature->donated = state.donated_of(signature->arguments.size());
   signature->graph = std::move(graph);
   signature->numbers = numbers_of(signature->graph);
   CompiledFunction::State::give_handles(*signature);
+  CompiledFunction::State::note_dimensions(*signature);
   state.function = [signature = std::weak_ptr(signature)](const std::vector<Array>& arguments) {
     return inline_graph(signature.lock()->graph, arguments);
   };
@@ -257,6 +327,7 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
   const std::shared_ptr<Evaluator> evaluator = current_evaluator();
   evaluator->begin_lookup();
   const std::shared_ptr<Signature> signature = state.find_or_trace(arguments);
+  const std::vector<std::int64_t> sizes = signature->sizes_of(arguments);
   std::vector<Array> unevaluated;
   for (const Array& argument : arguments)
     if (!argument.evaluated()) unevaluated.push_back(argument);
@@ -265,7 +336,8 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
   const std::shared_ptr<Executable> executable = state.executable(*signature, *evaluator);
   std::vector<Operand> operands;
   operands.reserve(arguments.size());
-  for (const Array& argument : arguments) operands.push_back({result_of(argument), false});
+  for (const Array& argument : arguments) operands.push_back({argument.result(), false});
+  for (std::size_t i = 0; i < sizes.size(); ++i) operands[i].size = sizes[i];
   for (const int index : signature->donated) {
     const auto i = static_cast<std::size_t>(index);
     operands[i].donated = is_given_up(arguments[i]);
@@ -280,7 +352,7 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
       outputs.push_back(std::move(arguments[static_cast<std::size_t>(handle)]));
       outputs.back().node()->replace_result(std::move(results[i]));
     } else {
-      outputs.push_back(evaluated_input(signature->results[i], std::move(results[i])));
+      outputs.push_back(evaluated_input(signature->result_types(i, sizes), std::move(results[i])));
     }
   }
   return outputs;
@@ -292,7 +364,9 @@ CompiledFunction::State& CompiledFunction::checked_state() const {
 }
 
 const Graph& CompiledFunction::graph(const std::vector<Array>& arguments) const {
-  return checked_state().find_or_trace(arguments)->graph;
+  const std::shared_ptr<Signature> signature = checked_state().find_or_trace(arguments);
+  signature->sizes_of(arguments);  // are to fit here as well
+  return signature->graph;
 }
 
 std::shared_ptr<Executable> CompiledFunction::executable(const std::vector<Array>& arguments) const {

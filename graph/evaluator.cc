@@ -3,6 +3,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/numbers.h>
+#include <lazuli/graph/order_behind_readers.h>
 
 #include <algorithm>
 #include <atomic>
@@ -117,13 +118,13 @@ class Evaluation {
       if (!leaf.evaluated())
         fail("eval: input %{}{} has no data; it is a placeholder of a traced function", i,
              leaf.node()->label.empty() ? "" : " " + leaf.node()->label);
-      operands_.push_back({leaf.node()->results()[static_cast<std::size_t>(leaf.output())], false});
+      operands_.push_back({leaf.result(), false});
     }
     donated_ = unreachable_leaves(pending_, leaves_);
     for (const int index : donated_) {
       operands_[static_cast<std::size_t>(index)].donated = true;
-      // Dropping this reference orders the thread behind those that read the value and dropped theirs.
-      const NodeRef node = leaves_[static_cast<std::size_t>(index)].node();
+      const NodeRef& node = leaves_[static_cast<std::size_t>(index)].node();
+      order_behind_readers(node);
       node->donated = true;
       donated_nodes_.push_back(node);
     }
@@ -199,13 +200,13 @@ void async_eval(std::span<const Array> arrays, Stream stream) { evaluate(arrays,
 
 void wait(const Array& array) {
   if (!array.evaluated()) fail("wait: the array was never evaluated");
-  const Result& result = array.node()->results()[static_cast<std::size_t>(array.output())];
+  const Result& result = array.result();
   if (result.ready) result.ready->wait();
 }
 
 Array constant(const Array& array, std::string label) {
   array.bytes();
-  const BufferRef& memory = array.node()->results()[static_cast<std::size_t>(array.output())].buffer;
+  const BufferRef& memory = array.result().buffer;
   memory->share();
   return Array::constant(memory, array.type(), std::move(label));
 }

@@ -30,7 +30,8 @@ LAZULI_API NumbersRef numbers_of(const Graph& graph);
 
 struct LAZULI_API Operand {
   Result value;
-  bool donated = false;  // the caller gives the array up: its memory may become a result
+  bool donated = false;    // the caller gives the array up: its memory may become a result
+  std::int64_t size = -1;  // along the axis that the program's input names; -1: the bound
 };
 
 class LAZULI_API Evaluator {
@@ -105,10 +106,27 @@ LAZULI_API Array constant(const Array& array, std::string label = {});
 // number it captures. What it captures unevaluated becomes part of it. Compiled functions that it calls are inlined.
 using ArrayFunction = std::function<std::vector<Array>(const std::vector<Array>&)>;
 
+// A size that calls bring: any from 1 to the bound, of which the function is compiled once for all. Names are letters,
+// digits and underscores.
+struct LAZULI_API Dimension {
+  std::string name;
+  std::int64_t bound = 0;  // at least 2
+};
+// The axis of an argument that has such a size: its first one longer than 1. Negative axes count from the end.
+struct LAZULI_API ArgumentDimension {
+  int argument = 0;
+  std::int64_t axis = 0;
+  Dimension dimension;
+};
+
 struct LAZULI_API CompileOptions {
   std::vector<int> donate;  // arguments given up by each call; an Error at the call where there is none of that index
   Phase phase = Phase::any;
   std::vector<std::string> argument_names;  // for listings
+  // Arguments of sizes that differ from call to call; at most one axis of each. The function is traced at the bounds:
+  // shapes have them, types the names beside (docs/named-dimensions.md). An op that takes no named axis is an Error
+  // there. A call with a size above its bound, or with two sizes of one name, is an Error.
+  std::vector<ArgumentDimension> dimensions;
 };
 
 // A copy shares what was traced. Any number of threads may call at once; the function given is traced by one of them at
@@ -149,9 +167,9 @@ class LAZULI_API CompiledFunction {
 };
 
 LAZULI_API CompiledFunction compile(ArrayFunction function, CompileOptions options = {});
-// The function that a graph is, of arguments of its inputs' types alone: a call with others throws an Error that names
-// the argument, what it is and what was expected. `donate` as in CompileOptions. Throws an Error for a graph that is
-// broken, or whose constants hold no data.
+// The function that a graph is, of arguments of its inputs' types alone, and of every size where these name an axis: a
+// call with others throws an Error that names the argument, what it is and what was expected. `donate` as in
+// CompileOptions. Throws an Error for a graph that is broken, or whose constants hold no data.
 LAZULI_API CompiledFunction compile(Graph graph, std::vector<int> donate = {});
 
 }  // namespace lazuli

@@ -278,8 +278,12 @@ void append_node_key(const GraphNode& node, NumberKey numbers, std::string& key)
   for (ValueId input : node.inputs) append_bytes(key, input);
   for (const Type& type : node.types) {
     key.push_back(static_cast<char>(type.dtype));
-    append_bytes(key, static_cast<std::uint32_t>(type.shape.size()));
+    constexpr std::uint32_t has_name = 1u << 31;
+    append_bytes(key, static_cast<std::uint32_t>(type.shape.size()) | (type.named ? has_name : 0));
     for (std::int64_t size : type.shape) append_bytes(key, size);
+    if (!type.named) continue;
+    append_bytes(key, type.named.axis);
+    key.append(*type.named.name).push_back('\0');
   }
   if (node.constant) append_bytes(key, node.constant->id());
   if (node.body) {

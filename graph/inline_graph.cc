@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/inline_graph.h>
 
 #include <unordered_map>
@@ -66,15 +67,42 @@ void check_arguments(const Graph& graph, const std::vector<Array>& arguments) {
     const std::string name = label.empty() ? std::to_string(i) : fmt::format("{} '{}'", i, label);
     if (!arguments[i].defined())
       fail("call: argument {} is an empty array, expected {}", name, to_string(graph.type(inputs[i])));
-    if (arguments[i].type() != graph.type(inputs[i]))
+    if (!accepts(graph.type(inputs[i]), arguments[i].type()))
       fail("call: argument {} is {}, expected {}", name, to_string(arguments[i].type()),
            to_string(graph.type(inputs[i])));
   }
 }
 
+namespace {
+
+// Whether the arguments bring sizes of their own for names of the graph.
+bool brings_sizes(const Graph& graph, const std::vector<Array>& arguments) {
+  const std::vector<ValueId> inputs = graph.inputs();
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (graph.type(inputs[i]).named && arguments[i].type() != graph.type(inputs[i])) return true;
+  return false;
+}
+
+// The graph for the sizes that plain arguments bring. Named ones stand for none.
+Graph at_sizes_of(const Graph& graph, const std::vector<Array>& arguments) {
+  std::vector<const Type*> declared;
+  std::vector<std::int64_t> brought;
+  for (const ValueId input : graph.inputs()) {
+    const Type& given = arguments[declared.size()].type();
+    declared.push_back(&graph.type(input));
+    brought.push_back(size_brought(*declared.back(), given));
+  }
+  return with_sizes(graph, sizes_of_run(dimensions_of(graph), declared, brought, "call"));
+}
+
+}  // namespace
+
 std::vector<Array> inline_graph(const Graph& graph, const std::vector<Array>& arguments) {
   check_arguments(graph, arguments);
-  return Inliner().build(graph, arguments);
+  if (!brings_sizes(graph, arguments)) return Inliner().build(graph, arguments);
+  const Graph sized = at_sizes_of(graph, arguments);
+  check_arguments(sized, arguments);
+  return Inliner().build(sized, arguments);
 }
 
 }  // namespace lazuli

@@ -128,6 +128,7 @@ class Verifier {
       const int block = info(type.dtype).block_elements;
       if (block > 1 && (type.shape.empty() || type.shape.back() % block != 0))
         reject_node(id, "last axis is not a multiple of the {} elements of a {} block", block, to_string(type.dtype));
+      if (const std::string fault = named_axis_fault(type); !fault.empty()) reject_node(id, "{}", fault);
     }
     if (is_declared(node.op)) {
       if (node.op != Op::fused && node.types.size() != 1)
@@ -195,6 +196,13 @@ class Verifier {
       if (seen[static_cast<std::size_t>(index)]) reject_node(id, "index {} is that of another input, too", index);
       seen[static_cast<std::size_t>(index)] = true;
     }
+    for (std::size_t id : inputs)
+      for (std::size_t other : inputs) {
+        const Type &type = graph_.nodes[id].type(), &first = graph_.nodes[other].type();
+        if (type.named && type.named.name == first.named.name && bound_of(type) != bound_of(first))
+          reject_node(id, "bounds {} by {}, but input %{} by {}", *type.named.name, bound_of(type), other,
+                      bound_of(first));
+      }
   }
 
   void verify_outputs() {

@@ -24,6 +24,9 @@ bool must_go(const Graph& graph, const GraphNode& node, const PassContext& conte
   const bool may_go = is_composite(node.op) || node.op == Op::custom;
   if (!may_go || has_own_rule(graph, node, context)) return false;
   const std::vector<Type> operands = operand_types(graph, node);
+  // Its definition has the heads before the rows, where no named axis may stand.
+  const auto is_named = [](const Type& type) { return static_cast<bool>(type.named); };
+  if (node.op == Op::attention && std::any_of(operands.begin(), operands.end(), is_named)) return false;
   const bool wanted = !context.is_enabled("composites") || !context.can_run(node.op, node.attrs, operands);
   return wanted && (node.op != Op::custom || custom_definition(node.as<CustomAttrs>().op, operands));
 }

@@ -38,7 +38,7 @@ constexpr std::size_t longest_label = 120;
 // Ops that are folded. Products with weights stay: they read quantised data in place and belong to the run.
 bool folds(Op op) {
   return is_elementwise(op) || is_reduction(op) || is_rowwise(op) || is_view(op) || op == Op::concatenate ||
-         op == Op::custom;
+         op == Op::quantise || op == Op::custom;
 }
 
 // Whether a number says what the element is: large i64 and u64 have none.

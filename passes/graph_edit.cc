@@ -69,7 +69,7 @@ ValueId add_node(Graph& graph, Op op, Attrs attrs, std::vector<ValueId> inputs, 
   return graph.add(std::move(node));
 }
 
-std::vector<ValueId> inline_graph(Graph& graph, const Graph& part, std::span<const ValueId> operands,
+std::vector<ValueId> append_graph(Graph& graph, const Graph& part, std::span<const ValueId> operands,
                                   const Scope::Ref& scope, const std::vector<Source>& from) {
   std::vector<std::int32_t> moved(part.nodes.size(), -1);
   const auto value_of = [&](ValueId value) {
@@ -101,7 +101,7 @@ Graph spell_out(const Graph& graph, FunctionRef<bool(const GraphNode&)> chosen) 
     const Graph definition = decomposition(node.op, node.attrs, operand_types(graph, node));
     std::vector<ValueId> operands;
     for (ValueId input : node.inputs) operands.push_back(rewriter.mapped(input));
-    const auto values = inline_graph(rewriter.result(), definition, operands, node.scope, node.from);
+    const auto values = append_graph(rewriter.result(), definition, operands, node.scope, node.from);
     for (std::size_t output = 0; output < values.size(); ++output)
       rewriter.map({id, static_cast<std::int32_t>(output)}, values[output]);
   }
@@ -174,7 +174,7 @@ class RegionCutter {
     }
     if (is_composite(node.op) && !is_elementwise(node.op)) {
       const Graph spelled_out = decomposition(node.op, node.attrs, operand_types(graph_, node));
-      values_.emplace(ValueId{id, 0}, inline_graph(region_.body, spelled_out, inputs)[0]);
+      values_.emplace(ValueId{id, 0}, append_graph(region_.body, spelled_out, inputs)[0]);
       return;
     }
     GraphNode copied;

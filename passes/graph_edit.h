@@ -35,7 +35,7 @@ ValueId add_node(Graph& graph, Op op, Attrs attrs, std::vector<ValueId> inputs, 
 
 // Appends the nodes of `part` to `graph` with `operands` in the place of its inputs; they all get `scope` and `from`.
 // Returns the values of the outputs of `part`.
-std::vector<ValueId> inline_graph(Graph& graph, const Graph& part, std::span<const ValueId> operands,
+std::vector<ValueId> append_graph(Graph& graph, const Graph& part, std::span<const ValueId> operands,
                                   const Scope::Ref& scope = nullptr, const std::vector<Source>& from = {});
 
 // The graph with the definition (decompose.cc) of each node that `chosen` names in the node's place. What stands for a

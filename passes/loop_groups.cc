@@ -14,19 +14,22 @@ namespace {
 constexpr std::size_t max_row_axes = 3;
 
 struct Space {
-  Shape rows;                // without leading ones
-  std::int64_t columns = 0;  // 0: narrow values only, so far
+  Shape rows;                         // without leading ones
+  std::int64_t columns = 0;           // 0: narrow values only, so far
+  const std::string* name = nullptr;  // of the named axis: a run has as many rows of each value
 
-  static Space of(const Shape& shape) {
+  static Space of(const Type& type) {
+    const Shape& shape = type.shape;
     if (shape.empty()) return {};
     const auto rows = significant_sizes(shape);
     Space space;
     if (rows.size() > 1) space.rows.assign(rows.begin(), rows.end() - 1);
     space.columns = shape.back() == 1 ? 0 : shape.back();
+    space.name = type.named.name;
     return space;
   }
   bool fits(const Space& other) const {
-    return rows == other.rows && (columns == 0 || other.columns == 0 || columns == other.columns);
+    return name == other.name && rows == other.rows && (columns == 0 || other.columns == 0 || columns == other.columns);
   }
   std::string text() const {
     Shape sizes = rows;
@@ -131,6 +134,8 @@ class Grouping {
       const auto& reduce = candidate.as<ReduceAttrs>();
       // Over an axis of size one it could not be told from a reduction of a narrow value.
       if (!reduce.keep_dims || reduce.axes != Dims{last} || operand.shape.back() == 1) return Refusal::axes;
+      // Over the rows of a run, which are no columns of a loop.
+      if (operand.named && operand.named.axis == last) return Refusal::axes;
     }
     return space_of(id).rows.size() <= max_row_axes ? Refusal::none : Refusal::rank;
   }
@@ -138,7 +143,7 @@ class Grouping {
   // The space a node asks for: reductions run over their operand.
   Space space_of(std::int32_t id) const {
     const GraphNode& candidate = node(id);
-    return Space::of(is_reduction(candidate.op) ? graph_.type(candidate.inputs[0]).shape : candidate.type().shape);
+    return Space::of(is_reduction(candidate.op) ? graph_.type(candidate.inputs[0]) : candidate.type());
   }
 
   void place(std::int32_t id) {

@@ -114,6 +114,8 @@ class DemandAnalysis {
   std::optional<Picker> take_picker(const GraphNode& node) {
     const Type &x = graph_.type(node.inputs[0]), &index = graph_.type(node.inputs[1]);
     const auto axis = static_cast<int>(node.as<AxisAttrs>().axis);
+    // Of an index with a named axis a run has fewer: what they pick from may not be as long as that.
+    if (index.named) return std::nullopt;
     const bool narrows = index.elements() > 0 && index.elements() < x.shape[static_cast<std::size_t>(axis)];
     if (!narrows || !can_hoist(node.inputs[1])) return std::nullopt;
     Selection selection;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/evaluator.h>
 
 #include <cstdint>
@@ -19,6 +20,7 @@ struct CompiledGraph final : Executable {
   Graph built, fused;
   std::size_t numbers = 0;                    // of `built`
   std::vector<std::optional<Type>> operands;  // by index; none where the graph has no input of it
+  std::vector<NamedSize> dimensions;          // of `built`
   std::unique_ptr<Program> program;
   // Constants of `built`, and how many references of the program hold each of them: where there are no others, the
   // program alone keeps the memory.

@@ -149,6 +149,7 @@ std::shared_ptr<CompiledGraph> Engine::compile(const Graph& graph, std::span<con
   compiled->built = graph;
   for (const ValueId input : graph.inputs())
     compiled->operands.push_back(input.node < 0 ? std::optional<Type>() : graph.type(input));
+  compiled->dimensions = dimensions_of(graph);
   compiled->numbers = number_values(graph).size();
   compiled->fused = optimised(with_slots(graph), numbers);
   compiled->program = backend_->compile(compiled->fused, donated);
@@ -230,8 +231,27 @@ ExecutionError with_source(const ExecutionError& error, const Graph& built) {
   return ExecutionError(error.what(), std::move(details));
 }
 
+// By the operands' named axes. As check_operands, before it.
+std::vector<std::int64_t> sizes_of(const CompiledGraph& compiled, std::span<const Operand> operands) {
+  if (compiled.dimensions.empty() || operands.size() != compiled.operands.size()) return {};
+  std::vector<const Type*> declared;
+  std::vector<std::int64_t> brought;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    declared.push_back(compiled.operands[i] ? &*compiled.operands[i] : nullptr);
+    brought.push_back(operands[i].size);
+  }
+  return sizes_of_run(compiled.dimensions, declared, brought, "run");
+}
+
+// Of a value in a run with these sizes.
+std::int64_t bytes_of(const CompiledGraph& compiled, const Type& type, std::span<const std::int64_t> sizes) {
+  if (!type.named) return type.bytes();
+  return at_size(type, sizes[static_cast<std::size_t>(dimension_of(type, compiled.dimensions))]).bytes();
+}
+
 // Operands are memory that kernels read without looking: what does not fit must not get that far.
-void check_operands(const CompiledGraph& compiled, std::span<const Operand> operands, const NumbersRef& numbers) {
+void check_operands(const CompiledGraph& compiled, std::span<const Operand> operands, const NumbersRef& numbers,
+                    std::span<const std::int64_t> sizes) {
   if (const std::size_t given = numbers ? numbers->size() : 0; given != compiled.numbers)
     fail(counted(fmt::format("{} numbers", compiled.numbers), fmt::format("{} numbers", given)),
          "run: {} numbers given, expected {}", given, compiled.numbers);
@@ -241,11 +261,11 @@ void check_operands(const CompiledGraph& compiled, std::span<const Operand> oper
   for (std::size_t i = 0; i < operands.size(); ++i) {
     const BufferRef& buffer = operands[i].value.buffer;
     if (buffer == nullptr) fail("run: operand {} has no memory", i);
-    if (const std::optional<Type>& type = compiled.operands[i];
-        type && buffer->size() < static_cast<std::size_t>(type->bytes()))
-      fail(counted(fmt::format("{} bytes of {}", type->bytes(), to_string(*type)),
-                   fmt::format("{} bytes", buffer->size())),
-           "run: operand {} has {} bytes, expected {} of {}", i, buffer->size(), type->bytes(), to_string(*type));
+    const std::optional<Type>& type = compiled.operands[i];
+    if (const std::int64_t bytes = type ? bytes_of(compiled, *type, sizes) : 0;
+        buffer->size() < static_cast<std::size_t>(bytes))
+      fail(counted(fmt::format("{} bytes of {}", bytes, to_string(*type)), fmt::format("{} bytes", buffer->size())),
+           "run: operand {} has {} bytes, expected {} of {}", i, buffer->size(), bytes, to_string(*type));
   }
 }
 
@@ -258,6 +278,7 @@ struct Engine::Run {
   int stream = 0;
   std::vector<BufferRef> inputs, outputs;
   NumbersRef numbers;
+  std::vector<std::int64_t> sizes;  // of CompiledGraph::dimensions
   RunLimits limits;
   AllocatorRef allocator;
   std::vector<Event> makers;  // of the runs that compute the inputs
@@ -283,7 +304,7 @@ struct Engine::Run {
   void execute_program() {
     try {
       compiled->program->execute(inputs, outputs, numbers ? std::span(*numbers) : std::span<const double>(),
-                                 observer.get(), limits.any() ? &limits : nullptr);
+                                 observer.get(), limits.any() ? &limits : nullptr, sizes);
     } catch (const ExecutionError& error) {
       if (!records_source_locations()) throw;
       throw with_source(error, compiled->built);
@@ -300,7 +321,7 @@ struct Engine::Run {
 
   void take(std::vector<Operand> operands) {
     inputs.reserve(operands.size());
-    for (auto& [value, donated] : operands) {
+    for (auto& [value, donated, size] : operands) {
       inputs.push_back(std::move(value.buffer));
       // The arrays of a state come from one run and share its event.
       if (value.ready && (makers.empty() || makers.back() != *value.ready)) makers.push_back(*std::move(value.ready));
@@ -319,9 +340,15 @@ struct Engine::Run {
   void place_outputs() {
     const std::span<const OutputPlacement> placements = compiled->program->outputs();
     outputs.reserve(placements.size());
-    for (const OutputPlacement& output : placements)
-      outputs.push_back(output.donated_input < 0 ? Buffer::allocate(static_cast<std::size_t>(output.bytes), allocator)
-                                                 : inputs[static_cast<std::size_t>(output.donated_input)]);
+    for (std::size_t i = 0; i < placements.size(); ++i)
+      outputs.push_back(placements[i].donated_input < 0
+                            ? Buffer::allocate(static_cast<std::size_t>(result_bytes(i)), allocator)
+                            : inputs[static_cast<std::size_t>(placements[i].donated_input)]);
+  }
+
+  std::int64_t result_bytes(std::size_t output) const {
+    if (sizes.empty()) return compiled->program->outputs()[output].bytes;
+    return bytes_of(*compiled, compiled->built.type(compiled->built.outputs[output]), sizes);
   }
 };
 
@@ -335,10 +362,11 @@ std::vector<std::shared_ptr<Engine::Run>> Engine::in_flight_beside(int stream) {
 }
 
 std::shared_ptr<Engine::Run> Engine::make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands,
-                                              NumbersRef numbers, int stream) {
+                                              NumbersRef numbers, std::vector<std::int64_t> sizes, int stream) {
   auto run = std::make_shared<Run>();
   run->compiled = std::move(compiled);
   run->numbers = std::move(numbers);
+  run->sizes = std::move(sizes);
   run->stream = stream;
   run->allocator = options_.allocator;
   if (const RunLimits* limits = LimitRuns::current()) run->limits = *limits;
@@ -365,8 +393,10 @@ std::shared_ptr<Engine::Run> Engine::make_run(std::shared_ptr<CompiledGraph> com
 std::vector<Result> Engine::run(const std::shared_ptr<Executable>& executable, std::vector<Operand> operands,
                                 NumbersRef numbers, int stream, bool wait) {
   std::shared_ptr<CompiledGraph> compiled = own(executable);
-  check_operands(*compiled, operands, numbers);
-  std::shared_ptr<Run> run = make_run(std::move(compiled), std::move(operands), std::move(numbers), stream);
+  std::vector<std::int64_t> sizes = sizes_of(*compiled, operands);
+  check_operands(*compiled, operands, numbers, sizes);
+  std::shared_ptr<Run> run =
+      make_run(std::move(compiled), std::move(operands), std::move(numbers), std::move(sizes), stream);
   std::vector<Result> results;
   results.reserve(run->outputs.size());
   for (const BufferRef& output : run->outputs) results.push_back({output, run->done});

@@ -9,6 +9,7 @@
 #include <lazuli/runtime/program_cache.h>
 #include <lazuli/runtime/session.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -66,7 +67,7 @@ class Engine final : public Evaluator {
   std::vector<BufferRef> evaluate_constants(const Graph& graph);
   std::vector<std::shared_ptr<Run>> in_flight_beside(int stream);
   std::shared_ptr<Run> make_run(std::shared_ptr<CompiledGraph> compiled, std::vector<Operand> operands,
-                                NumbersRef numbers, int stream);
+                                NumbersRef numbers, std::vector<std::int64_t> sizes, int stream);
   TaskQueue& queue(int stream);
 
   const SessionOptions options_;

@@ -50,25 +50,60 @@ std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::list() const {
 
 std::int64_t ProgramCache::bytes_of(const CompiledGraph& compiled) { return count_nodes(compiled.built) * node_bytes; }
 
-std::int64_t ProgramCache::bytes() const {
-  std::int64_t total = 0;
-  std::unordered_map<std::shared_ptr<const Buffer>, long> references;
-  for (const auto& [key, variants] : variants_)
-    for (const Variant& variant : variants) {
-      total += bytes_of(*variant.compiled);
-      for (const CompiledGraph::Held& held : variant.compiled->constants)
-        if (auto buffer = held.buffer.lock()) references[std::move(buffer)] += held.references;
+// What the kept programs take: counted once, and kept up while some of them go.
+class ProgramCache::Bytes {
+ public:
+  explicit Bytes(const ProgramCache& programs) {
+    for (const auto& [key, variants] : programs.variants_)
+      for (const Variant& variant : variants) {
+        total_ += bytes_of(*variant.compiled);
+        for (const CompiledGraph::Held& held : variant.compiled->constants)
+          if (auto buffer = held.buffer.lock()) constants_[std::move(buffer)].references += held.references;
+      }
+    for (auto& [buffer, constant] : constants_) count(*buffer, buffer.use_count(), constant);
+  }
+
+  std::int64_t total() const { return total_; }
+
+  // What the program alone holds is its to free, once whoever took it lets it go: here it counts no more.
+  void take_out(const CompiledGraph& compiled) {
+    total_ -= bytes_of(compiled);
+    for (const CompiledGraph::Held& held : compiled.constants) {
+      const auto buffer = held.buffer.lock();
+      const auto found = buffer ? constants_.find(buffer) : constants_.end();
+      if (found == constants_.end()) continue;
+      found->second.references -= held.references;
+      count(*buffer, buffer.use_count() - 1, found->second);  // without the reference of this line
     }
-  // One reference more is the map's.
-  for (const auto& [buffer, held] : references)
-    if (buffer.use_count() <= held + 1) total += static_cast<std::int64_t>(buffer->size());
-  return total;
-}
+  }
+
+ private:
+  struct Constant {
+    long references = 0;  // of kept programs
+    bool counts = false;
+  };
+
+  // One of its uses is the map's; others are of those who hold it besides the programs.
+  void count(const Buffer& buffer, long uses, Constant& constant) {
+    const bool counts = constant.references > 0 && uses <= constant.references + 1;
+    if (counts == constant.counts) return;
+    total_ += (counts ? 1 : -1) * static_cast<std::int64_t>(buffer.size());
+    constant.counts = counts;
+  }
+
+  std::int64_t total_ = 0;
+  std::unordered_map<std::shared_ptr<const Buffer>, Constant> constants_;
+};
+
+std::int64_t ProgramCache::bytes() const { return Bytes(*this).total(); }
 
 std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::evict(std::int64_t max_bytes) {
   std::vector<std::shared_ptr<CompiledGraph>> evicted;
   const bool all = max_bytes < 0;
-  while (size_ > (all ? 0 : 1) && (all || bytes() > max_bytes)) {
+  const std::int64_t kept = all ? 0 : 1;
+  if (size_ <= kept) return evicted;
+  Bytes bytes(*this);
+  while (size_ > kept && (all || bytes.total() > max_bytes)) {
     auto oldest = variants_.begin();
     std::size_t index = 0;
     for (auto entry = variants_.begin(); entry != variants_.end(); ++entry)
@@ -77,6 +112,7 @@ std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::evict(std::int64_t max
           oldest = entry;
           index = i;
         }
+    bytes.take_out(*oldest->second[index].compiled);
     evicted.push_back(std::move(oldest->second[index].compiled));
     oldest->second.erase(oldest->second.begin() + static_cast<std::ptrdiff_t>(index));
     if (oldest->second.empty()) variants_.erase(oldest);

@@ -50,6 +50,7 @@ class ProgramCache {
     std::vector<double> values;  // of the graph it was compiled from
     std::shared_ptr<CompiledGraph> compiled;
   };
+  class Bytes;
 
   std::unordered_map<std::string, std::vector<Variant>> variants_;
   std::int64_t size_ = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/runtime/engine.h>
 #include <lazuli/runtime/session.h>
@@ -58,6 +59,26 @@ namespace {
   fail(std::move(details), "run: array {} is {}, expected {}", index, to_string(given), to_string(expected));
 }
 
+// The sizes of a graph's named axes in a run on these arrays.
+struct RunSizes {
+  RunSizes(const Graph& graph, const std::vector<ValueId>& inputs, std::span<const Array> arrays)
+      : dimensions(dimensions_of(graph)) {
+    std::vector<const Type*> declared;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      declared.push_back(inputs[i].node < 0 ? nullptr : &graph.type(inputs[i]));
+      brought.push_back(declared[i] ? size_brought(*declared[i], arrays[i].type()) : -1);
+    }
+    sizes = sizes_of_run(dimensions, declared, brought, "run");
+  }
+
+  Type of(const Type& type) const {
+    return type.named ? at_size(type, sizes[static_cast<std::size_t>(dimension_of(type, dimensions))]) : type;
+  }
+
+  std::vector<NamedSize> dimensions;
+  std::vector<std::int64_t> brought, sizes;  // by array; by dimension
+};
+
 }  // namespace
 
 void Session::eval(std::span<const Array> arrays, const RunLimits& limits) {
@@ -92,18 +113,19 @@ std::vector<Array> Session::run(const Graph& graph, std::span<const Array> array
          "run: {} arrays given, expected {}", arrays.size(), inputs.size());
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     if (!arrays[i].defined()) fail("run: array {} is empty", i);
-    if (inputs[i].node >= 0 && arrays[i].type() != graph.type(inputs[i]))
+    if (inputs[i].node >= 0 && !accepts(graph.type(inputs[i]), arrays[i].type()))
       fail_array(graph, inputs[i], i, arrays[i].type());
   }
+  const RunSizes sizes(graph, inputs, arrays);
   async_eval(arrays, stream);
   std::vector<Operand> operands;
-  for (const Array& array : arrays)
-    operands.push_back({array.node()->results()[static_cast<std::size_t>(array.output())], false});
+  for (const Array& array : arrays) operands.push_back({array.result(), false});
+  for (std::size_t i = 0; i < operands.size(); ++i) operands[i].size = sizes.brought[i];
   std::vector<Result> results = run(prepare(graph), std::move(operands), numbers_of(graph), stream.index, false);
   std::vector<Array> outputs;
   for (std::size_t i = 0; i < results.size(); ++i)
-    outputs.push_back(evaluated_input(std::make_shared<const std::vector<Type>>(1, graph.type(graph.outputs[i])),
-                                      std::move(results[i])));
+    outputs.push_back(evaluated_input(
+        std::make_shared<const std::vector<Type>>(1, sizes.of(graph.type(graph.outputs[i]))), std::move(results[i])));
   return outputs;
 }
 

@@ -14,7 +14,7 @@ function(lazuli_sanitized name sanitizers)
   endforeach()
   set(sources)
   foreach(pattern IN LISTS arg_SOURCES)
-    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${pattern})
+    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${pattern})
     if(NOT found)
       message(FATAL_ERROR "sanitized tests: no source is named ${pattern}")
     endif()
@@ -44,5 +44,5 @@ lazuli_sanitized(lazuli_threads_tsan thread
   TESTS graph/event backends/cpu/disk_cache backends/cpu/work_stealing backends/cpu/threads backends/cpu/chain
     models/conversation models/runner runtime/session runtime/session_lifetime
     runtime/session_threads runtime/error_details runtime/run_limits runtime/allocator runtime/operation
-  SOURCES graph/*.cc backends/cpu/host/*.cc backends/cpu/program/*.cc backends/cpu/weights/*.cc
+  SOURCES graph/*.cc graph/base/*.cc graph/types/*.cc backends/cpu/host/*.cc backends/cpu/program/*.cc backends/cpu/weights/*.cc
     backends/cpu/cpu_backend.cc backends/plan.cc backends/run_observer.cc runtime/*.cc models/generation/*.cc)

@@ -3,6 +3,7 @@
 #include <lazuli/backends/observed_run.h>
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/backends/reference/reference.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/numbers.h>
 
 #include <optional>
@@ -37,16 +38,17 @@ class ReferenceProgram final : public Program {
   std::span<const ProgramStep> steps() const override { return steps_; }
 
   void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
-               RunObserver* observer, const RunLimits* limits) override {
-    const Graph graph = with_literals(graph_, numbers);
-    const std::vector<ValueId> parameters = graph_.inputs();
+               RunObserver* observer, const RunLimits* limits, std::span<const std::int64_t> sizes) override {
+    Graph graph = with_literals(graph_, numbers);
+    if (!sizes.empty()) graph = with_sizes(std::move(graph), sizes);
+    const std::vector<ValueId> parameters = graph.inputs();
     check_count("inputs", inputs.size(), parameters.size());
-    check_count("outputs", outputs.size(), graph_.outputs.size());
+    check_count("outputs", outputs.size(), graph.outputs.size());
     std::vector<Tensor> arguments, results;
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      arguments.push_back(bind(graph_.type(parameters[i]), inputs[i], "input", i));
+      arguments.push_back(bind(graph.type(parameters[i]), inputs[i], "input", i));
     for (std::size_t i = 0; i < outputs.size(); ++i)
-      results.push_back(bind(graph_.type(graph_.outputs[i]), outputs[i], "output", i));
+      results.push_back(bind(graph.type(graph.outputs[i]), outputs[i], "output", i));
     const LimitedRun limited(limits);
     if (!observer && !limits) return interpret(graph, arguments, results, {});
     const ObservedRun observed(observer, /*workers=*/1);

@@ -2,7 +2,8 @@
 // Functions and graphs on disk, with their constants.
 //
 // A file is a safetensors file, which any tool for those can list. Its metadata holds
-//   lazuli.format     "1": the version of what follows
+//   lazuli.format     "1" or "2": the version of what follows; "2" where types have named axes
+//                     ("f32[tokens<=512,64]": a size from 1 to 512 that each call brings)
 //   lazuli.graph      the text form of the graph (text.h): names of arguments and results, phase, types, scopes
 //   lazuli.constants  a JSON list with an entry for each constant of the text, in order: {"tensor": NAME}, or of a
 //                     weight by reference {"file", "offset", "bytes", "file_bytes", "hash"}

@@ -12,8 +12,10 @@
 
 namespace lazuli::graph_file {
 
-// The version that is written; all up to it are read.
-inline constexpr int format = 1;
+// The latest version; all up to it are read. Format 2 has named axes in types, as in f32[tokens<=512,64]: graphs that
+// have one are written in it, all others in format 1, which earlier versions read too.
+inline constexpr int format = 2;
+inline constexpr int format_without_names = 1;
 
 // Of the metadata.
 inline constexpr const char* format_key = "lazuli.format";

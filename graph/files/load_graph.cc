@@ -142,7 +142,7 @@ class Reader {
     const auto name = entry.at(tensor_field).get<std::string>();
     const auto found = tensors_.find(name);
     if (found == tensors_.end()) fail("{}: the file has no tensor {}", where, printable(name));
-    return found->second.node()->results()[0].buffer;
+    return found->second.result().buffer;
   }
 
   // Constants of one place share a buffer, as they did when they were written.

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/bodies.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/files/graph_file_format.h>
 #include <lazuli/graph/files/output_file.h>
@@ -139,7 +140,8 @@ void write(const Graph& graph, const std::vector<int>& donated, const std::files
   verify(graph);
   OutputFile file(path.string());
   const Contents contents(graph, path, options);
-  SafetensorsMetadata metadata{{format_key, std::to_string(format)},
+  const bool has_names = !dimensions_of(graph).empty();
+  SafetensorsMetadata metadata{{format_key, std::to_string(has_names ? format : format_without_names)},
                                {graph_key, ascii_text(graph)},
                                {constants_key, contents.constants().dump()}};
   if (!donated.empty()) metadata[donate_key] = fmt::format("{}", fmt::join(donated, ","));

@@ -17,8 +17,26 @@ std::int64_t checked_position(const Array& x, std::size_t axis, std::int64_t pos
   return position < 0 ? position + size : position;
 }
 
-std::int64_t cut_to_axis(std::int64_t end, std::int64_t size) {
-  return std::clamp<std::int64_t>(end < 0 ? end + size : end, 0, size);
+// What a slice takes of an axis, as SliceAttrs has it: ends cut to the axis, nothing where they lie the wrong way
+// round.
+struct Range {
+  std::int64_t begin, end;
+};
+
+Range range_of(const Slice& slice, std::int64_t size) {
+  const bool forward = slice.step > 0;
+  // Behind the last index in the direction of the step, and where it starts.
+  const std::int64_t lowest = forward ? 0 : -1, highest = forward ? size : size - 1;
+  const auto cut = [&](std::int64_t end) {
+    return std::clamp<std::int64_t>(end < 0 ? end + size : end, lowest, highest);
+  };
+  const std::int64_t begin = slice.begin ? cut(*slice.begin)
+                             : forward   ? lowest
+                                         : highest,
+                     end = slice.end ? cut(*slice.end)
+                           : forward ? highest
+                                     : lowest;
+  return {begin, forward ? std::max(begin, end) : std::min(begin, end)};
 }
 
 }  // namespace
@@ -36,12 +54,13 @@ Array Array::at(std::initializer_list<Index> indices) const {
       begin[axis] = checked_position(*this, axis, *index.position);
       end[axis] = begin[axis] + 1;
     } else {
-      if (index.slice.step < 1)
-        fail("at: step {} along axis {}, expected 1 or more{}", index.slice.step, axis, where());
-      begin[axis] = cut_to_axis(index.slice.begin.value_or(0), size);
-      end[axis] = std::max(begin[axis], cut_to_axis(index.slice.end.value_or(size), size));
-      step[axis] = index.slice.step;
-      kept.push_back((end[axis] - begin[axis] + step[axis] - 1) / step[axis]);
+      if (index.slice.step == 0) fail("at: step 0 along axis {}, expected another one{}", axis, where());
+      const Range range = range_of(index.slice, size);
+      begin[axis] = range.begin;
+      end[axis] = range.end;
+      // A longer step takes one element as well, and no size overflows.
+      step[axis] = std::clamp(index.slice.step, -std::max<std::int64_t>(size, 1), std::max<std::int64_t>(size, 1));
+      kept.push_back(sliced_size(range.begin, range.end, step[axis]));
     }
     ++axis;
   }

@@ -35,6 +35,11 @@ Json value_reference(ValueId value) {
   return value.output == 0 ? Json(value.node) : Json(fmt::format("{}:{}", value.node, value.output));
 }
 
+// A named axis as {"axis": 0, "name": "tokens"}; its size in "shape" is the bound.
+void add_named_axis(Json& object, const Type& type) {
+  if (type.named) object["named_axis"] = {{"axis", type.named.axis}, {"name", *type.named.name}};
+}
+
 Json node_object(const GraphNode& node, std::int32_t id, const Annotate& annotate) {
   Json object;
   object["id"] = id;
@@ -43,9 +48,13 @@ Json node_object(const GraphNode& node, std::int32_t id, const Annotate& annotat
   for (ValueId input : node.inputs) object["inputs"].push_back(value_reference(input));
   object["shape"] = node.type().shape;
   object["dtype"] = to_string(node.type().dtype);
+  add_named_axis(object, node.type());
   if (node.types.size() > 1)
-    for (const Type& type : node.types)
-      object["outputs"].push_back({{"shape", type.shape}, {"dtype", to_string(type.dtype)}});
+    for (const Type& type : node.types) {
+      Json output{{"shape", type.shape}, {"dtype", to_string(type.dtype)}};
+      add_named_axis(output, type);
+      object["outputs"].push_back(std::move(output));
+    }
   object["scope"] = node.scope ? *node.scope : std::string();
   object["from"] = Json::array();
   for (const Source& source : node.from) object["from"].push_back(source.node);

@@ -8,9 +8,9 @@
 namespace lazuli {
 namespace {
 
-constexpr std::string_view class_names[] = {"any",      "plain",     "number",    "real",   "real_32", "integer",
-                                            "boolean",  "index",     "single",    "weight", "cache",   "update",
-                                            "as_first", "as_second", "attribute", "decoded"};
+constexpr std::string_view class_names[] = {"any",      "plain",     "number",    "real",    "real_32",  "integer",
+                                            "boolean",  "index",     "single",    "weight",  "cache",    "update",
+                                            "as_first", "as_second", "attribute", "decoded", "quantised"};
 
 std::span<const DTypeRule> all_rules() {
   using enum DTypeClass;
@@ -62,6 +62,8 @@ bool takes(DTypeClass dtypes, DType dtype, std::span<const Type> operands) {
       return is_real_32(dtype) || dtype == DType::q8_0 || (dtype == DType::f64 && first == DType::f64);
     case DTypeClass::update:
       return dtype == (is_quantised(first) ? DType::f32 : first);
+    case DTypeClass::quantised:
+      return is_quantised(dtype);
     case DTypeClass::as_first:
       return dtype == first;
     case DTypeClass::as_second:
@@ -103,6 +105,8 @@ std::string expected(DTypeClass dtypes, std::span<const Type> operands) {
       return fmt::format("q8_0, or {}", names_of(beside_f64 ? is_real : is_real_32));
     case DTypeClass::update:
       return std::string(to_string(is_quantised(operands[0].dtype) ? DType::f32 : operands[0].dtype));
+    case DTypeClass::quantised:
+      return "a quantised dtype";
     default:
       return std::string(to_string(dtypes));
   }
@@ -129,11 +133,10 @@ std::optional<DTypeFault> dtype_fault(const DTypeRule& rule, std::span<const Typ
     }
     const std::string wanted = expected(dtypes, operands);
     if (is_quantised(operands[i].dtype) && (dtypes == DTypeClass::plain || dtypes == DTypeClass::number))
-      return DTypeFault{
-          fmt::format(
-              "operand {} is {}; quantised arrays can only be read by linear, expert_linear, attention and take", i,
-              found),
-          wanted, found};
+      return DTypeFault{fmt::format("operand {} is {}; quantised arrays can only be read by linear, expert_linear, "
+                                    "attention, take and dequantise",
+                                    i, found),
+                        wanted, found};
     return DTypeFault{fmt::format("operand {} is {}, expected {}", i, found, wanted), wanted, found};
   }
   return std::nullopt;

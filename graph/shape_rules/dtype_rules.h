@@ -32,7 +32,8 @@ enum class LAZULI_API DTypeClass : std::uint8_t {
   as_first,
   as_second,
   attribute,
-  decoded
+  decoded,
+  quantised
 };
 LAZULI_API std::string_view to_string(DTypeClass dtypes);
 

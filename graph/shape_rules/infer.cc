@@ -4,6 +4,7 @@
 #include <lazuli/graph/custom_op_calls.h>
 #include <lazuli/graph/shape_rules/dtype_rules.h>
 #include <lazuli/graph/shape_rules/infer_call.h>
+#include <lazuli/graph/shape_rules/named_axes.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/graph/types/scalar_value.h>
 
@@ -22,8 +23,8 @@ Types logical(const Call& call) {
 Types cast(const Call& call) {
   const DType to = call.as<CastAttrs>().dtype;
   if (is_quantised(to))
-    call.reject_dtype("a plain dtype", std::string(to_string(to)),
-                      "cannot cast to {}; quantise weights when they are stored", to_string(to));
+    call.reject_dtype("a plain dtype", std::string(to_string(to)), "cannot cast to {}; quantise encodes blocks",
+                      to_string(to));
   return {{to, call.operand(0).shape}};
 }
 Shape broadcast_operands(const Call& call, std::size_t a, std::size_t b) {
@@ -389,12 +390,13 @@ std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> o
         fmt::format("{} operands given, expected {} to {}", count, known.min_operands, known.max_operands));
   if (attrs.index() != known.attrs_index) fail_internal("{} has attributes of another op", known.name);
   const DTypeRule* dtypes = dtype_rule(op);
-  if (dtypes == nullptr) return infer::rules[static_cast<std::size_t>(op)](call);
-  if (const auto fault = dtype_fault(*dtypes, operands))
-    call.reject_dtype(fault->expected, fault->found, "{}", fault->text);
+  if (dtypes != nullptr)
+    if (const auto fault = dtype_fault(*dtypes, operands))
+      call.reject_dtype(fault->expected, fault->found, "{}", fault->text);
   infer::Types types = infer::rules[static_cast<std::size_t>(op)](call);
-  for (std::size_t i = 0; i < types.size(); ++i)
+  for (std::size_t i = 0; dtypes != nullptr && i < types.size(); ++i)
     if (dtypes->results[i] != DTypeClass::attribute) types[i].dtype = result_dtype(dtypes->results[i], operands);
+  name_axes(op, attrs, operands, types);
   return types;
 }
 

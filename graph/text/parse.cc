@@ -340,11 +340,31 @@ class GraphParser {
     type.dtype = take_dtype("a type like f32[2,3]");
     cursor_.skip_spaces();
     const std::size_t position = cursor_.position();
-    type.shape = take_dims("a shape like [2,3]");
+    type.shape = take_sizes(type.named);
     for (std::int64_t size : type.shape)
       if (size < 0) cursor_.fail_at(position, "shape {} has a negative size", to_string(type.shape));
     check_size(type.shape, position);
+    // A listing of launches may hold parts of such arrays.
+    if (const std::string fault = named_axis_fault(type); !fault.empty() && !graph_.scheduled)
+      cursor_.fail_at(position, "{}", fault);
     return type;
+  }
+
+  // As take_dims; one size may be a bound with a name, as in [tokens<=512,64].
+  Shape take_sizes(NamedAxis& named) {
+    if (!cursor_.accept('[')) cursor_.fail_expected("a shape like [2,3]");
+    Shape sizes;
+    if (cursor_.accept(']')) return sizes;
+    do {
+      if (const std::string_view word = cursor_.peek_word(); !word.empty() && (word[0] < '0' || word[0] > '9')) {
+        if (named) cursor_.fail_expected("a number, as one axis has a name already");
+        named = {dimension_name(cursor_.take_word("a name")), static_cast<int>(sizes.size())};
+        if (!cursor_.accept('<') || !cursor_.accept('=')) cursor_.fail_expected("'<=' and the bound of the named axis");
+      }
+      sizes.push_back(cursor_.take_number<std::int64_t>("an integer"));
+    } while (cursor_.accept(','));
+    cursor_.expect(']');
+    return sizes;
   }
 
   // Whoever multiplies the sizes of a graph need not look for overflow. Sizes below 0 are for others to refuse.

@@ -69,7 +69,10 @@ void append_field(std::string& out, const Dims& value) {
 
 void append_type(std::string& out, const Type& type) {
   out += to_string(type.dtype);
-  append_field(out, type.shape);
+  if (type.named)
+    out += shape_text(type.shape, type.named);
+  else
+    append_field(out, type.shape);
 }
 
 void append_attrs(std::string& out, const Attrs& attrs) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/types/block_layouts.h>
 #include <lazuli/graph/types/block_size.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
@@ -16,32 +17,7 @@
 namespace lazuli {
 namespace {
 
-using std::uint8_t;
-using Half = std::uint16_t;  // bits of an IEEE half
-
-// Blocks as they lie in memory: none has padding, as the sizes checked below show.
-// clang-format off
-struct F32Block { float x; };
-struct F16Block { Half x; };
-struct Bf16Block { std::uint16_t x; };
-struct Q4_0Block { Half d; uint8_t qs[16]; };
-struct Q4_1Block { Half d, m; uint8_t qs[16]; };
-struct Q5_0Block { Half d; uint8_t qh[4], qs[16]; };
-struct Q5_1Block { Half d, m; uint8_t qh[4], qs[16]; };
-struct Q8_0Block { Half d; std::int8_t qs[32]; };
-struct Q4_KBlock { Half d, dmin; uint8_t scales[12], qs[128]; };
-struct Q5_KBlock { Half d, dmin; uint8_t scales[12], qh[32], qs[128]; };
-struct Q6_KBlock { uint8_t ql[128], qh[64]; std::int8_t scales[16]; Half d; };
-struct Mxfp4Block { uint8_t e, qs[16]; };
-struct Nvfp4Block { uint8_t d[4], qs[32]; };
-template <int bits, int elements>
-struct AffineBlock { float scale, bias; uint8_t codes[elements * bits / 8]; };
-struct Mxfp8Block { uint8_t e, codes[32]; };
-struct E2m1Block { float scale; uint8_t codes[8]; };
-// clang-format on
-
-int low(uint8_t byte) { return byte & 15; }
-int high(uint8_t byte) { return byte >> 4; }
+using namespace blocks;
 
 // E2M1 codes, doubled so that they are integers; scales are halved in turn (and then never overflow f32).
 constexpr std::array<float, 16> doubled_e2m1 = {0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12};
@@ -69,9 +45,6 @@ void decode(const Q4_1Block& block, float* out) {
   }
 }
 
-// Bit j of the little-endian word `qh` is the fifth bit of element j.
-int fifth_bit(const uint8_t (&qh)[4], int j) { return (qh[j / 8] >> (j % 8) & 1) << 4; }
-
 void decode(const Q5_0Block& block, float* out) {
   const float d = f16_to_f32(block.d);
   for (int j = 0; j < 16; ++j) {
@@ -91,16 +64,6 @@ void decode(const Q5_1Block& block, float* out) {
 void decode(const Q8_0Block& block, float* out) {
   const float d = f16_to_f32(block.d);
   for (int j = 0; j < 32; ++j) out[j] = d * static_cast<float>(block.qs[j]);
-}
-
-// Scale and minimum of the 8 sub-blocks of q4_k and q5_k, 6 bits each, packed into 12 bytes.
-struct ScaleMin {
-  int scale, min;
-};
-
-ScaleMin unpack_scale(const uint8_t (&c)[12], int b) {
-  if (b < 4) return {c[b] & 63, c[b + 4] & 63};
-  return {(c[b + 4] & 15) | (c[b - 4] >> 6) << 4, (c[b + 4] >> 4) | (c[b] >> 6) << 4};
 }
 
 // q4_k and q5_k: run r of 32 bytes holds sub-block 2r in its low and 2r + 1 in its high nibbles.
@@ -128,17 +91,6 @@ void decode(const Q5_KBlock& block, float* out) {
       *out++ = step * static_cast<float>(q) - offset;
     }
   }
-}
-
-// Where q6_k keeps element i: four bits in `ql`, two in `qh`. Each half of 128 elements has 64 bytes of ql and 32 of
-// qh; quarter k of a half takes ql byte 32 (k % 2) + l, low nibble for k < 2, and bits 2k, 2k + 1 of qh byte l.
-struct Q6Place {
-  int low_byte, low_shift, high_byte, high_shift;
-};
-
-Q6Place q6_place(int i) {
-  const int half = i / 128, quarter = i % 128 / 32, l = i % 32;
-  return {half * 64 + quarter % 2 * 32 + l, quarter / 2 * 4, half * 32 + l, quarter * 2};
 }
 
 void decode(const Q6_KBlock& block, float* out) {
@@ -207,7 +159,11 @@ void decode(const E2m1Block& block, float* out) {
 
 // ---- quantise, one block each ----
 
-float reciprocal(float x) { return x == 0.0f ? 0.0f : 1.0f / x; }
+// 0 of what is so small that no float holds it: all codes are then those of zero.
+float reciprocal(float x) {
+  const float inverse = 1.0f / x;
+  return std::isinf(inverse) ? 0.0f : inverse;
+}
 
 // The value of largest magnitude, with its sign; the first of equals. The magnitude is kept beside the value: clang 19
 // at -O3 picks wrong ones where it is computed from it anew.
@@ -221,13 +177,11 @@ float signed_extreme(const float* x, int n) {
   return extreme;
 }
 
+// NaN becomes the least: there is no int to make of it.
 int clip(float x, int least, int most) {
-  return static_cast<int>(std::clamp(x, static_cast<float>(least), static_cast<float>(most)));
+  if (!(x > static_cast<float>(least))) return least;
+  return x < static_cast<float>(most) ? static_cast<int>(x) : most;
 }
-
-uint8_t pack_nibbles(int low_value, int high_value) { return static_cast<uint8_t>(low_value | high_value << 4); }
-
-void set_fifth_bit(uint8_t (&qh)[4], int j, int q) { qh[j / 8] |= static_cast<uint8_t>((q >> 4 & 1) << (j % 8)); }
 
 void encode(const float* x, F32Block& block) { block.x = *x; }
 void encode(const float* x, F16Block& block) { block.x = f32_to_f16(*x); }
@@ -282,24 +236,12 @@ int round_half_away(float x) {
 }
 
 void encode(const float* x, Q8_0Block& block) {
-  constexpr Half infinity = 0x7c00, not_a_number = 0x7e00;
   const float d = largest_magnitude(x, 32) / 127.0f;
   block.d = f32_to_f16(d);
-  if (block.d >= infinity) block.d = not_a_number;
-  if (block.d == 0 || block.d == not_a_number) return;  // every code says the same
+  if (block.d >= half_infinity) block.d = half_nan;
+  if (block.d == 0 || block.d == half_nan) return;  // every code says the same
   const float inverse = 1.0f / d;
   for (int j = 0; j < 32; ++j) block.qs[j] = static_cast<std::int8_t>(round_half_away(x[j] * inverse));
-}
-
-void pack_scale(uint8_t (&c)[12], int b, ScaleMin value) {
-  if (b < 4) {
-    c[b] |= static_cast<uint8_t>(value.scale);
-    c[b + 4] |= static_cast<uint8_t>(value.min);
-  } else {
-    c[b + 4] |= pack_nibbles(value.scale & 15, value.min & 15);
-    c[b - 4] |= static_cast<uint8_t>(value.scale >> 4 << 6);
-    c[b] |= static_cast<uint8_t>(value.min >> 4 << 6);
-  }
 }
 
 // q4_k and q5_k: fills d, dmin and scales so that codes 0..most span each sub-block's range (which is made to include
@@ -405,6 +347,48 @@ void encode(const float* x, Nvfp4Block& block) {
   }
 }
 
+// ---- blocks that hold what is no number ----
+
+template <class Block>
+concept ScaledByHalf = std::is_same_v<decltype(Block::d), Half>;
+template <class Block>
+concept ScaledByFloat = std::is_same_v<decltype(Block::scale), float>;
+
+bool is_finite(Half half) { return (half & half_infinity) != half_infinity; }
+
+template <ScaledByHalf Block>
+bool has_finite_scales(const Block& block) {
+  bool finite = is_finite(block.d);
+  if constexpr (requires { block.m; }) finite = finite && is_finite(block.m);
+  if constexpr (requires { block.dmin; }) finite = finite && is_finite(block.dmin);
+  return finite;
+}
+template <ScaledByFloat Block>
+bool has_finite_scales(const Block& block) {
+  return std::isfinite(block.scale) && std::isfinite(block.bias);
+}
+
+template <ScaledByHalf Block>
+void set_nan(Block& block) {
+  block = {};
+  block.d = half_nan;
+}
+template <ScaledByFloat Block>
+void set_nan(Block& block) {
+  block = {};
+  block.scale = std::numeric_limits<float>::quiet_NaN();
+}
+
+// q8_0 looks at its values itself, in the one pass that caches can afford.
+template <class Block, int elements>
+void encode_any(const float* x, Block& block) {
+  encode(x, block);
+  if constexpr ((ScaledByHalf<Block> || ScaledByFloat<Block>) && !std::is_same_v<Block, Q8_0Block>) {
+    const bool finite = largest_magnitude(x, elements) < std::numeric_limits<float>::infinity();
+    if (!finite || !has_finite_scales(block)) set_nan(block);
+  }
+}
+
 // ---- the list ----
 
 template <class Block, int elements>
@@ -420,7 +404,7 @@ template <class Block, int elements>
 void encode_blocks(const float* in, std::int64_t blocks, std::byte* out) {
   for (std::int64_t i = 0; i < blocks; ++i, in += elements, out += sizeof(Block)) {
     Block block{};
-    encode(in, block);
+    encode_any<Block, elements>(in, block);
     std::memcpy(out, &block, sizeof block);
   }
 }

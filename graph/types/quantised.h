@@ -18,12 +18,12 @@ namespace lazuli {
 // block.
 void dequantise(DType dtype, const std::byte* blocks, std::int64_t elements, float* out);
 
-// The reverse: writes byte_size(dtype, elements) bytes to `out`, which need not be aligned. Values must be finite and
-// their block scales must fit f16, but for q8_0, where a block for which this does not hold becomes NaN; and encoding
-// what q8_0 blocks stand for gives the same blocks again. Works for the real types, the GGUF types except mxfp4, and
-// the affine types; throws as above. The 32-element types round as ggml's reference quantisers do, nvfp4 (whose scales
-// end at 448) and the affine types (whose scales and biases are numbers of bf16) as MLX's; the k-types take each
-// sub-block's range as its scale, without ggml's search for a better one.
+// The reverse: writes byte_size(dtype, elements) bytes to `out`, which need not be aligned. A block that holds an
+// infinity or NaN, or whose scale its type cannot hold, becomes NaN; nvfp4 has none and takes NaN for 0 and what is
+// beyond 2688 for that. Encoding what q8_0 blocks stand for gives the same blocks again. Works for the real types, the
+// GGUF types except mxfp4, and the affine types; throws as above. The 32-element types round as ggml's reference
+// quantisers do, nvfp4 (whose scales end at 448) and the affine types (whose scales and biases are numbers of bf16) as
+// MLX's; the k-types take each sub-block's range as its scale, without ggml's search for a better one.
 bool has_quantiser(DType dtype);
 void quantise(DType dtype, const float* values, std::int64_t elements, std::byte* out);
 

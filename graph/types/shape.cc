@@ -27,7 +27,9 @@ Dims contiguous_strides(const Shape& shape) {
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
 
-std::string to_string(const Type& type) { return fmt::format("{}{}", to_string(type.dtype), to_string(type.shape)); }
+std::string to_string(const Type& type) {
+  return fmt::format("{}{}", to_string(type.dtype), shape_text(type.shape, type.named));
+}
 
 int normalise_axis(std::int64_t axis, std::size_t rank, std::string_view where) {
   const auto signed_rank = static_cast<std::int64_t>(rank);

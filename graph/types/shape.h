@@ -4,6 +4,7 @@
 
 #include <lazuli/graph/base/export.h>
 #include <lazuli/graph/types/dtype.h>
+#include <lazuli/graph/types/named_axis.h>
 
 #include <cstdint>
 #include <initializer_list>
@@ -40,13 +41,14 @@ constexpr std::int64_t sliced_size(std::int64_t begin, std::int64_t end, std::in
 struct LAZULI_API Type {
   DType dtype = DType::f32;
   Shape shape;
+  NamedAxis named = {};  // an axis whose size here is the upper bound of what a run has
 
   bool operator==(const Type&) const = default;
   std::int64_t elements() const { return element_count(shape); }
   std::int64_t bytes() const { return byte_size(dtype, elements()); }
 };
 
-// "f32[4,2048]"
+// "f32[4,2048]", with a named axis "f32[tokens<=512,2048]"
 LAZULI_API std::string to_string(const Type& type);
 
 }  // namespace lazuli

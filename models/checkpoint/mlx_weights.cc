@@ -139,7 +139,7 @@ std::int64_t mlx_group_size(const json& config, const std::string& module) {
   return group;
 }
 
-BufferRef memory_of(const Array& constant) { return constant.node()->results()[0].buffer; }
+BufferRef memory_of(const Array& constant) { return constant.result().buffer; }
 
 Array make_mlx_weight(const ModuleTensors& module, std::int64_t group) {
   const Array &weight = part(module, "weight"), &scales = part(module, "scales");

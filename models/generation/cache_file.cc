@@ -99,7 +99,7 @@ Array rows_as(const Array& stored, DType dtype) {
   if (!is_quantised(dtype) || stored.dtype() != DType::u8 || stored.size(-1) % block.block_bytes != 0) return stored;
   Shape shape = stored.shape();
   shape.back() = shape.back() / block.block_bytes * block.block_elements;
-  return Array::from(stored.node()->results()[0].buffer, {dtype, std::move(shape)});
+  return Array::from(stored.result().buffer, {dtype, std::move(shape)});
 }
 
 // Rows of the positions [first, length), which lie in a ring in at most two pieces.

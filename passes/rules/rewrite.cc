@@ -238,7 +238,7 @@ class Sweep {
     for (ValueId operand : site.replacement.operands) operands.push_back(rewriter.mapped(operand));
     std::vector<Source> from = sources_of(root, site.replacement.covers);
     if (!site.replacement.fuse) {
-      const auto values = inline_graph(rewriter.result(), site.replacement.body, operands, old.scope, from);
+      const auto values = append_graph(rewriter.result(), site.replacement.body, operands, old.scope, from);
       rewriter.map({root, 0}, values[0]);
       return;
     }

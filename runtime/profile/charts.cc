@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/runtime/profile/charts.h>
+#include <lazuli/runtime/profile/profiled_parts.h>
 
 #include <algorithm>
 #include <cmath>
@@ -163,6 +164,7 @@ std::string thread_lanes(const Profile& profile) {
       const ProfiledNode& node = profile.nodes[static_cast<std::size_t>(span.node)];
       colour = colour_of(node.kind);
       tip = fmt::format("{} {}, {}, {}", duration(span.us), node.op, node.kernel, node.scope);
+      if (!node.parts.empty()) tip += fmt::format(" ({})", shares_of_parts(node));
     }
     text += fmt::format(
         "<rect x=\"{:.4f}%\" width=\"{:.4f}%\" y=\"{:.0f}\" height=\"{:.0f}\" class=\"{}\"><title>{}</title></rect>",

@@ -2,17 +2,18 @@
 // The graph a profile is of, and what follows from it and the limits of the host.
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
+#include <lazuli/runtime/profile/profiled_parts.h>
 
 #include <algorithm>
 
 namespace lazuli {
 namespace {
 
-double compute_us(const ProfiledNode& node, const HostLimits& limits) {
-  const std::optional<double> rate = node.arithmetic == Arithmetic::int8   ? limits.int8_gops
-                                     : node.arithmetic == Arithmetic::bf16 ? limits.bf16_gflops
+double compute_us(const ProfiledPart& part, const HostLimits& limits) {
+  const std::optional<double> rate = part.arithmetic == Arithmetic::int8   ? limits.int8_gops
+                                     : part.arithmetic == Arithmetic::bf16 ? limits.bf16_gflops
                                                                            : limits.f32_gflops;
-  return rate && *rate > 0 ? node.operations / *rate * 1e-3 : 0;
+  return rate && *rate > 0 ? part.operations / *rate * 1e-3 : 0;
 }
 
 double memory_us(double bytes, const std::optional<HostLimits>& limits) {
@@ -27,7 +28,9 @@ double Profile::floor_us() const { return memory_us(weight_bytes(), limits); }
 
 double Profile::limit_share(const ProfiledNode& node) const {
   if (!limits || node.wall_us <= 0) return 0;
-  return std::max(memory_us(node.bytes, limits), compute_us(node, *limits)) / node.wall_us;
+  double arithmetic_us = 0;
+  for (const ProfiledPart& part : parts_of(node)) arithmetic_us += compute_us(part, *limits);
+  return std::max(memory_us(node.bytes, limits), arithmetic_us) / node.wall_us;
 }
 
 StepFigures figures_of(const Profile& profile) {
@@ -43,10 +46,18 @@ StepFigures figures_of(const Profile& profile) {
       ++figures.other_launches;
       continue;
     }
-    figures.matmul_us += node.us / profile.threads;
-    figures.streamed_bytes += node.bytes;
-    figures.operations += node.operations;
-    if (profile.limits) figures.compute_us += compute_us(node, *profile.limits);
+    for (const ProfiledPart& part : parts_of(node)) {
+      const double us = part.us / profile.threads;
+      if (part.kind == StepKind::other) {
+        figures.other_us += us;
+        figures.fused_us += us;
+        continue;
+      }
+      figures.matmul_us += us;
+      figures.streamed_bytes += part.bytes;
+      figures.operations += part.operations;
+      if (profile.limits) figures.compute_us += compute_us(part, *profile.limits);
+    }
   }
   figures.waiting_us =
       (profile.thread_us(ThreadState::barrier) + profile.thread_us(ThreadState::idle)) / profile.threads;

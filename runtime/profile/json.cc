@@ -54,6 +54,23 @@ Json entries(const Profile& profile) {
   return entries;
 }
 
+Json parts(const ProfiledNode& node) {
+  Json parts = Json::array();
+  for (const ProfiledPart& part : node.parts)
+    parts.push_back({{"op", part.op},
+                     {"scope", part.scope},
+                     {"kernel", part.kernel},
+                     {"isa", part.isa},
+                     {"kind", to_string(part.kind)},
+                     {"us", part.us},
+                     {"wall_us", part.wall_us},
+                     {"share", node.us > 0 ? part.us / node.us : 0},
+                     {"bytes", part.bytes},
+                     {"weight_bytes", part.weight_bytes},
+                     {"operations", part.operations}});
+  return parts;
+}
+
 Json launches(const Profile& profile) {
   Json launches = Json::array();
   for (const ProfiledNode& node : profile.nodes)
@@ -71,7 +88,8 @@ Json launches(const Profile& profile) {
                         {"operations", node.operations},
                         {"gbps", node.gbps()},
                         {"gflops", node.gflops()},
-                        {"limit_share", profile.limit_share(node)}});
+                        {"limit_share", profile.limit_share(node)},
+                        {"parts", parts(node)}});
   return launches;
 }
 
@@ -130,6 +148,8 @@ std::string to_json(const Profile& profile) {
                             {"pairs", profile.overhead->pairs}};
   for (const ThreadState state : {ThreadState::computes, ThreadState::launch, ThreadState::barrier, ThreadState::idle})
     document["thread_us"][std::string(to_string(state))] = profile.thread_us(state);
+  for (const StepKind kind : {StepKind::matmul, StepKind::attention, StepKind::other})
+    document["kind_us"][std::string(to_string(kind))] = profile.thread_us(kind);
   document["verdict"] = verdict(judge(figures_of(profile)));
   document["nodes"] = entries(profile);
   document["launches"] = launches(profile);

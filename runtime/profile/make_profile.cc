@@ -3,6 +3,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
+#include <lazuli/runtime/profile/profiled_parts.h>
 
 #include <algorithm>
 
@@ -22,12 +23,15 @@ class Builder {
     for (std::size_t step = 0; step < steps_.size(); ++step) add_node(static_cast<int>(step));
     for (const RunRecord::Skipped& skipped : record_.skipped) {
       ProfiledNode& node = profile_.nodes[static_cast<std::size_t>(skipped.step)];
-      node.bytes -= static_cast<double>(skipped.bytes);
-      node.operations -= static_cast<double>(skipped.operations);
+      if (skipped.part < 0)
+        leave_out(skipped, node);
+      else
+        leave_out(skipped, node.parts[static_cast<std::size_t>(skipped.part)]);
     }
     for (const RunSpan& span : record_.workers[0])
       if (span.step != RunSpan::waiting && !steps_[static_cast<std::size_t>(span.step)].split) serial_.push_back(span);
     for (int thread = 0; thread < profile_.threads; ++thread) add_thread(thread);
+    for (ProfiledNode& node : profile_.nodes) settle_parts(node);
     std::stable_sort(profile_.spans.begin(), profile_.spans.end(),
                      [](const ProfiledSpan& a, const ProfiledSpan& b) { return a.begin_us < b.begin_us; });
     for (const ProfiledSpan& span : profile_.spans) {
@@ -38,6 +42,12 @@ class Builder {
   }
 
  private:
+  template <class Counted>
+  static void leave_out(const RunRecord::Skipped& skipped, Counted& counted) {
+    counted.bytes -= static_cast<double>(skipped.bytes);
+    counted.operations -= static_cast<double>(skipped.operations);
+  }
+
   void add_node(int index) {
     const ProgramStep& step = steps_[static_cast<std::size_t>(index)];
     const GraphNode& scheduled = profile_.scheduled().nodes[static_cast<std::size_t>(step.node)];
@@ -54,11 +64,18 @@ class Builder {
     node.bytes = static_cast<double>(step.bytes);
     node.weight_bytes = static_cast<double>(step.weight_bytes);
     node.operations = static_cast<double>(step.operations);
+    for (const StepPart& part : step.parts)
+      node.parts.push_back({part.op, part.scope, part.kernel, part.isa, part.kind, part.arithmetic, 0, 0,
+                            static_cast<double>(part.bytes), static_cast<double>(part.weight_bytes),
+                            static_cast<double>(part.operations)});
     profile_.nodes.push_back(std::move(node));
   }
 
   void add_thread(int thread) {
-    const std::vector<RunSpan>& spans = record_.workers[static_cast<std::size_t>(thread)];
+    const auto index = static_cast<std::size_t>(thread);
+    const std::vector<RunSpan>& spans = record_.workers[index];
+    std::span<const RunRecord::PartTime> parts;
+    if (index < record_.parts.size()) parts = record_.parts[index];
     const std::int64_t first = spans.empty() ? record_.end_ns : spans.front().begin_ns,
                        last = spans.empty() ? record_.end_ns : spans.back().end_ns;
     add(ThreadState::launch, -1, thread, record_.begin_ns, first);
@@ -71,9 +88,39 @@ class Builder {
       ProfiledNode& node = profile_.nodes[static_cast<std::size_t>(span.step)];
       const double us = microseconds(span.end_ns - span.begin_ns);
       node.us += us;
-      node.wall_us = std::max(node.wall_us, us);
+      const bool is_slowest = us > node.wall_us;
+      if (is_slowest) node.wall_us = us;
+      parts = add_parts(node, parts, is_slowest);
     }
     add(ThreadState::idle, -1, thread, last, record_.end_ns);
+  }
+
+  // Takes the times of the node's parts on one thread from the front of the list.
+  static std::span<const RunRecord::PartTime> add_parts(ProfiledNode& node, std::span<const RunRecord::PartTime> times,
+                                                        bool is_slowest) {
+    if (is_slowest)
+      for (ProfiledPart& part : node.parts) part.wall_us = 0;
+    for (; !times.empty() && times.front().step == node.step; times = times.subspan(1)) {
+      ProfiledPart& part = node.parts[static_cast<std::size_t>(times.front().part)];
+      part.us += microseconds(times.front().ns);
+      if (is_slowest) part.wall_us = microseconds(times.front().ns);
+    }
+    return times;
+  }
+
+  // A thread without a share of the launch looks at it and leaves, which belongs to no part: parts are to add up to the
+  // launch all the same. Without times nothing is known of them.
+  static void settle_parts(ProfiledNode& node) {
+    double us = 0, wall_us = 0;
+    for (const ProfiledPart& part : node.parts) {
+      us += part.us;
+      wall_us += part.wall_us;
+    }
+    if (us <= 0 || wall_us <= 0) node.parts.clear();
+    for (ProfiledPart& part : node.parts) {
+      part.us *= node.us / us;
+      part.wall_us *= node.wall_us / wall_us;
+    }
   }
 
   // While thread 0 runs a step that is not split, the others have no work; the rest of a wait belongs to the barrier.
@@ -135,7 +182,8 @@ double Profile::thread_us(ThreadState state) const {
 double Profile::thread_us(StepKind kind) const {
   double total = 0;
   for (const ProfiledNode& node : nodes)
-    if (node.kind == kind) total += node.us;
+    for (const ProfiledPart& part : parts_of(node))
+      if (part.kind == kind) total += part.us;
   return total;
 }
 
@@ -148,7 +196,8 @@ double Profile::weight_bytes() const {
 double Profile::matmul_us() const {
   double total = 0;
   for (const ProfiledNode& node : nodes)
-    if (node.kind == StepKind::matmul) total += node.wall_us;
+    for (const ProfiledPart& part : parts_of(node))
+      if (part.kind == StepKind::matmul) total += part.wall_us;
   return total;
 }
 

@@ -4,6 +4,7 @@
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/charts.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
+#include <lazuli/runtime/profile/profiled_parts.h>
 
 #include <algorithm>
 
@@ -108,7 +109,7 @@ std::string floors(const Profile& profile) {
 }
 
 std::string by_op(const Profile& profile) {
-  constexpr std::size_t most = 16;
+  constexpr std::size_t most = 24;
   const double total = profile.wall_us * profile.threads;
   std::vector<page::BarRow> rows;
   const auto add = [&](const std::string& label, double us, std::string_view colour, const std::string& more) {
@@ -116,16 +117,20 @@ std::string by_op(const Profile& profile) {
   };
   double rest = 0;
   for (const OpTime& op : times_by_op(profile)) {
-    if (rows.size() < most)
-      add(op.op, op.us, page::colour_of(op.kind),
-          fmt::format(", {} launch{}", op.launches, op.launches == 1 ? "" : "es"));
-    else
+    if (rows.size() >= most) {
       rest += op.us;
+      continue;
+    }
+    add(op.op, op.us, page::colour_of(op.kind),
+        fmt::format(", {} launch{}", op.launches, op.launches == 1 ? "" : "es"));
+    for (const OpTime& part : op.parts)
+      add(fmt::format("{}: {}", op.op, part.op), part.us, page::colour_of(part.kind), "");
   }
   if (rest > 0) add("other ops", rest, "other", "");
   add("waiting at barriers", profile.thread_us(ThreadState::barrier), "barrier", "");
   add("idle", profile.thread_us(ThreadState::idle), "idle", "");
-  return section("Time by op", "sums over threads", page::bar_rows(rows));
+  return section("Time by op", "sums over threads; under a launch the kernels that fusion made it of",
+                 page::bar_rows(rows));
 }
 
 // What lies outside of the layers may take many times as long as one: it would flatten them.
@@ -181,7 +186,7 @@ std::string hot_table(const Profile& profile) {
   constexpr std::size_t most = 40;
   constexpr Column columns[] = {{"node", "n"},      {"µs", "n"},      {"share", "n"},    {"MB", "n"},
                                 {"GB/s", "n"},      {"GFLOP/s", "n"}, {"of limit", "n"}, {"op", ""},
-                                {"kernel", "wide"}, {"isa", ""},      {"scope", ""}};
+                                {"kernel", "wide"}, {"isa", ""},      {"scope", ""},     {"parts", ""}};
   std::vector<const ProfiledNode*> nodes;
   for (const ProfiledNode& node : profile.nodes) nodes.push_back(&node);
   std::stable_sort(nodes.begin(), nodes.end(), [](const auto* a, const auto* b) { return a->us > b->us; });
@@ -193,7 +198,7 @@ std::string hot_table(const Profile& profile) {
                     fmt::format("{:.2f}", node->bytes * 1e-6), fmt::format("{:.1f}", node->gbps()),
                     fmt::format("{:.1f}", node->gflops()),
                     profile.limits ? fmt::format("{:.0f} %", 100 * profile.limit_share(*node)) : "", node->op,
-                    node->kernel, node->isa, node->scope});
+                    node->kernel, node->isa, node->scope, shares_of_parts(*node)});
   return section(
       "Hot nodes",
       "µs summed over threads, rates of the launch; a limit above 100 % means operands in a cache; click to sort",

@@ -38,6 +38,19 @@ struct LAZULI_API StepPipeline {
   double total_us() const { return build_us + lookup_us + launch_us + run_us + wait_us + sample_us; }
 };
 
+// One of the kernels that fusion made a launch of, measured tile by tile on every thread: reading the clock between
+// them is part of what observing costs.
+struct LAZULI_API ProfiledPart {
+  std::string op, scope, kernel, isa;
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
+  double us = 0;       // over all threads
+  double wall_us = 0;  // on the launch's slowest thread
+  double bytes = 0;    // without what stays in a cache between the parts
+  double weight_bytes = 0;
+  double operations = 0;
+};
+
 // One kernel launch.
 struct LAZULI_API ProfiledNode {
   int step = 0;         // in Program::steps
@@ -52,6 +65,9 @@ struct LAZULI_API ProfiledNode {
   double bytes = 0;    // read and written in this run; caches as far as they are filled
   double weight_bytes = 0;
   double operations = 0;  // count_operations, as far as lengths go
+  // In the order in which they run on each tile; times, bytes and operations add up to the launch's. Empty for a single
+  // kernel, and where the record does not say how long each took.
+  std::vector<ProfiledPart> parts;
 
   double gbps() const { return wall_us > 0 ? bytes / wall_us * 1e-3 : 0; }
   double gflops() const { return wall_us > 0 ? operations / wall_us * 1e-3 : 0; }
@@ -97,12 +113,13 @@ struct LAZULI_API Profile {
   std::vector<double> node_bytes() const;
   // Over all threads.
   double thread_us(ThreadState state) const;
+  // Parts of launches each by their own kind.
   double thread_us(StepKind kind) const;
   double weight_bytes() const;
   int barriers() const;
   // Reading the weights once at limits->read_gbps; 0 without limits.
   double floor_us() const;
-  // The launches that hold a matmul, by their slowest threads, one after the other.
+  // The matmuls, by the slowest threads of their launches, one after the other; without what is fused into those.
   double matmul_us() const;
   // Of what this host can do at most, by memory or by arithmetic, whichever is nearer; 0 without limits. Above 1 where
   // operands come from a cache.
@@ -133,16 +150,17 @@ LAZULI_API Profile make_profile(std::shared_ptr<const CompiledGraph> compiled, c
 // Time by op of the scheduled graph, the longest first.
 struct LAZULI_API OpTime {
   std::string op;
-  int launches = 0;
+  int launches = 0;  // of a part: how often it stands in them
   StepKind kind = StepKind::other;
   double us = 0;       // over all threads
   double wall_us = 0;  // of the slowest threads
   double bytes = 0, operations = 0;
+  std::vector<OpTime> parts;  // of all these launches, by op, the longest first; empty for single kernels
 };
 LAZULI_API std::vector<OpTime> times_by_op(const Profile& profile);
 
 // Time over all threads by layer, in the order of the layers: "layers.3", and what stands in none under its outermost
-// scope.
+// scope. Parts of launches count where they stand, each by its own kind.
 struct LAZULI_API LayerTime {
   std::string layer;
   double matmul_us = 0, attention_us = 0, other_us = 0;

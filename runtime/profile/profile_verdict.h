@@ -14,6 +14,7 @@ struct StepFigures {
   double host_us = 0;     // of it, outside of the run: build, lookup, launch, sample
   double matmul_us = 0;   // attention included
   double other_us = 0;    // all other kernels
+  double fused_us = 0;    // of these, what runs in launches of matmuls and attention
   double waiting_us = 0;  // at barriers and without work
   double memory_us = 0;   // moving what matmuls and attention read and write at the memory's rate; 0: unknown
   double compute_us = 0;  // their arithmetic at the host's rate

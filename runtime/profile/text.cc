@@ -4,6 +4,7 @@
 #include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/profile/profile_verdict.h>
+#include <lazuli/runtime/profile/profiled_parts.h>
 
 #include <algorithm>
 #include <numeric>
@@ -106,15 +107,25 @@ std::string op_table(const Profile& profile) {
   const double total = profile.wall_us * profile.threads;
   std::string text = fmt::format("{:<40}  {:>8}  {:>10}  {:>6}  {:>9}  {:>8}  {:>8}\n", "op", "launches", "us", "share",
                                  "MB", "GB/s", "GFLOP/s");
-  for (const OpTime& op : times_by_op(profile))
-    text += fmt::format("{:<40}  {:>8}  {:>10.1f}  {:>5.1f}%  {:>9.2f}  {:>8}  {:>8}\n", fitted(op.op, 40), op.launches,
+  const auto add = [&](const std::string& name, const OpTime& op) {
+    text += fmt::format("{:<40}  {:>8}  {:>10.1f}  {:>5.1f}%  {:>9.2f}  {:>8}  {:>8}\n", fitted(name, 40), op.launches,
                         op.us, share(op.us, total), op.bytes * 1e-6, rate(op.bytes / std::max(op.wall_us, 1e-9)),
                         rate(op.operations / std::max(op.wall_us, 1e-9)));
+  };
+  for (const OpTime& op : times_by_op(profile)) {
+    add(op.op, op);
+    for (const OpTime& part : op.parts) add("  " + part.op, part);
+  }
   const double waiting = profile.thread_us(ThreadState::barrier), idle = profile.thread_us(ThreadState::idle);
   text += fmt::format("{:<40}  {:>8}  {:>10.1f}  {:>5.1f}%\n", "waiting at barriers", profile.barriers(), waiting,
                       share(waiting, total));
   text += fmt::format("{:<40}  {:>8}  {:>10.1f}  {:>5.1f}%\n", "idle", "", idle, share(idle, total));
   return text;
+}
+
+std::string parts_line(const ProfiledNode& node) {
+  constexpr std::size_t indent = 6;
+  return node.parts.empty() ? "" : std::string(indent, ' ') + wrapped(shares_of_parts(node), indent);
 }
 
 std::string hot_table(const Profile& profile, std::size_t most) {
@@ -132,6 +143,7 @@ std::string hot_table(const Profile& profile, std::size_t most) {
                         node.us, share(node.us, profile.wall_us * profile.threads), node.bytes * 1e-6, node.gbps(),
                         node.gflops(), limit, fitted(node.op, 18), fitted(node.kernel, 20), node.isa,
                         fitted(node.scope, 15));
+    text += parts_line(node);
   }
   return text;
 }
@@ -154,7 +166,7 @@ std::string histogram(const CompiledGraph& compiled) {
 std::string to_text(const Profile& profile, std::size_t most) {
   return fmt::format(
       "{}\n{}\n{}\nus are sums over threads, rates are those of the launch; a limit above 100 % means operands in a "
-      "cache\n\n"
+      "cache\nunder a launch: the kernels that fusion made it of, each measured\n\n"
       "{}\n{}\n{}",
       summary(profile), pipeline_table(profile.pipeline), thread_table(profile), op_table(profile),
       hot_table(profile, most), histogram(*profile.compiled));

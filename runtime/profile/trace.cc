@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/runtime/compiled_graph.h>
+#include <lazuli/runtime/profile/profiled_parts.h>
 #include <lazuli/runtime/profile/trace.h>
 
 #include <algorithm>
@@ -77,6 +78,7 @@ class Trace {
                        {"type", to_string(profile_.scheduled().nodes[static_cast<std::size_t>(ran.id)].type())},
                        {"bytes", ran.bytes},
                        {"operations", ran.operations}};
+      if (!ran.parts.empty()) slice["args"]["parts"] = shares_of_parts(ran);
     }
     events_.push_back(std::move(slice));
   }

@@ -42,6 +42,12 @@ std::string reason(StepBound bound, const StepFigures& f) {
       return fmt::format("threads wait at barriers or have no work for {:.1f} % of the step",
                          percent(f.waiting_us, f.total_us));
     case StepBound::other_kernels:
+      if (f.fused_us > 0)
+        return fmt::format(
+            "what is neither matmul nor attention takes {:.1f} % of the step: {:.1f} % in {} launches of its own, "
+            "{:.1f} % in launches of matmuls",
+            percent(f.other_us, f.total_us), percent(f.other_us - f.fused_us, f.total_us), f.other_launches,
+            percent(f.fused_us, f.total_us));
       return fmt::format("{} launches that are neither matmul nor attention take {:.1f} % of the step",
                          f.other_launches, percent(f.other_us, f.total_us));
     case StepBound::host:
@@ -57,16 +63,19 @@ std::string fusion_reason(const StepFigures& f, const StepVerdict& verdict) {
   const std::string cost =
       fmt::format("{:.1f} us in {} launch{} that move{} {}", f.other_wall_us, f.other_launches,
                   f.other_launches == 1 ? "" : "es", f.other_launches == 1 ? "s" : "", amount(f.other_bytes));
+  const std::string fused = f.fused_us > 0 ? fmt::format("; what is fused into launches of matmuls takes {:.1f} %",
+                                                         percent(f.fused_us, f.total_us))
+                                           : std::string();
   if (!verdict.fusion_pays)
     return fmt::format(
-        "no further fusion is justified here: everything that is neither matmul nor attention takes {:.1f} % of the "
-        "step ({})",
-        100 * verdict.fusion_share, cost);
+        "no further fusion is justified here: everything that is neither matmul nor attention{} takes {:.1f} % of the "
+        "step ({}){}",
+        f.fused_us > 0 ? " nor fused with them" : "", 100 * verdict.fusion_share, cost, fused);
   std::string text =
       fmt::format("further fusion could win at most {:.1f} % of the step: {}", 100 * verdict.fusion_share, cost);
   if (f.other_memory_us > 0)
     text += fmt::format(", {:.1f} us of it at the memory's rate", std::min(f.other_memory_us, f.other_wall_us));
-  return text;
+  return text + fused;
 }
 
 }  // namespace

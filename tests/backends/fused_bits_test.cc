@@ -50,9 +50,7 @@ Outcome evaluate(const Build& build, const std::string& fusion, int threads = 2)
   return outcome;
 }
 
-const Buffer& buffer_of(const Array& array) {
-  return *array.node()->results()[static_cast<std::size_t>(array.output())].buffer;
-}
+const Buffer& buffer_of(const Array& array) { return *array.result().buffer; }
 
 void expect_same_bits(const Outcome& expected, const Outcome& actual, const std::string& what) {
   for (std::size_t i = 0; i < expected.outputs.size(); ++i)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/quantisation.h>
 #include <lazuli/tests/support/run_reference.h>
 
 #include <functional>
@@ -231,6 +232,9 @@ inline Arrays linears(Operands& operands, DType dtype) {
     outputs.push_back(linear(operands(dtype, {9, 0}), operands.constant(weight.dtype, {17, 0})));
     if (weight.kind == DTypeKind::real)
       outputs.push_back(linear(operands(dtype, {5, 19}), operands(weight.dtype, {7, 19})));
+    else
+      for (const Shape& rows : {Shape{1, 256}, Shape{7, 256}, Shape{2, 3, 256}, Shape{0, 256}})
+        outputs.push_back(linear(operands(dtype, rows), operands(weight.dtype, {37, 256})));
   }
   outputs.push_back(linear(operands(dtype, {5, 19}), transpose(operands(dtype, {19, 7}), {1, 0})));
   outputs.push_back(linear(operands(dtype, {3, 0}), operands(DType::f32, {4, 0})));
@@ -266,6 +270,37 @@ inline Arrays quantised_takes(Operands& operands, DType) {
       for (const Array& rows : {Operands::values(DType::i32, {3}, {18, 0, 18}), Operands::values(DType::i32, {}, {17}),
                                 Operands::values(DType::i32, {2, 2}, {1, 18, 0, 5})})
         outputs.push_back(take_rows(operands.constant(table.dtype, {19, 256}), rows));
+  return outputs;
+}
+
+// Every dtype that is encoded to, of rows however they lie; the blocks are compared by what they stand for.
+inline Arrays quantisations(Operands& operands, DType dtype) {
+  Arrays outputs;
+  for (const DTypeInfo& type : all_dtypes()) {
+    if (type.kind != DTypeKind::quantised || !has_quantiser(type.dtype)) continue;
+    for (const Shape& shape :
+         {Shape{0, 256}, Shape{1, 256}, Shape{3, 256}, Shape{7, 512}, Shape{256}, Shape{3, 0}, Shape{2, 3, 256}})
+      outputs.push_back(quantise(operands(dtype, shape), type.dtype));
+    outputs.push_back(quantise(transpose(operands(dtype, {256, 3}), {1, 0}), type.dtype));
+    outputs.push_back(quantise(slice(operands(dtype, {5, 600}), {1, 3}, {5, 515}, {2, 2}), type.dtype));
+    outputs.push_back(quantise(broadcast_to(operands(dtype, {1, 256}), {3, 256}), type.dtype));
+  }
+  outputs.push_back(quantise(operands(dtype, {300, 512}), DType::q8_0));
+  outputs.push_back(quantise(operands(dtype, {3, 40'960}), DType::q8_0));
+  return outputs;
+}
+inline Arrays dequantisations(Operands& operands, DType) {
+  Arrays outputs;
+  for (const DTypeInfo& type : all_dtypes()) {
+    if (type.kind != DTypeKind::quantised) continue;
+    for (const Shape& shape :
+         {Shape{0, 256}, Shape{1, 256}, Shape{3, 256}, Shape{7, 512}, Shape{256}, Shape{3, 0}, Shape{2, 3, 256}})
+      outputs.push_back(dequantise(operands(type.dtype, shape)));
+    outputs.push_back(dequantise(operands.constant(type.dtype, {3, 256}), DType::f16));
+    outputs.push_back(dequantise(operands(type.dtype, {2, 256}), DType::f64));
+  }
+  outputs.push_back(dequantise(operands(DType::q8_0, {300, 512})));
+  outputs.push_back(dequantise(operands(DType::q8_0, {3, 40'960})));
   return outputs;
 }
 
@@ -955,6 +990,8 @@ inline std::vector<Case> all_cases() {
       {"linear_around_update", f32_only, summed, update_between_linears, {}, true},
       {"take", plain, exact, takes},
       {"take_quantised", f32_only, exact, quantised_takes, {}, true},
+      {"quantise", reals_32, exact, quantisations},
+      {"dequantise", f32_only, exact, dequantisations},
       {"gather", plain, exact, gathers},
       {"matmul", reals, summed, matmuls},
       {"linear", reals, summed, linears, {}, true},

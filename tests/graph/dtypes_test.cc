@@ -78,7 +78,8 @@ TEST(DTypeRules, OperandsThatFit) {
   EXPECT_EQ(error_of([] { take(of(f32), of(i64), 0); }), "take: operand 1 is i64[2], expected i32 indices");
   EXPECT_EQ(
       error_of([] { abs(of(q8_0, {32})); }),
-      "abs: operand 0 is q8_0[32]; quantised arrays can only be read by linear, expert_linear, attention and take");
+      "abs: operand 0 is q8_0[32]; quantised arrays can only be read by linear, expert_linear, attention, take and "
+      "dequantise");
 }
 
 TEST(DTypeRules, WeightsOfF64StandBesideF64) {

@@ -313,8 +313,8 @@ TEST(GraphFile, ErrorsSayWhatIsWrong) {
     return error_of([&] { load_graph(path); });
   };
   EXPECT_EQ(error([](FileText&) {}), "no error");
-  EXPECT_EQ(error([](FileText& file) { file.format = "2"; }),
-            path + ": written by a later version: format 2, this lazuli reads up to 1");
+  EXPECT_EQ(error([](FileText& file) { file.format = "3"; }),
+            path + ": written by a later version: format 3, this lazuli reads up to 2");
   EXPECT_EQ(error([](FileText& file) { file.format = "x"; }), path + ": lazuli.format is x, expected a version");
   EXPECT_EQ(error([](FileText& file) { file.graph = "%0 = input f32[2]\n%1 = tanhh %0\nreturn %1"; }),
             path +

@@ -101,6 +101,8 @@ const std::map<std::string_view, std::string>& statements() {
       {"gather_nd", "gather_nd %slots, %experts {batch_dims=1}"},
       {"scatter", "scatter %i, %i, %i {axis=0, reduction=max}"},
       {"scatter_nd", "scatter_nd %planes, %experts, %plane {reduction=add}"},
+      {"quantise", "quantise %y {dtype=q8_0}"},
+      {"dequantise", "dequantise %w"},
       {"matmul", "matmul %plane, %transposed"},
       {"linear", "linear %y, %w"},
       {"expert_linear", "expert_linear %slots, %stack, %experts"},

@@ -351,6 +351,53 @@ TEST(Quantise, Q8_0TakesAnyValue) {
   EXPECT_EQ(blocks, std::vector<std::byte>(34));
 }
 
+TEST(Quantise, BlocksOfWhatIsNoNumberAreNaN) {
+  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const DTypeInfo& type : all_dtypes()) {
+    if (type.kind != DTypeKind::quantised || !has_quantiser(type.dtype) || type.dtype == nvfp4) continue;
+    const auto count = static_cast<std::size_t>(type.block_elements);
+    const bool is_affine = type.name.starts_with("affine");
+    for (const float bad : {infinity, -infinity, nan, -nan, is_affine ? 3e38f : 1e30f}) {
+      std::vector<float> values(2 * count, 1.0f), back(2 * count);
+      values[1] = bad;
+      if (std::isfinite(bad)) values[2] = -bad;  // a range that no scale holds
+      std::vector<std::byte> blocks(2 * static_cast<std::size_t>(type.block_bytes));
+      quantise(type.dtype, values.data(), static_cast<std::int64_t>(values.size()), blocks.data());
+      dequantise(type.dtype, blocks.data(), static_cast<std::int64_t>(values.size()), back.data());
+      for (std::size_t i = 0; i < count; ++i) EXPECT_TRUE(std::isnan(back[i])) << type.name << " of " << bad;
+      for (std::size_t i = count; i < 2 * count; ++i) EXPECT_TRUE(std::isfinite(back[i])) << type.name << " beside it";
+    }
+  }
+}
+
+TEST(Quantise, Nvfp4HasNoNaN) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> values(64, 0.0f), back(64);
+  values[0] = std::numeric_limits<float>::quiet_NaN();
+  values[16] = infinity;
+  values[32] = -1e30f;
+  std::vector<std::byte> blocks(36);
+  quantise(nvfp4, values.data(), 64, blocks.data());
+  dequantise(nvfp4, blocks.data(), 64, back.data());
+  EXPECT_EQ(back[0], 0.0f);
+  EXPECT_EQ(back[16], 2688.0f);
+  EXPECT_EQ(back[32], -2688.0f);
+}
+
+// So small that the reciprocal of a block's scale is no float: all of it is zero.
+TEST(Quantise, TinyBlocksAreZero) {
+  for (const DTypeInfo& type : all_dtypes()) {
+    if (type.kind != DTypeKind::quantised || !has_quantiser(type.dtype)) continue;
+    std::vector<float> values(256, 0.0f), back(256);
+    values[3] = 1e-40f;
+    values[200] = -1e-40f;
+    std::vector<std::byte> blocks(static_cast<std::size_t>(byte_size(type.dtype, 256)));
+    quantise(type.dtype, values.data(), 256, blocks.data());
+    dequantise(type.dtype, blocks.data(), 256, back.data());
+    for (const float value : back) EXPECT_NEAR(value, 0.0f, 1e-6f) << type.name;
+  }
+}
+
 // Scales 1.5, 0.25, 2^-9 (the smallest that is not 0) and 448 (the largest): what the codes say exactly comes back.
 TEST(Quantise, Nvfp4KeepsMultiplesOfItsScales) {
   const float scales[] = {1.5f, 0.25f, 0x1p-9f, 448.0f}, codes[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};

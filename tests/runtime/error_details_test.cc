@@ -91,6 +91,26 @@ TEST(ErrorDetails, OfShapes) {
   EXPECT_EQ(known_of([&] { x.item<float>(); }), "shape op=item expected=one element found=f32[3]");
 }
 
+TEST(ErrorDetails, OfWindows) {
+  const auto x = [](Shape shape) { return placeholder({DType::f32, std::move(shape)}); };
+  const Array image = x({1, 8, 8, 4});
+  EXPECT_EQ(known_of([&] { conv2d(x({8, 4}), x({5, 3, 3, 4})); }),
+            "shape op=convolution expected=[N, one to three spatial axes, C] found=f32[8,4]");
+  EXPECT_EQ(known_of([&] { conv2d(image, x({5, 3, 3, 3})); }),
+            "shape op=convolution expected=weight [O, kernel..., C / groups] with C and O multiples of groups found=x "
+            "f32[1,8,8,4], weight f32[5,3,3,3], 1 groups");
+  EXPECT_EQ(known_of([&] { conv2d(image, x({5, 9, 3, 4})); }),
+            "shape op=convolution expected=a kernel of 1 or more that fits found=8 elements for a kernel of 9");
+  EXPECT_EQ(known_of([&] { max_pool(image, {.kernel = {9}}); }),
+            "shape op=max_pool expected=a window that fits found=8 elements for a window of 9");
+  EXPECT_EQ(known_of([&] { mean_pool(image, {.kernel = {0}}); }),
+            "shape op=mean_pool expected=1 or more found=kernel [0,0]");
+  EXPECT_EQ(known_of([&] { adaptive_max_pool(x({1, 0, 8, 4}), {2}); }),
+            "shape op=adaptive_max_pool expected=at least one element along the axis found=f32[1,0,8,4]");
+  EXPECT_EQ(known_of([&] { interpolate(x({1, 8, 0, 4}), {2}); }),
+            "shape op=interpolate expected=at least one element along the axis found=f32[1,8,0,4]");
+}
+
 TEST(ErrorDetails, OfDtypes) {
   const Scope scope("head");
   const Array x = vector({1, 2}), i = indices({1, 2});

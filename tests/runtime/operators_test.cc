@@ -97,7 +97,45 @@ TEST_F(Operators, Index) {
   EXPECT_EQ(values<std::int32_t>(x.at({0, 0, Slice{-2}})), Integers({2, 3}));
   EXPECT_EQ(error_of([&] { x[2]; }), "at: position 2 is outside axis 0 of i32[2,3,4], expected -2 to 1");
   EXPECT_EQ(error_of([&] { x.at({0, 0, 0, 0}); }), "at: 4 indices for i32[2,3,4], expected at most 3");
-  EXPECT_EQ(error_of([&] { x.at({Slice{0, 2, 0}}); }), "at: step 0 along axis 0, expected 1 or more");
+  EXPECT_EQ(error_of([&] { x.at({Slice{0, 2, 0}}); }), "at: step 0 along axis 0, expected another one");
+}
+
+// As Python's slices are.
+TEST_F(Operators, IndexByAnyStep) {
+  constexpr std::int64_t size = 5, left_out = 9, ends[] = {-7, -6, -5, -2, -1, 0, 1, 4, 5, 7, left_out};
+  const Array x = iota(size);
+  for (std::int64_t step : {-7, -5, -2, -1, 2, 7})
+    for (std::int64_t begin : ends)
+      for (std::int64_t end : ends) {
+        Slice part{.step = step};
+        if (begin != left_out) part.begin = begin;
+        if (end != left_out) part.end = end;
+        const auto from_start = [&](std::int64_t position) { return position < 0 ? position + size : position; };
+        const std::int64_t first = part.begin ? from_start(*part.begin)
+                                   : step > 0 ? 0
+                                              : size - 1,
+                           stop = part.end   ? from_start(*part.end)
+                                  : step > 0 ? size
+                                             : -1;
+        Integers expected;
+        if (step > 0)
+          for (std::int64_t i = std::max<std::int64_t>(first, 0); i < std::min(stop, size); i += step)
+            expected.push_back(static_cast<std::int32_t>(i));
+        else
+          for (std::int64_t i = std::min(first, size - 1); i > std::max<std::int64_t>(stop, -1); i += step)
+            expected.push_back(static_cast<std::int32_t>(i));
+        EXPECT_EQ(values<std::int32_t>(x.at({part})), expected) << begin << ":" << end << ":" << step;
+      }
+}
+
+TEST_F(Operators, IndexBackwards) {
+  const Array x = reshape(iota(6), {2, 3});
+  EXPECT_EQ(values<std::int32_t>(x.at({1, Slice{.step = -1}})), Integers({5, 4, 3}));
+  EXPECT_EQ(values<std::int32_t>(x.at({Slice{.step = -1}, Slice{.step = -2}})), Integers({5, 3, 2, 0}));
+  EXPECT_EQ(x.at({Slice{0, 1, -1}}).shape(), Shape({0, 3}));
+  EXPECT_EQ(zeros({0, 3}).at({Slice{.step = -1}}).shape(), Shape({0, 3}));
+  EXPECT_EQ(values<std::int32_t>(iota(3).at({Slice{.step = std::numeric_limits<std::int64_t>::min()}})), Integers({2}));
+  EXPECT_EQ(values<std::int32_t>(iota(3).at({Slice{.step = std::numeric_limits<std::int64_t>::max()}})), Integers({0}));
 }
 
 TEST_F(Operators, IntegersBeyondDoubles) {

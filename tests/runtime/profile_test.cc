@@ -381,6 +381,16 @@ TEST(ProfileOfAModel, ReadsTheBytesOfAToken) {
     if (node.kind == StepKind::attention) spared += static_cast<double>(step.bytes) - node.bytes;
     EXPECT_GT(node.bytes, 0) << node.kernel;
     EXPECT_GE(node.operations, 0) << node.kernel;
+    double part_bytes = 0, part_operations = 0, part_us = 0;
+    for (const ProfiledPart& part : node.parts) {
+      part_bytes += part.bytes;
+      part_operations += part.operations;
+      part_us += part.us;
+    }
+    if (node.parts.empty()) continue;
+    EXPECT_EQ(part_bytes, node.bytes) << node.kernel;
+    EXPECT_EQ(part_operations, node.operations) << node.kernel;
+    EXPECT_NEAR(part_us, node.us, 1e-6 * node.us) << node.kernel;
   }
   EXPECT_GT(spared, 0.9 * static_cast<double>(runner.cache_bytes()));
 }

@@ -87,6 +87,29 @@ TEST(ProfileVerdict, FusionWouldPay) {
             "the memory's rate");
 }
 
+// What runs inside launches of matmuls is none of theirs, and no further fusion wins it.
+TEST(ProfileVerdict, FusedWork) {
+  StepFigures figures = decode_step();
+  figures.matmul_us = 680;
+  figures.other_us = 190;
+  figures.fused_us = 120;
+  EXPECT_TRUE(contains(judge(figures).text, "matmuls and attention take 68.0 % of the step")) << judge(figures).text;
+  EXPECT_EQ(judge(figures).fusion_text,
+            "no further fusion is justified here: everything that is neither matmul nor attention nor fused with them "
+            "takes 3.1 % of the step (31.0 us in 40 launches that move 300 KB); what is fused into launches of matmuls "
+            "takes 12.0 %");
+  figures.matmul_us = 300;
+  figures.other_us = 570;
+  figures.fused_us = 500;
+  const StepVerdict verdict = judge(figures);
+  EXPECT_EQ(verdict.bound, StepBound::other_kernels);
+  EXPECT_EQ(
+      verdict.text,
+      "bound by small kernels: what is neither matmul nor attention takes 57.0 % of the step: 7.0 % in 40 launches "
+      "of its own, 50.0 % in launches of matmuls");
+  EXPECT_FALSE(verdict.fusion_pays);
+}
+
 TEST(ProfileVerdict, UnknownLimits) {
   StepFigures figures = decode_step();
   figures.memory_us = figures.compute_us = figures.other_memory_us = 0;

@@ -206,9 +206,9 @@ TEST(Session, AWeightThatCannotBeReadMayBeReadLater) {
 
 TEST(Session, CompileErrorLeavesTheArrayUnevaluated) {
   Session session;
-  const Type type{DType::q4_0, {2, 32}};
+  const Type type{DType::q4_0, {2, 3, 32}};
   const Array weight = Array::from(Buffer::allocate(static_cast<std::size_t>(type.bytes())), type);
-  const Array product = linear(full({1, 32}, 1), weight);
+  const Array product = expert_linear(full({1, 1, 32}, 1), weight, zeros({1, 1}, DType::i32));
   EXPECT_TRUE(contains(error_of<CompileError>([&] { eval({product}); }), "must be a constant"));
   EXPECT_FALSE(product.evaluated());
 }

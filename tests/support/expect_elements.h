@@ -15,7 +15,7 @@ namespace lazuli::test {
 // Evaluates.
 inline std::vector<double> values_of(const Array& x) {
   x.bytes();
-  return values_of(x.type(), *x.node()->results()[static_cast<std::size_t>(x.output())].buffer);
+  return values_of(x.type(), *x.result().buffer);
 }
 
 inline Dims index_of(std::int64_t element, const Shape& shape) {

@@ -16,12 +16,21 @@ namespace {
 struct AttentionCall {
   View q, k, v, positions, length, target;
   AttentionArguments shape{};
+  Extent rows_now, capacity_now;                             // of a run
   std::shared_ptr<float> scale = std::make_shared<float>();  // follows the number of each run
   int scratch = -1;
   std::int64_t scratch_floats = 0;  // of one worker
 
+  bool is_sized() const { return rows_now.dimension >= 0 || capacity_now.dimension >= 0; }
+  // The shape in a run: as that of arrays of its sizes.
+  AttentionArguments shape_now(const Memory& memory) const {
+    AttentionArguments now = shape;
+    now.rows = memory.now(rows_now);
+    now.capacity = now.length = memory.now(capacity_now);
+    return now;
+  }
   AttentionArguments at(const Memory& memory) const {
-    AttentionArguments call = shape;
+    AttentionArguments call = shape_now(memory);
     call.q = memory.as<const float>(q);
     call.k = memory.at(k);
     call.v = memory.at(v);
@@ -59,6 +68,8 @@ AttentionCall describe(ProgramBuilder& builder, std::int32_t id) {
   shape.k_stride = shape.v_stride = shape.kv_heads * shape.width;
   shape.cache = attention_cache(call.k.dtype);
   shape.length = shape.capacity;
+  call.rows_now = builder.extent(id, shape.rows);
+  call.capacity_now = builder.extent(builder.type(builder.node(id).inputs[1]), shape.capacity);
   return call;
 }
 
@@ -89,6 +100,7 @@ Step& add_attention_step(ProgramBuilder& builder, std::int32_t id, const Attenti
       id, builder.node(id).name(), {kernel.name, kernel.isa},
       {call.q.buffer, call.k.buffer, call.v.buffer, call.positions.buffer, call.length.buffer}, {target, call.scratch});
   step.skipped = unseen_keys(builder, id, call);
+  step.follows = true;
   step.bytes -= builder.buffer(call.scratch).bytes;  // it stays in the cache
   return step;
 }
@@ -98,6 +110,8 @@ void add_whole_attention(ProgramBuilder& builder, std::int32_t id, const Attenti
   Step& step = add_attention_step(builder, id, kernel, call, call.target.buffer);
   step.arithmetic = kernel.use == AttentionUse::prompt ? Arithmetic::bf16 : Arithmetic::f32;
   step.units = attention_units(kernel, call.shape);
+  if (call.is_sized())
+    step.units_now = [=](const Memory& memory) { return attention_units(kernel, call.shape_now(memory)); };
   step.split = step.units > 1;
   step.run = [=, run = kernel.run](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     run(call.at(memory), begin, end, call.scratch_of(memory, worker));
@@ -110,6 +124,8 @@ void add_attention_in_parts(ProgramBuilder& builder, std::int32_t id, const Atte
   const int partials = builder.add_scratch(attention_partial_floats(call.shape) * 4, fmt::format("%{} parts", id));
   Step& parts = add_attention_step(builder, id, kernel, call, partials);
   parts.units = attention_part_units(call.shape);
+  if (call.is_sized())
+    parts.units_now = [=](const Memory& memory) { return attention_part_units(call.shape_now(memory)); };
   parts.split = true;
   parts.run = [=, run = kernel.run_parts](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     run(call.at(memory), begin, end, reinterpret_cast<float*>(memory.base(partials)), call.scratch_of(memory, worker));
@@ -118,6 +134,9 @@ void add_attention_in_parts(ProgramBuilder& builder, std::int32_t id, const Atte
       builder.add_step(id, "attention_combine", "attention_combine",
                        {partials, call.positions.buffer, call.length.buffer}, {call.target.buffer, partials});
   combine.units = call.shape.rows * call.shape.heads;
+  combine.follows = true;
+  if (call.is_sized())
+    combine.units_now = [=](const Memory& memory) { return memory.now(call.rows_now) * call.shape.heads; };
   combine.split = combine.units > 1;
   combine.run = [=, run = kernel.combine](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     run(call.at(memory), begin, end, reinterpret_cast<float*>(memory.base(partials)));

@@ -39,6 +39,7 @@ void lower_cumulative(ProgramBuilder& builder, std::int32_t id) {
   const std::int64_t plane_bytes = byte_size(source.dtype, plane.size * plane.inner);
   Step& step = builder.add_step(id, current.name(), std::string(current.name()), {source.buffer}, {target.buffer});
   step.units = element_count(Shape(source.shape.begin(), along)) * blocks;
+  step.row_major = true;
   step.split = step.units > 1 && worth_splitting(step.bytes, source.elements() * scalar_operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {

@@ -141,7 +141,8 @@ void choose_expert_kernel(ProgramBuilder& builder, std::int32_t id, ExpertCall& 
     call.multiply = multiply_packed(packed, *kernel, call.outputs, call.cols);
     return;
   }
-  if (!is_constant && is_quantised(type.dtype)) builder.reject(id, "a quantised weight must be a constant");
+  if (!is_constant && is_quantised(type.dtype))
+    builder.reject(id, "a quantised weight must be a constant; dequantise it, or make it one");
   const bool fast = builder.tools().precision == Precision::fast;
   const View weight = is_constant ? builder.add_dequantised(constant)
                       : fast      ? contiguous_input(builder, id, 1)

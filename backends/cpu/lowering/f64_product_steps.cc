@@ -72,6 +72,16 @@ void add_f64_product(ProgramBuilder& builder, std::int32_t id, const View& weigh
       builder.add_step(id, builder.node(id).name(), {kernel.name, kernel.isa}, {x.buffer, w.buffer}, {y.buffer});
   const std::int64_t down = divide_up(rows, unit_rows), across = divide_up(columns, unit_columns);
   step.units = element_count(batch_shape) * down * across;
+  step.follows = true;
+  // As in matmul_steps.cc: a named axis is among the rows of a single matrix, or the first of a batch.
+  const Extent sized = builder.extent(id, 1);
+  Extent rows_now{rows}, matrices_now{element_count(batch_shape)};
+  Extent& named = matrices_now.at_bound == 1 ? rows_now : matrices_now;
+  named = {named.at_bound, sized.dimension, sized.bound};
+  if (sized.dimension >= 0)
+    step.units_now = [=](const Memory& memory) {
+      return memory.now(matrices_now) * divide_up(memory.now(rows_now), unit_rows) * across;
+    };
   step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=, multiply = kernel.multiply](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
@@ -80,7 +90,7 @@ void add_f64_product(ProgramBuilder& builder, std::int32_t id, const View& weigh
       multiply({memory.as<const double>(x) + x_batch.offset(matrix) + row * inner,
                 memory.as<const double>(w) + w_batch.offset(matrix) + column,
                 memory.as<double>(y) + (matrix * rows + row) * columns + column, inner, w_stride, columns,
-                std::min(unit_rows, rows - row), inner, std::min(unit_columns, columns - column)});
+                std::min(unit_rows, memory.now(rows_now) - row), inner, std::min(unit_columns, columns - column)});
     }
   };
 }

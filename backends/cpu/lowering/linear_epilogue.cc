@@ -67,6 +67,8 @@ bool stays_in_panels(const ProgramBuilder& builder, std::int32_t id, const Epilo
   const GraphNode& current = builder.node(id);
   const Shape& shape = builder.node(epilogue.products[0]).type().shape;
   if (!epilogue.has_body || epilogue.readers.empty() || shape.back() % panel_sums_outputs != 0) return false;
+  // A body over elements in the order of panels would compute those of the bound.
+  if (builder.node(epilogue.products[0]).type().named) return false;
   if (element_count(shape) / shape.back() < panel_sums_rows) return false;
   const auto leaves_panels = [&](std::int32_t product) { return operand_form(builder, product) == OperandForm::tiles; };
   if (!leaves_panels(epilogue.readers[0])) return false;
@@ -124,14 +126,15 @@ class EpilogueChain {
     }
     if (!epilogue_.readers.empty())
       divisions_.push_back(
-          add_operand_columns(builder_, epilogue_.readers[0], result, tiles_.rows, tiles_.columns, tiles_.order));
+          add_operand_columns(builder_, epilogue_.readers[0], result, rows_now(), tiles_.columns, tiles_.order));
     View maxima;
     if (epilogue_.argmax >= 0) {
       maxima = new_argmax_maxima(builder_, tiles_.rows, tiles_.columns);
-      divisions_.push_back(add_argmax_columns(builder_, epilogue_.argmax, result, maxima));
+      divisions_.push_back(add_argmax_columns(builder_, epilogue_.argmax, result, maxima, rows_now()));
       name += "_argmax";
     }
     Step& chain = join(std::move(name));
+    chain.follows = true;
     if (chain.split && few) chain.grain = grain_of(chain.units, weight_bytes);
     chain.first_weights = [first, groups = tiles_.granule / packed_group_rows](std::int64_t begin, std::int64_t end) {
       return first.weights_of(std::min(first.groups, begin * groups), std::min(first.groups, end * groups));
@@ -140,6 +143,8 @@ class EpilogueChain {
   }
 
  private:
+  Extent rows_now() const { return builder_.extent(epilogue_.products[0], tiles_.rows); }
+
   // The products, whose results lie in tile-local buffers, and before them the steps that make their operands.
   std::vector<Product> make_products() {
     std::vector<Product> products;

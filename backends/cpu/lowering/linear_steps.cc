@@ -8,6 +8,8 @@
 #include <lazuli/backends/cpu/lowering/matmul_steps.h>
 #include <lazuli/backends/cpu/lowering/operand_forms.h>
 #include <lazuli/backends/cpu/lowering/product_steps.h>
+#include <lazuli/backends/cpu/lowering/quantisation_steps.h>
+#include <lazuli/backends/cpu/lowering/quantised_product_steps.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
 
 #include <algorithm>
@@ -31,11 +33,16 @@ void add_linear_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
   const int tiles = sgemm_tiles(rows, outputs);
   Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {x.buffer, weight.buffer}, {y.buffer});
   step.units = tiles;
+  const Extent rows_now = builder.extent(id, rows);
+  step.follows = true;
+  if (rows_now.dimension >= 0)
+    step.units_now = [=](const Memory& memory) { return std::int64_t{sgemm_tiles(memory.now(rows_now), outputs)}; };
   step.split = true;  // however small: a row chain would take it for an epilogue's matmul otherwise
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    const std::int64_t stride = std::max<std::int64_t>(cols, 1);
+    const std::int64_t stride = std::max<std::int64_t>(cols, 1), given = memory.now(rows_now);
+    const int parts = given == rows ? tiles : sgemm_tiles(given, outputs);
     const Sgemm product{RightOperand::rows_are_columns_of_c,
-                        rows,
+                        given,
                         outputs,
                         cols,
                         memory.as<const float>(x),
@@ -44,7 +51,7 @@ void add_linear_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
                         stride,
                         memory.as<float>(y),
                         outputs};
-    for (std::int64_t tile = begin; tile < end; ++tile) sgemm(sgemm_tile(product, static_cast<int>(tile), tiles));
+    for (std::int64_t tile = begin; tile < end; ++tile) sgemm(sgemm_tile(product, static_cast<int>(tile), parts));
   };
 }
 
@@ -62,7 +69,11 @@ struct BatchedMatmul {
   Shape batch_shape;
   Dims a_batch, b_batch, y_batch;  // strides along the batch axes
 
+  Extent m_now, batches_now;  // of a run
+
   std::int64_t batches() const { return element_count(batch_shape); }
+  // Of each product.
+  int tiles(const Memory& memory) const { return memory.now(batches_now) == 1 ? sgemm_tiles(memory.now(m_now), n) : 1; }
 
   Sgemm product(const Memory& memory, std::int64_t batch) const {
     std::int64_t a_offset = 0, b_offset = 0, y_offset = 0;
@@ -74,7 +85,7 @@ struct BatchedMatmul {
       y_offset += position * y_batch[axis];
     }
     return {transposed ? RightOperand::rows_are_columns_of_c : RightOperand::rows_are_inner,
-            m,
+            memory.now(m_now),
             n,
             k,
             memory.as<const float>(a) + a_offset,
@@ -87,7 +98,7 @@ struct BatchedMatmul {
 };
 
 BatchedMatmul describe(const View& a, const View& b, bool transposed, const View& y) {
-  BatchedMatmul call{a,  b,  y,  transposed, a.shape[a.shape.size() - 2], a.shape.back(), y.shape.back(), 0,
+  BatchedMatmul call{a,  b,  y,  transposed, a.shape[a.shape.size() - 2], a.shape.back(), y.shape.back(), 0, {}, {},
                      {}, {}, {}, {}};
   const std::size_t rank = b.shape.size();
   call.ldb = transposed ? b.strides[rank - 1] : b.strides[rank - 2];
@@ -113,14 +124,24 @@ void add_matmul_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
                           b.strides[rank - 1] >= b.shape[rank - 2];
   const bool straight = b.dtype == DType::f32 && b.strides[rank - 1] == 1 && b.strides[rank - 2] >= b.shape[rank - 1];
   if (!transposed && !straight) b = converted_input(builder, id, 1, DType::f32);
-  const BatchedMatmul call = describe(a, b, transposed, y);
+  BatchedMatmul call = describe(a, b, transposed, y);
+  // A named axis is among the rows of a single matrix, or the first of a batch.
+  const Extent sized = builder.extent(id, 1);
+  call.m_now = {call.m};
+  call.batches_now = {call.batches()};
+  Extent& named = call.batches() == 1 ? call.m_now : call.batches_now;
+  named = {named.at_bound, sized.dimension, sized.bound};
   const int tiles = call.batches() == 1 ? sgemm_tiles(call.m, call.n) : 1;
   Step& step = builder.add_step(id, builder.node(id).name(), KernelUse::sgemm(), {a.buffer, b.buffer}, {y.buffer});
   step.units = call.batches() * tiles;
+  step.follows = true;
+  if (sized.dimension >= 0)
+    step.units_now = [=](const Memory& memory) { return memory.now(call.batches_now) * call.tiles(memory); };
   step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const int parts = call.tiles(memory);
     for (std::int64_t unit = begin; unit < end; ++unit)
-      sgemm(sgemm_tile(call.product(memory, unit / tiles), static_cast<int>(unit % tiles), tiles));
+      sgemm(sgemm_tile(call.product(memory, unit / parts), static_cast<int>(unit % parts), parts));
   };
 }
 
@@ -129,17 +150,20 @@ void add_matmul_f32(ProgramBuilder& builder, std::int32_t id, const View& y) {
 void lower_linear(ProgramBuilder& builder, std::int32_t id) {
   if (is_packed_linear(builder, id)) return lower_products(builder, id);
   const ValueId weight = builder.node(id).inputs[1];
-  if (builder.graph().node(weight).op != Op::constant && is_quantised(builder.type(weight).dtype))
-    builder.reject(id, "a quantised weight must be a constant");
+  const bool quantised = is_quantised(builder.type(weight).dtype),
+             computed = builder.graph().node(weight).op != Op::constant;
   const View result = builder.result_view(id);
   if (result.elements() == 0) return;
   if (result.dtype == DType::f64) {
-    const bool quantised = is_quantised(builder.type(weight).dtype);
     return add_f64_product(builder, id,
-                           quantised ? builder.add_dequantised(builder.graph().node(weight)) : builder.view(weight));
+                           !quantised ? builder.view(weight)
+                           : computed ? dequantised_input(builder, id, 1)
+                                      : builder.add_dequantised(builder.graph().node(weight)));
   }
   const View y = f32_result(builder, id, result);
-  if (builder.tools().precision == Precision::f32)
+  if (quantised && computed)
+    add_quantised_product(builder, id, y);
+  else if (builder.tools().precision == Precision::f32)
     add_linear_f32(builder, id, y);
   else
     add_matmul(builder, id, builder.view(weight), y);

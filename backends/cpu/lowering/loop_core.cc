@@ -127,7 +127,9 @@ void mark_full_and_narrow(LoopCore& core, const LoopSpace& space) {
       for (ValueId input : node.inputs) full[id] = full[id] || full[static_cast<std::size_t>(input.node)];
     }
     if (single_column) full[id] = false;
-    if (node.op != Op::scalar) node.types[0].shape = {full[id] ? 2 : 1};
+    if (node.op == Op::scalar) continue;
+    node.types[0].shape = {full[id] ? 2 : 1};
+    node.types[0].named = {};  // kernels know no sizes: plain arrays and those with names share them
   }
   // A narrow value stored into every column of a result has to be spread out first.
   for (std::size_t output = 0; output < core.body.outputs.size(); ++output) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/backends/cpu/lowering/column_reduction_steps.h>
 #include <lazuli/backends/cpu/lowering/loop_call.h>
 #include <lazuli/backends/cpu/lowering/loop_core.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
@@ -113,6 +114,22 @@ std::shared_ptr<const LoopCall> add_loop_step(ProgramBuilder& builder, std::int3
   return call;
 }
 
+// The step of a reduction over a named axis: its columns are the rows of the run. No chain takes it, as the loop has
+// another size in each.
+void add_loop_over_rows(ProgramBuilder& builder, std::int32_t id, LoopCore core) {
+  const auto call = add_loop_step(builder, id, std::move(core), true);
+  if (!call) return;
+  Step& step = builder.program().steps.back();
+  step.units = call->rows();
+  step.split = step.split && step.units > 1;
+  step.run = [call, columns = builder.extent(builder.type(builder.node(id).inputs[0]), call->columns())](
+                 const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    call->run(memory, begin, end, 0, memory.now(columns));
+  };
+  step.rows = 0;
+  step.by_rows = nullptr;
+}
+
 }  // namespace
 
 void add_loop(ProgramBuilder& builder, std::int32_t id, const Graph& body, std::span<const View> operands,
@@ -124,8 +141,9 @@ Division add_column_loop(ProgramBuilder& builder, std::int32_t id, const Graph& 
                          std::span<const View> results) {
   const auto call = add_loop_step(builder, id, make_loop_core(body, operands, results), true);
   if (!call) return {};
-  return {call->columns(), 1, {}, [call](Memory& memory, std::int64_t begin, std::int64_t end, int) {
-            call->run(memory, 0, call->rows(), begin, end);
+  const Extent rows = builder.extent(id, call->rows());
+  return {call->columns(), 1, {}, [call, rows](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+            call->run(memory, 0, memory.now(rows), begin, end);
           }};
 }
 
@@ -223,8 +241,14 @@ void lower_reduction(ProgramBuilder& builder, std::int32_t id) {
   narrow.push_back(1);
   reduction.types = {{source.dtype, narrow}};
   const View target = *apply_view(Op::reshape, ReshapeAttrs{narrow}, builder.result_view(id));
+  if (add_column_reduction(builder, id, *flat, target)) return;
   const Type type{flat->dtype, flat->shape};
-  add_loop(builder, id, single_op_body(reduction, {&type, 1}), {&*flat, 1}, {&target, 1});
+  const Graph body = single_op_body(reduction, {&type, 1});
+  const NamedAxis& named = builder.type(current.inputs[0]).named;
+  if (named && std::binary_search(axes.begin(), axes.end(), std::int64_t{named.axis}))
+    add_loop_over_rows(builder, id, make_loop_core(body, {&*flat, 1}, {&target, 1}));
+  else
+    add_loop(builder, id, body, {&*flat, 1}, {&target, 1});
 }
 
 void lower_softmax(ProgramBuilder& builder, std::int32_t id) {

@@ -16,7 +16,9 @@
 #include <lazuli/backends/cpu/lowering/move_steps.h>
 #include <lazuli/backends/cpu/lowering/pad_steps.h>
 #include <lazuli/backends/cpu/lowering/pool_steps.h>
+#include <lazuli/backends/cpu/lowering/quantisation_steps.h>
 #include <lazuli/backends/cpu/lowering/rope_steps.h>
+#include <lazuli/backends/cpu/lowering/run_sizes.h>
 #include <lazuli/backends/cpu/lowering/scatter_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
 #include <lazuli/backends/cpu/lowering/sort_steps.h>
@@ -103,6 +105,10 @@ LowerOp lowering_of(Op op) {
       return lower_scatter;
     case Op::scatter_nd:
       return lower_scatter_nd;
+    case Op::quantise:
+      return lower_quantise;
+    case Op::dequantise:
+      return lower_dequantise;
     case Op::rope:
       return lower_rope;
     case Op::attention:
@@ -170,7 +176,9 @@ void place_outputs(ProgramBuilder& builder) {
     if ((is_there && builder.is_whole(source)) || take_as_result(builder, source, i)) continue;
     const int copy = builder.add_buffer(BufferKind::output, type, fmt::format("result {}", i));
     builder.buffer(copy).index = static_cast<int>(i);
+    const std::size_t first_step = builder.program().steps.size();
     lower_copy(builder, outputs[i].node, source, whole_buffer(copy, type));
+    follow_sizes(builder, outputs[i].node, first_step);
   }
 }
 
@@ -198,7 +206,10 @@ void lower_graph(ProgramBuilder& builder) {
   for (std::size_t index = 0; index < nodes.size(); ++index) {
     const auto id = static_cast<std::int32_t>(index);
     const bool is_placed = builder.is_body() && nodes[index].op == Op::input;
-    if (!is_placed) lower_node(builder, id);
+    if (is_placed) continue;
+    const std::size_t first_step = builder.program().steps.size();
+    lower_node(builder, id);
+    follow_sizes(builder, id, first_step);
   }
   place_outputs(builder);
   for (Step& step : builder.program().steps)

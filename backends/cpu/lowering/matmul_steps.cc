@@ -79,14 +79,16 @@ struct StridedProduct {
   std::int64_t rows, outputs, cols;  // of a matrix
   std::int64_t x_stride, output_stride, column_stride;
   Batch x_batch, weight_batch;
+  Extent rows_now, matrices_now;  // of a run
 
   std::int64_t matrices() const { return x_batch.count(); }
+  bool is_sized() const { return rows_now.dimension >= 0 || matrices_now.dimension >= 0; }
   std::int64_t groups() const { return divide_up(outputs, packed_group_rows); }
   std::int64_t packed_matrix_bytes() const {
     return static_cast<std::int64_t>(packed_bytes(weight.dtype, outputs, cols));
   }
   RealRowsView x_at(const Memory& memory, std::int64_t matrix) const {
-    return {memory.as<const float>(x) + x_batch.offset(matrix), rows, cols, x_stride};
+    return {memory.as<const float>(x) + x_batch.offset(matrix), memory.now(rows_now), cols, x_stride};
   }
   float* y_at(const Memory& memory, std::int64_t matrix) const { return memory.as<float>(y) + matrix * rows * outputs; }
   StridedWeightView weight_from(const Memory& memory, std::int64_t offset) const {
@@ -108,6 +110,8 @@ StridedProduct describe(const View& x, const View& weight, const View& y) {
                          weight.strides[weight.strides.size() - 2],
                          weight.strides.back(),
                          {},
+                         {},
+                         {},
                          {}};
   // Of one column or one output, any stride is as good.
   if (product.outputs == 1) product.output_stride = 1;
@@ -125,6 +129,9 @@ void add_strided_product(ProgramBuilder& builder, std::int32_t id, const Strided
                                 {product.x.buffer, product.weight.buffer}, {product.y.buffer});
   const std::int64_t slices = product.groups();
   step.units = product.matrices() * slices;
+  step.follows = true;
+  if (product.is_sized())
+    step.units_now = [=](const Memory& memory) { return memory.now(product.matrices_now) * slices; };
   step.split = worth_splitting(step.bytes, step.operations);
   step.run = [=, multiply = kernel.multiply](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     while (begin < end) {
@@ -173,6 +180,12 @@ void add_packed_product(ProgramBuilder& builder, std::int32_t id, const StridedP
   const std::int64_t bytes = product.packed_matrix_bytes(), groups = product.groups(),
                      part_rows = rows_at_once(product), parts = divide_up(product.rows, part_rows);
   step.units = product.matrices() * parts * groups;
+  step.follows = true;
+  // A batch has all parts of its matrices; the rows of a single one end in the last part that a run has.
+  if (product.is_sized())
+    step.units_now = [=](const Memory& memory) {
+      return memory.now(product.matrices_now) * divide_up(memory.now(product.rows_now), part_rows) * groups;
+    };
   step.split = worth_splitting(step.bytes, step.operations);
   const Batch numbers = product.weight_batch.numbers();
   step.run = [=, multiply = kernel.multiply_real](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -182,7 +195,7 @@ void add_packed_product(ProgramBuilder& builder, std::int32_t id, const StridedP
       multiply(packed_view(product.weight.dtype, product.outputs, product.cols,
                            memory.base(packed) + numbers.offset(matrix) * bytes),
                product.x_at(memory, matrix), begin - part * groups, stop - part * groups, row,
-               std::min(product.rows, row + part_rows), product.y_at(memory, matrix), product.outputs);
+               std::min(memory.now(product.rows_now), row + part_rows), product.y_at(memory, matrix), product.outputs);
       begin = stop;
     }
   };
@@ -198,7 +211,13 @@ void add_matmul(ProgramBuilder& builder, std::int32_t id, const View& weight, Vi
     x = *matrix;
     y = *as_matrix(y);
   }
-  const StridedProduct product = describe(x, weight, y);
+  StridedProduct product = describe(x, weight, y);
+  // Where the axes were joined the named one is among the rows, else it is the first of the batch.
+  const Extent all = builder.extent(id, 1);
+  product.rows_now = {product.rows};
+  product.matrices_now = {product.matrices()};
+  Extent& named = product.matrices() == 1 ? product.rows_now : product.matrices_now;
+  named = {named.at_bound, all.dimension, all.bound};
   const bool lies_well = product.output_stride == 1 || product.column_stride == 1;
   if (product.rows <= max_strided_rows && lies_well)
     add_strided_product(builder, id, product);

@@ -119,6 +119,7 @@ void lower_take(ProgramBuilder& builder, std::int32_t id) {
   step.bytes = 2 * byte_size(target.dtype, target.elements());
   step.weight_bytes = std::min(step.weight_bytes, step.bytes / 2);
   step.units = layout.outer * count;
+  step.row_major = true;
   step.split = worth_splitting(step.bytes, 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
@@ -142,6 +143,7 @@ void lower_gather(ProgramBuilder& builder, std::int32_t id) {
   if (target.elements() == 0) return;
   Step& step = builder.add_step(id, current.name(), "gather", {source.buffer, indices.buffer}, {target.buffer});
   step.units = target.elements();
+  step.row_major = true;
   step.split = worth_splitting(2 * byte_size(target.dtype, step.units), 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t unit = begin; unit < end; ++unit) {

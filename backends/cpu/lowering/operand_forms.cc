@@ -58,8 +58,9 @@ int tiled_rows_of(ProgramBuilder& builder, std::int32_t id, const View& x) {
   Step& step = builder.add_step(id, "tile_rows", {kernel.name, kernel.isa}, {x.buffer}, {target});
   step.units = bytes / (tiled_rows(nullptr, rows, cols).steps * tile_bytes);
   step.split = worth_splitting(byte_size(x.dtype, rows * cols) + bytes, 0);
-  step.run = [=, tile = kernel.tile](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), rows, cols));
+  step.run = [=, tile = kernel.tile, rows_now = builder.extent(id, rows)](const Memory& memory, std::int64_t begin,
+                                                                          std::int64_t end, int) {
+    tile(memory.as<const float>(x), cols, begin, end, tiled_rows(memory.base(target), memory.now(rows_now), cols));
   };
   builder.divide_by_rows(step, {x}, {target}, rows, packed_group_rows);
   return target;
@@ -78,6 +79,7 @@ namespace {
 struct ColumnForm {
   View x;
   int target;
+  Extent rows_now;
   std::int64_t rows, columns, stride;  // elements from one row of x to the next
 };
 
@@ -88,7 +90,7 @@ Run quantise_columns(const ColumnForm& form, QuantiseRows quantise) {
     part.scales += begin / packed_block_columns;
     part.half_sums += 2 * (begin / packed_block_columns);
     part.cols = end - begin;
-    quantise(memory.as<const float>(form.x) + begin, form.stride, 0, form.rows, part);
+    quantise(memory.as<const float>(form.x) + begin, form.stride, 0, memory.now(form.rows_now), part);
   };
 }
 
@@ -97,10 +99,10 @@ Run tile_columns(const ColumnForm& form, TileRows tile) {
     const TiledRowsView whole = tiled_rows(memory.base(form.target), form.rows, form.columns);
     // Two tiles down lie side by side for each step, so that a range of steps is contiguous for 32 rows.
     constexpr std::int64_t tiles_down = 2, rows_down = 32;
-    const std::int64_t first = begin / packed_block_columns;
-    for (std::int64_t row = 0; row < form.rows; row += rows_down) {
+    const std::int64_t first = begin / packed_block_columns, rows = memory.now(form.rows_now);
+    for (std::int64_t row = 0; row < rows; row += rows_down) {
       const TiledRowsView part{whole.tiles + (row / rows_down * whole.steps + first) * tiles_down * tile_bytes,
-                               form.rows - row, end - begin,
+                               rows - row, end - begin,
                                (end - begin + packed_block_columns - 1) / packed_block_columns};
       tile(memory.as<const float>(form.x) + row * form.stride + begin, form.stride, 0, tiles_down, part);
     }
@@ -116,15 +118,17 @@ Run tile_panel_columns(const ColumnForm& form, TilePanelSums tile) {
 
 }  // namespace
 
-Division add_operand_columns(ProgramBuilder& builder, std::int32_t reader, const View& x, std::int64_t rows,
+Division add_operand_columns(ProgramBuilder& builder, std::int32_t reader, const View& x, const Extent& rows_now,
                              std::int64_t columns, PanelOrder order) {
+  const std::int64_t rows = rows_now.at_bound;
   const bool tiled = operand_form(builder, reader) == OperandForm::tiles;
   const auto bytes =
       static_cast<std::int64_t>(tiled ? tiled_rows_bytes(rows, columns) : quantised_rows_bytes(rows, columns));
   const int target = builder.add_scratch(bytes, fmt::format("%{} {}", reader, tiled ? "bf16 tiles" : "int8 rows"));
   auto& forms = builder.state<OperandForms>();
   (tiled ? forms.tiled : forms.quantised)[{x.buffer, 0, rows, columns}] = target;
-  const ColumnForm form{x, target, rows, columns, x.shape.size() < 2 ? columns : x.strides[x.strides.size() - 2]};
+  const ColumnForm form{x,    target,  rows_now,
+                        rows, columns, x.shape.size() < 2 ? columns : x.strides[x.strides.size() - 2]};
   Division division{columns, packed_block_columns, {}, {}};
   if (!tiled) {
     const QuantiseRowsKernel& kernel = find_quantise_rows_kernel(builder.tools().isa);

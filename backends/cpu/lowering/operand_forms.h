@@ -16,7 +16,7 @@ int tiled_rows_of(ProgramBuilder& builder, std::int32_t id, const View& x);
 
 // The form that the matmul `reader` takes, made of the columns of `x` as they are computed: of a tile-local buffer with
 // `rows` of them, in this order.
-Division add_operand_columns(ProgramBuilder& builder, std::int32_t reader, const View& x, std::int64_t rows,
+Division add_operand_columns(ProgramBuilder& builder, std::int32_t reader, const View& x, const Extent& rows,
                              std::int64_t columns, PanelOrder order);
 
 // The buffer is written over: its forms are not of its contents any more.

@@ -21,6 +21,7 @@ struct Product {
   int operand = -1, weight = -1;  // buffers: of the operand in its form, of the weight
   std::vector<int> scratch;       // buffers
   std::int64_t rows = 0;
+  Extent rows_now;                           // those of a run
   std::int64_t y_stride = 0;                 // elements from one row of y to the next
   std::int64_t groups = 0;                   // of 16 outputs
   std::int64_t groups_at_once = 1;           // ranges of groups begin at multiples of it

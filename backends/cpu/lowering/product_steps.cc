@@ -44,7 +44,7 @@ class ProductList {
 
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
     for_each_part(begin, end, [&](const Product& product, std::int64_t group_begin, std::int64_t group_end) {
-      product.multiply(memory, {group_begin, group_end}, {0, product.rows}, worker);
+      product.multiply(memory, {group_begin, group_end}, {0, memory.now(product.rows_now)}, worker);
       return true;
     });
   }
@@ -122,9 +122,9 @@ void multiply_int8(ProgramBuilder& builder, Product& product, LinearQuantised mu
 
 void multiply_real(Product& product, LinearReal multiply) {
   product.operand = product.x.buffer;
-  product.multiply = [=, packed = product.packed, rows = product.rows, cols = product.x.shape.back(), x = product.x,
+  product.multiply = [=, packed = product.packed, rows = product.rows_now, cols = product.x.shape.back(), x = product.x,
                       y = product.y, stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
-    multiply(*packed, RealRowsView{memory.as<const float>(x), rows, cols, cols}, groups.begin, groups.end,
+    multiply(*packed, RealRowsView{memory.as<const float>(x), memory.now(rows), cols, cols}, groups.begin, groups.end,
              of_rows.begin, of_rows.end, memory.as<float>(y), stride);
   };
 }
@@ -153,9 +153,9 @@ void divide_narrow_product(const ProgramBuilder& builder, Step& step, const Prod
   const std::int64_t rows = product.rows, at_once = product.rows_at_once;
   step.units = (rows + at_once - 1) / at_once;
   step.split = worth_splitting(step.bytes, step.operations);
-  step.run = [=, multiply = product.multiply, groups = product.groups](Memory& memory, std::int64_t begin,
-                                                                       std::int64_t end, int worker) {
-    multiply(memory, {0, groups}, {begin * at_once, std::min(rows, end * at_once)}, worker);
+  step.run = [=, multiply = product.multiply, groups = product.groups, rows_now = product.rows_now](
+                 Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+    multiply(memory, {0, groups}, {begin * at_once, std::min(memory.now(rows_now), end * at_once)}, worker);
   };
   builder.divide_by_rows(step, {product.x, product.y}, {product.operand}, rows, at_once);
 }
@@ -171,6 +171,7 @@ void divide_products(Step& step, std::vector<Product> products) {
     (*list)(memory, begin, end, worker);
   };
   step.first_weights = [list](std::int64_t begin, std::int64_t end) { return list->first_weights(begin, end); };
+  step.follows = true;
 }
 
 }  // namespace
@@ -182,6 +183,7 @@ Product make_product(ProgramBuilder& builder, std::int32_t id, const View& y, Pa
   product.x = converted_input(builder, id, 0, DType::f32);
   product.y = y;
   product.rows = rows_of(product.x);
+  product.rows_now = builder.extent(id, product.rows);
   product.y_stride = order == PanelOrder::panels ? panel_rows(product.rows) : row_stride(y);
   const auto [buffer, packed] = builder.add_packed(constant);
   const Type& type = constant.type();
@@ -227,10 +229,10 @@ void lower_products(ProgramBuilder& builder, std::int32_t id) {
 }
 
 Run columns_of(const Product& product) {
-  return [multiply = product.multiply, rows = product.rows, groups = product.groups](Memory& memory, std::int64_t begin,
-                                                                                     std::int64_t end, int worker) {
+  return [multiply = product.multiply, rows = product.rows_now, groups = product.groups](
+             Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     const std::int64_t last = (end + packed_group_rows - 1) / packed_group_rows;
-    multiply(memory, {begin / packed_group_rows, std::min(last, groups)}, {0, rows}, worker);
+    multiply(memory, {begin / packed_group_rows, std::min(last, groups)}, {0, memory.now(rows)}, worker);
   };
 }
 

@@ -18,7 +18,8 @@ StepKind kind_of(Op op) {
 }  // namespace
 
 ProgramBuilder::ProgramBuilder(const Graph& graph, std::span<const int> donated, const Tools& tools)
-    : graph_(graph), donated_(donated), tools_(tools) {
+    : graph_(graph), donated_(donated), tools_(tools), dimensions_(dimensions_of(graph)) {
+  for (const NamedSize& dimension : dimensions_) program_.bounds.push_back(dimension.bound);
   program_.outputs.resize(graph_.outputs.size());
   // A value that is a result of the graph, and no view of other memory, is computed where the caller wants it.
   for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
@@ -51,8 +52,14 @@ void ProgramBuilder::end_body() {
   around_->program_.number_uses = std::move(program_.number_uses);
 }
 
+Extent ProgramBuilder::extent(const Type& type, std::int64_t count) const {
+  const int dimension = dimension_of(type, dimensions_);
+  return {count, dimension, dimension < 0 ? 1 : bound_of(type)};
+}
+
 int ProgramBuilder::add_buffer(BufferKind kind, Type type, std::string name) {
   BufferInfo buffer;
+  buffer.dimension = dimension_of(type, dimensions_);
   buffer.kind = kind;
   buffer.bytes = type.bytes();
   buffer.type = std::move(type);
@@ -62,7 +69,9 @@ int ProgramBuilder::add_buffer(BufferKind kind, Type type, std::string name) {
 }
 
 int ProgramBuilder::add_scratch(std::int64_t bytes, std::string name) {
-  return add_buffer(BufferKind::arena, {DType::u8, {bytes}}, std::move(name));
+  const int index = add_buffer(BufferKind::arena, {DType::u8, {bytes}}, std::move(name));
+  buffer(index).in_between = true;
+  return index;
 }
 
 int ProgramBuilder::add_constant(BufferRef data, Type type, std::string name) {
@@ -86,7 +95,9 @@ View ProgramBuilder::add_dequantised(const GraphNode& constant) {
 }
 
 View ProgramBuilder::new_array(Type type, std::string name) {
-  return whole_buffer(add_buffer(BufferKind::arena, type, std::move(name)), type);
+  const int index = add_buffer(BufferKind::arena, type, std::move(name));
+  buffer(index).in_between = true;
+  return whole_buffer(index, type);
 }
 
 View ProgramBuilder::result_view(std::int32_t id, std::int32_t output) {
@@ -149,7 +160,8 @@ void ProgramBuilder::divide_by_rows(Step& step, std::initializer_list<View> arra
   step.by_rows = [=, run = step.run, units = step.units](std::int64_t extent) -> std::optional<Division> {
     if (extent != rows) return std::nullopt;
     return Division{rows, rows_at_once, own, [=](Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
-                      run(memory, begin / rows_at_once, end == rows ? units : end / rows_at_once, worker);
+                      const std::int64_t last = end == rows ? units : (end + rows_at_once - 1) / rows_at_once;
+                      run(memory, begin / rows_at_once, last, worker);
                     }};
   };
 }

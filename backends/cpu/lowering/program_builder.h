@@ -8,6 +8,7 @@
 #include <lazuli/backends/cpu/options.h>
 #include <lazuli/backends/cpu/program/lowered.h>
 #include <lazuli/backends/cpu/weights/weight_store.h>
+#include <lazuli/graph/dimensions.h>
 #include <lazuli/passes/verdict.h>
 #include <lazuli/passes/verdict_sink.h>
 
@@ -48,6 +49,11 @@ class ProgramBuilder {
   const Type& type(ValueId value) const { return graph_.type(value); }
   const Tools& tools() const { return tools_; }
   int workers() const { return tools_.workers; }
+  const std::vector<NamedSize>& dimensions() const { return dimensions_; }
+  // So many rows, or other parts of equal size, of a value of this type: in a run, as many as its named axis leaves.
+  Extent extent(const Type& type, std::int64_t count) const;
+  // Of the first result of a node.
+  Extent extent(std::int32_t id, std::int64_t count) const { return extent(node(id).type(), count); }
   bool is_donated(int input) const { return std::binary_search(donated_.begin(), donated_.end(), input); }
 
   // Memory
@@ -111,6 +117,7 @@ class ProgramBuilder {
   const Graph& graph_;
   std::span<const int> donated_;
   const Tools& tools_;
+  const std::vector<NamedSize> dimensions_;
   ProgramBuilder* around_ = nullptr;
   int first_own_buffer_ = 0;
   Lowered program_;

@@ -97,6 +97,7 @@ int rope_turns_of(ProgramBuilder& builder, std::int32_t id) {
   if (!known) reads.push_back(factors.buffer);
   Step& step = builder.add_step(id, "rope_turns", "rope_turns", std::move(reads), {target});
   step.units = rows;
+  step.row_major = true;
   step.split = worth_splitting(step.bytes, rows * turns.pairs * turn_operations);
   step.run = known ? run_known_turns(builder, turns, positions, target,
                                      has_factors ? builder.graph().node(turns.factors).constant : nullptr)

@@ -72,6 +72,7 @@ void add_combine(ProgramBuilder& builder, std::int32_t id, const View& maxima, s
   const char* name = extreme.smallest ? "argmin_combine" : "argmax_combine";
   Step& step = builder.add_step(id, name, name, {maxima.buffer}, {target.buffer});
   step.units = target.elements();
+  step.row_major = true;
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t row = begin; row < end; ++row) {
       Best best = memory.as<Best>(maxima)[row * ranges];
@@ -192,6 +193,7 @@ void lower_extreme(ProgramBuilder& builder, std::int32_t id) {
   Step& step = builder.add_step(id, builder.node(id).name(), std::string(builder.node(id).name()), {source.buffer},
                                 {found.buffer});
   step.units = rows * ranges;
+  step.row_major = true;
   step.split = worth_splitting(byte_size(source.dtype, rows * columns), 0);
   step.run = by_itself  ? extreme_by(source, found, by_itself)
              : by_range ? extreme_of_ranges(source, found, ranges, extreme)
@@ -203,11 +205,13 @@ View new_argmax_maxima(ProgramBuilder& builder, std::int64_t rows, std::int64_t 
   return new_maxima(builder, rows * ranges_of(columns));
 }
 
-Division add_argmax_columns(ProgramBuilder& builder, std::int32_t id, const View& x, const View& maxima) {
-  const std::int64_t columns = x.shape.back(), rows = element_count(x.shape) / columns, ranges = ranges_of(columns);
+Division add_argmax_columns(ProgramBuilder& builder, std::int32_t id, const View& x, const View& maxima,
+                            const Extent& rows_now) {
+  const std::int64_t columns = x.shape.back(), ranges = ranges_of(columns);
   const std::int64_t stride = x.shape.size() < 2 ? columns : x.strides[x.strides.size() - 2];
   builder.add_step(id, "argmax", "argmax", {x.buffer}, {maxima.buffer});
   return {columns, argmax_columns, {}, [=](Memory& memory, std::int64_t begin, std::int64_t end, int) {
+            const std::int64_t rows = memory.now(rows_now);
             for (std::int64_t row = 0; row < rows; ++row)
               for (std::int64_t first = begin; first < end; first += argmax_columns)
                 memory.as<Best>(maxima)[row * ranges + first / argmax_columns] = argmax_range(
@@ -228,6 +232,7 @@ void lower_top_k(ProgramBuilder& builder, std::int32_t id) {
   if (rows == 0) return;
   Step& step = builder.add_step(id, current.name(), "top_k", {source.buffer}, {values.buffer, indices.buffer});
   step.units = rows;
+  step.row_major = true;
   step.split = worth_splitting(step.bytes, rows * columns * scalar_operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t element = info(source.dtype).block_bytes;

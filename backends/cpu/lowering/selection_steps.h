@@ -13,7 +13,8 @@ void lower_top_k(ProgramBuilder& builder, std::int32_t id);
 // all have come, of those.
 inline constexpr std::int64_t argmax_columns = 256;
 View new_argmax_maxima(ProgramBuilder& builder, std::int64_t rows, std::int64_t columns);
-Division add_argmax_columns(ProgramBuilder& builder, std::int32_t id, const View& x, const View& maxima);
+Division add_argmax_columns(ProgramBuilder& builder, std::int32_t id, const View& x, const View& maxima,
+                            const Extent& rows_now);
 void add_argmax_of_maxima(ProgramBuilder& builder, std::int32_t id, const View& maxima, std::int64_t columns);
 
 }  // namespace lazuli::cpu

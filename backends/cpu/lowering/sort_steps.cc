@@ -29,6 +29,7 @@ void lower_sort(ProgramBuilder& builder, std::int32_t id) {
   const bool wants_indices = current.op == Op::argsort;
   Step& step = builder.add_step(id, current.name(), std::string(current.name()), {source.buffer}, {sorted.buffer});
   step.units = source.elements() / columns;
+  step.row_major = true;
   step.split = step.units > 1 && worth_splitting(step.bytes, source.elements() * scalar_operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     kernel(memory.at(source), columns, begin, end, wants_indices ? nullptr : memory.at(sorted),

@@ -46,7 +46,8 @@ BaseAddresses::BaseAddresses(const Lowered& program) : memory_(std::vector<std::
 }
 
 const Memory& BaseAddresses::of_run(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                                    std::byte* arena) {
+                                    std::byte* arena, std::span<const std::int64_t> sizes) {
+  memory_.set_sizes(sizes);
   for (const auto& [buffer, index] : inputs_) memory_.set_base(buffer, inputs[static_cast<std::size_t>(index)]->data());
   for (const auto& [buffer, index] : outputs_)
     memory_.set_base(buffer, outputs[static_cast<std::size_t>(index)]->data());

@@ -14,8 +14,10 @@ class BaseAddresses {
  public:
   explicit BaseAddresses(const Lowered& program);
 
-  // The addresses of one run; they hold until the next. `arena` is where offset 0 of the plan lies.
-  const Memory& of_run(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::byte* arena);
+  // The addresses of one run; they hold until the next. `arena` is where offset 0 of the plan lies; the sizes of named
+  // dimensions outlive the run.
+  const Memory& of_run(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::byte* arena,
+                       std::span<const std::int64_t> sizes);
 
  private:
   struct Caller {

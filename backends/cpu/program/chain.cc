@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/backends/cpu/program/chain.h>
+#include <lazuli/backends/cpu/program/chain_parts.h>
+#include <lazuli/backends/cpu/program/stopwatch.h>
 #include <lazuli/graph/base/round_up.h>
 #include <lazuli/passes/graph_edit.h>
 
@@ -70,33 +72,63 @@ std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<Ch
   };
 }
 
+// What a run of fewer positions leaves out, without what no member reads from memory in either.
+std::function<Skipped(const Memory& memory)> skipped_rows(const Step& chain, const Extent& positions) {
+  return [=, bytes = chain.bytes - chain.weight_bytes, operations = chain.operations](const Memory& memory) -> Skipped {
+    const std::int64_t absent = positions.at_bound - memory.now(positions);
+    return {bytes / positions.at_bound * absent, operations / positions.at_bound * absent};
+  };
+}
+
 // Runs the members on one tile after the other.
 class ChainRun {
  public:
-  ChainRun(std::vector<Run> members, std::vector<TileLocal> locals, std::int64_t extent, std::int64_t granule,
+  struct Member {
+    Run run;
+    int first_part;  // among Step::parts
+    bool is_chain;   // which tells its parts itself
+  };
+
+  ChainRun(std::vector<Member> members, std::vector<TileLocal> locals, const Extent& extent, std::int64_t granule,
            std::int64_t tile)
       : members_(std::move(members)), locals_(std::move(locals)), extent_(extent), granule_(granule), tile_(tile) {}
 
   // Units are granules.
   void operator()(Memory& memory, std::int64_t begin, std::int64_t end, int worker) const {
-    const std::int64_t stop = std::min(extent_, end * granule_);
+    const std::int64_t stop = std::min(memory.now(extent_), end * granule_);
+    Stopwatch* const watch = memory.stopwatch();
     for (std::int64_t first = begin * granule_; first < stop; first += tile_) {
+      const std::int64_t last = std::min(stop, first + tile_);
       move_locals(memory, first, worker, 1);
-      for (const Run& member : members_) member(memory, first, std::min(stop, first + tile_), worker);
+      for (const Member& member : members_) {
+        if (watch)
+          run_timed(member, memory, first, last, worker, *watch);
+        else
+          member.run(memory, first, last, worker);
+      }
       move_locals(memory, first, worker, -1);
     }
   }
 
  private:
+  static void run_timed(const Member& member, Memory& memory, std::int64_t first, std::int64_t last, int worker,
+                        Stopwatch& watch) {
+    watch.move_parts(member.first_part);
+    member.run(memory, first, last, worker);
+    if (!member.is_chain) watch.lap_part(0);
+    watch.move_parts(-member.first_part);
+  }
+
   void move_locals(Memory& memory, std::int64_t first, int worker, std::int64_t sign) const {
     for (const TileLocal& local : locals_)
       memory.set_base(local.buffer,
                       memory.base(local.buffer) + sign * (worker * local.bytes - first * local.position_bytes));
   }
 
-  std::vector<Run> members_;
+  std::vector<Member> members_;
   std::vector<TileLocal> locals_;
-  std::int64_t extent_, granule_, tile_;
+  Extent extent_;
+  std::int64_t granule_, tile_;
 };
 
 }  // namespace
@@ -127,10 +159,23 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
   chain.skipped = joined_skipped(members);
-  std::vector<Run> runs;
+  const Extent positions{extent, shape.dimension, shape.bound};
+  if (shape.dimension >= 0) {
+    chain.dimension = shape.dimension;
+    chain.bound = shape.bound;
+    chain.units_now = [=](const Memory& memory) { return (memory.now(positions) + granule - 1) / granule; };
+    chain.skipped = skipped_rows(chain, positions);
+  }
+  chain.parts = parts_of(members, shape.inner, buffers);
+  std::vector<ChainRun::Member> runs;
   runs.reserve(members.size());
-  for (ChainMember& member : members) runs.push_back(std::move(member.division.run));
-  chain.run = ChainRun(std::move(runs), std::move(shape.locals), extent, granule, round_up(shape.tile, granule));
+  int part = 0;
+  for (ChainMember& member : members) {
+    const auto own_parts = static_cast<int>(member.step.parts.size());
+    runs.push_back({std::move(member.division.run), part, own_parts > 0});
+    part += std::max(own_parts, 1);
+  }
+  chain.run = ChainRun(std::move(runs), std::move(shape.locals), positions, granule, round_up(shape.tile, granule));
   return chain;
 }
 
@@ -184,8 +229,12 @@ class RowChains {
   }
 
   static Division whole(const Step& step) {
-    return {1, 1, {}, [run = step.run, units = step.units](Memory& memory, std::int64_t, std::int64_t, int worker) {
-              run(memory, 0, units, worker);
+    return {1,
+            1,
+            {},
+            [run = step.run, units = step.units, units_now = step.units_now](Memory& memory, std::int64_t, std::int64_t,
+                                                                             int worker) {
+              run(memory, 0, units_now ? units_now(memory) : units, worker);
             }};
   }
 
@@ -211,7 +260,8 @@ class RowChains {
     std::int64_t granule = 1;
     for (std::size_t i = first; extent > 1 && i < program_.steps.size(); ++i) {
       const Step& step = program_.steps[i];
-      std::optional<Division> division = step.by_rows ? step.by_rows(extent) : std::nullopt;
+      const bool alike = step.dimension == program_.steps[first].dimension;
+      std::optional<Division> division = step.by_rows && alike ? step.by_rows(extent) : std::nullopt;
       if (!division) {
         if (step.rows > 1) why_ended_ = fmt::format("the {} divides by other rows", step.described.name());
         break;
@@ -244,12 +294,17 @@ class RowChains {
     return false;
   }
 
-  Step join(std::vector<ChainMember> members, bool split) const {
+  Step join(std::vector<ChainMember> members, bool by_rows) const {
     const std::string name = chain_name(members, "row_chain");
     const auto is_split = [](const ChainMember& member) { return member.step.split; };
-    split = split && std::any_of(members.begin(), members.end(), is_split);
+    const bool split = by_rows && std::any_of(members.begin(), members.end(), is_split);
     std::vector<int> inner = inner_buffers(members);
-    return make_chain(std::move(members), {tile_rows, split, {}, std::move(inner)}, program_.buffers, name);
+    ChainShape shape{tile_rows, split, {}, std::move(inner)};
+    if (by_rows) {
+      shape.dimension = members[0].step.dimension;
+      shape.bound = members[0].step.bound;
+    }
+    return make_chain(std::move(members), std::move(shape), program_.buffers, name);
   }
 
   // Intermediates that members write before they read them, and nobody else reads.

@@ -32,6 +32,9 @@ struct ChainShape {
   bool split = true;      // over all workers
   std::vector<TileLocal> locals;
   std::vector<int> inner;  // other buffers that no other step reads; these and the locals are not memory traffic
+  // The named dimension that the positions follow; -1: none.
+  int dimension = -1;
+  std::int64_t bound = 1;
 };
 
 // Joins members, in their order, which have one extent. Where a member touches what an earlier one wrote, or writes

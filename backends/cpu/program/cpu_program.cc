@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/program/control_flow.h>
 #include <lazuli/backends/cpu/program/cpu_program.h>
+#include <lazuli/backends/cpu/program/stopwatch.h>
 #include <lazuli/backends/observed_run.h>
 
 #include <algorithm>
@@ -11,25 +12,6 @@
 
 namespace lazuli::cpu {
 namespace {
-
-// Tells an observer of the steps of one worker; without one it costs a branch.
-class Stopwatch {
- public:
-  Stopwatch(int worker, RunObserver* observer)
-      : worker_(worker), observer_(observer), last_(observer ? observer->now_ns(worker) : 0) {}
-
-  void lap(int step) {
-    if (!observer_) return;
-    const std::int64_t now = observer_->now_ns(worker_);
-    observer_->on_span(worker_, {step, last_, now});
-    last_ = now;
-  }
-
- private:
-  int worker_;
-  RunObserver* observer_;
-  std::int64_t last_;
-};
 
 void fetch(std::span<const std::byte> bytes) {
   for (std::size_t offset = 0; offset < bytes.size(); offset += cache_line)
@@ -65,15 +47,12 @@ class Prefetcher {
   std::size_t fetched_ = 0;          // before it
 };
 
-template <class Work>
-std::int64_t grains(const Work& work) {
-  return (work.units + work.grain - 1) / work.grain;
-}
+std::int64_t grains(std::int64_t units, std::int64_t grain) { return (units + grain - 1) / grain; }
 
 // The share a worker begins with.
 Range first_units(const Step& step, int worker, int workers) {
   if (step.grain == 0) return share(step.units, worker, workers);
-  const Range own = share(grains(step), worker, workers);
+  const Range own = share(grains(step.units, step.grain), worker, workers);
   return {own.begin * step.grain, std::min(own.end * step.grain, step.units)};
 }
 
@@ -90,6 +69,15 @@ std::string instruction_sets(const std::vector<KernelUse>& kernels) {
   return fmt::format("{}", fmt::join(sets, "+"));
 }
 
+std::vector<StepPart> described_parts(const Step& step) {
+  std::vector<StepPart> parts;
+  for (const Part& part : step.parts)
+    parts.push_back({part.op, part.scope ? *part.scope : std::string(), names(part.kernels),
+                     instruction_sets(part.kernels), part.bytes, part.weight_bytes, part.operations, part.kind,
+                     part.arithmetic});
+  return parts;
+}
+
 }  // namespace
 
 CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
@@ -97,7 +85,8 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
   place_barriers(lowered_);
   for (const Step& step : lowered_.steps)
     described_.push_back({step.node, names(step.kernels), step.bytes, step.split, step.barrier, 0, step.weight_bytes,
-                          step.operations, step.kind, step.arithmetic, instruction_sets(step.kernels)});
+                          step.operations, step.kind, step.arithmetic, instruction_sets(step.kernels),
+                          described_parts(step)});
   for (const Interval& life : arena_.intervals)
     for (std::size_t step = arena_.step_at[static_cast<std::size_t>(life.first)];
          step <= arena_.step_at[static_cast<std::size_t>(life.last)]; ++step)
@@ -136,7 +125,8 @@ void CpuProgram::list_launches() {
   }
   for (Step& step : steps) {
     if (step.control) step.control->list_launches();
-    launches_.push_back({std::move(step.run), step.control.get(), step.units, step.grain, step.split && workers > 1,
+    launches_.push_back({std::move(step.run), step.control.get(), step.units, step.grain,
+                         step.units_now ? &step.units_now : nullptr, step.split && workers > 1,
                          step.barrier && workers > 1});
   }
 }
@@ -181,7 +171,8 @@ void CpuProgram::use_numbers(std::span<const double> numbers) {
 }
 
 void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
-                         std::span<const double> numbers, RunObserver* observer, const RunLimits* limits) {
+                         std::span<const double> numbers, RunObserver* observer, const RunLimits* limits,
+                         std::span<const std::int64_t> sizes) {
   const std::lock_guard lock(runtime_->busy);
   lay_out_weights();
   use_numbers(numbers);
@@ -189,7 +180,8 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
     runtime_->arena.reset();
     runtime_->arena = Buffer::allocate(arena_.plan.peak, runtime_->allocator);
   }
-  const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data());
+  const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data(),
+                                            sizes.empty() ? std::span<const std::int64_t>(lowered_.bounds) : sizes);
   const ObservedRun observed(observer, static_cast<int>(workers_.size()));
   if (observer) tell_skipped(memory, *observer);
   const std::uint32_t run = runtime_->work.begin_run(launches_.size());
@@ -206,20 +198,31 @@ void CpuProgram::tell_skipped(const Memory& memory, RunObserver& observer) const
     if (!lowered_.steps[i].skipped) continue;
     const Skipped skipped = lowered_.steps[i].skipped(memory);
     observer.on_skipped(static_cast<int>(i), skipped.bytes, skipped.operations);
+    tell_parts_skipped(static_cast<int>(i), memory, observer);
+  }
+}
+
+void CpuProgram::tell_parts_skipped(int step, const Memory& memory, RunObserver& observer) const {
+  const std::vector<Part>& parts = lowered_.steps[static_cast<std::size_t>(step)].parts;
+  for (std::size_t part = 0; part < parts.size(); ++part) {
+    if (!parts[part].skipped) continue;
+    const Skipped skipped = parts[part].skipped(memory);
+    observer.on_part_skipped(step, static_cast<int>(part), skipped.bytes, skipped.operations);
   }
 }
 
 // Computes this worker's part of a step that is split; `number` is the step's in this run.
 void CpuProgram::run_split(const Launch& launch, std::uint32_t number, int worker, Memory& memory) {
+  const std::int64_t units = launch.units_in(memory);
   if (launch.grain == 0) {
-    const auto [begin, end] = share(launch.units, worker, static_cast<int>(workers_.size()));
+    const auto [begin, end] = share(units, worker, static_cast<int>(workers_.size()));
     if (begin < end) launch.run(memory, begin, end, worker);
     return;
   }
   WorkStealing& work = runtime_->work;
-  work.open(worker, number, grains(launch));
+  work.open(worker, number, grains(units, launch.grain));
   while (const std::optional<Range> taken = work.take(worker, number))
-    launch.run(memory, taken->begin * launch.grain, std::min(taken->end * launch.grain, launch.units), worker);
+    launch.run(memory, taken->begin * launch.grain, std::min(taken->end * launch.grain, units), worker);
 }
 
 const GraphNode& CpuProgram::node_of(int step) const {
@@ -253,6 +256,7 @@ void CpuProgram::throw_if_reached(const RunLimits& limits, int step) const {
 void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer, const RunLimits* limits) {
   auto& [memory, next_weights] = workers_[static_cast<std::size_t>(worker)];
   Stopwatch watch(worker, observer);
+  memory.set_stopwatch(observer ? &watch : nullptr);
   Prefetcher prefetcher;
   int current = 0;
   const auto look_at_limits = [&] {
@@ -280,7 +284,7 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
         run_split(launch, run + static_cast<std::uint32_t>(current), worker, memory);
         watch.lap(current);
       } else if (worker == 0) {
-        launch.run(memory, 0, launch.units, 0);
+        launch.run(memory, 0, launch.units_in(memory), 0);
         watch.lap(current);
       }
       ++current;

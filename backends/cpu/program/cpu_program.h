@@ -40,7 +40,7 @@ class CpuProgram final : public Program {
   std::span<const int> written_inputs() const override { return lowered_.written_inputs; }
   void prepare() override;
   void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
-               RunObserver* observer, const RunLimits* limits) override;
+               RunObserver* observer, const RunLimits* limits, std::span<const std::int64_t> sizes = {}) override;
   const Graph& scheduled() const override { return lowered_.scheduled; }
   std::span<const ProgramStep> steps() const override { return described_; }
   std::int64_t arena_bytes() const override { return static_cast<std::int64_t>(arena_.plan.peak); }
@@ -52,7 +52,10 @@ class CpuProgram final : public Program {
     Run run;
     const ControlFlow* control = nullptr;  // instead of `run`
     std::int64_t units = 1, grain = 0;
+    const UnitsNow* units_now = nullptr;  // where a run has fewer
     bool split = false, barrier = false;
+
+    std::int64_t units_in(const Memory& memory) const { return units_now ? (*units_now)(memory) : units; }
   };
   struct alignas(cache_line) Worker {
     Memory memory;
@@ -72,6 +75,7 @@ class CpuProgram final : public Program {
   ErrorDetails details_of(int step, ErrorDetails details) const;
   const GraphNode& node_of(int step) const;
   void tell_skipped(const Memory& memory, RunObserver& observer) const;
+  void tell_parts_skipped(int step, const Memory& memory, RunObserver& observer) const;
 
   Lowered lowered_;
   Arena arena_;

@@ -25,6 +25,7 @@ struct Lowered {
   std::vector<int> written_inputs;
   std::vector<WeightRequest> weights;
   std::vector<NumberUse> number_uses;
+  std::vector<std::int64_t> bounds;  // of the named dimensions
 };
 
 }  // namespace lazuli::cpu

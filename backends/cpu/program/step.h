@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lazuli/backends/backend.h>
+#include <lazuli/backends/cpu/program/extent.h>
 #include <lazuli/backends/cpu/program/kernel_use.h>
 #include <lazuli/backends/cpu/program/view.h>
 #include <lazuli/graph/graph.h>
@@ -33,13 +34,25 @@ struct BufferInfo {
   Type type;  // for listings; a scratch buffer of u8 where it holds no array
   std::string name;
   std::size_t arena_offset = 0;  // BufferKind::arena, after planning
+  int dimension = -1;            // whose size in a run its rows follow (extent.h); -1: none
+  bool in_between = false;       // no value of the graph: a copy, another form, scratch
 };
+
+class Stopwatch;
 
 // Base addresses of a program's buffers during one run. Each worker has its own: a chain moves the bases of its
 // tile-local buffers.
 class Memory {
  public:
   explicit Memory(std::vector<std::byte*> bases) : bases_(std::move(bases)) {}
+
+  // Of the named dimensions; they outlive the run.
+  void set_sizes(std::span<const std::int64_t> sizes) { sizes_ = sizes; }
+  // How many there are in this run.
+  std::int64_t now(const Extent& extent) const {
+    if (extent.dimension < 0) return extent.at_bound;
+    return extent.at_bound / extent.bound * sizes_[static_cast<std::size_t>(extent.dimension)];
+  }
 
   std::byte* base(int buffer) const { return bases_[static_cast<std::size_t>(buffer)]; }
   void set_base(int buffer, std::byte* base) { bases_[static_cast<std::size_t>(buffer)] = base; }
@@ -48,10 +61,18 @@ class Memory {
   T* as(const View& view) const {
     return reinterpret_cast<T*>(at(view));
   }
+  // Of a worker whose run is observed; otherwise null.
+  Stopwatch* stopwatch() const { return stopwatch_; }
+  void set_stopwatch(Stopwatch* stopwatch) { stopwatch_ = stopwatch; }
 
  private:
   std::vector<std::byte*> bases_;
+  Stopwatch* stopwatch_ = nullptr;
+  std::span<const std::int64_t> sizes_;
 };
+
+// How many units a step has in one run.
+using UnitsNow = std::function<std::int64_t(const Memory& memory)>;
 
 // Computes [begin, end) of what a step divides into; `worker` picks scratch memory.
 using Run = std::function<void(Memory& memory, std::int64_t begin, std::int64_t end, int worker)>;
@@ -71,6 +92,18 @@ struct Skipped {
   std::int64_t bytes = 0, operations = 0;
 };
 
+// A kernel that was joined with others into one step (chain.h), with what profiles say of it.
+struct Part {
+  std::string op;
+  Scope::Ref scope;
+  std::vector<KernelUse> kernels;
+  std::vector<int> touches;  // buffers whose bytes count
+  std::int64_t bytes = 0, weight_bytes = 0, operations = 0;
+  StepKind kind = StepKind::other;
+  Arithmetic arithmetic = Arithmetic::f32;
+  std::function<Skipped(const Memory& memory)> skipped;  // as Step
+};
+
 struct Step {
   std::int32_t node = 0;  // in the scheduled graph
   GraphNode described;    // that node, without inputs and types, which follow from reads and writes
@@ -83,10 +116,11 @@ struct Step {
   Arithmetic arithmetic = Arithmetic::f32;
   // Bytes and operations that the lengths of one run leave out; empty: none.
   std::function<Skipped(const Memory& memory)> skipped;
-  std::int64_t units = 1;  // worker w of n gets [units w / n, units (w + 1) / n), or what work_stealing.h gives it
-  bool split = false;      // false: worker 0 computes all units
-  std::int64_t grain = 0;  // units that workers take over from each other at a time; 0: shares stay as they are
-  bool barrier = false;    // set by the scheduler
+  std::vector<Part> parts;  // of a chain, in the order they run
+  std::int64_t units = 1;   // worker w of n gets [units w / n, units (w + 1) / n), or what work_stealing.h gives it
+  bool split = false;       // false: worker 0 computes all units
+  std::int64_t grain = 0;   // units that workers take over from each other at a time; 0: shares stay as they are
+  bool barrier = false;     // set by the scheduler
   Run run;
   // Instead of `run`: bodies with steps of their own (control_flow.h). What those alone touch is not among reads and
   // writes here; the step is split where one of theirs is.
@@ -94,6 +128,12 @@ struct Step {
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;
   std::int64_t rows = 0;  // the extent it would itself propose; 0: none
+  // Of the named dimension that the rows of its results have; -1: none. Steps of two dimensions are in no chain.
+  int dimension = -1;
+  std::int64_t bound = 1;
+  UnitsNow units_now;      // empty: `units`, in every run
+  bool follows = false;    // its run asks for the sizes of dimensions itself
+  bool row_major = false;  // its units go through the elements, or equal parts, of its results in their order
   // Weights that computing [begin, end) reads first, to be fetched ahead of time; empty for steps that read none.
   std::function<std::span<const std::byte>(std::int64_t begin, std::int64_t end)> first_weights;
 };

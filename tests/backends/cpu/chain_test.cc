@@ -79,7 +79,7 @@ Outcome run(const Function& function, const std::vector<Shape>& shapes, const Se
   for (const ProgramStep& step : executable.program->steps()) outcome.split += step.split ? 1 : 0;
   for (const Array& result : compiled(arguments)) {
     wait(result);
-    const Buffer& buffer = *result.node()->results()[static_cast<std::size_t>(result.output())].buffer;
+    const Buffer& buffer = *result.result().buffer;
     outcome.results.emplace_back(buffer.data(), buffer.data() + result.type().bytes());
   }
   return outcome;

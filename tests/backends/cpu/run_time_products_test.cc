@@ -23,9 +23,7 @@ Array input(Shape shape, std::uint32_t seed, DType dtype = DType::f32) {
   return Array::from(test::random_buffer(type, seed, -1, 1), type);
 }
 
-const Buffer& buffer_of(const Array& array) {
-  return *array.node()->results()[static_cast<std::size_t>(array.output())].buffer;
-}
+const Buffer& buffer_of(const Array& array) { return *array.result().buffer; }
 
 SessionOptions with(int threads, const std::string& fusion = "all", Precision precision = Precision::fast,
                     const std::string& backend = "cpu") {

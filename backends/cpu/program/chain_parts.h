@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// What profiles say of the members of a chain.
+#pragma once
+
+#include <lazuli/backends/cpu/program/chain.h>
+
+#include <span>
+#include <vector>
+
+namespace lazuli::cpu {
+
+// The parts of a step: those of a chain, otherwise the step itself.
+std::vector<Part> parts_of(const Step& step);
+
+// The parts of all members, in their order. Buffers of `inner` are no memory traffic.
+std::vector<Part> parts_of(const std::vector<ChainMember>& members, const std::vector<int>& inner,
+                           std::span<const BufferInfo> buffers);
+
+}  // namespace lazuli::cpu

@@ -335,6 +335,24 @@ class RowChains {
 
 }  // namespace
 
+void move_preparations_up(std::vector<Step>& steps) {
+  const auto touches = [](const Step& step, const Step& preparation) {
+    const auto any = [](const std::vector<int>& a, const std::vector<int>& b) {
+      return std::any_of(a.begin(), a.end(), [&](int buffer) { return contains(b, buffer); });
+    };
+    return any(step.writes, preparation.reads) || any(step.writes, preparation.writes) ||
+           any(step.reads, preparation.writes);
+  };
+  for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
+    const std::int64_t rows = steps[i + 1].rows;
+    if (!steps[i].moves_up || rows == 0) continue;
+    std::size_t to = i;
+    while (to > 0 && steps[to - 1].by_rows && steps[to - 1].by_rows(rows) && !touches(steps[to - 1], steps[i])) --to;
+    std::rotate(steps.begin() + static_cast<std::ptrdiff_t>(to), steps.begin() + static_cast<std::ptrdiff_t>(i),
+                steps.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+}
+
 void chain_rows(Lowered& program, int workers, const VerdictSink& verdicts) {
   RowChains(program, workers, verdicts).run();
 }

@@ -128,6 +128,7 @@ struct Step {
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;
   std::int64_t rows = 0;  // the extent it would itself propose; 0: none
+  bool moves_up = false;  // prepares an operand, for which it may run before steps that could be one chain
   // Of the named dimension that the rows of its results have; -1: none. Steps of two dimensions are in no chain.
   int dimension = -1;
   std::int64_t bound = 1;

@@ -204,6 +204,7 @@ Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& too
   Lowered& program = builder.program();
   for (Step& step : program.steps) step.split = step.split && step.bytes >= tools.split_bytes;
   join_rows(builder);
+  leave_out_absent_rows(program);
   let_long_steps_be_stolen(program.steps);
   describe_schedule(graph, program);
   return std::move(program);

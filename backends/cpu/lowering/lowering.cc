@@ -223,6 +223,7 @@ Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& too
   ProgramBuilder builder(graph, donated, tools);
   lower_graph(builder);
   Lowered& program = builder.program();
+  leave_out_absent_rows(program);
   let_long_steps_be_stolen(program.steps);
   describe_schedule(graph, program);
   return std::move(program);

@@ -72,14 +72,6 @@ std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<Ch
   };
 }
 
-// What a run of fewer positions leaves out, without what no member reads from memory in either.
-std::function<Skipped(const Memory& memory)> skipped_rows(const Step& chain, const Extent& positions) {
-  return [=, bytes = chain.bytes - chain.weight_bytes, operations = chain.operations](const Memory& memory) -> Skipped {
-    const std::int64_t absent = positions.at_bound - memory.now(positions);
-    return {bytes / positions.at_bound * absent, operations / positions.at_bound * absent};
-  };
-}
-
 // Runs the members on one tile after the other.
 class ChainRun {
  public:
@@ -164,7 +156,6 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
     chain.dimension = shape.dimension;
     chain.bound = shape.bound;
     chain.units_now = [=](const Memory& memory) { return (memory.now(positions) + granule - 1) / granule; };
-    chain.skipped = skipped_rows(chain, positions);
   }
   chain.parts = parts_of(members, shape.inner, buffers);
   std::vector<ChainRun::Member> runs;

@@ -102,6 +102,7 @@ struct Part {
   StepKind kind = StepKind::other;
   Arithmetic arithmetic = Arithmetic::f32;
   std::function<Skipped(const Memory& memory)> skipped;  // as Step
+  Extent sized;                                          // likewise
 };
 
 struct Step {
@@ -133,6 +134,7 @@ struct Step {
   int dimension = -1;
   std::int64_t bound = 1;
   UnitsNow units_now;      // empty: `units`, in every run
+  Extent sized;            // the rows of its named dimension, however it divides; of a chain its parts say it
   bool follows = false;    // its run asks for the sizes of dimensions itself
   bool row_major = false;  // its units go through the elements, or equal parts, of its results in their order
   // Weights that computing [begin, end) reads first, to be fetched ahead of time; empty for steps that read none.

@@ -56,7 +56,7 @@ class Snapshot {
     for (const Array& output : outputs) {
       if (!output.defined()) fail("an empty array was asked for");
       visit(*output.node());
-      graph_.outputs.push_back({ids_.at(output.node().get()), output.output()});
+      graph_.outputs.push_back(value_of(output));
     }
     return std::move(graph_);
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/bodies.h>
 #include <lazuli/graph/numbers.h>
 #include <lazuli/runtime/program_cache.h>
 
@@ -11,6 +12,15 @@ namespace {
 
 // Of graphs, steps and kernels of a program, for each node of what was built: measured.
 constexpr std::int64_t node_bytes = 5000;
+
+std::int64_t count_nodes(const Graph& graph) {
+  auto count = static_cast<std::int64_t>(graph.nodes.size());
+  for (const GraphNode& node : graph.nodes)
+    for_each_body(node.attrs, [&](const char*, const BodyRef& body) {
+      if (body) count += count_nodes(*body);
+    });
+  return count;
+}
 
 }  // namespace
 
@@ -38,9 +48,7 @@ std::vector<std::shared_ptr<CompiledGraph>> ProgramCache::list() const {
   return programs;
 }
 
-std::int64_t ProgramCache::bytes_of(const CompiledGraph& compiled) {
-  return static_cast<std::int64_t>(compiled.built.nodes.size()) * node_bytes;
-}
+std::int64_t ProgramCache::bytes_of(const CompiledGraph& compiled) { return count_nodes(compiled.built) * node_bytes; }
 
 // What the kept programs take: counted once, and kept up while some of them go.
 class ProgramCache::Bytes {

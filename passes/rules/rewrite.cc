@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/passes/graph_edit.h>
 #include <lazuli/passes/rules/rewrite.h>
 
@@ -81,6 +82,8 @@ Attempt fuse_nodes(const Graph& graph, const UseCounts& uses, std::int32_t root,
     const GraphNode& node = graph.node(value);
     if (node.op == Op::custom)
       return {std::nullopt, fmt::format("the {} is a custom op, which runs by itself", node.name())};
+    if (is_control_flow(node.op))
+      return {std::nullopt, fmt::format("the {} is control flow, which runs by itself", node.name())};
     const bool is_operand = std::find(operands.begin(), operands.end(), value) != operands.end();
     if (value.node != root && (uses[value] != readers[i] || is_operand))
       return {std::nullopt, fmt::format("the {} has a second reader", node.name())};

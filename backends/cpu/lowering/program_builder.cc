@@ -37,6 +37,13 @@ ProgramBuilder::ProgramBuilder(const Graph& body, std::span<const int> donated, 
   program_.weights = std::move(around.program_.weights);
   program_.number_uses = std::move(around.program_.number_uses);
   first_own_buffer_ = static_cast<int>(program_.buffers.size());
+  // Nor need the elements of a result be copied in each iteration only because they have another shape there.
+  for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+    ValueId value = graph_.outputs[i];
+    while (graph_.node(value).op == Op::reshape) value = graph_.node(value).inputs[0];
+    const Op op = graph_.node(value).op;
+    if (!lazuli::is_view(op) && !is_leaf(op)) output_index_.try_emplace(value, static_cast<int>(i));
+  }
 }
 
 void ProgramBuilder::end_body() {

@@ -94,7 +94,7 @@ TEST(ErrorDetails, OfShapes) {
 TEST(ErrorDetails, OfWindows) {
   const auto x = [](Shape shape) { return placeholder({DType::f32, std::move(shape)}); };
   const Array image = x({1, 8, 8, 4});
-  EXPECT_EQ(known_of([&] { conv2d(x({8, 4}), x({5, 3, 3, 4})); }),
+  EXPECT_EQ(known_of([&] { conv_general(x({8, 4}), x({5, 3, 3, 4})); }),
             "shape op=convolution expected=[N, one to three spatial axes, C] found=f32[8,4]");
   EXPECT_EQ(known_of([&] { conv2d(image, x({5, 3, 3, 3})); }),
             "shape op=convolution expected=weight [O, kernel..., C / groups] with C and O multiples of groups found=x "

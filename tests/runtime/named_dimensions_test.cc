@@ -6,6 +6,7 @@
 #include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/quantised.h>
+#include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/guarded_memory.h>
@@ -224,9 +225,10 @@ TEST(NamedDimensions, LookUps) {
 TEST(NamedDimensions, MatmulsWithPlainOperands) {
   const Sized sized{[](const std::vector<Array>& a) {
                       const Array heads = reshape(a[0], {a[0].size(0), 4, 16});
-                      return std::vector{
-                          matmul(a[0], a[1]), linear(a[0], a[2]), matmul(heads, slice_axis(a[1], 0, 0, 16)),
-                          matmul(heads, reshape(a[1], {4, 16, 24})), linear(heads, slice_axis(a[2], 1, 0, 16))};
+                      return std::vector{matmul(a[0], a[1]), linear(a[0], a[2]),
+                                         matmul(heads, slice_axis(a[1], 0, 0, 16)),
+                                         matmul(expand_dims(heads, 2), reshape(a[1], {4, 16, 24})),
+                                         linear(heads, slice_axis(a[2], 1, 0, 16))};
                     },
                     [](std::int64_t length, const AllocatorRef& allocator) {
                       return std::vector{random_array({length, 64}, 3, allocator), random_array({64, 24}, 4, allocator),
@@ -283,7 +285,7 @@ TEST(NamedDimensions, AttentionOverTheRowsOfARun) {
                       },
                       {{0, 0, {"tokens", bound}}, {1, 0, {"tokens", bound}}}};
     for (const int threads : {1, 3})
-      for (const char* fusion : {"all", "primitive"}) expect_one_program(sized, with(threads, fusion));
+      for (const char* fusion : {"all", "none"}) expect_one_program(sized, with(threads, fusion));
     for (const Phase phase : {Phase::prefill, Phase::decode}) expect_one_program(sized, with(3), phase);
     SessionOptions reference;
     reference.backend = "reference";
@@ -375,6 +377,27 @@ TEST(NamedDimensions, ErrorsNameArgumentAndSize) {
   EXPECT_EQ(call(add, {{0, 1, {"tokens", 8}}}, 5, 5),
             "dimension: tokens is axis 1 of f32[5,tokens<=8], expected the first axis longer than 1");
   EXPECT_EQ(call(add, {{0, 0, {"tokens", 1}}}, 1, 1), "dimension: tokens is at most 1, expected a bound of 2 or more");
+}
+
+TEST(NamedDimensions, ProfilesTellOfTheRowsOfARun) {
+  Session session(with(3));
+  const Sized sized = mlp_block(256);
+  const CompiledFunction function = compile(sized.function, {.dimensions = sized.dimensions});
+  const auto figures = [&](std::int64_t length) {
+    const std::vector<Array> arguments = sized.arguments(length, nullptr);
+    ProfileOptions options;
+    options.measure_limits = false;
+    const Profile profile = lazuli::profile(session, [&] { wait(function(arguments)[0]); }, options);
+    double operations = 0;
+    for (const ProfiledNode& node : profile.nodes) {
+      EXPECT_GE(node.bytes, node.weight_bytes) << length;
+      operations += node.operations;
+    }
+    return operations;
+  };
+  const double of_one = figures(1), of_all = figures(bound);
+  EXPECT_GT(of_one, 0);
+  EXPECT_NEAR(of_all / of_one, bound, 1);
 }
 
 TEST(NamedDimensions, MemoryIsThatOfTheBound) {

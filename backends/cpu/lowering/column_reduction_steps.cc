@@ -177,6 +177,7 @@ bool add_column_reduction(ProgramBuilder& builder, std::int32_t id, const View& 
   Step& step = builder.add_step(id, current.name(), kernels[1], {source.buffer}, {target.buffer});
   step.kernels = std::move(kernels);
   step.units = blocks * reduction->tiles;
+  step.row_major = true;
   step.split = step.units > 1 && worth_splitting(step.bytes, step.operations);
   step.run = [reduction = std::shared_ptr<const ColumnReduction>(std::move(reduction))](
                  const Memory& memory, std::int64_t begin, std::int64_t end, int) {

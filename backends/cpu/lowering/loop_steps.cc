@@ -241,11 +241,12 @@ void lower_reduction(ProgramBuilder& builder, std::int32_t id) {
   narrow.push_back(1);
   reduction.types = {{source.dtype, narrow}};
   const View target = *apply_view(Op::reshape, ReshapeAttrs{narrow}, builder.result_view(id));
-  if (add_column_reduction(builder, id, *flat, target)) return;
+  const NamedAxis& named = builder.type(current.inputs[0]).named;
+  const bool over_rows = named && std::binary_search(axes.begin(), axes.end(), std::int64_t{named.axis});
+  if (!over_rows && add_column_reduction(builder, id, *flat, target)) return;
   const Type type{flat->dtype, flat->shape};
   const Graph body = single_op_body(reduction, {&type, 1});
-  const NamedAxis& named = builder.type(current.inputs[0]).named;
-  if (named && std::binary_search(axes.begin(), axes.end(), std::int64_t{named.axis}))
+  if (over_rows)
     add_loop_over_rows(builder, id, make_loop_core(body, {&*flat, 1}, {&target, 1}));
   else
     add_loop(builder, id, body, {&*flat, 1}, {&target, 1});

@@ -184,10 +184,12 @@ void place_outputs(ProgramBuilder& builder) {
 
 void join_rows(ProgramBuilder& builder) {
   const Tools& tools = builder.tools();
-  if (tools.fusion.enabled("row_chain"))
+  if (tools.fusion.enabled("row_chain")) {
+    move_preparations_up(builder.program().steps);
     chain_rows(builder.program(), builder.workers(), tools.verdicts);
-  else if (builder.program().steps.size() > 1)
+  } else if (builder.program().steps.size() > 1) {
     builder.note("row_chain", {}, tools.verdicts.reason_off("row_chain"));
+  }
 }
 
 // Equal shares of what the memory bounds take unequal times, as caches happen to hold one or the other.
@@ -221,6 +223,7 @@ Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& too
   ProgramBuilder builder(graph, donated, tools);
   lower_graph(builder);
   Lowered& program = builder.program();
+  leave_out_absent_rows(program);
   let_long_steps_be_stolen(program.steps);
   describe_schedule(graph, program);
   return std::move(program);

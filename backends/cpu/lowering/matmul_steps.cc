@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/backends/cpu/host/cache_size.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/matmul_steps.h>
@@ -151,6 +152,7 @@ int pack_operand(ProgramBuilder& builder, std::int32_t id, const StridedProduct&
   const Batch matrices = product.weight_batch.distinct();
   const int packed = builder.add_scratch(bytes * matrices.count(), fmt::format("%{} packed operand", id));
   Step& step = builder.add_step(id, "pack_operand", "pack_strided", {product.weight.buffer}, {packed});
+  step.moves_up = true;
   step.units = matrices.count() * groups;
   step.split = worth_splitting(step.bytes, 0);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
@@ -170,6 +172,33 @@ std::int64_t rows_at_once(const StridedProduct& product) {
   const std::int64_t parts =
       std::min(divide_up(min_units, product.matrices() * product.groups()), divide_up(product.rows, row_granule));
   return divide_up(divide_up(product.rows, parts), row_granule) * row_granule;
+}
+
+// A right operand that stays in a core's cache may as well meet a few rows at a time: what reads them, such as the
+// softmax of scores and the product after it, then finds them in the cache too.
+void divide_by_rows(const ProgramBuilder& builder, const StridedProduct& product, Step& step,
+                    std::function<void(const Memory& memory, std::int64_t matrix, std::int64_t begin, std::int64_t end)>
+                        multiply_rows) {
+  constexpr std::int64_t parts_per_worker = 4;
+  const std::int64_t rows = product.matrices() * product.rows, granule = std::min(row_granule, product.rows);
+  if (product.is_sized() || product.packed_matrix_bytes() > level2_cache_bytes() / 2 ||
+      rows < parts_per_worker * granule * builder.workers())
+    return;
+  std::vector<int> own;
+  for (const View& array : {product.x, product.y})
+    if (builder.is_whole(array)) own.push_back(array.buffer);
+  step.rows = rows;
+  step.by_rows = [=, of_matrix = product.rows,
+                  multiply = std::move(multiply_rows)](std::int64_t extent) -> std::optional<Division> {
+    if (extent != rows) return std::nullopt;
+    return Division{rows, granule, own, [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+                      while (begin < end) {
+                        const std::int64_t matrix = begin / of_matrix, stop = std::min(end, (matrix + 1) * of_matrix);
+                        multiply(memory, matrix, begin - matrix * of_matrix, stop - matrix * of_matrix);
+                        begin = stop;
+                      }
+                    }};
+  };
 }
 
 void add_packed_product(ProgramBuilder& builder, std::int32_t id, const StridedProduct& product) {
@@ -199,6 +228,14 @@ void add_packed_product(ProgramBuilder& builder, std::int32_t id, const StridedP
       begin = stop;
     }
   };
+  divide_by_rows(builder, product, step,
+                 [=, multiply = kernel.multiply_real](const Memory& memory, std::int64_t matrix, std::int64_t row,
+                                                      std::int64_t row_end) {
+                   multiply(packed_view(product.weight.dtype, product.outputs, product.cols,
+                                        memory.base(packed) + numbers.offset(matrix) * bytes),
+                            product.x_at(memory, matrix), 0, groups, row, row_end, product.y_at(memory, matrix),
+                            product.outputs);
+                 });
 }
 
 }  // namespace

@@ -18,10 +18,12 @@ class SizedStep {
     // What lies in between has the rows of what it was made of.
     for (const int buffer : step_.writes)
       if (builder_.buffer(buffer).in_between) builder_.buffer(buffer).dimension = dimension;
-    tell_skipped(dimension);
+    const std::int64_t bound = builder_.dimensions()[static_cast<std::size_t>(dimension)].bound;
+    step_.sized = {bound, dimension, bound};
+    for (Part& part : step_.parts) part.sized = step_.sized;
     if (step_.follows) return;
     step_.dimension = dimension;
-    step_.bound = builder_.dimensions()[static_cast<std::size_t>(dimension)].bound;
+    step_.bound = bound;
     if (cut_by_rows(step_.bound) || cut_by_rows(step_.rows) || cut_units()) return;
     builder_.reject(id_, fmt::format("the step {} does not divide by the rows of {}", step_.described.name(),
                                      *builder_.dimensions()[static_cast<std::size_t>(dimension)].name));
@@ -67,23 +69,47 @@ class SizedStep {
     return true;
   }
 
-  // For profiles: traffic and arithmetic of rows that a run does not have. Weights are read all the same.
-  void tell_skipped(int dimension) {
-    if (step_.skipped) return;
-    const std::int64_t bound = builder_.dimensions()[static_cast<std::size_t>(dimension)].bound;
-    step_.skipped = [rows = Extent{bound, dimension, bound}, bound, bytes = step_.bytes - step_.weight_bytes,
-                     operations = step_.operations](const Memory& memory) -> Skipped {
-      const std::int64_t absent = bound - memory.now(rows);
-      return {bytes / bound * absent, operations / bound * absent};
-    };
-  }
-
   ProgramBuilder& builder_;
   std::int32_t id_;
   Step& step_;
 };
 
+// A step or a part of one. Weights are read all the same.
+template <class Counted>
+void leave_out(Counted& counted) {
+  if (counted.sized.dimension < 0 || counted.skipped) return;
+  counted.skipped = [rows = counted.sized, bytes = counted.bytes - counted.weight_bytes,
+                     operations = counted.operations](const Memory& memory) -> Skipped {
+    const std::int64_t absent = rows.bound - memory.now(rows);
+    return {bytes / rows.bound * absent, operations / rows.bound * absent};
+  };
+}
+
+Skipped sum_of(const std::vector<std::function<Skipped(const Memory& memory)>>& parts, const Memory& memory) {
+  Skipped total;
+  for (const auto& part : parts) {
+    const Skipped skipped = part(memory);
+    total.bytes += skipped.bytes;
+    total.operations += skipped.operations;
+  }
+  return total;
+}
+
 }  // namespace
+
+void leave_out_absent_rows(Lowered& program) {
+  if (program.bounds.empty()) return;
+  for (Step& step : program.steps) {
+    leave_out(step);
+    std::vector<std::function<Skipped(const Memory& memory)>> skipped;
+    for (Part& part : step.parts) {
+      leave_out(part);
+      if (part.skipped) skipped.push_back(part.skipped);
+    }
+    if (!skipped.empty())
+      step.skipped = [skipped = std::move(skipped)](const Memory& memory) { return sum_of(skipped, memory); };
+  }
+}
 
 void follow_sizes(ProgramBuilder& builder, std::int32_t id, std::size_t first_step) {
   if (builder.dimensions().empty()) return;

@@ -14,4 +14,7 @@ namespace lazuli::cpu {
 // for any other: it would read and write behind the rows of the run.
 void follow_sizes(ProgramBuilder& builder, std::int32_t id, std::size_t first_step);
 
+// For profiles, once chains are made: the traffic and the arithmetic of rows that a run does not have.
+void leave_out_absent_rows(Lowered& program);
+
 }  // namespace lazuli::cpu

@@ -72,14 +72,6 @@ std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<Ch
   };
 }
 
-// What a run of fewer positions leaves out, without what no member reads from memory in either.
-std::function<Skipped(const Memory& memory)> skipped_rows(const Step& chain, const Extent& positions) {
-  return [=, bytes = chain.bytes - chain.weight_bytes, operations = chain.operations](const Memory& memory) -> Skipped {
-    const std::int64_t absent = positions.at_bound - memory.now(positions);
-    return {bytes / positions.at_bound * absent, operations / positions.at_bound * absent};
-  };
-}
-
 // Runs the members on one tile after the other.
 class ChainRun {
  public:
@@ -164,7 +156,6 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
     chain.dimension = shape.dimension;
     chain.bound = shape.bound;
     chain.units_now = [=](const Memory& memory) { return (memory.now(positions) + granule - 1) / granule; };
-    chain.skipped = skipped_rows(chain, positions);
   }
   chain.parts = parts_of(members, shape.inner, buffers);
   std::vector<ChainRun::Member> runs;
@@ -334,6 +325,24 @@ class RowChains {
 };
 
 }  // namespace
+
+void move_preparations_up(std::vector<Step>& steps) {
+  const auto touches = [](const Step& step, const Step& preparation) {
+    const auto any = [](const std::vector<int>& a, const std::vector<int>& b) {
+      return std::any_of(a.begin(), a.end(), [&](int buffer) { return contains(b, buffer); });
+    };
+    return any(step.writes, preparation.reads) || any(step.writes, preparation.writes) ||
+           any(step.reads, preparation.writes);
+  };
+  for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
+    const std::int64_t rows = steps[i + 1].rows;
+    if (!steps[i].moves_up || rows == 0) continue;
+    std::size_t to = i;
+    while (to > 0 && steps[to - 1].by_rows && steps[to - 1].by_rows(rows) && !touches(steps[to - 1], steps[i])) --to;
+    std::rotate(steps.begin() + static_cast<std::ptrdiff_t>(to), steps.begin() + static_cast<std::ptrdiff_t>(i),
+                steps.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+  }
+}
 
 void chain_rows(Lowered& program, int workers, const VerdictSink& verdicts) {
   RowChains(program, workers, verdicts).run();

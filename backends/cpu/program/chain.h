@@ -45,6 +45,9 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
 // "linear_gelu_mul": the names of the steps without repetition, or `otherwise` where they are too many.
 std::string chain_name(const std::vector<ChainMember>& members, const std::string& otherwise);
 
+// Puts steps that prepare an operand (Step::moves_up) before those that could be one chain with the step behind them.
+void move_preparations_up(std::vector<Step>& steps);
+
 // Joins neighbouring steps that divide by the same rows, and neighbouring steps that worker 0 runs alone.
 void chain_rows(Lowered& program, int workers, const VerdictSink& verdicts);
 

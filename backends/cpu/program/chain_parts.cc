@@ -33,6 +33,7 @@ std::vector<Part> parts_of(const Step& step) {
   whole.kind = step.kind;
   whole.arithmetic = step.arithmetic;
   whole.skipped = step.skipped;
+  whole.sized = step.sized;
   return {std::move(whole)};
 }
 

@@ -102,6 +102,7 @@ struct Part {
   StepKind kind = StepKind::other;
   Arithmetic arithmetic = Arithmetic::f32;
   std::function<Skipped(const Memory& memory)> skipped;  // as Step
+  Extent sized;                                          // likewise
 };
 
 struct Step {
@@ -128,10 +129,12 @@ struct Step {
   // The step divided into `extent` equal parts by rows, where it can be.
   std::function<std::optional<Division>(std::int64_t extent)> by_rows;
   std::int64_t rows = 0;  // the extent it would itself propose; 0: none
+  bool moves_up = false;  // prepares an operand, for which it may run before steps that could be one chain
   // Of the named dimension that the rows of its results have; -1: none. Steps of two dimensions are in no chain.
   int dimension = -1;
   std::int64_t bound = 1;
   UnitsNow units_now;      // empty: `units`, in every run
+  Extent sized;            // the rows of its named dimension, however it divides; of a chain its parts say it
   bool follows = false;    // its run asks for the sizes of dimensions itself
   bool row_major = false;  // its units go through the elements, or equal parts, of its results in their order
   // Weights that computing [begin, end) reads first, to be fetched ahead of time; empty for steps that read none.

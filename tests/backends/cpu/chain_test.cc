@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Merged matmuls, epilogues and row chains: where they fire, where they must not, and that they change no bit.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/graph/types/quantised.h>
@@ -11,6 +12,7 @@
 #include <lazuli/tests/support/weight_blocks.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -279,6 +281,32 @@ TEST(RowChain, TakesMatmulsOfManyRowsAndFewOutputs) {
   EXPECT_EQ(run(router, shapes(1), {"all", 2, Phase::prefill}).split, 0);
   for (std::int64_t rows : {3, 127, 131, 256})
     expect_one_result(router, shapes(rows), fmt::format("router of {} rows", rows));
+}
+
+// softmax(q kᵀ) v: both right operands are packed before, and rows of scores are read while they are in cache.
+TEST(RowChain, ScoresAndWhatTheyWeigh) {
+  const Function attention = [](const Arrays& x) -> Arrays {
+    return {matmul(softmax(matmul(x[0], swap_axes(x[1], -2, -1))), x[2])};
+  };
+  const auto shapes = [](std::int64_t heads, std::int64_t rows, std::int64_t keys) {
+    return std::vector<Shape>{{heads, rows, 32}, {heads, keys, 32}, {heads, keys, 48}};
+  };
+  const Names names = names_of(attention, shapes(3, 250, 200));
+  EXPECT_TRUE(has(names, "matmul_softmax")) << fmt::format("{}", fmt::join(names, " "));
+  EXPECT_EQ(names.size(), 3U);
+  // Too few rows for every thread to have some.
+  EXPECT_FALSE(has(names_of(attention, shapes(1, 60, 200), {"all", 8}), "matmul_softmax"));
+  for (const auto& [heads, rows, keys] : {std::array<std::int64_t, 3>{3, 250, 200}, {1, 401, 17}, {7, 23, 64}})
+    expect_one_result(attention, shapes(heads, rows, keys), fmt::format("{} x {} x {}", heads, rows, keys));
+}
+
+// The operand that is packed depends on what would be in the chain.
+TEST(RowChain, OperandsThatAreMadeOnTheWayStayThere) {
+  const Function function = [](const Arrays& x) -> Arrays {
+    const Array weights = softmax(matmul(x[0], x[1]));
+    return {matmul(weights, swap_axes(weights, -2, -1))};
+  };
+  expect_one_result(function, {{2, 100, 32}, {2, 32, 100}}, "scores times themselves");
 }
 
 // What reads other rows than those it stands on must wait for all of them.

@@ -7,8 +7,8 @@
 
 namespace lazuli::cpu {
 
-// The steps of the builder's graph. Inputs of a body have views already; with `invariant`, that of a loop, which has the
-// steps that no iteration changes taken out of it.
+// The steps of the builder's graph. Inputs of a body have views already. With `invariant`, the graph is the body of a
+// loop, and steps that no iteration changes are taken out of it.
 void lower_graph(ProgramBuilder& builder, std::vector<Step>* invariant = nullptr);
 
 // `donated`: the inputs, ascending, that callers may give up. Throws a CompileError that names the node no kernel

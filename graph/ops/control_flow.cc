@@ -31,6 +31,7 @@ std::vector<Type> element_types(const Arrays& xs) {
                    .expected = "an axis 0 to go along",
                    .found = to_string(xs[i].type())});
     types[i].shape.erase(types[i].shape.begin());
+    types[i].named = {};
   }
   return types;
 }

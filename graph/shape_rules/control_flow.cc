@@ -69,6 +69,7 @@ Types scan(const Call& call) {
       call.reject_shape(expected, found, "xs {} is {}, expected {}", i, found, expected);
     }
     shape.erase(shape.begin());
+    operands[carries + i].named = {};  // no named axis is taken, which is looked at behind this
   }
   require_inputs(call, attrs.body, "body", operands);
   Types results = results_of(*attrs.body);

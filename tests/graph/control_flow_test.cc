@@ -2,6 +2,7 @@
 // scan, while_loop and cond as a program calls them: what bodies capture, what is refused, and how nodes with bodies
 // are written, read and saved. Values are those of the reference backend; control_flow_agree_test.cc compares the other
 // one.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <lazuli/graph/bodies.h>
 #include <lazuli/graph/files/graph_file.h>
@@ -261,6 +262,31 @@ TEST(ControlFlow, LoopsAndBranchesThatCannotBe) {
   EXPECT_EQ(error_of([&] { cond(yes, same, [](const Arrays& x) { return Arrays{sum(x[0], {0})}; }, {of({2})}); }),
             "cond: result 0 is f32[2] of then_body and f32[] of else_body; expected the same type");
   EXPECT_EQ(error_of([&] { cond(yes, same, same); }), "cond: the bodies give nothing, expected an array");
+}
+
+TEST(ControlFlow, TakesNoNamedAxis) {
+  const Array named = placeholder(with_named_axis({DType::f32, {8, 4}}, 0, "tokens"));
+  const auto same = [](const Arrays& carry) { return carry; };
+  const auto refusal = [](std::string_view op, std::string_view found) {
+    return fmt::format("{}: found {}, expected no named axis; docs/named-dimensions.md lists the ops that take one", op,
+                       found);
+  };
+  EXPECT_EQ(error_of([&] {
+              scan([](const Arrays& carry, const Arrays&) { return ScanValues{carry, {}}; }, {named}, {},
+                   {.length = 2});
+            }),
+            refusal("scan", "f32[tokens<=8,4]"));
+  EXPECT_EQ(error_of([&] { scan([](const Arrays&, const Arrays& x) { return ScanValues{{}, x}; }, {}, {named}); }),
+            refusal("scan", "f32[tokens<=8,4]"));
+  EXPECT_EQ(error_of([&] {
+              scan([&](const Arrays& carry, const Arrays&) { return ScanValues{{carry[0] + sum(named)}, {named}}; },
+                   {of({})}, {}, {.length = 2});
+            }),
+            refusal("scan", "f32[], f32[], f32[tokens<=8,4]"));
+  EXPECT_EQ(error_of([&] { while_loop([](const Arrays&) { return Array(false); }, same, {named}); }),
+            refusal("while_loop", "f32[tokens<=8,4]"));
+  EXPECT_EQ(error_of([&] { cond(of({}, DType::bool_), same, same, {named}); }),
+            refusal("cond", "bool[], f32[tokens<=8,4]"));
 }
 
 Arrays nested(int depth, const Arrays& carry) {

@@ -274,7 +274,9 @@ void CpuProgram::run_worker(int worker, std::uint32_t run, RunObserver* observer
       }
       if (launch.control != nullptr) {
         if (launch.split || worker == 0) {
+          memory.set_stopwatch(nullptr);  // chains in bodies are no parts of this step
           launch.control->run(walk);
+          memory.set_stopwatch(observer ? &watch : nullptr);
           watch.lap(current);
         }
       } else if (launch.split) {

@@ -48,7 +48,7 @@ const Graph& scan_body(const Graph& graph) { return *only_node(graph, Op::scan).
 ScanValues recurrence(const Array& xs) {
   return scan(
       [](const Arrays& h, const Arrays& x) {
-        const Array gate = sigmoid(x[0] * 2.0f), next = h[0] * gate + tanh(x[0]) * (1.0f - gate);
+        const Array gate = sigmoid(x[0] * 2.0f), next = h[0] * gate + x[0] * (1.0f - gate);
         return ScanValues{{next}, {next * next}};
       },
       {input({8})}, {xs});

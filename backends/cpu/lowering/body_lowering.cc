@@ -60,15 +60,15 @@ int output_buffer(ProgramBuilder& builder, std::size_t output) {
 
 }  // namespace
 
-LoweredBody lower_body(ProgramBuilder& around, std::int32_t id, const Graph& body,
-                       const std::vector<BodyInput>& inputs) {
+LoweredBody lower_body(ProgramBuilder& around, std::int32_t id, const Graph& body, const std::vector<BodyInput>& inputs,
+                       BodyRuns runs) {
   const Graph graph = with_leaves(around, body, inputs);
   const std::vector<int> carries = carries_among(inputs);
   const VerdictSink verdicts = sink_of(around, id);
   const Tools& outer = around.tools();
   const Tools tools{outer.loops, outer.workers, outer.isa, outer.precision, outer.fusion, outer.split_bytes, verdicts};
   ProgramBuilder builder(graph, carries, tools, around);
-  LoweredBody lowered{Body({}), std::vector<int>(inputs.size(), -1), {}, std::vector<bool>(inputs.size())};
+  LoweredBody lowered{Body({}), {}, std::vector<int>(inputs.size(), -1), {}, std::vector<bool>(inputs.size())};
   for (std::size_t node = 0; node < graph.nodes.size(); ++node) {
     const GraphNode& input = graph.nodes[node];
     if (input.op != Op::input) continue;
@@ -83,7 +83,7 @@ LoweredBody lower_body(ProgramBuilder& around, std::int32_t id, const Graph& bod
     builder.set_view(value, View{inputs[index].layout, buffer, input.type().dtype});
     lowered.inputs[index] = buffer;
   }
-  lower_graph(builder);
+  lower_graph(builder, runs == BodyRuns::in_a_loop ? &lowered.before : nullptr);
   Lowered& program = builder.program();
   for (const int written : program.written_inputs) lowered.written[static_cast<std::size_t>(written)] = true;
   for (std::size_t output = 0; output < graph.outputs.size(); ++output)

@@ -29,13 +29,16 @@ struct BodyInput {
 
 struct LoweredBody {
   Body body;
+  std::vector<Step> before;   // of a loop: to be run once
   std::vector<int> inputs;    // bound buffers; -1 where it is none
   std::vector<int> outputs;   // bound buffers; that of the carry itself where it changes in place
   std::vector<bool> written;  // inputs that the body writes to
 };
 
+enum class BodyRuns : bool { once, in_a_loop };
+
 // Node `id` is the one the body belongs to.
-LoweredBody lower_body(ProgramBuilder& around, std::int32_t id, const Graph& body,
-                       const std::vector<BodyInput>& inputs);
+LoweredBody lower_body(ProgramBuilder& around, std::int32_t id, const Graph& body, const std::vector<BodyInput>& inputs,
+                       BodyRuns runs);
 
 }  // namespace lazuli::cpu

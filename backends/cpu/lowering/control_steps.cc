@@ -59,6 +59,14 @@ std::vector<int> operand_buffers(const ProgramBuilder& builder, std::int32_t id,
   return buffers;
 }
 
+// Steps that serve all iterations come first; what they make is an operand of the loop.
+void add_steps_before(ProgramBuilder& builder, std::vector<Step> steps, std::vector<int>& reads) {
+  for (Step& step : steps) {
+    for (std::size_t i = 0; i < step.results; ++i) add_once(reads, step.writes[i]);
+    builder.program().steps.push_back(std::move(step));
+  }
+}
+
 std::vector<View> carry_operands(ProgramBuilder& builder, std::int32_t id, std::size_t carries) {
   std::vector<View> operands;
   for (std::size_t i = 0; i < carries; ++i) operands.push_back(contiguous_input(builder, id, i));
@@ -151,7 +159,7 @@ void lower_scan(ProgramBuilder& builder, std::int32_t id) {
   for (std::size_t i = carried; i < carried + sequences; ++i)
     inputs.push_back(BodyInput::element(element_layout(builder.operand(id, i))));
   capture(builder, id, carried + sequences, inputs);
-  LoweredBody body = lower_body(builder, id, outputs.body, inputs);
+  LoweredBody body = lower_body(builder, id, outputs.body, inputs, BodyRuns::in_a_loop);
   std::vector<int> scratch;
   std::vector<Carry> carries = carries_of(builder, id, body, starts, results, outputs.stacks, scratch);
   std::vector<Sequence> along;
@@ -163,6 +171,7 @@ void lower_scan(ProgramBuilder& builder, std::int32_t id) {
   for (const View& start : starts) add_once(reads, start.buffer);
   for (std::size_t i = carried; i < carried + sequences; ++i) add_once(reads, builder.operand(id, i).buffer);
   for (const int buffer : operand_buffers(builder, id, carried + sequences)) add_once(reads, buffer);
+  add_steps_before(builder, std::move(body.before), reads);
   auto loop = std::make_shared<ScanLoop>(std::move(body.body), std::move(carries), std::move(along), attrs.length,
                                          attrs.reverse);
   add_control_step(builder, id, std::move(loop), std::move(reads), results, scratch);
@@ -177,10 +186,10 @@ void lower_while_loop(ProgramBuilder& builder, std::int32_t id) {
   std::vector<BodyInput> inputs;
   for (std::size_t i = 0; i < carried; ++i) inputs.push_back(BodyInput::carry(starts[i].shape));
   capture(builder, id, carried, inputs);
-  LoweredBody body = lower_body(builder, id, *attrs.body, inputs);
+  LoweredBody body = lower_body(builder, id, *attrs.body, inputs, BodyRuns::in_a_loop);
   for (std::size_t i = 0; i < carried; ++i)
     inputs[i] = BodyInput::seen(whole_buffer(body.inputs[i], builder.type(current.inputs[i])));
-  LoweredBody condition = lower_body(builder, id, *attrs.condition, inputs);
+  LoweredBody condition = lower_body(builder, id, *attrs.condition, inputs, BodyRuns::in_a_loop);
   const int decision = condition.outputs[0];
   builder.buffer(decision).kind = BufferKind::arena;
   std::vector<int> scratch{decision};
@@ -189,6 +198,8 @@ void lower_while_loop(ProgramBuilder& builder, std::int32_t id) {
   std::vector<int> reads;
   for (const View& start : starts) add_once(reads, start.buffer);
   for (const int buffer : operand_buffers(builder, id, carried)) add_once(reads, buffer);
+  add_steps_before(builder, std::move(condition.before), reads);
+  add_steps_before(builder, std::move(body.before), reads);
   auto loop =
       std::make_shared<WhileLoop>(std::move(condition.body), std::move(body.body), std::move(carries), decision);
   add_control_step(builder, id, std::move(loop), std::move(reads), results, scratch);
@@ -201,8 +212,8 @@ void lower_cond(ProgramBuilder& builder, std::int32_t id) {
   const std::vector<int> results = result_buffers(builder, id);
   std::vector<BodyInput> inputs;
   capture(builder, id, 1, inputs);
-  LoweredBody then_body = lower_body(builder, id, *attrs.then_body, inputs);
-  LoweredBody else_body = lower_body(builder, id, *attrs.else_body, inputs);
+  LoweredBody then_body = lower_body(builder, id, *attrs.then_body, inputs, BodyRuns::once);
+  LoweredBody else_body = lower_body(builder, id, *attrs.else_body, inputs, BodyRuns::once);
   std::vector<Branches::Outputs> outputs(2);
   for (std::size_t i = 0; i < results.size(); ++i) {
     outputs[0].emplace_back(then_body.outputs[i], results[i]);

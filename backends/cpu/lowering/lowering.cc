@@ -8,6 +8,7 @@
 #include <lazuli/backends/cpu/lowering/custom_steps.h>
 #include <lazuli/backends/cpu/lowering/donation.h>
 #include <lazuli/backends/cpu/lowering/expert_steps.h>
+#include <lazuli/backends/cpu/lowering/invariant_steps.h>
 #include <lazuli/backends/cpu/lowering/linear_epilogue.h>
 #include <lazuli/backends/cpu/lowering/linear_plan.h>
 #include <lazuli/backends/cpu/lowering/linear_steps.h>
@@ -202,7 +203,7 @@ void let_long_steps_be_stolen(std::vector<Step>& steps) {
 
 }  // namespace
 
-void lower_graph(ProgramBuilder& builder) {
+void lower_graph(ProgramBuilder& builder, std::vector<Step>* invariant) {
   plan_linears(builder);
   const std::vector<GraphNode>& nodes = builder.graph().nodes;
   for (std::size_t index = 0; index < nodes.size(); ++index) {
@@ -216,6 +217,7 @@ void lower_graph(ProgramBuilder& builder) {
   place_outputs(builder);
   for (Step& step : builder.program().steps)
     step.split = step.split && (step.control || step.bytes >= builder.tools().split_bytes);
+  if (invariant != nullptr) *invariant = take_invariant_steps(builder);
   join_rows(builder);
 }
 

@@ -7,8 +7,9 @@
 
 namespace lazuli::cpu {
 
-// The steps of the builder's graph. Inputs of a body have views already.
-void lower_graph(ProgramBuilder& builder);
+// The steps of the builder's graph. Inputs of a body have views already; with `invariant`, that of a loop, which has the
+// steps that no iteration changes taken out of it.
+void lower_graph(ProgramBuilder& builder, std::vector<Step>* invariant = nullptr);
 
 // `donated`: the inputs, ascending, that callers may give up. Throws a CompileError that names the node no kernel
 // takes.

@@ -42,13 +42,23 @@ void reorder_into(const Matmul& matmul, const float* values, const memory::dims&
   stream.wait();
 }
 
+// Of oneDNN 3, and of 2 before it, in which a description had one of its own.
+dnnl::matmul::primitive_desc describe(const dnnl::engine& engine, const memory::desc& x, const memory::desc& weight,
+                                      const memory::desc& y) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {engine, x, weight, y};
+#else
+  return {{x, weight, y}, engine};
+#endif
+}
+
 // [rows, inputs] times the transpose of [outputs, inputs].
 std::unique_ptr<Matmul> prepare(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, Workspace& workspace) {
   auto matmul = std::make_unique<Matmul>();
   using Tag = memory::format_tag;
   const memory::desc x({rows, inputs}, memory::data_type::bf16, Tag::ab),
       weight({inputs, outputs}, memory::data_type::bf16, Tag::any), y({rows, outputs}, memory::data_type::f32, Tag::ab);
-  matmul->description = {{x, weight, y}, matmul->engine};
+  matmul->description = describe(matmul->engine, x, weight, y);
   matmul->primitive = dnnl::matmul(matmul->description);
   matmul->x = memory(matmul->description.src_desc(), matmul->engine);
   matmul->weight = memory(matmul->description.weights_desc(), matmul->engine);

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Writes measured figures into the README, each part between <!-- bench:PART --> and <!-- bench:end -->.
 
-    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [--mlx-model FILE] [README.md]
+    bench/render.py [--kernels FILE] [--model FILE] [--peers FILE] [--mlx FILE] [--mlx-model FILE] [--plain FILE]
+                    [README.md]
 
 --kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
---peers that of bench/peers/run.sh, --mlx and --mlx-model those of bench/peers/run_mlx.sh fusions and model. A part that
-is not given stays as it is. bench/run.sh makes them all.
+--peers that of bench/peers/run.sh, --mlx and --mlx-model those of bench/peers/run_mlx.sh fusions and model, --plain that of
+bench/peers/run_onnxruntime.sh. A part that is not given stays as it is. bench/run.sh makes them all.
 """
 
 import argparse
@@ -92,6 +93,34 @@ def mlx_model_part(report):
         "weights unpacked to f32 before, with OpenBLAS in place of its wheel's reference BLAS:"
     )
     return note + "\n\n" + turns_table(report, "lazuli / best MLX")
+
+
+def plain_part(comparison):
+    """Microseconds of each graph: lazuli fused, without fusion and spelled out, and ONNX Runtime."""
+    parts = []
+    for report in comparison["reports"]:
+        rows = []
+        for graph in report["graphs"]:
+            medians = {p: statistics.median(graph[p]) for p in ("lazuli", "none", "primitive", "onnxruntime") if p in graph}
+            cells = [number(medians[p]) if p in medians else "" for p in ("lazuli", "none", "primitive", "onnxruntime")]
+            cells.append(f"{graph['ratio']:.2f}" if "ratio" in graph else "")
+            if "errors" in report["graphs"][0]:
+                cells += [f"{e:.0e}" for e in graph["errors"].values()] if "errors" in graph else ["", ""]
+            rows.append([graph["name"], *cells])
+        header = [f"µs, {threads_title(report['threads'])}", "fused", "none", "primitive", "ONNX Runtime", "ONNX Runtime / fused"]
+        if "errors" in report["graphs"][0]:
+            header += ["error", "its error"]
+        parts.append(table(header, rows) + f"\n\nGeometric mean of the ratios: {report['mean_ratio']:.2f}.")
+    note = (
+        f"Plain graphs in f32 (`bench/plain_graphs`) beside ONNX Runtime {comparison['reports'][0]['onnxruntime']} with all "
+        f"its optimisations, medians by turns; {comparison['cpu']}; rows of bf16 have weights of bf16; errors are the largest "
+        "from a reference in f64, of the largest value:"
+    )
+    return "\n\n".join([note, *parts])
+
+
+def threads_title(count):
+    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def run_title(report, name):
@@ -235,6 +264,7 @@ PARTS = {
     "peers": peers_part,
     "mlx": mlx_part,
     "mlx-model": mlx_model_part,
+    "plain": plain_part,
     "model": model_part,
     "kernels": kernels_part,
 }

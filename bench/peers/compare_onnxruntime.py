@@ -96,6 +96,11 @@ def error(result, expected):
     return float(numpy.max(numpy.abs(result - expected)) / numpy.max(numpy.abs(expected)))
 
 
+def cpu_name():
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
 def print_table(report):
     settings = list(SETTINGS)
     print(f"{report['threads']} threads, ONNX Runtime {report['onnxruntime']}; microseconds, medians; ORT / lazuli\n")
@@ -140,6 +145,7 @@ def main():
     parser.add_argument("--no-errors", action="store_true", help="leave the reference in f64 out, which takes a minute")
     parser.add_argument("--out", help="file for the samples, as JSON")
     arguments = parser.parse_args()
+    load_of_others = turns.load_of_others()
     reports = []
     for threads in arguments.threads:
         with_errors = not arguments.no_errors and threads == arguments.threads[0]
@@ -147,7 +153,7 @@ def main():
         print_table(reports[-1])
     if arguments.out:
         with open(arguments.out, "w", encoding="utf-8") as file:
-            json.dump(reports, file, indent=1)
+            json.dump({"cpu": cpu_name(), "load_of_others": load_of_others, "reports": reports}, file, indent=1)
 
 
 if __name__ == "__main__":

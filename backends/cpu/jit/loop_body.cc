@@ -111,8 +111,58 @@ bool is_uniform_store(const LoopBody& body, int output) {
          body.output_access(output) == ColumnAccess::broadcast;
 }
 
-// Everything written along the columns is written in the last stage: an output may lie in the memory of an input with
-// the same access, and earlier stages must leave what later ones read again.
+// What is computed for each vector of columns, where `given` is there already.
+std::vector<int> vectors_of(const LoopBody& body, const LoopStage& stage, int given) {
+  std::vector<bool> needed(body.graph->nodes.size());
+  for (const int reduction : stage.reductions)
+    needed[static_cast<std::size_t>(body.node(reduction).inputs[0].node)] = true;
+  for (const int output : stage.stores) needed[static_cast<std::size_t>(body.output_node(output))] = true;
+  std::vector<int> vectors;
+  for (std::size_t i = needed.size(); i-- > 0;) {
+    if (!needed[i] || body.uniform[i]) continue;
+    vectors.push_back(static_cast<int>(i));
+    if (static_cast<int>(i) == given) continue;
+    for (const ValueId input : body.graph->nodes[i].inputs) needed[static_cast<std::size_t>(input.node)] = true;
+  }
+  std::reverse(vectors.begin(), vectors.end());
+  return vectors;
+}
+
+// Such as the exponentials of a softmax, which are added up in one stage and divided by the sum in the next.
+bool is_worth_keeping(Op op) {
+  return op == Op::exp || op == Op::exp2 || op == Op::expm1 || op == Op::tanh || op == Op::sigmoid || op == Op::erf ||
+         op == Op::pow;
+}
+
+void keep_one_value(LoopBody& body) {
+  if (body.stages.size() < 2 || body.stages.back().stores.size() != 1) return;
+  const int output = body.stages.back().stores[0];
+  if (body.output_access(output) != ColumnAccess::contiguous) return;
+  const auto has = [](const std::vector<int>& nodes, int node) {
+    return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+  };
+  const auto reads_columns = [&](const std::vector<int>& nodes) {
+    return std::any_of(nodes.begin(), nodes.end(), [&](int node) { return body.node(node).op == Op::input; });
+  };
+  for (const int node : body.stages.back().vectors) {
+    const int first = body.level[static_cast<std::size_t>(node)];
+    if (!is_worth_keeping(body.node(node).op) || first + 1 >= static_cast<int>(body.stages.size()) ||
+        body.node(node).type().dtype != body.node(body.output_node(output)).type().dtype ||
+        !has(body.stages[static_cast<std::size_t>(first)].vectors, node))
+      continue;
+    std::vector<std::vector<int>> later;
+    for (std::size_t stage = static_cast<std::size_t>(first) + 1; stage < body.stages.size(); ++stage)
+      later.push_back(vectors_of(body, body.stages[stage], node));
+    if (std::any_of(later.begin(), later.end(), reads_columns)) continue;
+    for (std::size_t i = 0; i < later.size(); ++i)
+      body.stages[static_cast<std::size_t>(first) + 1 + i].vectors = std::move(later[i]);
+    body.kept = {node, output, first};
+    return;
+  }
+}
+
+// Everything written along the columns is written in the last stage, but for the kept value: an output may lie in the
+// memory of an input with the same access, and earlier stages must leave what later ones read again.
 void plan_stages(LoopBody& body) {
   const Graph& graph = *body.graph;
   int stages = 0;
@@ -134,18 +184,8 @@ void plan_stages(LoopBody& body) {
       body.stages[static_cast<std::size_t>(body.level[i] - 1)].reductions.push_back(static_cast<int>(i));
   if (!stores.empty()) body.stages.back().stores = std::move(stores);
 
-  for (LoopStage& stage : body.stages) {
-    std::vector<bool> needed(graph.nodes.size());
-    for (const int reduction : stage.reductions)
-      needed[static_cast<std::size_t>(body.node(reduction).inputs[0].node)] = true;
-    for (const int output : stage.stores) needed[static_cast<std::size_t>(body.output_node(output))] = true;
-    for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-      if (!needed[i] || body.uniform[i]) continue;
-      stage.vectors.push_back(static_cast<int>(i));
-      for (const ValueId input : graph.nodes[i].inputs) needed[static_cast<std::size_t>(input.node)] = true;
-    }
-    std::reverse(stage.vectors.begin(), stage.vectors.end());
-  }
+  for (LoopStage& stage : body.stages) stage.vectors = vectors_of(body, stage, -1);
+  keep_one_value(body);
 }
 
 bool is_run_time_number(const GraphNode& node) {

@@ -17,6 +17,15 @@ struct LoopStage {
   std::vector<int> vectors;     // nodes computed for each vector of columns, in topological order
 };
 
+// A value that several stages need and that takes longer to compute than to read: the first of them writes it to an
+// output, where the others find it. Those read no operand along the columns, so the output may lie in the memory of
+// one.
+struct KeptValue {
+  int node = -1;  // none
+  int output = -1;
+  int stage = -1;
+};
+
 // Nodes are indices into graph.nodes. All vectors below have one entry per node, unless said otherwise.
 struct LoopBody {
   const Graph* graph = nullptr;
@@ -29,6 +38,7 @@ struct LoopBody {
   // Stages that must have ended before the value can be computed. Uniform values are computed between stages.
   std::vector<int> level;
   std::vector<LoopStage> stages;
+  KeptValue kept;
   std::vector<int> numbers;  // scalars that a run brings, in the order of LoopArguments::numbers
   std::string key;
 

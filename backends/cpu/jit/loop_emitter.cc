@@ -224,10 +224,17 @@ void LoopEmitter::emit_stage(const LoopStage& stage) {
 LoopEmitter::Values LoopEmitter::emit_block(const LoopStage& stage, const Values& splats, const Values& accumulators,
                                             const ColumnBlock& columns) {
   Values values = splats;
-  for (const int node : stage.vectors)
-    values[static_cast<std::size_t>(node)] = body_.node(node).op == Op::input
-                                                 ? pointers_->load(body_.operand_of_input(node), columns)
-                                                 : emit_node(node, values);
+  const KeptValue& kept = body_.kept;
+  const auto index = static_cast<int>(&stage - body_.stages.data());
+  for (const int node : stage.vectors) {
+    Value*& value = values[static_cast<std::size_t>(node)];
+    if (body_.node(node).op == Op::input)
+      value = pointers_->load(body_.operand_of_input(node), columns);
+    else if (node == kept.node && index > kept.stage)
+      value = pointers_->load(body_.inputs + kept.output, columns);
+    else
+      value = emit_node(node, values);
+  }
   Values result;
   for (std::size_t r = 0; r < stage.reductions.size(); ++r) {
     const int node = stage.reductions[r];
@@ -240,6 +247,8 @@ LoopEmitter::Values LoopEmitter::emit_block(const LoopStage& stage, const Values
     result.push_back(emit_combine(emit_, op, dtype(node), accumulators[r], value));
   }
   // Last, so that an output may lie in the memory of an input that another output still needs.
+  if (index == kept.stage)
+    pointers_->store(body_.inputs + kept.output, values[static_cast<std::size_t>(kept.node)], columns);
   for (const int output : stage.stores)
     pointers_->store(body_.inputs + output, values[static_cast<std::size_t>(body_.output_node(output))], columns);
   return result;

@@ -42,8 +42,8 @@ struct LoopOperand {
 };
 
 // Inputs of the body in order, then its outputs. An output may lie in the memory of an input that has the same type,
-// strides and column access, and that nothing else overlaps: full outputs are written in the last pass over the
-// columns, element by element after it was read; narrow outputs at the end of their row.
+// strides and column access, and that nothing else overlaps: full outputs are written in the last pass over the columns
+// that reads any, element by element after it was read; narrow outputs at the end of their row.
 struct LoopArguments {
   std::int64_t columns = 0;  // at least 1
   // Rows are counted over all of them: row r has the indices (r / (s1 s2), r / s2 mod s1, r mod s2).

@@ -77,13 +77,16 @@ class TileBody {
 
 struct ColumnReduction {
   View source, target;
-  std::int64_t columns, reduced, row_stride, lanes_used, tile, tiles;
+  std::int64_t columns, row_stride, lanes_used, tile, tiles;
   int element_bytes, lane_bytes;
-  std::uint64_t count;  // what a mean divides by, as a loop takes it
+  DType lane;
+  bool is_mean;
   LoopFunction start, accumulate, finish;
+  Extent rows;  // that are reduced
+  Run few;      // of less than lanes_used
 
-  void run(const Memory& memory, std::int64_t unit) const;
-  void run_tile(std::byte* from, std::byte* to, std::int64_t width) const;
+  void run(Memory& memory, std::int64_t unit, int worker) const;
+  void run_tile(std::byte* from, std::byte* to, std::int64_t width, std::int64_t row_count) const;
 };
 
 void compile_kernels(ProgramBuilder& builder, const GraphNode& node, ColumnReduction& reduction,
@@ -109,19 +112,21 @@ void compile_kernels(ProgramBuilder& builder, const GraphNode& node, ColumnReduc
   reduction.finish = finish.compile(builder, finish.as(total, dtype), node.name(), kernels);
 }
 
-void ColumnReduction::run(const Memory& memory, std::int64_t unit) const {
+void ColumnReduction::run(Memory& memory, std::int64_t unit, int worker) const {
   std::int64_t block = unit / tiles;
   const std::int64_t first = unit % tiles * tile, result = block * columns + first;
+  const std::int64_t width = std::min(tile, columns - first), row_count = memory.now(rows);
+  if (row_count < lanes_used) return few(memory, result, result + width, worker);
   std::int64_t offset = source.offset + first;
   for (std::size_t axis = source.shape.size() - 2; axis-- > 0;) {
     offset += block % source.shape[axis] * source.strides[axis];
     block /= source.shape[axis];
   }
   run_tile(memory.base(source.buffer) + offset * element_bytes,
-           memory.base(target.buffer) + (target.offset + result) * element_bytes, std::min(tile, columns - first));
+           memory.base(target.buffer) + (target.offset + result) * element_bytes, width, row_count);
 }
 
-void ColumnReduction::run_tile(std::byte* from, std::byte* to, std::int64_t width) const {
+void ColumnReduction::run_tile(std::byte* from, std::byte* to, std::int64_t width, std::int64_t row_count) const {
   alignas(64) std::byte sums[lanes * max_tile * sizeof(double)];
   LoopArguments arguments;
   arguments.columns = width;
@@ -135,15 +140,16 @@ void ColumnReduction::run_tile(std::byte* from, std::byte* to, std::int64_t widt
 
   const LoopOperand starting[] = {{from, {0, 0, row_stride}, 1, ahead}, lane_rows};
   call(start, starting, lanes_used);
-  for (std::int64_t row = lanes; row < reduced; row += lanes) {
-    std::byte* rows = from + row * row_stride * element_bytes;
-    const LoopOperand adding[] = {lane_rows, {rows, {0, 0, row_stride}, 1, ahead}, lane_rows};
-    call(accumulate, adding, std::min(lanes, reduced - row));
+  for (std::int64_t row = lanes; row < row_count; row += lanes) {
+    std::byte* next = from + row * row_stride * element_bytes;
+    const LoopOperand adding[] = {lane_rows, {next, {0, 0, row_stride}, 1, ahead}, lane_rows};
+    call(accumulate, adding, std::min(lanes, row_count - row));
   }
 
   LoopOperand finishing[lanes + 1];
   for (std::int64_t l = 0; l < lanes_used; ++l) finishing[l] = {sums + l * width * lane_bytes, {0, 0, width}, 1, 0};
   finishing[lanes_used] = {to, {0, 0, width}, 1, 0};
+  const std::uint64_t count = is_mean ? loop_number(static_cast<double>(row_count), lane) : 0;  // what it divides by
   arguments.numbers = &count;
   call(finish, {finishing, static_cast<std::size_t>(lanes_used) + 1}, 1);
 }
@@ -158,6 +164,11 @@ std::int64_t tile_of(std::int64_t blocks, std::int64_t columns, int workers) {
 }  // namespace
 
 bool add_column_reduction(ProgramBuilder& builder, std::int32_t id, const View& source, const View& target) {
+  return add_column_reduction(builder, id, source, target, {source.shape.back()}, {});
+}
+
+bool add_column_reduction(ProgramBuilder& builder, std::int32_t id, const View& source, const View& target,
+                          const Extent& rows, Run few) {
   const std::size_t rank = source.shape.size();
   if (rank < 2 || source.elements() == 0) return false;
   const std::int64_t columns = source.shape[rank - 2], reduced = source.shape[rank - 1];
@@ -167,10 +178,10 @@ bool add_column_reduction(ProgramBuilder& builder, std::int32_t id, const View& 
   const std::int64_t blocks = source.elements() / (columns * reduced);
   const std::int64_t tile = tile_of(blocks, columns, builder.workers());
   const DType lane = lane_dtype(source.dtype);
-  auto reduction = std::make_shared<ColumnReduction>(ColumnReduction{
-      source, target, columns, reduced, source.strides[rank - 1], std::min(reduced, lanes), tile,
-      (columns + tile - 1) / tile, info(source.dtype).block_bytes, info(lane).block_bytes,
-      current.op == Op::mean ? loop_number(static_cast<double>(reduced), lane) : 0, nullptr, nullptr, nullptr});
+  auto reduction = std::make_shared<ColumnReduction>(
+      ColumnReduction{source, target, columns, source.strides[rank - 1], std::min(reduced, lanes), tile,
+                      (columns + tile - 1) / tile, info(source.dtype).block_bytes, info(lane).block_bytes, lane,
+                      current.op == Op::mean, nullptr, nullptr, nullptr, rows, std::move(few)});
   std::vector<KernelUse> kernels;
   compile_kernels(builder, current, *reduction, kernels);
 
@@ -180,8 +191,8 @@ bool add_column_reduction(ProgramBuilder& builder, std::int32_t id, const View& 
   step.row_major = true;
   step.split = step.units > 1 && worth_splitting(step.bytes, step.operations);
   step.run = [reduction = std::shared_ptr<const ColumnReduction>(std::move(reduction))](
-                 const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t unit = begin; unit < end; ++unit) reduction->run(memory, unit);
+                 Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
+    for (std::int64_t unit = begin; unit < end; ++unit) reduction->run(memory, unit, worker);
   };
   return true;
 }

@@ -116,18 +116,23 @@ std::shared_ptr<const LoopCall> add_loop_step(ProgramBuilder& builder, std::int3
 
 // The step of a reduction over a named axis: its columns are the rows of the run. No chain takes it, as the loop has
 // another size in each.
-void add_loop_over_rows(ProgramBuilder& builder, std::int32_t id, LoopCore core) {
-  const auto call = add_loop_step(builder, id, std::move(core), true);
-  if (!call) return;
-  Step& step = builder.program().steps.back();
-  step.units = call->rows();
-  step.split = step.split && step.units > 1;
-  step.run = [call, columns = builder.extent(builder.type(builder.node(id).inputs[0]), call->columns())](
-                 const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    call->run(memory, begin, end, 0, memory.now(columns));
+void add_reduction_over_rows(ProgramBuilder& builder, std::int32_t id, LoopCore core, const View& source,
+                             const View& target) {
+  auto [kernel, loop] = compile_loop(builder, id, core, true);
+  if (loop.elements() == 0) return;
+  const auto call = std::make_shared<const LoopCall>(std::move(loop));
+  const Extent rows = builder.extent(builder.type(builder.node(id).inputs[0]), call->columns());
+  Run by_columns = [call, rows](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    call->run(memory, begin, end, 0, memory.now(rows));
   };
-  step.rows = 0;
-  step.by_rows = nullptr;
+  if (add_column_reduction(builder, id, source, target, rows, by_columns)) {
+    add_kernel(builder.program().steps.back().kernels, kernel);
+    return;
+  }
+  Step& step = builder.add_step(id, builder.node(id).name(), std::move(kernel), {source.buffer}, {target.buffer});
+  step.units = call->rows();
+  step.split = step.units > 1 && worth_splitting(call->bytes(), step.operations);
+  step.run = std::move(by_columns);
 }
 
 }  // namespace
@@ -247,7 +252,7 @@ void lower_reduction(ProgramBuilder& builder, std::int32_t id) {
   const Type type{flat->dtype, flat->shape};
   const Graph body = single_op_body(reduction, {&type, 1});
   if (over_rows)
-    add_loop_over_rows(builder, id, make_loop_core(body, {&*flat, 1}, {&target, 1}));
+    add_reduction_over_rows(builder, id, make_loop_core(body, {&*flat, 1}, {&target, 1}), *flat, target);
   else
     add_loop(builder, id, body, {&*flat, 1}, {&target, 1});
 }

@@ -862,6 +862,19 @@ TEST(LoopKernel, InPlaceOutputLeavesTheOthersRight) {
   }
 }
 
+// A softmax writes its exponentials before it knows their sum, unless what it writes to is read again.
+TEST(LoopKernel, OperandsReadAfterASumAreStillThere) {
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const std::int64_t columns : {3, 16, 100}) {
+      Body body;
+      const ValueId x = body.input(full_type(dtype, 4, columns));
+      const ValueId power = body.op(Op::exp, {body.op(Op::sub, {x, body.reduce(Op::max, x)})});
+      body.output(body.op(Op::mul, {body.op(Op::div, {power, body.reduce(Op::sum, power)}), x}));
+      ASSERT_NO_FATAL_FAILURE(expect_fused_is_unfused(body.graph, {random_matrix(dtype, 4, columns, 1)},
+                                                      "softmax times x in place", {{contiguous, contiguous}, 0}));
+    }
+}
+
 // Where all sizes are 1 the caller may call elements rows or columns.
 TEST(LoopKernel, SizeOneBodiesRunOverColumns) {
   Body body;

@@ -60,20 +60,26 @@ struct Avx512 {
 
 template <class Type, int rows, int groups>
 void multiply_wide_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
-                        float* y, std::int64_t y_stride) {
+                        bool is_first, float* y, std::int64_t y_stride) {
   TileWeights<groups> tile;
   for (int g = 0; g < groups; ++g) {
     tile.weights[g] = weight.data + (index + g) * weight.group_bytes;
     tile.scales[g] = tile.weights[g] + weight.scales_offset;
   }
   __m512 total[rows][groups];
-  multiply_real_tile<Avx512<groups>, Type, rows>(tile, weight.cols, x.values + row * x.stride, x.stride, total);
+  multiply_real_tile<Avx512<groups>, Type, rows>(tile, weight.cols, is_first ? groups * weight.group_bytes : 0,
+                                                 x.values + row * x.stride, x.stride, total);
   for (int g = 0; g < groups; ++g) {
     const std::int64_t output = (index + g) * packed_group_rows;
     const __mmask16 mask = mask_of(weight.rows - output);
     for (int r = 0; r < rows; ++r) _mm512_mask_storeu_ps(y + (row + r) * y_stride + output, mask, total[r][g]);
   }
 }
+
+// Of a single group: four sums for each row leave registers for no more.
+constexpr int max_tile_rows = 6;
+// Up to here a group at a time: its weights then come from memory in their order, and the next rows find them in cache.
+constexpr std::int64_t max_streamed_rows = 24;
 
 template <class Type, int rows>
 void multiply_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
@@ -87,10 +93,8 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
   std::int64_t column = 0;
   for (; column + 4 <= weight.cols; column += 4) {
     const __m512 scale = Type::scale(group + weight.scales_offset, column);
-    if constexpr (rows <= 2) {
-      prefetch(group + column * column_bytes + prefetch_distance, 4 * column_bytes);
-      Type::prefetch_scale(group + weight.group_bytes + weight.scales_offset, column);
-    }
+    prefetch(group + column * column_bytes + prefetch_distance, 4 * column_bytes);
+    Type::prefetch_scale(group + weight.group_bytes + weight.scales_offset, column);
     LAZULI_UNROLL
     for (int part = 0; part < 4; ++part) {
       const __m512 weights = Type::load(group + (column + part) * column_bytes, scale);
@@ -121,17 +125,24 @@ void multiply_tile(const PackedWeightView& weight, std::int64_t index, const Rea
   }
 }
 
+// One group times the rows [row, row_end), in tiles of `rows` while there are so many.
+template <class Type, int rows = max_tile_rows>
+LAZULI_INLINE void multiply_group(const PackedWeightView& weight, std::int64_t group, const RealRowsView& x,
+                                  std::int64_t row, std::int64_t row_end, float* y, std::int64_t y_stride) {
+  for (; row + rows <= row_end; row += rows) multiply_tile<Type, rows>(weight, group, x, row, y, y_stride);
+  if constexpr (rows > 1)
+    if (row < row_end) multiply_group<Type, rows - 1>(weight, group, x, row, row_end, y, y_stride);
+}
+
 // `groups` groups times the rows [row, row_end).
 template <class Type, int groups>
 LAZULI_INLINE void multiply_groups(const PackedWeightView& weight, const RealRowsView& x, std::int64_t index,
                                    std::int64_t row, std::int64_t row_end, float* y, std::int64_t y_stride) {
-  for (; row + 8 <= row_end; row += 8) multiply_wide_tile<Type, 8, groups>(weight, index, x, row, y, y_stride);
-  for (; row + 4 <= row_end; row += 4) multiply_wide_tile<Type, 4, groups>(weight, index, x, row, y, y_stride);
-  for (std::int64_t group = index; group < index + groups; ++group) {
-    std::int64_t last = row;
-    if (last + 2 <= row_end) multiply_tile<Type, 2>(weight, group, x, last, y, y_stride), last += 2;
-    if (last < row_end) multiply_tile<Type, 1>(weight, group, x, last, y, y_stride);
-  }
+  const std::int64_t first = row;
+  for (; row + 8 <= row_end; row += 8)
+    multiply_wide_tile<Type, 8, groups>(weight, index, x, row, row == first, y, y_stride);
+  for (std::int64_t group = index; row < row_end && group < index + groups; ++group)
+    multiply_group<Type>(weight, group, x, row, row_end, y, y_stride);
 }
 
 // Three groups and eight rows are 24 sums in registers, and their addresses fit the other registers.
@@ -139,6 +150,11 @@ template <class Type>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride) {
+  if (row_end - row_begin <= max_streamed_rows) {
+    for (std::int64_t group = group_begin; group < group_end; ++group)
+      multiply_group<Type>(weight, group, x, row_begin, row_end, y, y_stride);
+    return;
+  }
   std::int64_t index = group_begin;
   for (; index + 3 <= group_end; index += 3)
     multiply_groups<Type, 3>(weight, x, index, row_begin, row_end, y, y_stride);

@@ -67,10 +67,13 @@ Session session_of(int threads, Isa isa) {
 }
 
 TEST(ColumnReduction, GivesTheBitsOfTheLastAxis) {
-  for (const Isa isa : test::usable_isas())
+  const std::vector<Isa> isas = test::usable_isas();
+  for (const Isa isa : isas)
     for (const int threads : {1, 3}) {
       Session session = session_of(threads, isa);
-      for (const DType dtype : dtypes)
+      // Kernels of all dtypes at one level, of one dtype at all levels: most of the time goes into making them.
+      const bool with_all = isa == isas.back() && threads == 3;
+      for (const DType dtype : with_all ? std::span(dtypes) : std::span(dtypes).first(1))
         for (const auto& [shape, axes] : cases) {
           const Type type{dtype, shape};
           const Array x = Array::from(test::random_buffer(type, 7), type);

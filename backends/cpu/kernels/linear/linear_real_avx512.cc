@@ -5,7 +5,6 @@
 // (0 + 1) + (2 + 3) at the end: the other levels round in the same places.
 #include <lazuli/backends/cpu/kernels/formats/packed_quads_avx512.h>
 #include <lazuli/backends/cpu/kernels/linear/linear_declarations.h>
-#include <lazuli/backends/cpu/kernels/linear/linear_real_tiles.h>
 
 namespace lazuli {
 namespace {
@@ -49,37 +48,9 @@ struct Mxfp8 {
   }
 };
 
-template <int groups>
-struct Avx512 {
-  using Register = __m512;
-  static constexpr int vectors = groups;
-  static LAZULI_INLINE __m512 broadcast(float value) { return _mm512_set1_ps(value); }
-  static LAZULI_INLINE __m512 add(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
-  static LAZULI_INLINE __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
-};
-
-template <class Type, int rows, int groups>
-void multiply_wide_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
-                        bool is_first, float* y, std::int64_t y_stride) {
-  TileWeights<groups> tile;
-  for (int g = 0; g < groups; ++g) {
-    tile.weights[g] = weight.data + (index + g) * weight.group_bytes;
-    tile.scales[g] = tile.weights[g] + weight.scales_offset;
-  }
-  __m512 total[rows][groups];
-  multiply_real_tile<Avx512<groups>, Type, rows>(tile, weight.cols, is_first ? groups * weight.group_bytes : 0,
-                                                 x.values + row * x.stride, x.stride, total);
-  for (int g = 0; g < groups; ++g) {
-    const std::int64_t output = (index + g) * packed_group_rows;
-    const __mmask16 mask = mask_of(weight.rows - output);
-    for (int r = 0; r < rows; ++r) _mm512_mask_storeu_ps(y + (row + r) * y_stride + output, mask, total[r][g]);
-  }
-}
-
-// Of a single group: four sums for each row leave registers for no more.
+// Four sums for each row leave registers for no more. A tile is of one group, whose weights come from memory in their
+// order, and are fetched ahead.
 constexpr int max_tile_rows = 6;
-// Up to here a group at a time: its weights then come from memory in their order, and the next rows find them in cache.
-constexpr std::int64_t max_streamed_rows = 24;
 
 template <class Type, int rows>
 void multiply_tile(const PackedWeightView& weight, std::int64_t index, const RealRowsView& x, std::int64_t row,
@@ -134,32 +105,23 @@ LAZULI_INLINE void multiply_group(const PackedWeightView& weight, std::int64_t g
     if (row < row_end) multiply_group<Type, rows - 1>(weight, group, x, row, row_end, y, y_stride);
 }
 
-// `groups` groups times the rows [row, row_end).
-template <class Type, int groups>
-LAZULI_INLINE void multiply_groups(const PackedWeightView& weight, const RealRowsView& x, std::int64_t index,
-                                   std::int64_t row, std::int64_t row_end, float* y, std::int64_t y_stride) {
-  const std::int64_t first = row;
-  for (; row + 8 <= row_end; row += 8)
-    multiply_wide_tile<Type, 8, groups>(weight, index, x, row, row == first, y, y_stride);
-  for (std::int64_t group = index; row < row_end && group < index + groups; ++group)
-    multiply_group<Type>(weight, group, x, row, row_end, y, y_stride);
-}
-
-// Three groups and eight rows are 24 sums in registers, and their addresses fit the other registers.
+// A block of groups after the other, which stays in the second cache, against a few rows after the others, which stay
+// in the first.
 template <class Type>
 LAZULI_INLINE void multiply(const PackedWeightView& weight, const RealRowsView& x, std::int64_t group_begin,
                             std::int64_t group_end, std::int64_t row_begin, std::int64_t row_end, float* y,
                             std::int64_t y_stride) {
-  if (row_end - row_begin <= max_streamed_rows) {
-    for (std::int64_t group = group_begin; group < group_end; ++group)
-      multiply_group<Type>(weight, group, x, row_begin, row_end, y, y_stride);
-    return;
+  constexpr std::int64_t block_bytes = 512 * 1024, block_rows = 4 * max_tile_rows;
+  const std::int64_t fitting = weight.group_bytes == 0 ? 1 : block_bytes / weight.group_bytes;
+  const std::int64_t block_groups = fitting > 1 ? fitting : 1;
+  for (std::int64_t first = group_begin; first < group_end; first += block_groups) {
+    const std::int64_t last = group_end - first < block_groups ? group_end : first + block_groups;
+    for (std::int64_t row = row_begin; row < row_end; row += block_rows) {
+      const std::int64_t stop = row_end - row < block_rows ? row_end : row + block_rows;
+      for (std::int64_t group = first; group < last; ++group)
+        multiply_group<Type>(weight, group, x, row, stop, y, y_stride);
+    }
   }
-  std::int64_t index = group_begin;
-  for (; index + 3 <= group_end; index += 3)
-    multiply_groups<Type, 3>(weight, x, index, row_begin, row_end, y, y_stride);
-  if (index + 2 == group_end) multiply_groups<Type, 2>(weight, x, index, row_begin, row_end, y, y_stride);
-  if (index + 1 == group_end) multiply_groups<Type, 1>(weight, x, index, row_begin, row_end, y, y_stride);
 }
 
 }  // namespace

@@ -99,22 +99,26 @@ def plain_part(comparison):
     """Microseconds of each graph: lazuli fused, without fusion and spelled out, and ONNX Runtime."""
     parts = []
     for report in comparison["reports"]:
+        with_errors = "errors" in report["graphs"][0]
         rows = []
         for graph in report["graphs"]:
             medians = {p: statistics.median(graph[p]) for p in ("lazuli", "none", "primitive", "onnxruntime") if p in graph}
             cells = [number(medians[p]) if p in medians else "" for p in ("lazuli", "none", "primitive", "onnxruntime")]
             cells.append(f"{graph['ratio']:.2f}" if "ratio" in graph else "")
-            if "errors" in report["graphs"][0]:
+            if with_errors:
                 cells += [f"{e:.0e}" for e in graph["errors"].values()] if "errors" in graph else ["", ""]
             rows.append([graph["name"], *cells])
         header = [f"µs, {threads_title(report['threads'])}", "fused", "none", "primitive", "ONNX Runtime", "ONNX Runtime / fused"]
-        if "errors" in report["graphs"][0]:
+        if with_errors:
             header += ["error", "its error"]
         parts.append(table(header, rows) + f"\n\nGeometric mean of the ratios: {report['mean_ratio']:.2f}.")
+    errors = "; errors are the largest from a reference in f64, of the largest value"
+    if "errors" not in comparison["reports"][0]["graphs"][0]:
+        errors = ""
     note = (
         f"Plain graphs in f32 (`bench/plain_graphs`) beside ONNX Runtime {comparison['reports'][0]['onnxruntime']} with all "
-        f"its optimisations, medians by turns; {comparison['cpu']}; rows of bf16 have weights of bf16; errors are the largest "
-        "from a reference in f64, of the largest value:"
+        f"its optimisations, medians by turns; {comparison['cpu']}; rows of bf16 have weights of bf16"
+        f"{errors}:"
     )
     return "\n\n".join([note, *parts])
 

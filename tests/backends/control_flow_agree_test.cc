@@ -6,6 +6,7 @@
 #include <lazuli/graph/ops/control_flow.h>
 #include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/quantisation.h>
 #include <lazuli/graph/text/text.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/session.h>
@@ -92,6 +93,23 @@ Arrays joined(ScanValues values) {
   Arrays all = std::move(values.carry);
   all.insert(all.end(), values.ys.begin(), values.ys.end());
   return all;
+}
+
+// What a condition's steps prepare of a carry changes with it.
+TEST(ControlFlowAgree, ConditionsThatMultiplyCarries) {
+  expect_agrees([] {
+    const Array weight = constant({16, 64}, 3), quantised = quantise(weight, DType::q8_0), plain = input({8, 64}, 4);
+    const auto grow = [](const Arrays& c) { return Arrays{c[0] * 1.5f, c[1] + 1}; };
+    Arrays results;
+    for (const auto& condition : std::vector<std::function<Array(const Arrays&)>>{
+             [&](const Arrays& c) { return max(abs(linear(c[0], quantised))) < 40.0f; },
+             [&](const Arrays& c) { return max(abs(linear(c[0], weight))) < 40.0f; },
+             [&](const Arrays& c) { return max(abs(matmul(plain, swap_axes(c[0], 0, 1)))) < 40.0f; }}) {
+      const Arrays last = while_loop(condition, grow, {input({5, 64}, 1), full_of(0)});
+      results.insert(results.end(), last.begin(), last.end());
+    }
+    return results;
+  });
 }
 
 TEST(ControlFlowAgree, ScanOfAnyDtypeLengthAndDirection) {

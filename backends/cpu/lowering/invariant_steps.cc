@@ -21,7 +21,9 @@ std::vector<Step> take_invariant_steps(ProgramBuilder& body) {
   std::vector<bool> changes(writers.size());
   for (std::size_t buffer = 0; buffer < changes.size(); ++buffer) {
     const BufferKind kind = body.buffer(static_cast<int>(buffer)).kind;
-    changes[buffer] = body.owns(static_cast<int>(buffer)) && (kind == BufferKind::input || kind == BufferKind::output);
+    // What is bound anew for each iteration, by this body or, of a condition's carries, by the loop's.
+    changes[buffer] = kind == BufferKind::bound || (body.owns(static_cast<int>(buffer)) &&
+                                                    (kind == BufferKind::input || kind == BufferKind::output));
   }
   const auto stays = [&](int buffer) { return !changes[static_cast<std::size_t>(buffer)]; };
   const auto is_its_own = [&](int buffer) {

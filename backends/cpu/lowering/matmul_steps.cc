@@ -184,9 +184,10 @@ void divide_by_rows(const ProgramBuilder& builder, const StridedProduct& product
   if (product.is_sized() || product.packed_matrix_bytes() > level2_cache_bytes() / 2 ||
       rows < parts_per_worker * granule * builder.workers())
     return;
+  // Rows of an x that several matrices meet are no part of its memory that a range of the product's rows has alone.
   std::vector<int> own;
-  for (const View& array : {product.x, product.y})
-    if (builder.is_whole(array)) own.push_back(array.buffer);
+  if (builder.is_whole(product.x) && rows_of(product.x) == rows) own.push_back(product.x.buffer);
+  if (builder.is_whole(product.y)) own.push_back(product.y.buffer);
   step.rows = rows;
   step.by_rows = [=, of_matrix = product.rows,
                   multiply = std::move(multiply_rows)](std::int64_t extent) -> std::optional<Division> {

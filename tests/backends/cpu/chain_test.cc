@@ -300,6 +300,14 @@ TEST(RowChain, ScoresAndWhatTheyWeigh) {
     expect_one_result(attention, shapes(heads, rows, keys), fmt::format("{} x {} x {}", heads, rows, keys));
 }
 
+// A range of the product's rows meets rows of x that others meet as well.
+TEST(RowChain, RowsThatSeveralMatricesMeet) {
+  const Function function = [](const Arrays& x) -> Arrays {
+    return {matmul(reshape(softmax(x[0]), {256, 64}), x[1]), matmul(x[1], reshape(softmax(x[0]), {1, 64, 256}))};
+  };
+  expect_one_result(function, {{512, 32}, {2, 64, 64}}, "an operand for all of a batch");
+}
+
 // The operand that is packed depends on what would be in the chain.
 TEST(RowChain, OperandsThatAreMadeOnTheWayStayThere) {
   const Function function = [](const Arrays& x) -> Arrays {

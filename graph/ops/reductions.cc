@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <string>
 
 namespace lazuli {
 namespace {
@@ -19,6 +20,13 @@ Array without_axes(const Array& x, const Dims& axes) {
     if (std::find(dropped.begin(), dropped.end(), axis) == dropped.end())
       shape.push_back(x.shape()[static_cast<std::size_t>(axis)]);
   return reshape(x, std::move(shape));
+}
+
+// Whether the size of one of the axes is the bound of a named dimension.
+bool is_named(const Array& x, const Dims& axes) {
+  const NamedAxis& named = x.type().named;
+  return named && std::any_of(axes.begin(), axes.end(),
+                              [&](std::int64_t axis) { return axis == named.axis || axis + x.rank() == named.axis; });
 }
 
 template <class Reduce>
@@ -38,6 +46,11 @@ Array count_nonzero(const Array& x, Dims axes, bool keep_dims) {
 Array var(const Array& x, Dims axes, bool keep_dims, std::int64_t ddof) {
   const Array wide = widened(x);
   const Array centred = wide - mean(wide, axes, /*keep_dims=*/true);
+  if (ddof == 0) return cast(mean(square(centred), std::move(axes), keep_dims), x.dtype());
+  // How many rows a run has is known to the op that reduces them alone.
+  if (is_named(x, axes))
+    fail(built_here({.kind = ErrorKind::shape, .op = "var", .expected = "ddof 0", .found = std::to_string(ddof)}),
+         "var: ddof {} over the named axis of {}, expected 0", ddof, to_string(x.type()));
   std::int64_t count = 1;
   for (std::int64_t axis : axes) count *= x.size(static_cast<int>(axis));
   const auto freedom = static_cast<double>(std::max<std::int64_t>(count - ddof, 0));

@@ -5,6 +5,7 @@
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/ops/operators.h>
 #include <lazuli/graph/ops/ops.h>
+#include <lazuli/graph/ops/quantisation.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/runtime/profile/profile.h>
 #include <lazuli/runtime/session.h>
@@ -202,11 +203,26 @@ TEST(NamedDimensions, OrderAndSumsAlongOtherAxes) {
 
 TEST(NamedDimensions, ReductionsOverTheRowsOfARun) {
   expect_one_program({[](const std::vector<Array>& a) {
-                        return std::vector{sum(a[0], {0}),        mean(a[0] * 2.0, {0}),   max(a[0], {0}, true),
-                                           min(a[0], {0}),        prod(a[0], {0}),         any(a[0] > 0.0, {0}),
-                                           all(a[0] > -1.0, {0}), sum(sum(a[0], {1}), {0})};
+                        return std::vector{sum(a[0], {0}),         mean(a[0] * 2.0, {0}),    max(a[0], {0}, true),
+                                           min(a[0], {0}),         prod(a[0], {0}),          any(a[0] > 0.0, {0}),
+                                           all(a[0] > -1.0, {0}),  sum(sum(a[0], {1}), {0}), var(a[0], {0}),
+                                           stddev(a[0], {0}, true)};
                       },
                       rows_of_64});
+  EXPECT_EQ(error_of([] {
+              Session session;
+              compile([](const std::vector<Array>& a) { return std::vector{var(a[0], {0}, false, 1)}; },
+                      {.dimensions = {{0, 0, {"tokens", bound}}}})(rows_of_64(7, nullptr));
+            }),
+            "var: ddof 1 over the named axis of f32[tokens<=96,64], expected 0");
+}
+
+TEST(NamedDimensions, WeightsQuantisedInTheRun) {
+  expect_one_program(
+      {[](const std::vector<Array>& a) { return std::vector{linear(a[0], quantise(a[1], DType::q8_0)) + 1.0}; },
+       [](std::int64_t length, const AllocatorRef& allocator) {
+         return std::vector{random_array({length, 64}, 3, allocator), random_array({40, 64}, 4)};
+       }});
 }
 
 TEST(NamedDimensions, LookUps) {

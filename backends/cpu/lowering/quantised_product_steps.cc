@@ -25,6 +25,8 @@ void add_quantised_product(ProgramBuilder& builder, std::int32_t id, const View&
       builder.add_step(id, builder.node(id).name(), {kernel.name, kernel.isa}, {x.buffer, weight.buffer}, {y.buffer});
   step.kernels.emplace_back(fmt::format("dequantise_{}", to_string(weight.dtype)));
   step.writes.push_back(scratch);
+  step.follows = true;
+  const Extent rows_now = builder.extent(id, rows);
   step.units = (outputs + packed_group_rows - 1) / packed_group_rows;
   step.split = step.units > 1 && worth_splitting(step.bytes, step.operations + scalar_operations * weight.elements());
   step.run = [=, multiply = kernel.multiply_real](const Memory& memory, std::int64_t begin, std::int64_t end,
@@ -32,13 +34,14 @@ void add_quantised_product(ProgramBuilder& builder, std::int32_t id, const View&
     std::byte* const own = memory.base(scratch) + 2 * group_bytes * worker;
     auto* const decoded = reinterpret_cast<float*>(own);
     auto* const packed = reinterpret_cast<std::uint8_t*>(own + group_bytes);
-    const RealRowsView all_rows{memory.as<const float>(x), rows, cols, cols};
+    const std::int64_t row_end = memory.now(rows_now);
+    const RealRowsView all_rows{memory.as<const float>(x), row_end, cols, cols};
     for (std::int64_t group = begin; group < end; ++group) {
       const std::int64_t first = group * packed_group_rows,
                          count = std::min<std::int64_t>(outputs - first, packed_group_rows);
       dequantise(weight.dtype, memory.at(weight) + byte_size(weight.dtype, first * cols), count * cols, decoded);
       pack_strided(DType::f32, {decoded, count, cols, cols, 1}, packed, 0, 1);
-      multiply(packed_view(DType::f32, count, cols, packed), all_rows, 0, 1, 0, rows, memory.as<float>(y) + first,
+      multiply(packed_view(DType::f32, count, cols, packed), all_rows, 0, 1, 0, row_end, memory.as<float>(y) + first,
                outputs);
     }
   };

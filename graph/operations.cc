@@ -58,14 +58,18 @@ std::int64_t interpolate(const Call& call) {
   return order == 0 ? 0 : 2 * (order + 1) * call.results() * static_cast<std::int64_t>(size.size());
 }
 
+// Loops can be as long as a number: no more than this is counted of one, so that sums of several stay numbers.
+constexpr std::int64_t most_operations = std::int64_t{1} << 52;
+
 std::int64_t operations_in(const Graph& body) {
   std::int64_t total = 0;
-  for (const GraphNode& inner : body.nodes) total += count_operations(body, inner);
+  for (const GraphNode& inner : body.nodes) total = std::min(total + count_operations(body, inner), most_operations);
   return total;
 }
 std::int64_t scan(const Call& call) {
   const auto& attrs = call.node.as<ScanAttrs>();
-  return attrs.length * operations_in(*attrs.body);
+  const std::int64_t once = operations_in(*attrs.body);
+  return once == 0 || attrs.length <= most_operations / once ? attrs.length * once : most_operations;
 }
 // Of one iteration: how many there will be depends on data.
 std::int64_t while_loop(const Call& call) {

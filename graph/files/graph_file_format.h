@@ -13,7 +13,7 @@
 namespace lazuli::graph_file {
 
 // The latest version; all up to it are read. Format 2 has named axes in types, as in f32[tokens<=512,64]: graphs that
-// have one are written in it, all others in format 1, which earlier versions read too.
+// have one are written in it, all others in format 1, which earlier versions read where they know the ops.
 inline constexpr int format = 2;
 inline constexpr int format_without_names = 1;
 

@@ -137,7 +137,8 @@ Types slice(const Call& call) {
     const bool valid = step[axis] > 0 ? 0 <= first && first <= last && last <= size
                                       : step[axis] < 0 && -1 <= last && last <= first && first < size;
     if (!valid)
-      call.reject_shape(fmt::format("0 <= begin <= end <= {}, step >= 1", size),
+      call.reject_shape(step[axis] < 0 ? fmt::format("-1 <= end <= begin < {} for a step below 0", size)
+                                       : fmt::format("0 <= begin <= end <= {}, step >= 1", size),
                         fmt::format("[{}:{}:{}]", first, last, step[axis]),
                         "[{}:{}:{}] is out of range for axis {} of {}", first, last, step[axis], axis, to_string(x));
     shape.push_back(sliced_size(first, last, step[axis]));

@@ -5,6 +5,7 @@
 #include <lazuli/graph/shape_rules/dtype_rules.h>
 #include <lazuli/graph/shape_rules/infer_call.h>
 #include <lazuli/graph/shape_rules/named_axes.h>
+#include <lazuli/graph/types/countable.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/graph/types/scalar_value.h>
 
@@ -397,6 +398,10 @@ std::vector<Type> infer_types(Op op, const Attrs& attrs, std::span<const Type> o
   infer::Types types = infer::rules[static_cast<std::size_t>(op)](call);
   for (std::size_t i = 0; dtypes != nullptr && i < types.size(); ++i)
     if (dtypes->results[i] != DTypeClass::attribute) types[i].dtype = result_dtype(dtypes->results[i], operands);
+  for (const Type& type : types)
+    if (!is_countable(type.shape))
+      call.reject_shape("at most 2^56 elements", to_string(type),
+                        "the result would be {}, expected at most 2^56 elements", to_string(type));
   name_axes(op, attrs, operands, types);
   return types;
 }

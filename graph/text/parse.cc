@@ -6,6 +6,7 @@
 #include <lazuli/graph/bodies.h>
 #include <lazuli/graph/text/cursor.h>
 #include <lazuli/graph/text/text.h>
+#include <lazuli/graph/types/countable.h>
 
 #include <algorithm>
 #include <limits>
@@ -17,7 +18,6 @@ namespace {
 
 // Bodies are parsed by recursion, the innermost ones of fused nodes; this stops hostile text.
 constexpr int max_nesting = max_body_depth + 1;
-constexpr std::int64_t max_elements = std::int64_t{1} << 56;
 constexpr std::int64_t max_index = std::numeric_limits<std::int32_t>::max();
 
 template <class Known>
@@ -367,14 +367,8 @@ class GraphParser {
     return sizes;
   }
 
-  // Whoever multiplies the sizes of a graph need not look for overflow. Sizes below 0 are for others to refuse.
   void check_size(const Shape& shape, std::size_t position) const {
-    std::int64_t elements = 1;
-    for (const std::int64_t size : shape) {
-      if (size > 0 && elements > max_elements / size)
-        cursor_.fail_at(position, "shape {} has more than 2^56 elements", to_string(shape));
-      elements *= std::max<std::int64_t>(size, 1);
-    }
+    if (!is_countable(shape)) cursor_.fail_at(position, "shape {} has more than 2^56 elements", to_string(shape));
   }
 
   struct WrittenTypes {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/types/countable.h>
 #include <lazuli/graph/types/named_axis.h>
 #include <lazuli/graph/types/shape.h>
 
@@ -39,6 +40,7 @@ std::string named_axis_fault(const Type& type) {
     return fmt::format("{} names axis {} of rank {}", name, type.named.axis, type.shape.size());
   if (type.shape[axis] < 2)
     return fmt::format("{} is at most {}, expected a bound of 2 or more", name, type.shape[axis]);
+  if (!is_countable(type.shape)) return fmt::format("{} has more than 2^56 elements", to_string(type));
   const auto first = type.shape.begin();
   if (std::all_of(first, first + type.named.axis, [](std::int64_t size) { return size == 1; })) return {};
   return fmt::format("{} is axis {} of {}, expected the first axis longer than 1", name, axis, to_string(type));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reading an array's values.
+// Reading an array's values, and how many it can have.
 #include <gtest/gtest.h>
-#include <lazuli/graph/array.h>
+#include <lazuli/graph/ops/ops.h>
 #include <lazuli/tests/support/error_of.h>
 
 #include <cstdint>
@@ -33,6 +33,14 @@ TEST(Array, ItemsOfLargeIntegersAreExact) {
   EXPECT_EQ(array.item<std::int64_t>(), value);
   EXPECT_EQ(array.item<std::uint64_t>(), static_cast<std::uint64_t>(value));
   EXPECT_EQ(array.item<double>(), 9007199254740992.0);
+}
+
+TEST(Array, HasElementsThatCanBeCounted) {
+  const auto wide = [](std::int64_t size) { return broadcast_to(Array(1.0f), {size, size}); };
+  EXPECT_EQ(error_of([&] { wide(std::int64_t{1} << 32); }),
+            "broadcast_to: the result would be f32[4294967296,4294967296], expected at most 2^56 elements");
+  EXPECT_EQ(error_of([&] { zeros({std::int64_t{1} << 62}, DType::f32); }).substr(0, 13), "broadcast_to:");
+  EXPECT_EQ(sum(wide(std::int64_t{1} << 28)).rank(), 0);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // compile(): a function is traced once per signature; later calls find the program and hand it over. A decode step
 // calls with dozens of caches, whose handles have left the processor's caches since the last one, so a call looks at
 // the node of each argument and at nothing behind it, and neither makes nor frees anything for a state that goes round.
+#include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/evaluator.h>
@@ -199,6 +200,24 @@ struct CompiledFunction::State {
     }
   }
 
+  // A call within a trace is traced anew, for the sizes it finds there; the bounds hold for it as well.
+  std::vector<Array> call_inlined(const std::vector<Array>& arguments) const {
+    for (const auto& [index, axis, dimension] : options.dimensions) {
+      if (static_cast<std::size_t>(index) >= arguments.size()) continue;
+      const Type& type = arguments[static_cast<std::size_t>(index)].type();
+      const int at = normalise_axis(axis, type.shape.size(), "compile");
+      const std::int64_t size = type.shape[static_cast<std::size_t>(at)];
+      if (size < 1 || size > dimension.bound)
+        fail(ErrorDetails{.kind = ErrorKind::shape,
+                          .op = "compile",
+                          .expected = fmt::format("{} = 1 to {}", dimension.name, dimension.bound),
+                          .found = fmt::format("{} = {}", dimension.name, size)},
+             "compile: argument {} has {} = {} along axis {}, expected 1 to {}", index, dimension.name, size, at,
+             dimension.bound);
+    }
+    return function(arguments);
+  }
+
   // With the bound of its named axis in the place of the size.
   Type traced_type(Type type, std::size_t argument) const {
     for (const auto& [index, axis, dimension] : options.dimensions) {
@@ -323,7 +342,7 @@ std::vector<Array> CompiledFunction::operator()(const std::vector<Array>& argume
 
 std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, Stream stream) const {
   State& state = checked_state();
-  if (traces > 0 || NodeRecord::is_recording()) return state.function(arguments);
+  if (traces > 0 || NodeRecord::is_recording()) return state.call_inlined(arguments);
   const std::shared_ptr<Evaluator> evaluator = current_evaluator();
   evaluator->begin_lookup();
   const std::shared_ptr<Signature> signature = state.find_or_trace(arguments);

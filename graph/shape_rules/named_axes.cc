@@ -20,7 +20,7 @@ std::int64_t size(const Type& type, int axis) { return type.shape[static_cast<st
   std::string found;
   for (const Type& operand : call.operands) found += (found.empty() ? "" : ", ") + to_string(operand);
   const NamedAxisRule* rule = named_axis_rule(call.op);
-  const std::string taken = rule ? "a named axis at " + std::string(rule->taken)
+  const std::string taken = rule ? "a named axis by this rule: " + std::string(rule->taken)
                                  : std::string("no named axis; docs/named-dimensions.md lists the ops that take one");
   call.reject_shape(taken, found, "found {}, expected {}", found, taken);
 }

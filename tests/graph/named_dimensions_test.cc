@@ -149,10 +149,10 @@ TEST(NamedAxes, AreErrorsElsewhere) {
 
 TEST(NamedAxes, ErrorsSayWhatIsTaken) {
   const Array x = named({512, 64});
-  EXPECT_EQ(
-      error_of([&] { x + plain({512, 64}); }),
-      "add: found f32[tokens<=512,64], f32[512,64], expected a named axis at operands that broadcast: at one place "
-      "in all of them, or of size 1 there, or without that axis");
+  EXPECT_EQ(error_of([&] { x + plain({512, 64}); }),
+            "add: found f32[tokens<=512,64], f32[512,64], expected a named axis by this rule: operands that broadcast: "
+            "at one place "
+            "in all of them, or of size 1 there, or without that axis");
   EXPECT_EQ(
       error_of([&] { padded(x); }),
       "pad: found f32[tokens<=512,64], f32[], expected no named axis; docs/named-dimensions.md lists the ops that "

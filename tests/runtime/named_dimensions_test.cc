@@ -366,6 +366,17 @@ TEST(NamedDimensions, FilesKeepThem) {
   }
 }
 
+TEST(NamedDimensions, BoundsHoldForCallsWithinATrace) {
+  const CompiledFunction inner = compile([](const std::vector<Array>& a) { return std::vector{a[0] * 2.0}; },
+                                         {.dimensions = {{0, 0, {"tokens", bound}}}});
+  const CompiledFunction outer =
+      compile([&](const std::vector<Array>& a) { return inner({concatenate({a[0], a[0]}, 0)}); });
+  Session session;
+  EXPECT_EQ(outer(rows_of_64(48, nullptr))[0].shape(), (Shape{96, 64}));
+  EXPECT_EQ(error_of([&] { outer(rows_of_64(49, nullptr)); }),
+            "compile: argument 0 has tokens = 98 along axis 0, expected 1 to 96");
+}
+
 TEST(NamedDimensions, ErrorsNameArgumentAndSize) {
   const Session session;
   const ArrayFunction add = [](const std::vector<Array>& a) { return std::vector{a[0] + a[1]}; };

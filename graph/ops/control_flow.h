@@ -2,7 +2,8 @@
 // Loops and branches inside a graph, with the semantics of JAX's lax.scan, lax.while_loop and lax.cond. A body is a
 // function that builds a graph of its own: it is called once, with placeholders for what changes from iteration to
 // iteration, and nothing it is given can be evaluated in it. Whatever else it uses, arrays of the graph around it,
-// weights and numbers, it simply names; a loop computes what does not depend on its carries once, before it begins.
+// weights and numbers, it simply names; a loop computes what does not depend on its carries once, before it begins, and
+// so also where it then ends before its first iteration. Bodies may hold bodies, 8 deep.
 #pragma once
 
 #include <lazuli/graph/array.h>

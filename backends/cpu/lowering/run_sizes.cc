@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/lowering/run_sizes.h>
+#include <lazuli/backends/cpu/program/chain_parts.h>
 
 #include <algorithm>
 #include <utility>
@@ -85,29 +86,14 @@ void leave_out(Counted& counted) {
   };
 }
 
-Skipped sum_of(const std::vector<std::function<Skipped(const Memory& memory)>>& parts, const Memory& memory) {
-  Skipped total;
-  for (const auto& part : parts) {
-    const Skipped skipped = part(memory);
-    total.bytes += skipped.bytes;
-    total.operations += skipped.operations;
-  }
-  return total;
-}
-
 }  // namespace
 
 void leave_out_absent_rows(Lowered& program) {
   if (program.bounds.empty()) return;
   for (Step& step : program.steps) {
     leave_out(step);
-    std::vector<std::function<Skipped(const Memory& memory)>> skipped;
-    for (Part& part : step.parts) {
-      leave_out(part);
-      if (part.skipped) skipped.push_back(part.skipped);
-    }
-    if (!skipped.empty())
-      step.skipped = [skipped = std::move(skipped)](const Memory& memory) { return sum_of(skipped, memory); };
+    for (Part& part : step.parts) leave_out(part);
+    if (auto skipped = skipped_by(step.parts)) step.skipped = std::move(skipped);
   }
 }
 

@@ -56,22 +56,6 @@ void join_operands(const std::vector<ChainMember>& members, const std::vector<in
   for (int buffer : scratch) add_once(chain.writes, buffer);
 }
 
-std::function<Skipped(const Memory& memory)> joined_skipped(const std::vector<ChainMember>& members) {
-  std::vector<std::function<Skipped(const Memory& memory)>> parts;
-  for (const auto& [step, division] : members)
-    if (step.skipped) parts.push_back(step.skipped);
-  if (parts.empty()) return {};
-  return [parts = std::move(parts)](const Memory& memory) {
-    Skipped total;
-    for (const auto& part : parts) {
-      const Skipped skipped = part(memory);
-      total.bytes += skipped.bytes;
-      total.operations += skipped.operations;
-    }
-    return total;
-  };
-}
-
 // Runs the members on one tile after the other.
 class ChainRun {
  public:
@@ -150,7 +134,6 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   join_operands(members, shape.inner, buffers, chain);
   chain.units = (extent + granule - 1) / granule;
   chain.split = shape.split && chain.units > 1;
-  chain.skipped = joined_skipped(members);
   const Extent positions{extent, shape.dimension, shape.bound};
   if (shape.dimension >= 0) {
     chain.dimension = shape.dimension;
@@ -158,6 +141,7 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
     chain.units_now = [=](const Memory& memory) { return (memory.now(positions) + granule - 1) / granule; };
   }
   chain.parts = parts_of(members, shape.inner, buffers);
+  chain.skipped = skipped_by(chain.parts);
   std::vector<ChainRun::Member> runs;
   runs.reserve(members.size());
   int part = 0;

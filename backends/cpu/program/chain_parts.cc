@@ -54,4 +54,20 @@ std::vector<Part> parts_of(const std::vector<ChainMember>& members, const std::v
   return all;
 }
 
+std::function<Skipped(const Memory& memory)> skipped_by(const std::vector<Part>& parts) {
+  std::vector<std::function<Skipped(const Memory& memory)>> known;
+  for (const Part& part : parts)
+    if (part.skipped) known.push_back(part.skipped);
+  if (known.empty()) return {};
+  return [known = std::move(known)](const Memory& memory) {
+    Skipped total;
+    for (const auto& of_part : known) {
+      const Skipped skipped = of_part(memory);
+      total.bytes += skipped.bytes;
+      total.operations += skipped.operations;
+    }
+    return total;
+  };
+}
+
 }  // namespace lazuli::cpu

@@ -16,4 +16,7 @@ std::vector<Part> parts_of(const Step& step);
 std::vector<Part> parts_of(const std::vector<ChainMember>& members, const std::vector<int>& inner,
                            std::span<const BufferInfo> buffers);
 
+// What the lengths of one run leave out of all parts together; empty where no part says.
+std::function<Skipped(const Memory& memory)> skipped_by(const std::vector<Part>& parts);
+
 }  // namespace lazuli::cpu

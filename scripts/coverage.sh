@@ -24,7 +24,7 @@ cmake --preset coverage -B "$folder" >&2
 cmake --build "$folder" -j "$jobs" >&2
 find "$folder" -name '*.gcda' -delete # counts of earlier runs would be added
 # Left out: what looks at how it is built and installed, not at how it runs.
-ctest --test-dir "$folder" -j "$jobs" --output-on-failure -E '^(consumer|package|isa_symbols)' >&2
+ctest --test-dir "$folder" -j "$jobs" --output-on-failure -E '^(consumer|package|isa_symbols|exported_symbols)' >&2
 
 report=(--html-details "$html/index.html")
 if [ -n "$html" ]; then mkdir -p "$html"; else report=(); fi

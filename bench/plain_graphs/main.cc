@@ -5,8 +5,10 @@
 //   list                 the names
 //   time NAME SECONDS    microseconds of a warm call, the median of as many as the seconds hold, at least three
 //   result NAME FILE     writes the result's f32, with inputs by formula (seed 1000 and up)
+//   save NAME FILE       writes the function, for `lazuli profile --graph FILE` and the others
 #include <lazuli/bench/plain_graphs/cases.h>
 #include <lazuli/examples/formula_weights.h>
+#include <lazuli/graph/files/graph_file.h>
 
 #include <algorithm>
 #include <chrono>
@@ -49,6 +51,11 @@ class Runner {
     const Array result = run(prepare(name));
     std::ofstream(path, std::ios::binary)
         .write(reinterpret_cast<const char*>(result.bytes()), static_cast<std::streamsize>(result.type().bytes()));
+  }
+
+  void write_function(const std::string& name, const std::string& path) {
+    const Ready& ready = prepare(name);
+    save(ready.function, ready.inputs, path);
   }
 
  private:
@@ -94,6 +101,9 @@ int serve(const SessionOptions& options) {
       std::cout << runner.microseconds(name, seconds) << std::endl;
     } else if (std::string path; command == "result" && words >> path) {
       runner.write_result(name, path);
+      std::cout << path << std::endl;
+    } else if (command == "save" && words >> path) {
+      runner.write_function(name, path);
       std::cout << path << std::endl;
     } else {
       std::cerr << "lazuli_plain_graphs: unknown line: " << line << "\n";

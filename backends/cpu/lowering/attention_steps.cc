@@ -126,6 +126,7 @@ void add_attention_in_parts(ProgramBuilder& builder, std::int32_t id, const Atte
   parts.units = attention_part_units(call.shape);
   if (call.is_sized())
     parts.units_now = [=](const Memory& memory) { return attention_part_units(call.shape_now(memory)); };
+  parts.units_at_once = parts.units;  // a share goes through the positions once, with all heads it has
   parts.split = true;
   parts.run = [=, run = kernel.run_parts](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     run(call.at(memory), begin, end, reinterpret_cast<float*>(memory.base(partials)), call.scratch_of(memory, worker));

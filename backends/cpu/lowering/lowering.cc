@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/lowering/attention_steps.h>
 #include <lazuli/backends/cpu/lowering/control_steps.h>
 #include <lazuli/backends/cpu/lowering/convolution_steps.h>
@@ -12,6 +11,7 @@
 #include <lazuli/backends/cpu/lowering/linear_epilogue.h>
 #include <lazuli/backends/cpu/lowering/linear_plan.h>
 #include <lazuli/backends/cpu/lowering/linear_steps.h>
+#include <lazuli/backends/cpu/lowering/long_steps.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
 #include <lazuli/backends/cpu/lowering/move_steps.h>
@@ -193,14 +193,6 @@ void join_rows(ProgramBuilder& builder) {
   }
 }
 
-// Equal shares of what the memory bounds take unequal times, as caches happen to hold one or the other.
-void let_long_steps_be_stolen(std::vector<Step>& steps) {
-  constexpr std::int64_t min_bytes = 1024 * 1024;
-  for (Step& step : steps)
-    if (step.split && !step.control && step.grain == 0 && step.kind == StepKind::other && step.bytes >= min_bytes)
-      step.grain = grain_of(step.units, step.bytes);
-}
-
 }  // namespace
 
 void lower_graph(ProgramBuilder& builder, std::vector<Step>* invariant) {
@@ -226,7 +218,7 @@ Lowered lower(const Graph& graph, std::span<const int> donated, const Tools& too
   lower_graph(builder);
   Lowered& program = builder.program();
   leave_out_absent_rows(program);
-  let_long_steps_be_stolen(program.steps);
+  let_long_steps_be_stolen(program.steps, builder.workers());
   describe_schedule(graph, program);
   return std::move(program);
 }

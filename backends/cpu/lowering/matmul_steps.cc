@@ -210,6 +210,7 @@ void add_packed_product(ProgramBuilder& builder, std::int32_t id, const StridedP
   const std::int64_t bytes = product.packed_matrix_bytes(), groups = product.groups(),
                      part_rows = rows_at_once(product), parts = divide_up(product.rows, part_rows);
   step.units = product.matrices() * parts * groups;
+  step.units_at_once = 4;
   step.follows = true;
   // A batch has all parts of its matrices; the rows of a single one end in the last part that a run has.
   if (product.is_sized())

@@ -26,6 +26,7 @@ struct Product {
   std::int64_t groups = 0;                   // of 16 outputs
   std::int64_t groups_at_once = 1;           // ranges of groups begin at multiples of it
   std::int64_t rows_at_once = 1;             // likewise, ranges of rows
+  std::int64_t batch_groups = 1;             // the kernel reads or prepares rows once for so many groups
   const PackedWeightView* packed = nullptr;  // empty until the weight is laid out
   std::int64_t group_bytes = 0;              // of the weights of a group, as their type says
   Multiply multiply;

@@ -111,6 +111,7 @@ void multiply_in_panels(ProgramBuilder& builder, Product& product, PanelOrder or
 
 void multiply_int8(ProgramBuilder& builder, Product& product, LinearQuantised multiply) {
   product.arithmetic = Arithmetic::int8;
+  product.batch_groups = 16;
   product.operand = quantised_rows_of(builder, product.id, product.x);
   product.multiply = [=, packed = product.packed, quantised = product.operand, rows = product.rows,
                       cols = product.x.shape.back(), y = product.y,
@@ -122,6 +123,7 @@ void multiply_int8(ProgramBuilder& builder, Product& product, LinearQuantised mu
 
 void multiply_real(Product& product, LinearReal multiply) {
   product.operand = product.x.buffer;
+  product.batch_groups = 4;
   product.multiply = [=, packed = product.packed, rows = product.rows_now, cols = product.x.shape.back(), x = product.x,
                       y = product.y, stride = product.y_stride](Memory& memory, Range groups, Range of_rows, int) {
     multiply(*packed, RealRowsView{memory.as<const float>(x), memory.now(rows), cols, cols}, groups.begin, groups.end,
@@ -163,6 +165,8 @@ void divide_narrow_product(const ProgramBuilder& builder, Step& step, const Prod
 // By the outputs of all products.
 void divide_products(Step& step, std::vector<Product> products) {
   const bool few = has_few_rows(products);
+  for (const Product& product : products)
+    step.units_at_once = std::max(step.units_at_once, product.batch_groups / product.groups_at_once);
   const auto list = std::make_shared<const ProductList>(std::move(products));
   step.units = list->units();
   step.split = step.units > 1;

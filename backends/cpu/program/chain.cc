@@ -133,6 +133,7 @@ Step make_chain(std::vector<ChainMember> members, ChainShape shape, std::span<co
   for (const TileLocal& local : shape.locals) shape.inner.push_back(local.buffer);
   join_operands(members, shape.inner, buffers, chain);
   chain.units = (extent + granule - 1) / granule;
+  chain.units_at_once = round_up(shape.tile, granule) / granule;
   chain.split = shape.split && chain.units > 1;
   const Extent positions{extent, shape.dimension, shape.bound};
   if (shape.dimension >= 0) {

@@ -120,8 +120,9 @@ struct Step {
   std::vector<Part> parts;  // of a chain, in the order they run
   std::int64_t units = 1;   // worker w of n gets [units w / n, units (w + 1) / n), or what work_stealing.h gives it
   bool split = false;       // false: worker 0 computes all units
-  std::int64_t grain = 0;   // units that workers take over from each other at a time; 0: shares stay as they are
-  bool barrier = false;     // set by the scheduler
+  std::int64_t units_at_once = 1;  // that share preparations: worth computing by one call
+  std::int64_t grain = 0;          // units that workers take over from each other at a time; 0: shares stay as they are
+  bool barrier = false;            // set by the scheduler
   Run run;
   // Instead of `run`: bodies with steps of their own (control_flow.h). What those alone touch is not among reads and
   // writes here; the step is split where one of theirs is.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <gtest/gtest.h>
 #include <lazuli/backends/cpu/host/work_stealing.h>
+#include <lazuli/backends/cpu/lowering/long_steps.h>
 
 #include <atomic>
 #include <vector>
@@ -61,6 +62,59 @@ TEST(WorkStealing, EveryGrainIsGivenOutOnceWhateverTheOrder) {
   });
   for (const auto& step : counts)
     for (const std::atomic<int>& count : step) EXPECT_EQ(count, 1);
+}
+
+Step matmul_step(std::int64_t units, std::int64_t operations) {
+  Step step;
+  step.units = units;
+  step.operations = operations;
+  step.kind = StepKind::matmul;
+  step.split = true;
+  return step;
+}
+
+std::int64_t chosen_grain(Step step, int workers) {
+  std::vector<Step> steps{std::move(step)};
+  let_long_steps_be_stolen(steps, workers);
+  return steps[0].grain;
+}
+
+TEST(WorkStealing, LongCalculationsAreTakenOverInEqualPartsOfAShare) {
+  constexpr std::int64_t long_enough = std::int64_t{1} << 32;
+  EXPECT_EQ(chosen_grain(matmul_step(256, long_enough), 2), 16);
+  EXPECT_EQ(chosen_grain(matmul_step(250, long_enough), 2), 16);
+  EXPECT_EQ(chosen_grain(matmul_step(1024, long_enough), 16), 8);
+  Step in_tiles = matmul_step(250, long_enough);
+  in_tiles.units_at_once = 12;
+  EXPECT_EQ(chosen_grain(in_tiles, 2), 24);
+}
+
+TEST(WorkStealing, SharesStayAsTheyAreWherePartsWouldBeShortOrFew) {
+  constexpr std::int64_t long_enough = std::int64_t{1} << 32;
+  EXPECT_EQ(chosen_grain(matmul_step(256, 1 << 20), 2), 0);
+  EXPECT_EQ(chosen_grain(matmul_step(7, long_enough), 2), 0);
+  Step few_tiles = matmul_step(40, long_enough);
+  few_tiles.units_at_once = 16;
+  EXPECT_EQ(chosen_grain(few_tiles, 2), 0);
+  Step alone = matmul_step(256, long_enough);
+  alone.split = false;
+  EXPECT_EQ(chosen_grain(alone, 2), 0);
+}
+
+TEST(WorkStealing, FasterArithmeticNeedsMoreOfIt) {
+  Step step = matmul_step(256, std::int64_t{1} << 26);
+  EXPECT_GT(chosen_grain(step, 2), 0);
+  step.arithmetic = Arithmetic::bf16;
+  EXPECT_EQ(chosen_grain(step, 2), 0);
+}
+
+TEST(WorkStealing, LongElementwiseStepsAreTakenOverByMemory) {
+  Step step = matmul_step(64, 0);
+  step.kind = StepKind::other;
+  step.bytes = std::int64_t{2} << 20;
+  EXPECT_EQ(chosen_grain(step, 2), 1);
+  step.grain = 5;  // has one already
+  EXPECT_EQ(chosen_grain(step, 2), 5);
 }
 
 }  // namespace

@@ -36,7 +36,9 @@ Array softcap_by_parts(const Array& x, const SoftcapAttrs& attrs) {
 
 Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
   const Array exponentials = exp(x - max(x, {attrs.axis}, /*keep_dims=*/true));
-  return exponentials / sum(exponentials, {attrs.axis}, /*keep_dims=*/true);
+  const Array total = sum(exponentials, {attrs.axis}, /*keep_dims=*/true);
+  // A division of every element takes as long as its exponential. 16-bit types would round the reciprocal.
+  return x.dtype() == DType::f32 ? exponentials * (1.0 / total) : exponentials / total;
 }
 
 Array log_softmax_by_parts(const Array& x, const AxisAttrs& attrs) {

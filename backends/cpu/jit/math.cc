@@ -61,9 +61,9 @@ Value* emit_exp(Emitter& emit, Value* x) {
   Value* result = f32_of(emit, ir.CreateAdd(fraction, ir.CreateShl(reduced.exponent, 23)));
   constexpr float last_finite = 0x1.62e42ep+6f, first_normal = -0x1.5d589ep+6f;
   result = ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, first_normal)), f32_like(x, 0), result);
-  result = ir.CreateSelect(ir.CreateFCmpOGT(x, f32_like(x, last_finite)),
-                           f32_like(x, std::numeric_limits<float>::infinity()), result);
-  return ir.CreateSelect(ir.CreateFCmpUNO(x, x), x, result);
+  // The sum is infinity, or NaN where x is.
+  return ir.CreateSelect(ir.CreateFCmpUGT(x, f32_like(x, last_finite)),
+                         plus(emit, x, std::numeric_limits<float>::infinity()), result);
 }
 
 Value* emit_tanh(Emitter& emit, Value* x) {

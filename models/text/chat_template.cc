@@ -5,6 +5,7 @@
 #include <lazuli/models/text/unicode_classes.h>
 
 #include <algorithm>
+#include <ostream>
 #include <string_view>
 #include <utility>
 
@@ -70,6 +71,8 @@ std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer) {
   if (tokenizer.find("<|turn>") && tokenizer.find("<turn|>")) return ChatFormat::gemma4;
   return std::nullopt;
 }
+
+std::ostream& operator<<(std::ostream& out, const ChatText& chat) { return out << chat.text(); }
 
 ChatText& ChatText::append_marker(std::string_view marker) {
   markers_.push_back({text_.size(), marker.size()});

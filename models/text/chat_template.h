@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <optional>
 #include <span>
 #include <string>
@@ -51,6 +52,8 @@ class LAZULI_API ChatText {
   ChatText& operator+=(const ChatText& other);
   friend ChatText operator+(ChatText a, std::string_view written) { return a += written; }
   friend ChatText operator+(ChatText a, const ChatText& b) { return a += b; }
+  friend ChatText operator+(std::string_view written, const ChatText& b) { return (ChatText() += written) += b; }
+  friend LAZULI_API std::ostream& operator<<(std::ostream& out, const ChatText& chat);
   friend bool operator==(const ChatText& a, const ChatText& b) { return a.text_ == b.text_; }
   friend bool operator==(const ChatText& a, std::string_view text) { return a.text_ == text; }
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <random>
+#include <sstream>
 
 namespace lazuli {
 namespace {
@@ -126,6 +127,10 @@ TEST(ChatText, JoinedTextsKeepTheirMarkers) {
   EXPECT_EQ(std::ranges::count(ids, synth::end_of_turn_token), 3);
   const std::string text = chat;
   EXPECT_EQ(chat, text);
+  std::ostringstream out;
+  out << chat;
+  EXPECT_EQ(out.str(), text);
+  EXPECT_EQ(std::ranges::count(tokenizer.encode("<eos>" + chat), synth::eos_token), 0);
   // A string tells nobody apart.
   EXPECT_EQ(std::ranges::count(tokenizer.encode(text, chat_encoding), synth::eos_token), 1);
   Vocabulary bare = made->vocabulary;

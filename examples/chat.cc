@@ -24,9 +24,9 @@ std::vector<std::int32_t> encode_turn(const lz::LanguageModel& model, const std:
   if (!format) return parse_ids(turn);
   const lz::ChatOptions options{.empty_thought = model.info().empty_thought};
   const lz::ChatMessage message{lz::ChatRole::user, turn};
-  const std::string text =
+  const lz::ChatText text =
       first ? lz::render_chat(*format, {&message, 1}, options) : lz::render_next_turn(*format, turn, options);
-  return tokenizer->encode(text, lz::chat_encoding);
+  return tokenizer->encode(text);
 }
 
 }  // namespace

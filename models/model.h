@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -51,6 +52,11 @@ struct LAZULI_API ModelInfo {
   // Of names, types and the first bytes of every tensor as the checkpoint stores it: two checkpoints of one
   // architecture differ in it unless all their tensors begin alike. Reads a page of each.
   std::function<std::uint64_t()> hash_weights;
+  // What else its results depend on, as the checkpoint says or by default: rope bases and factors, epsilons, caps,
+  // which layers slide. Caches of one value serve no other.
+  std::vector<std::pair<std::string, std::string>> settings;
+  // What of the checkpoint was left aside, or read otherwise than it says.
+  std::vector<std::string> notes;
   // Unless thinking is asked for, the model's turn is to be opened with an empty thought channel.
   bool empty_thought = false;
   bool has_altup = false;  // ModelOptions::altup changes how its graph is written

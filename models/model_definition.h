@@ -11,6 +11,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lazuli {
 
@@ -20,6 +21,7 @@ struct CheckpointParts {
   std::string name;
   std::shared_ptr<const Tokenizer> tokenizer;
   ModelOptions options;
+  std::vector<std::string> notes;  // ModelInfo::notes
 };
 
 struct ModelDefinition {

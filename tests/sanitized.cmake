@@ -34,7 +34,8 @@ endfunction()
 
 add_custom_target(lazuli_sanitized)
 lazuli_sanitized(lazuli_readers_asan address,undefined
-  TESTS graph/graph_file graph/graph_text graph/quantised models/checkpoint_folder models/conversation models/gguf
+  TESTS graph/graph_file graph/graph_text graph/mapped_file graph/quantised models/added_tokens models/chat_text
+    models/checkpoint_folder models/conversation models/folder_variants models/gguf
     models/gguf_defaults models/gguf_split models/tokenizer models/weights_errors backends/cpu/disk_cache
     backends/cpu/object_code runtime/choices runtime/tuning
   SOURCES graph/text/*.cc graph/types/*.cc graph/base/*.cc graph/files/*.cc models/checkpoint/*.cc models/text/*.cc

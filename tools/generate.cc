@@ -30,7 +30,7 @@ struct Options {
 };
 
 // The user's turn, as the whole of a conversation or behind the one that was loaded.
-std::string render_turn(const Engine& engine, ChatFormat format, const std::string& text, bool continues) {
+ChatText render_turn(const Engine& engine, ChatFormat format, const std::string& text, bool continues) {
   const ChatOptions options{.empty_thought = engine.model().info().empty_thought};
   if (continues) return render_next_turn(format, text, options);
   const ChatMessage message{ChatRole::user, text};
@@ -48,7 +48,7 @@ std::vector<std::int32_t> encode_prompt(const Engine& engine, const Options& opt
   if (!format) fail_usage("--chat: the model's vocabulary has no turn markers");
   const std::string text = prompt.read_text();
   if (text.empty()) fail_usage("the prompt is empty; expected text");
-  return tokenizer.encode(render_turn(engine, *format, text, continues), chat_encoding);
+  return tokenizer.encode(render_turn(engine, *format, text, continues));
 }
 
 // Tokens a second; 0 where there were none.

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/isa.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
-#include <lazuli/models/load.h>
+#include <lazuli/models/model.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
@@ -99,6 +99,12 @@ Json kv_json(const std::vector<KvCacheShape>& caches, DType dtype, std::int64_t 
           {"bytes_at_context", all}};
 }
 
+Json settings_json(const ModelInfo& info) {
+  Json settings = Json::object();
+  for (const auto& [name, value] : info.settings) settings[name] = value;
+  return settings;
+}
+
 Json model_json(const LanguageModel& model, const CommonOptions& options) {
   const ModelInfo& info = model.info();
   const RunnerOptions runner = options.runner();
@@ -114,6 +120,7 @@ Json model_json(const LanguageModel& model, const CommonOptions& options) {
           {"hidden_size", info.hidden_size},
           {"vocab_size", info.vocab_size},
           {"context_length", info.context_length},
+          {"settings", settings_json(info)},
           {"parameters", info.parameters},
           {"tensor_count", tensors},
           {"weight_bytes", info.weight_bytes},
@@ -166,6 +173,9 @@ std::string model_text(const Json& model) {
   text += line("layers", number("layers")) + line("hidden size", number("hidden_size")) +
           line("vocabulary", number("vocab_size"));
   text += line("context", number("context_length"));
+  text += "settings\n";
+  for (const auto& [name, value] : model["settings"].items())
+    text += fmt::format("  {:<25} {}\n", name, text_of(value));
   text += line("parameters", fmt::format("{:.1f} million", model["parameters"].get<double>() * 1e-6));
   text += line("weights", megabytes(model["weight_bytes"])) +
           line("per token", megabytes(model["bytes_per_token"]) + " read");
@@ -186,7 +196,7 @@ int run(const Options& options) {
   CommonOptions common = take_choices(options.common, nullptr);
   std::unique_ptr<LanguageModel> model;
   if (!common.model.empty()) {
-    model = load_model(common.model, common.model_options());
+    model = load_with_notes(common.model, common.model_options());
     common = take_choices(options.common, &model->info());
   }
   const std::unique_ptr<Session> session = make_session(common.session());

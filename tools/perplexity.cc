@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // lazuli perplexity: how well a model foresees a text, teacher-forced, in one window.
 #include <fmt/format.h>
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/tools/commands.h>
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
@@ -20,8 +21,10 @@ struct Options {
   std::optional<std::string> ids_file;
 };
 
-// -log softmax(logits)[next], in double.
-double negative_log_likelihood(std::span<const float> logits, std::int32_t next) {
+// -log softmax(logits)[next], in double. Throws where a logit is not finite.
+double negative_log_likelihood(std::span<const float> logits, std::int32_t next, std::int64_t position) {
+  if (!std::ranges::all_of(logits, [](float logit) { return std::isfinite(logit); }))
+    fail("perplexity: the logits of the token at position {} are not finite; weights may be damaged", position);
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - largest);
@@ -48,8 +51,9 @@ int run(const Options& options) {
     const std::span<const float> values = logits.data<float>();
     for (std::int64_t row = 0; row < rows && first_row + row + 1 < tokens; ++row) {
       check_interrupt();
+      const std::int64_t next = first_row + row + 1;
       total += negative_log_likelihood(values.subspan(static_cast<std::size_t>(row) * vocabulary, vocabulary),
-                                       ids[static_cast<std::size_t>(first_row + row + 1)]);
+                                       ids[static_cast<std::size_t>(next)], next);
     }
     engine.show_prompt(first_row + rows, tokens);
   });

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // lazuli tokenize: the ids and pieces of a text.
 #include <fmt/format.h>
-#include <lazuli/graph/base/fail.h>
-#include <lazuli/models/load.h>
 #include <lazuli/models/text/tokenizer.h>
 #include <lazuli/tools/commands.h>
+#include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/options.h>
 #include <lazuli/tools/support/output.h>
@@ -36,9 +35,9 @@ std::string visible(std::string_view piece) {
 
 int run(const Options& options) {
   options.prompt.check();
-  const std::unique_ptr<LanguageModel> model = load_model(options.common.model);
+  const std::unique_ptr<LanguageModel> model = load_with_notes(options.common.model, options.common.model_options());
   const std::shared_ptr<const Tokenizer> tokenizer = model->tokenizer();
-  if (!tokenizer) fail("{}: the model has no tokenizer", options.common.model);
+  if (!tokenizer) fail_no_tokenizer(options.common.model);
   const std::vector<std::int32_t> ids =
       options.prompt.has_ids() ? read_ids_option(*options.prompt.ids)
                                : tokenizer->encode(options.prompt.read_text(),

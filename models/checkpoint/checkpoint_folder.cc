@@ -3,11 +3,13 @@
 #include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/config_limits.h>
+#include <lazuli/models/checkpoint/tensor_files.h>
 
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <utility>
 
 namespace lazuli {
 namespace {
@@ -20,17 +22,27 @@ const json* find(const json& config, const char* key) {
   return found == config.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::vector<std::int32_t> ids_of(const json* value, const char* key) {
-  std::vector<std::int32_t> ids;
+// Ids that no token can have are kept, for whoever knows the vocabulary to say so; -1 stands for what 64 bits do not
+// hold.
+std::vector<std::int64_t> ids_of(const json* value, const char* key) {
+  std::vector<std::int64_t> ids;
   if (value == nullptr) return ids;
   auto add = [&](const json& id) {
     if (!id.is_number_integer()) fail_file("{}: found {}, expected token ids", key, id.dump());
-    ids.push_back(id.get<std::int32_t>());
+    const bool too_large = id.is_number_unsigned() && !std::in_range<std::int64_t>(id.get<std::uint64_t>());
+    ids.push_back(too_large ? -1 : id.get<std::int64_t>());
   };
   if (value->is_array())
     for (const json& id : *value) add(id);
   else
     add(*value);
+  return ids;
+}
+
+std::vector<std::int32_t> possible_ids(const std::vector<std::int64_t>& stated) {
+  std::vector<std::int32_t> ids;
+  for (const std::int64_t id : stated)
+    if (id >= 0 && std::in_range<std::int32_t>(id)) ids.push_back(static_cast<std::int32_t>(id));
   return ids;
 }
 
@@ -46,9 +58,6 @@ void add_file(const CheckpointFolder& folder, const std::string& file,
   for (const auto& [name, array] : read_safetensors(folder.file(file), nullptr, &unsupported)) add(name, array, "");
   for (const UnsupportedTensor& tensor : unsupported) add(tensor.name, Array(), tensor.dtype + to_string(tensor.shape));
 }
-
-constexpr const char* single_file = "model.safetensors";
-constexpr const char* index_file = "model.safetensors.index.json";
 
 }  // namespace
 
@@ -89,43 +98,25 @@ std::string CheckpointFolder::model_type() const {
   return type->get<std::string>();
 }
 
-std::vector<std::int32_t> CheckpointFolder::eos_ids() const {
-  constexpr const char* key = "eos_token_id";
-  if (const json* ids = find(generation_, key)) return ids_of(ids, key);
-  if (const json* ids = find(config_, key)) return ids_of(ids, key);
-  return ids_of(find(text_config(), key), key);
+std::vector<std::int64_t> CheckpointFolder::token_ids(const char* key) const {
+  for (const json* place : {&generation_, &config_, &text_config()})
+    if (const json* ids = find(*place, key)) return ids_of(ids, key);
+  return {};
 }
+
+std::vector<std::int32_t> CheckpointFolder::eos_ids() const { return possible_ids(token_ids("eos_token_id")); }
 
 std::vector<std::int32_t> CheckpointFolder::suppressed_ids() const {
-  return ids_of(find(generation_, "suppress_tokens"), "suppress_tokens");
+  return possible_ids(ids_of(find(generation_, "suppress_tokens"), "suppress_tokens"));
 }
 
-std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_tensors() const {
+std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_tensors(
+    std::vector<std::string>* notes) const {
+  const TensorFiles files = find_tensor_files(*this);
+  if (notes != nullptr && !files.note.empty()) notes->push_back(files.note);
   std::map<std::string, StoredTensor> tensors;
-  if (!has_file(index_file)) {
-    if (!has_file(single_file)) fail_file("{}: holds neither {} nor {}", path_, single_file, index_file);
-    add_file(*this, single_file, tensors);
-    return tensors;
-  }
-  const json index = read_json(file(index_file));
-  const json* placed = find(index, "weight_map");
-  if (placed == nullptr || !placed->is_object()) fail_file("{}: weight_map is missing", file(index_file));
-  std::set<std::string> shards;
-  for (const auto& [name, shard] : placed->items()) {
-    // A shard is a file of this folder: names that lead elsewhere are refused.
-    if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos)
-      fail_file("{}: tensor {} is placed in {}, expected the name of a file in this folder", file(index_file), name,
-                shard.dump());
-    shards.insert(shard.get<std::string>());
-  }
-  std::string missing;
-  for (const std::string& shard : shards)
-    if (!has_file(shard)) missing += (missing.empty() ? "" : ", ") + shard;
-  if (!missing.empty()) fail_file("{}: shards are missing: {}", path_, missing);
-
-  for (const std::string& shard : shards) add_file(*this, shard, tensors);
-  for (const auto& [name, shard] : placed->items())
-    tensors.emplace(name, StoredTensor{Array(), "", shard.get<std::string>()});
+  for (const std::string& file : files.names) add_file(*this, file, tensors);
+  for (const auto& [name, shard] : files.placed) tensors.emplace(name, StoredTensor{Array(), "", shard});
   return tensors;
 }
 
@@ -136,6 +127,19 @@ std::int64_t json_size(const json& config, const char* key, std::int64_t otherwi
   const auto size = value->get<std::int64_t>();
   if (size < least || size > max_size) fail_file("config.json: {} is {}, expected {} to 2^30", key, size, least);
   return size;
+}
+
+void json_check_causal(const json& config) {
+  constexpr const char* key = "use_bidirectional_attention";
+  if (const json* value = find(config, key); value != nullptr && *value != false && *value != "vision")
+    fail_file("config.json: {} is {}; only causal attention is supported", key, value->dump());
+  if (!json_flag(config, "is_causal", true))
+    fail_file("config.json: is_causal is false; only causal attention is supported");
+}
+
+bool json_tied(const json& text_config, const json& config) {
+  constexpr const char* key = "tie_word_embeddings";
+  return json_flag(text_config, key, json_flag(config, key, true));
 }
 
 std::int64_t json_layers(const json& config, std::int64_t otherwise) {

@@ -27,7 +27,10 @@ class CheckpointFolder {
   // model_type of config.json: "gemma3_text", "gemma3n", ... Throws when it is missing.
   std::string model_type() const;
 
-  // Tokens that end a generation: eos_token_id of generation_config.json, else of config.json.
+  // What generation_config.json says of a key, or else config.json: a token id or a list of them, which may lie outside
+  // every vocabulary.
+  std::vector<std::int64_t> token_ids(const char* key) const;
+  // Tokens that end a generation: eos_token_id. Numbers that are no id are left out, here and below.
   std::vector<std::int32_t> eos_ids() const;
   // Tokens that are never to be generated (generation_config.json).
   std::vector<std::int32_t> suppressed_ids() const;
@@ -37,9 +40,9 @@ class CheckpointFolder {
     std::string found;  // then: its dtype and shape, "C64[640]"; empty where the index places it in a file without it
     std::string file;   // name of the file that holds it
   };
-  // Every tensor by the name it has in the files: model.safetensors, or the shards that model.safetensors.index.json
-  // lists. Throws an Error that names all shards that are missing, and the tensor that two of them hold.
-  std::map<std::string, StoredTensor> list_tensors() const;
+  // Every tensor by the name it has in the files (tensor_files.h). Throws an Error that names the tensor that two of
+  // them hold. `notes` are told where an index is not used.
+  std::map<std::string, StoredTensor> list_tensors(std::vector<std::string>* notes = nullptr) const;
 
  private:
   std::string path_;
@@ -55,6 +58,12 @@ nlohmann::json read_json(const std::string& path);
 std::int64_t json_size(const nlohmann::json& config, const char* key, std::int64_t otherwise, std::int64_t least = 1);
 double json_number(const nlohmann::json& config, const char* key, double otherwise);
 bool json_flag(const nlohmann::json& config, const char* key, bool otherwise);
+
+// Throws where attention is not causal, as in embedding models: is_causal, or use_bidirectional_attention, which may be
+// "vision", as images do not reach a text model.
+void json_check_causal(const nlohmann::json& config);
+// tie_word_embeddings of the text model, or of the whole; true where neither says so, as in the published classes.
+bool json_tied(const nlohmann::json& text_config, const nlohmann::json& config);
 
 // num_hidden_layers, at most `max_layers`.
 std::int64_t json_layers(const nlohmann::json& config, std::int64_t otherwise);

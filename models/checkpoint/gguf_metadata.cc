@@ -27,6 +27,24 @@ double GgufMetadata::number_or(const char* name, double otherwise) const {
   return value;
 }
 
+double GgufMetadata::rope_factor(double otherwise) const {
+  constexpr const char *type_name = "rope.scaling.type", *factor_name = "rope.scaling.factor",
+                       *older_name = "rope.scale_linear";
+  const auto type = file_.find<std::string_view>(key(type_name));
+  if (type == "none") return 1;
+  if (type && type != "linear")
+    fail_file("{}: key {} is \"{}\", expected none or linear", file_.name(), key(type_name), *type);
+  const char* name = has(factor_name) ? factor_name : older_name;
+  const double factor = number_or(name, otherwise);
+  if (!(factor > 0)) fail_file("{}: key {} is {}, expected a positive number", file_.name(), key(name), factor);
+  return factor;
+}
+
+void GgufMetadata::check_causal() const {
+  if (!file_.get_or<bool>(key("attention.causal"), true))
+    fail_file("{}: key {} is false; only causal attention is supported", file_.name(), key("attention.causal"));
+}
+
 std::int64_t GgufMetadata::layers() const {
   return checked("block_count", file_.get<std::int64_t>(key("block_count")), 1, max_layers);
 }

@@ -26,6 +26,12 @@ class GgufMetadata {
   double number_or(const char* name, double otherwise) const;  // finite
   std::int64_t layers() const;                                 // block_count
 
+  // Linear scaling of the global layers' positions: rope.scaling.type and factor, or rope.scale_linear of older files;
+  // `otherwise` where none says anything. Throws for other kinds of scaling.
+  double rope_factor(double otherwise) const;
+  // Throws where attention is not causal, as in embedding models.
+  void check_causal() const;
+
   // A value a layer: a list, or one for all.
   std::vector<std::int64_t> sizes(const char* name, std::int64_t layers) const;
   // attention.sliding_window_pattern: whether each layer slides, or the period of those that do not.

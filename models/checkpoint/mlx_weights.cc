@@ -120,11 +120,15 @@ const json* quantisation_of(const json& config) {
   return nullptr;
 }
 
-// Whether one path is the end of the other: entries may leave out, or put in, what stands before "layers".
-bool same_module(const std::string& a, const std::string& b) {
-  const std::string &longer = a.size() >= b.size() ? a : b, &shorter = a.size() >= b.size() ? b : a;
-  return longer.ends_with(shorter) &&
-         (longer.size() == shorter.size() || longer[longer.size() - shorter.size() - 1] == '.');
+// A module's path behind whatever tools put before "layers", "embed_tokens" and the like: "model.", "language_model."
+// and both in either order.
+std::string_view without_prefix(std::string_view path) {
+  for (;;) {
+    const std::size_t before = path.size();
+    for (const std::string_view part : {"model.", "language_model."})
+      if (path.starts_with(part)) path.remove_prefix(part.size());
+    if (path.size() == before) return path;
+  }
 }
 
 }  // namespace
@@ -135,7 +139,7 @@ std::int64_t mlx_group_size(const json& config, const std::string& module) {
   constexpr const char* key = "group_size";
   std::int64_t group = json_size(*said, key, 0);
   for (const auto& [path, entry] : said->items())
-    if (entry.is_object() && same_module(path, module)) group = json_size(entry, key, group);
+    if (entry.is_object() && without_prefix(path) == without_prefix(module)) group = json_size(entry, key, group);
   return group;
 }
 

@@ -121,7 +121,7 @@ Weights Weights::from_folder(const CheckpointFolder& folder) {
   Weights weights;
   weights.source_ = folder.path();
 
-  const std::map<std::string, CheckpointFolder::StoredTensor> tensors = folder.list_tensors();
+  const std::map<std::string, CheckpointFolder::StoredTensor> tensors = folder.list_tensors(&weights.notes_);
   weights.file_bytes_ = bytes_of_files(folder, tensors);
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors) names.push_back(name);
@@ -206,6 +206,24 @@ void Weights::add_module(const ModuleTensors& module, const std::string& file, s
 
 void Weights::ignore(const std::string& name) {
   if (const auto found = tensors_.find(name); found != tensors_.end()) found->second.taken = true;
+}
+
+bool Weights::drop(const std::string& module) {
+  return std::erase_if(tensors_, [&](const auto& entry) {
+           if (!entry.first.starts_with(module + '.')) return false;
+           // That it is not where an index says is no matter either.
+           const std::string complaint = fmt::format("tensor {}:", entry.second.name);
+           if (entry.second.is_absent())
+             std::erase_if(problems_, [&](const std::string& problem) { return problem.starts_with(complaint); });
+           return true;
+         }) > 0;
+}
+
+std::int64_t Weights::rows_or(const std::string& name, std::int64_t otherwise) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end() || !found->second.array.defined() || found->second.array.shape().empty())
+    return otherwise;
+  return found->second.array.size(0);
 }
 
 Array Weights::refuse(const std::string& name, const Shape& shape, std::string problem) {

@@ -45,8 +45,14 @@ class Weights {
   // MODULE.0.weight and so on, of which a file may hold a stack [count, shape...] instead, as MODULE.weight.
   std::vector<Array> take_each(const std::string& module, std::int64_t count, const Shape& shape);
   bool has(const std::string& name) const;
+  // Rows of a tensor; `otherwise` where it is absent or cannot be read, which `report` says.
+  std::int64_t rows_or(const std::string& name, std::int64_t otherwise) const;
   // Known tensors that this model does not use, such as frequency tables it computes itself.
   void ignore(const std::string& name);
+  // Leaves out a module and all that is said of it; whether there was one.
+  bool drop(const std::string& module);
+  // What of the checkpoint was left aside, for people.
+  const std::vector<std::string>& notes() const { return notes_; }
   // Throws one Error for everything that does not fit: a line where it is one thing, otherwise a summary and at most 20
   // lines of detail, each with the tensor, what was found, what was expected, and where.
   void report() const;
@@ -80,7 +86,7 @@ class Weights {
   std::string source_;
   std::optional<std::string> prefix_;  // of the names in a folder
   std::map<std::string, Stored> tensors_;
-  std::vector<std::string> problems_;
+  std::vector<std::string> problems_, notes_;
   std::vector<std::pair<std::string, BufferRef>> published_;  // as the checkpoint stores them: name and type, data
   std::int64_t file_bytes_ = 0;
   std::int64_t skipped_ = 0;

@@ -41,13 +41,13 @@ struct DecoderLayer {
 
 class Gemma3 final : public GemmaModel {
  public:
-  Gemma3(const Gemma3Config& config, CheckpointParts parts)
-      : GemmaModel(gemma3_model, std::move(parts.name), std::move(parts.tokenizer)), config_(config) {
+  Gemma3(const Gemma3Config& config, CheckpointParts parts) : GemmaModel(gemma3_model, parts), config_(config) {
     Weights& weights = parts.weights;
     const std::int64_t hidden = config.hidden_size;
-    embedding_ = weights.take("token_embd.weight", {config.vocab_size, hidden});
+    config_.vocab_size = embedding_rows(weights, "token_embd.weight", config.vocab_size);
+    embedding_ = weights.take("token_embd.weight", {config_.vocab_size, hidden});
     final_norm_ = norm(weights, "output_norm.weight", hidden);
-    const auto untied = weights.take_optional("output.weight", {config.vocab_size, hidden});
+    const auto untied = weights.take_optional("output.weight", {config_.vocab_size, hidden});
     head_ = {Linear{untied ? *untied : embedding_}, config.final_softcap};
     for (std::int64_t layer = 0; layer < config.layers; ++layer) layers_.push_back(load_layer(weights, layer));
     weights.ignore("rope_freqs.weight");
@@ -55,8 +55,9 @@ class Gemma3 final : public GemmaModel {
 
     info_.layers = config.layers;
     info_.hidden_size = hidden;
-    info_.vocab_size = config.vocab_size;
+    info_.vocab_size = config_.vocab_size;
     info_.context_length = config.context_length;
+    info_.settings = config.settings();
     // The embedding is the head as well, unless there is one of its own.
     weights.describe(info_, {&embedding_, untied ? 1u : 0u});
     info_.bytes_per_token = info_.laid_out_bytes;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -34,6 +36,9 @@ struct Gemma3Config {
   static Gemma3Config from_gguf(const GgufFile& file);
   // From the text model's part of a config.json; the published files of 4B and more leave most keys to their defaults.
   static Gemma3Config from_json(const nlohmann::json& config);
+
+  // What results depend on beside the sizes of caches and weights.
+  std::vector<std::pair<std::string, std::string>> settings() const;
 };
 
 }  // namespace lazuli

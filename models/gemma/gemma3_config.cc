@@ -4,25 +4,21 @@
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 #include <lazuli/models/gemma/gemma3.h>
+#include <lazuli/models/gemma/model_settings.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace lazuli {
 namespace {
 
 constexpr std::int64_t default_period = 6;  // every sixth layer is global
 
-// Of the global layers' positions.
-double linear_rope_factor(const GgufFile& file, const GgufMetadata& metadata) {
-  const auto type = file.get_or<std::string_view>(metadata.key("rope.scaling.type"), "none");
-  if (type == "none") return 1;
-  if (type != "linear")
-    fail("{}: key {} is \"{}\", expected none or linear", file.name(), metadata.key("rope.scaling.type"), type);
-  const double factor = metadata.number_or("rope.scaling.factor", 1);
-  if (!(factor > 0))
-    fail("{}: key {} is {}, expected a positive number", file.name(), metadata.key("rope.scaling.factor"), factor);
-  return factor;
-}
+// 4B, 12B and 27B, all of which scale the global layers' positions; some converters leave that out.
+constexpr std::int64_t layers_of_27b = 62;
+constexpr std::int64_t layers_of_scaled[] = {34, 48, layers_of_27b};
+constexpr double published_rope_factor = 8;
 
 void check(const Gemma3Config& c, const std::string& source) {
   if (c.heads % c.kv_heads != 0)
@@ -33,8 +29,8 @@ void check(const Gemma3Config& c, const std::string& source) {
 }  // namespace
 
 Gemma3Config Gemma3Config::from_gguf(const GgufFile& file) {
-  constexpr std::int64_t layers_of_27b = 62;
   const GgufMetadata metadata(file, "gemma3");
+  metadata.check_causal();
   Gemma3Config config;
   config.hidden_size = metadata.size("embedding_length");
   config.layers = metadata.layers();
@@ -49,7 +45,8 @@ Gemma3Config Gemma3Config::from_gguf(const GgufFile& file) {
   config.sliding = metadata.sliding_layers(config.layers, default_period);
   config.rope_base_global = metadata.number_or("rope.freq_base", 1e6);
   config.rope_base_sliding = metadata.number_or("rope.freq_base_swa", 1e4);
-  config.rope_factor = linear_rope_factor(file, metadata);
+  const bool scaled = std::ranges::find(layers_of_scaled, config.layers) != std::end(layers_of_scaled);
+  config.rope_factor = metadata.rope_factor(scaled ? published_rope_factor : 1);
   config.final_softcap = metadata.number_or("final_logit_softcapping", 0);
   // 27B scales by its width per head, not by the head size (query_pre_attn_scalar is not stored in GGUF).
   config.attention_scale = 1 / std::sqrt(config.layers == layers_of_27b ? static_cast<double>(config.hidden_size) /
@@ -60,6 +57,7 @@ Gemma3Config Gemma3Config::from_gguf(const GgufFile& file) {
 }
 
 Gemma3Config Gemma3Config::from_json(const nlohmann::json& json) {
+  json_check_causal(json);
   Gemma3Config config;
   config.hidden_size = json_size(json, "hidden_size", 2304);
   config.layers = json_layers(json, 26);
@@ -81,6 +79,15 @@ Gemma3Config Gemma3Config::from_json(const nlohmann::json& json) {
   config.norms_plus_one = true;
   check(config, "config.json");
   return config;
+}
+
+std::vector<std::pair<std::string, std::string>> Gemma3Config::settings() const {
+  ModelSettings settings;
+  settings.add("rope_base_global", rope_base_global).add("rope_base_sliding", rope_base_sliding);
+  settings.add("rope_factor_global", rope_factor).add("norm_epsilon", norm_epsilon);
+  settings.add("attention_scale", attention_scale).add("final_softcap", final_softcap).add("heads", heads);
+  settings.add("window", window).add_global_layers(sliding);
+  return std::move(settings).list();
 }
 
 }  // namespace lazuli

@@ -97,10 +97,11 @@ struct DecoderLayer {
 
 class Gemma3n final : public GemmaModel {
  public:
-  Gemma3n(Gemma3nConfig config, CheckpointParts parts)
-      : GemmaModel(gemma3n_model, std::move(parts.name), std::move(parts.tokenizer)), config_(std::move(config)) {
+  Gemma3n(Gemma3nConfig config, CheckpointParts parts) : GemmaModel(gemma3n_model, parts), config_(std::move(config)) {
     const Gemma3nConfig& c = config_;
     Weights& weights = parts.weights;
+    config_.vocab_size = embedding_rows(weights, "token_embd.weight", c.vocab_size);
+    config_.vocab_size_per_layer = embedding_rows(weights, "per_layer_token_embd.weight", c.vocab_size_per_layer);
     load_embeddings(weights, parts.options.altup);
     for (std::int64_t layer = 0; layer < c.layers; ++layer) layers_.push_back(load_layer(weights, layer));
     final_norm_ = norm(weights, "output_norm", c.hidden_size);
@@ -112,6 +113,7 @@ class Gemma3n final : public GemmaModel {
     info_.hidden_size = c.hidden_size;
     info_.vocab_size = c.vocab_size;
     info_.context_length = c.context_length;
+    info_.settings = c.settings();
     info_.has_altup = true;
     // One row of each table is read a token; the embedding is read whole as the head, unless there is one of its own.
     left_in_file_.push_back(per_layer_inputs_.table);

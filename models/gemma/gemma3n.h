@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -47,6 +49,9 @@ struct Gemma3nConfig {
   static Gemma3nConfig from_gguf(const GgufFile& file);
   // `text_config`: the key of config.json, or all of a text-only config.json. Throws an Error that names the key.
   static Gemma3nConfig from_json(const nlohmann::json& text_config);
+
+  // What results depend on beside the sizes of caches and weights.
+  std::vector<std::pair<std::string, std::string>> settings() const;
 
   std::int64_t owner_layers() const { return layers - shared_kv_layers; }  // which have keys and values of their own
   // The layer whose keys and values this one reads: itself, or the last owner of its kind.

@@ -5,6 +5,7 @@
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 #include <lazuli/models/gemma/gemma3n.h>
+#include <lazuli/models/gemma/model_settings.h>
 
 #include <algorithm>
 #include <cmath>
@@ -101,6 +102,7 @@ std::int64_t Gemma3nConfig::kv_layer(std::int64_t layer) const {
 
 Gemma3nConfig Gemma3nConfig::from_gguf(const GgufFile& file) {
   const GgufMetadata metadata(file, "gemma3n");
+  metadata.check_causal();
   Gemma3nConfig config;
   config.hidden_size = metadata.size("embedding_length");
   config.layers = metadata.layers();
@@ -122,6 +124,7 @@ Gemma3nConfig Gemma3nConfig::from_gguf(const GgufFile& file) {
   config.norm_epsilon = metadata.number_or("attention.layer_norm_rms_epsilon", 1e-6);
   config.rope_base_global = metadata.number_or("rope.freq_base", 1e6);
   config.rope_base_sliding = metadata.number_or("rope.freq_base_swa", metadata.number_or("rope.freq_base_local", 1e4));
+  config.rope_factor_global = metadata.rope_factor(1);
   config.final_softcap = metadata.number_or("final_logit_softcapping", 30);
   config.sliding = metadata.sliding_layers(config.layers, default_period);
   config.intermediate_size = metadata.sizes("feed_forward_length", config.layers);
@@ -134,6 +137,7 @@ Gemma3nConfig Gemma3nConfig::from_gguf(const GgufFile& file) {
 }
 
 Gemma3nConfig Gemma3nConfig::from_json(const nlohmann::json& json) {
+  json_check_causal(json);
   Gemma3nConfig config;
   auto read = [&](std::int64_t& field, const char* key, std::int64_t least = 1) {
     field = json_size(json, key, field, least);
@@ -170,6 +174,17 @@ Gemma3nConfig Gemma3nConfig::from_json(const nlohmann::json& json) {
   config.sparsity_cutoff = json_cutoffs(json, config.layers);
   check(config, "config.json");
   return config;
+}
+
+std::vector<std::pair<std::string, std::string>> Gemma3nConfig::settings() const {
+  ModelSettings settings;
+  settings.add("rope_base_global", rope_base_global).add("rope_base_sliding", rope_base_sliding);
+  settings.add("rope_factor_global", rope_factor_global).add("norm_epsilon", norm_epsilon);
+  settings.add("final_softcap", final_softcap).add("heads", heads).add("window", window).add_global_layers(sliding);
+  settings.add("shared_kv_layers", shared_kv_layers).add_layers("sparsity_cutoff", sparsity_cutoff);
+  settings.add("altup_active", altup_active).add("altup_coefficient_limit", altup_coefficient_limit);
+  settings.add("altup_correct_scale", altup_correct_scale);
+  return std::move(settings).list();
 }
 
 }  // namespace lazuli

@@ -207,9 +207,12 @@ class Gemma4Loader {
 
 class Gemma4 final : public GemmaModel {
  public:
-  Gemma4(const Gemma4Config& config, CheckpointParts parts)
-      : GemmaModel(gemma4_model, std::move(parts.name), std::move(parts.tokenizer)), config_(config) {
+  Gemma4(const Gemma4Config& config, CheckpointParts parts) : GemmaModel(gemma4_model, parts), config_(config) {
     Weights& weights = parts.weights;
+    config_.vocab_size = embedding_rows(weights, "token_embd.weight", config.vocab_size);
+    if (config.per_layer_width > 0)
+      config_.per_layer_vocab_size =
+          embedding_rows(weights, "per_layer_token_embd.weight", config.per_layer_vocab_size);
     Gemma4Loader loader(config_, weights);
     embedding_ = loader.embedding();
     final_norm_ = loader.norm("output_norm.weight", config.hidden_size);
@@ -224,8 +227,9 @@ class Gemma4 final : public GemmaModel {
 
     info_.layers = static_cast<std::int64_t>(config.layers.size());
     info_.hidden_size = config.hidden_size;
-    info_.vocab_size = config.vocab_size;
+    info_.vocab_size = config_.vocab_size;
     info_.context_length = config.context_length;
+    info_.settings = config.settings();
     weights.describe(info_, loader.left_in_file());
     // 12B, 26B and 31B expect one; E2B and E4B do not.
     info_.empty_thought = config_.per_layer_width == 0;

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace lazuli {
@@ -44,6 +46,9 @@ struct Gemma4Config {
   static Gemma4Config from_gguf(const GgufFile& file);
   // From the text model's part of a config.json; absent keys have the defaults of transformers' Gemma4TextConfig.
   static Gemma4Config from_json(const nlohmann::json& config);
+
+  // What results depend on beside the sizes of caches and weights.
+  std::vector<std::pair<std::string, std::string>> settings() const;
 };
 
 }  // namespace lazuli

@@ -5,6 +5,7 @@
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 #include <lazuli/models/gemma/gemma4.h>
+#include <lazuli/models/gemma/model_settings.h>
 
 #include <algorithm>
 
@@ -114,6 +115,7 @@ void read_layer_heads(const nlohmann::json& json, Gemma4Config& config) {
 
 Gemma4Config Gemma4Config::from_gguf(const GgufFile& file) {
   const GgufMetadata metadata(file, "gemma4");
+  metadata.check_causal();
   Gemma4Config config;
   const std::int64_t layers = metadata.layers();
   config.hidden_size = metadata.size("embedding_length");
@@ -124,6 +126,7 @@ Gemma4Config Gemma4Config::from_gguf(const GgufFile& file) {
   config.norm_epsilon = metadata.number_or("attention.layer_norm_rms_epsilon", 1e-6);
   config.rope_base_global = metadata.number_or("rope.freq_base", 1e6);
   config.rope_base_sliding = metadata.number_or("rope.freq_base_swa", 1e4);
+  config.rope_factor = metadata.rope_factor(1);
   config.global_rotary_factor = rotary_factor(file);
   config.final_softcap = metadata.number_or("final_logit_softcapping", 30);
   config.per_layer_width = metadata.size_or("embedding_length_per_layer_input", 0, 0);
@@ -152,8 +155,7 @@ Gemma4Config Gemma4Config::from_gguf(const GgufFile& file) {
 
 Gemma4Config Gemma4Config::from_json(const nlohmann::json& json) {
   const std::string source = "config.json";
-  if (const auto found = json.find("use_bidirectional_attention"); found != json.end() && *found == "all")
-    fail("{}: use_bidirectional_attention is \"all\"; only causal attention is supported", source);
+  json_check_causal(json);
   Gemma4Config config;
   config.hidden_size = json_size(json, "hidden_size", 2304);
   config.heads = json_size(json, "num_attention_heads", 8);
@@ -194,6 +196,23 @@ Gemma4Config Gemma4Config::from_json(const nlohmann::json& json) {
       config.layers[static_cast<std::size_t>(layer)].intermediate_size *= 2;
   check(config, source);
   return config;
+}
+
+std::vector<std::pair<std::string, std::string>> Gemma4Config::settings() const {
+  std::vector<bool> sliding;
+  std::vector<std::int64_t> sources;
+  for (const Gemma4Layer& layer : layers) {
+    sliding.push_back(layer.sliding);
+    sources.push_back(layer.kv_source);
+  }
+  ModelSettings settings;
+  settings.add("rope_base_global", rope_base_global).add("rope_base_sliding", rope_base_sliding);
+  settings.add("rope_factor_global", rope_factor).add("rotary_factor_global", global_rotary_factor);
+  settings.add("norm_epsilon", norm_epsilon).add("final_softcap", final_softcap).add("heads", heads);
+  settings.add("window", window).add_global_layers(sliding).add_layers("kv_source", sources);
+  settings.add("keys_are_values", keys_are_values).add("per_layer_width", per_layer_width);
+  settings.add("experts_per_token", experts_per_token);
+  return std::move(settings).list();
 }
 
 }  // namespace lazuli

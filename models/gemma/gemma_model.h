@@ -2,6 +2,7 @@
 // What the Gemma models answer alike.
 #pragma once
 
+#include <fmt/format.h>
 #include <lazuli/models/model_definition.h>
 
 #include <utility>
@@ -15,10 +16,18 @@ class GemmaModel : public LanguageModel {
   std::shared_ptr<const Tokenizer> tokenizer() const final { return tokenizer_; }
 
  protected:
-  GemmaModel(const ModelDefinition& definition, std::string name, std::shared_ptr<const Tokenizer> tokenizer)
-      : tokenizer_(std::move(tokenizer)) {
+  GemmaModel(const ModelDefinition& definition, CheckpointParts& parts) : tokenizer_(std::move(parts.tokenizer)) {
     info_.architecture = definition.architecture;
-    info_.name = std::move(name);
+    info_.name = std::move(parts.name);
+    info_.notes = std::move(parts.notes);
+  }
+
+  // Rows of an embedding table: those there are, whatever the configuration says.
+  std::int64_t embedding_rows(const Weights& weights, const char* table, std::int64_t stated) {
+    const std::int64_t rows = weights.rows_or(table, stated);
+    if (rows != stated)
+      info_.notes.push_back(fmt::format("{} has {} rows, though the configuration says {}", table, rows, stated));
+    return rows;
   }
 
   ModelInfo info_;

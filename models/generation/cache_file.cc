@@ -15,7 +15,7 @@ namespace lazuli {
 namespace {
 
 constexpr const char* format_key = "format";
-constexpr const char* format_name = "lazuli cache 1";
+constexpr const char* format_name = "lazuli cache 2";
 constexpr const char* length_key = "length";
 constexpr const char* generated_begin_key = "generated_begin";
 constexpr const char* generated_end_key = "generated_end";
@@ -41,13 +41,15 @@ std::string describe(const std::vector<KvCacheShape>& shapes) {
 // What a cache depends on, by the name an error shows.
 std::vector<std::pair<std::string, std::string>> fingerprint(const Runner& runner) {
   const ModelInfo& info = runner.model().info();
-  return {{"architecture", info.architecture},
-          {"layers", std::to_string(info.layers)},
-          {"hidden_size", std::to_string(info.hidden_size)},
-          {"vocab_size", std::to_string(info.vocab_size)},
-          {"caches", describe(runner.model().caches())},
-          {"weights", fmt::format("{:016x}", info.hash_weights())},
-          {"kv", std::string(to_string(runner.kv_dtype()))}};
+  std::vector<std::pair<std::string, std::string>> fingerprint{{"architecture", info.architecture},
+                                                               {"layers", std::to_string(info.layers)},
+                                                               {"hidden_size", std::to_string(info.hidden_size)},
+                                                               {"vocab_size", std::to_string(info.vocab_size)},
+                                                               {"caches", describe(runner.model().caches())},
+                                                               {"weights", fmt::format("{:016x}", info.hash_weights())},
+                                                               {"kv", std::string(to_string(runner.kv_dtype()))}};
+  fingerprint.insert(fingerprint.end(), info.settings.begin(), info.settings.end());
+  return fingerprint;
 }
 
 void check_fingerprint(const std::string& path, const Runner& runner, const SafetensorsMetadata& found) {

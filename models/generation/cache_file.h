@@ -4,7 +4,8 @@
 // A safetensors file: "ids" i32 [tokens], the whole text, and for each cache of the model "k.I" and "v.I"
 // [rows, kv_heads, head_dim], its last positions up to "length" of the metadata, oldest first: all of them, or what a
 // ring still holds. Blocks of q8_0 are stored as their bytes, u8 [rows, kv_heads, head_dim / 32 · 34]. The metadata
-// also says what model and settings the caches are of. Rings may be of another length where the file is read.
+// also says what model and settings the caches are of, among them all of ModelInfo::settings. Rings may be of another
+// length where the file is read.
 #pragma once
 
 #include <lazuli/graph/base/export.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/generation/conversation.h>
+#include <lazuli/models/text/chat_template.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +20,10 @@ void Conversation::append(std::span<const std::int32_t> ids) { ids_.insert(ids_.
 void Conversation::append(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options) {
   options.add_bos = options.add_bos && ids_.empty();
   append(tokenizer.encode(text, options));
+}
+
+void Conversation::append(const Tokenizer& tokenizer, const ChatText& chat, EncodeOptions options) {
+  append(tokenizer.encode(chat, options));
 }
 
 std::int64_t Conversation::assign(std::span<const std::int32_t> ids) {

@@ -2,9 +2,9 @@
 // A text that grows by turns, some of them generated, and the runner that keeps its keys and values.
 //
 //   Conversation conversation(*model);
-//   conversation.append(*tokenizer, render_chat(format, messages), chat_encoding);
+//   conversation.append(*tokenizer, render_chat(format, messages));
 //   GenerateResult answer = conversation.generate(options);
-//   conversation.append(*tokenizer, render_next_turn(format, "And why?"), chat_encoding);
+//   conversation.append(*tokenizer, render_next_turn(format, "And why?"));
 //   answer = conversation.generate(options);    // computes the new turn alone
 //
 // Whatever way it took, a text has the same bits: a token that was generated is computed by the decode program, as if
@@ -41,6 +41,8 @@ class LAZULI_API Conversation {
   void append(std::span<const std::int32_t> ids);
   // The begin-of-text token is put in front of the first text only.
   void append(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {});
+  // A conversation, in which messages become no control tokens, whatever they say.
+  void append(const Tokenizer& tokenizer, const ChatText& chat, EncodeOptions options = {});
   // Makes `ids` the whole text. The caches keep what it has in common with the text so far, so far as the rings of
   // sliding windows still hold what its next token sees; otherwise all of it is computed again. Returns how many
   // positions are kept.

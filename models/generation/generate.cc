@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/models/generation/generate.h>
 #include <lazuli/models/text/tokenizer.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <optional>
 
@@ -21,35 +23,47 @@ class TextStream {
     if (tokenizer) decoder_.emplace(tokenizer);
   }
 
-  // Returns what became certain; `stopped` says that a stop text was completed.
+  // Returns what became certain; `stopped` says that a stop text is complete and that none which began before it can
+  // still become so: the one that begins first ends the text, however it is cut into tokens.
   std::string push(std::int32_t id, bool& stopped) {
     if (decoder_) pending_ += decoder_->push(id);
-    for (const std::string& stop : stops_) {
-      const std::size_t found = stop.empty() ? std::string::npos : pending_.find(stop);
-      if (found == std::string::npos) continue;
-      stopped = true;
-      pending_.resize(found);
-    }
-    return stopped ? std::exchange(pending_, {}) : release(longest_possible_stop());
+    const std::size_t stop = first_stop(), open = first_open();
+    stopped = stop != std::string::npos && stop <= open;
+    if (!stopped) return release(std::min(stop, open));
+    pending_.resize(stop);
+    return std::exchange(pending_, {});
   }
-  std::string finish() {
+  // The rest, when no token follows; `stopped` as above.
+  std::string finish(bool& stopped) {
     if (decoder_) pending_ += decoder_->finish();
+    if (const std::size_t stop = first_stop(); stop != std::string::npos) {
+      stopped = true;
+      pending_.resize(stop);
+    }
     return std::exchange(pending_, {});
   }
 
  private:
-  std::string release(std::size_t held_back) {
-    std::string certain = pending_.substr(0, pending_.size() - held_back);
+  std::string release(std::size_t size) {
+    std::string certain = pending_.substr(0, size);
     pending_.erase(0, certain.size());
     return certain;
   }
-  // Length of the longest end of the pending text that begins a stop text.
-  std::size_t longest_possible_stop() const {
+  // Where the first complete stop text begins; npos where there is none.
+  std::size_t first_stop() const {
+    std::size_t first = std::string::npos;
+    for (const std::string& stop : stops_)
+      if (!stop.empty()) first = std::min(first, pending_.find(stop));
+    return first;
+  }
+  // Where the first end of the pending text begins that more text could make a stop text; npos where there is none.
+  std::size_t first_open() const {
     std::size_t longest = 0;
     for (const std::string& stop : stops_)
-      for (std::size_t length = std::min(stop.size(), pending_.size()); length > longest; --length)
+      for (std::size_t length = std::min(stop.size() - std::min<std::size_t>(stop.size(), 1), pending_.size());
+           length > longest; --length)
         if (pending_.compare(pending_.size() - length, length, stop, 0, length) == 0) longest = length;
-    return longest;
+    return longest == 0 ? std::string::npos : pending_.size() - longest;
   }
 
   std::optional<StreamDecoder> decoder_;
@@ -57,27 +71,39 @@ class TextStream {
   std::string pending_;
 };
 
+bool all_finite(std::span<const float> values) {
+  constexpr std::uint32_t exponent = 0x7f800000;  // all ones: infinite or not a number
+  std::uint32_t found = 0;
+  for (const float value : values) found |= (std::bit_cast<std::uint32_t>(value) & exponent) == exponent;
+  return found == 0;
+}
+
 // One token after the other. Greedy: the token of a step is an array the next step reads, so that the next step can be
 // submitted before the host has seen it. Sampled: the host needs the logits first.
 class TokenSource {
  public:
-  TokenSource(Runner& runner, const Tokenizer* tokenizer, const GenerateOptions& options)
-      : runner_(runner),
-        sampler_(options.sampler, tokenizer ? tokenizer->suppressed() : std::span<const std::int32_t>()) {}
+  TokenSource(Runner& runner, const GenerateOptions& options)
+      : runner_(runner), sampler_(options.sampler, never_generated(runner.model())) {}
 
   void start(const Array& prompt_logits) {
     if (sampler_.options().greedy()) {
       token_ = runner_.likeliest(prompt_logits);
-      async_eval({token_});
+      flaw_ = flaw_of(prompt_logits);
+      async_eval({token_, flaw_});
     } else {
       logits_ = prompt_logits;
     }
   }
   // Submits the step after the current token, where that needs no host decision.
   void look_ahead() {
-    if (sampler_.options().greedy()) next_ = runner_.decode_greedy(token_);
+    if (!sampler_.options().greedy()) return;
+    next_ = runner_.decode_greedy(token_);
+    next_flaw_ = runner_.greedy_flaw();
   }
+  // Throws where a logit is not finite: whatever token followed would mean nothing.
   std::int32_t current(std::span<const std::int32_t> recent) {
+    if (!(sampler_.options().greedy() ? flaw_.item<float>() == 0 : all_finite(logits_.data<float>())))
+      fail("generate: the logits of the token at position {} are not finite; weights may be damaged", recent.size());
     if (!sampler_.options().greedy()) {
       const std::int32_t id = sampler_.sample(logits_.data<float>(), recent);
       token_ = Array::from({id}, {1});
@@ -85,16 +111,19 @@ class TokenSource {
     return token_.item<std::int32_t>();
   }
   void advance() {
-    if (sampler_.options().greedy())
-      token_ = next_;
-    else
+    if (!sampler_.options().greedy()) {
       logits_ = runner_.decode(token_);
+      return;
+    }
+    token_ = next_;
+    flaw_ = next_flaw_;
   }
 
  private:
   Runner& runner_;
   Sampler sampler_;
   Array token_, next_, logits_;
+  Array flaw_, next_flaw_;  // f32 [1]: whether the logits behind a token are finite (flaw_of)
 };
 
 }  // namespace
@@ -137,7 +166,7 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
   GenerateResult result;
   std::vector<std::int32_t> recent(text_so_far.begin(), text_so_far.end());
   TextStream text(tokenizer, options.stop);
-  TokenSource source(runner, tokenizer.get(), options);
+  TokenSource source(runner, options);
   auto start = Clock::now();
   if (options.max_tokens <= 0) {
     wait(logits);
@@ -146,6 +175,7 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
   }
   source.start(logits);
   std::int64_t kept = runner.length();
+  std::string rest;
   for (;;) {
     const bool last = static_cast<std::int64_t>(result.ids.size()) + 1 >= options.max_tokens;
     const bool full = runner.length() >= runner.context();
@@ -177,7 +207,13 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
     ++kept;
     source.advance();
   }
-  const std::string rest = result.stop == StopReason::stop_text ? std::string() : text.finish();
+  if (result.stop != StopReason::stop_text) {
+    bool stopped = false;
+    rest = text.finish(stopped);
+    const bool own_end = result.stop == StopReason::length || result.stop == StopReason::end_of_generation ||
+                         result.stop == StopReason::context_full;
+    if (stopped && own_end) result.stop = StopReason::stop_text;
+  }
   result.text += rest;
   if (!rest.empty() && options.on_rest) options.on_rest(rest);
   runner.truncate(std::min(kept, runner.length()));

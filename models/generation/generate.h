@@ -29,8 +29,10 @@ LAZULI_API std::string_view to_string(StopReason reason);
 struct LAZULI_API GenerateOptions {
   std::int64_t max_tokens = 128;
   SamplerOptions sampler;
-  std::vector<std::string> stop;  // texts that end the generation; they are not part of the result
-  bool ignore_eos = false;        // go on past end tokens
+  // Texts that end the generation, the one that begins first where several do; they are not part of the result. A text
+  // that could still become one which began earlier is waited for.
+  std::vector<std::string> stop;
+  bool ignore_eos = false;  // go on past end tokens
   // Called with each token and the text that became certain with it (empty where a UTF-8 character or a possible stop
   // text is incomplete). Returning false ends the generation.
   std::function<bool(std::int32_t id, const std::string& text)> on_token;
@@ -54,6 +56,7 @@ struct LAZULI_API GenerateResult {
 // Appends `prompt` to what the runner holds and continues. While a token is handed out, the step after it already runs.
 // Afterwards the runner holds the prompt and all tokens but the last.
 // `tokenizer` may be null: then there is no text, and no token ends the generation.
+// Throws an Error where logits are not finite.
 LAZULI_API GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer,
                                    std::span<const std::int32_t> prompt, const GenerateOptions& options);
 

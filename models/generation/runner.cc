@@ -48,11 +48,10 @@ Array scalar_input(std::int64_t value) { return Array::from({static_cast<std::in
 // f32 [vocab], minus infinity for the tokens a model never generates and 0 for the others; undefined where there are
 // none, so that steps of other models have no op for them.
 Array suppression_of(const LanguageModel& model) {
-  const std::shared_ptr<const Tokenizer> tokenizer = model.tokenizer();
-  if (!tokenizer || tokenizer->suppressed().empty()) return {};
+  const std::vector<std::int32_t> suppressed = never_generated(model);
+  if (suppressed.empty()) return {};
   std::vector<float> mask(static_cast<std::size_t>(model.info().vocab_size), 0.0f);
-  for (const std::int32_t id : tokenizer->suppressed())
-    if (id < model.info().vocab_size) mask[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+  for (const std::int32_t id : suppressed) mask[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
   BufferRef buffer = Buffer::allocate(mask.size() * sizeof(float));
   std::copy(mask.begin(), mask.end(), buffer->as<float>());
   return Array::constant(std::move(buffer), {DType::f32, {model.info().vocab_size}}, "suppressed_tokens");
@@ -63,6 +62,21 @@ Array largest(const Array& logits, const Array& suppression) {
 }
 
 }  // namespace
+
+std::vector<std::int32_t> never_generated(const LanguageModel& model) {
+  const std::shared_ptr<const Tokenizer> tokenizer = model.tokenizer();
+  if (!tokenizer) return {};
+  const auto rows = static_cast<std::int32_t>(model.info().vocab_size);
+  std::vector<std::int32_t> ids;
+  for (const std::int32_t id : tokenizer->suppressed())
+    if (id < rows) ids.push_back(id);
+  for (std::int32_t id = tokenizer->vocab_size(); id < rows; ++id) ids.push_back(id);
+  std::ranges::sort(ids);
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+Array flaw_of(const Array& logits) { return sum(logits * 0.0, {-1}); }
 
 Runner::Runner(const LanguageModel& model, const RunnerOptions& options)
     : model_(model),
@@ -99,7 +113,10 @@ CompiledFunction Runner::make_function(Phase phase, Want want) const {
         std::vector<Array> outputs = std::move(step.caches);
         if (want == Want::all_logits) outputs.push_back(step.logits);
         if (want == Want::last_logits) outputs.push_back(take_rows(step.logits, operands.last_row));
-        if (want == Want::greedy) outputs.push_back(largest(step.logits, suppression));
+        if (want == Want::greedy) {
+          outputs.push_back(flaw_of(step.logits));
+          outputs.push_back(largest(step.logits, suppression));
+        }
         return outputs;
       },
       std::move(options));
@@ -206,6 +223,10 @@ Array Runner::finish(const CompiledFunction& function, StepArguments step, Want 
   Array wanted;
   if (want != Want::caches) {
     wanted = outputs.back();
+    outputs.pop_back();
+  }
+  if (want == Want::greedy) {
+    greedy_flaw_ = outputs.back();
     outputs.pop_back();
   }
   caches_ = std::move(outputs);

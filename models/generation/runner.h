@@ -47,9 +47,12 @@ class LAZULI_API Runner {
       const std::function<void(std::int64_t first_row, const Array& logits, std::int64_t rows)>& receive);
   // Appends one token, i32 [1], which may still be on its way; returns the logits, f32 [1, vocab].
   Array decode(const Array& token);
-  // The same, and the index of the largest logit, i32 [1]: the logits are never handed out.
+  // The same, and the index of the largest logit, i32 [1]: the logits are never handed out. What is never to be
+  // generated is left out (never_generated).
   Array decode_greedy(const Array& token);
-  // f32 [rows, vocab] to i32 [rows]: the index of the largest logit of each row, suppressed tokens left out.
+  // Of the logits that the last decode_greedy() looked at, f32 [1]: 0 where all are finite, otherwise NaN.
+  const Array& greedy_flaw() const { return greedy_flaw_; }
+  // f32 [rows, vocab] to i32 [rows]: the index of the largest logit of each row, as above.
   Array likeliest(const Array& logits) const;
 
   // The most positions up to `length` that the caches can be cut back to: `length` itself, or 0 where a ring has
@@ -114,7 +117,14 @@ class LAZULI_API Runner {
   std::int64_t decode_room_ = 0;          // the last length that decode steps reach without a larger cache
   std::vector<std::int64_t> first_held_;  // per k and v pair: no position before this one is in its ring any more
   Array suppression_;                     // f32 [vocab], added to logits; undefined where no token is suppressed
+  Array greedy_flaw_;
   CompiledFunction prefill_, prefill_last_, prefill_all_, decode_, decode_greedy_;
 };
+
+// Rows of the head that must not be drawn: those the checkpoint suppresses, and those past the vocabulary, where there
+// is one. Ascending.
+LAZULI_API std::vector<std::int32_t> never_generated(const LanguageModel& model);
+// f32 [rows, vocab] to f32 [rows]: 0 where all logits of a row are finite, otherwise NaN.
+LAZULI_API Array flaw_of(const Array& logits);
 
 }  // namespace lazuli

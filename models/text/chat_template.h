@@ -5,11 +5,14 @@
 #include <lazuli/graph/base/export.h>
 #include <lazuli/models/text/tokenizer.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lazuli {
 
@@ -33,21 +36,54 @@ struct LAZULI_API ChatOptions {
   bool empty_thought = false;
 };
 
+// The text of a conversation, of which it is known where the template's own markers stand: whatever else spells
+// <end_of_turn> or the like is what somebody wrote, and is encoded as such (Tokenizer::encode). What is appended as a
+// string counts as written by somebody.
+class LAZULI_API ChatText {
+ public:
+  ChatText() = default;
+
+  const std::string& text() const { return text_; }
+  operator const std::string&() const { return text_; }
+  operator std::string_view() const { return text_; }
+
+  ChatText& append_marker(std::string_view marker);
+  ChatText& operator+=(std::string_view written);
+  ChatText& operator+=(const ChatText& other);
+  friend ChatText operator+(ChatText a, std::string_view written) { return a += written; }
+  friend ChatText operator+(ChatText a, const ChatText& b) { return a += b; }
+  friend ChatText operator+(std::string_view written, const ChatText& b) { return (ChatText() += written) += b; }
+  friend LAZULI_API std::ostream& operator<<(std::ostream& out, const ChatText& chat);
+  friend bool operator==(const ChatText& a, const ChatText& b) { return a.text_ == b.text_; }
+  friend bool operator==(const ChatText& a, std::string_view text) { return a.text_ == text; }
+
+  struct Marker {
+    std::size_t begin = 0, size = 0;
+  };
+  std::span<const Marker> markers() const { return markers_; }  // in order
+
+ private:
+  std::string text_;
+  std::vector<Marker> markers_;
+};
+
 // The format whose turn markers the vocabulary has; empty when it has neither.
 LAZULI_API std::optional<ChatFormat> chat_format(const Tokenizer& tokenizer);
 
-// The text of the conversation. It begins with <bos> and holds control tokens, so encode it with
-// chat_encoding. Texts are trimmed, and thoughts of earlier model turns left out (Gemma 4). Only the first message may
-// have the system role; Gemma 3 puts its text before the first user message, which must then exist. Throws Error for
-// conversations that do not fit.
-LAZULI_API std::string render_chat(ChatFormat format, std::span<const ChatMessage> messages,
-                                   const ChatOptions& options = {});
+// The text of the conversation, byte for byte that of the published templates. It begins with <bos>. Texts are trimmed,
+// but for Gemma 3's system text; thoughts of earlier model turns are left out (Gemma 4). Only the first message may
+// have the system role; Gemma 3 puts its text before the first user message, which must then exist, and wants user and
+// model by turns. Throws Error for conversations that do not fit.
+LAZULI_API ChatText render_chat(ChatFormat format, std::span<const ChatMessage> messages,
+                                const ChatOptions& options = {});
 
 // What follows a model's turn just as it was generated, without its end token: its end, the user's next turn, and (as
 // options say) the opening of the model's. Appended to the caches of that generation it saves computing them again; the
 // model then sees its own turn with thoughts and spaces, which render_chat would leave out.
-LAZULI_API std::string render_next_turn(ChatFormat format, std::string_view user_text, const ChatOptions& options = {});
+LAZULI_API ChatText render_next_turn(ChatFormat format, std::string_view user_text, const ChatOptions& options = {});
 
+// For a conversation that was put together as a string: every marker in it counts, whoever wrote it. A ChatText needs
+// no options.
 inline constexpr EncodeOptions chat_encoding{.add_bos = false, .parse_special = true};
 
 }  // namespace lazuli

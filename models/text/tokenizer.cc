@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/gguf.h>
+#include <lazuli/models/text/markers.h>
+#include <lazuli/models/text/special_tokens.h>
 #include <lazuli/models/text/tokenizer.h>
 
 #include <algorithm>
@@ -97,94 +100,6 @@ std::size_t incomplete_bytes(std::string_view text) {
   return 0;
 }
 
-// Cuts special tokens out of raw text. Special tokens are taken longest first, leftmost among
-// equals, wherever they do not overlap one taken before: a long match keeps a shorter one to its left from starting.
-class SpecialTokens {
- public:
-  struct Entry {
-    std::string_view text;
-    std::int32_t id;
-    bool always;  // else only when special tokens are parsed
-  };
-
-  explicit SpecialTokens(std::vector<Entry> entries) : sorted_(std::move(entries)) {
-    std::stable_sort(sorted_.begin(), sorted_.end(), [](const Entry& a, const Entry& b) { return a.text < b.text; });
-    for (std::size_t i = sorted_.size(); i-- > 0;) first_[static_cast<unsigned char>(sorted_[i].text[0])].first = i;
-    for (std::size_t i = 0; i < sorted_.size(); ++i)
-      first_[static_cast<unsigned char>(sorted_[i].text[0])].second = i + 1;
-  }
-
-  template <class OnText, class OnSpecial>
-  void split(std::string_view text, bool parse_special, OnText on_text, OnSpecial on_special) const {
-    std::size_t done = 0;
-    for (const Match& match : matches(text, parse_special)) {
-      if (match.begin > done) on_text(text.substr(done, match.begin - done));
-      on_special(match.entry->id);
-      done = match.begin + match.size();
-    }
-    if (done < text.size()) on_text(text.substr(done));
-  }
-
- private:
-  struct Match {
-    std::size_t begin;
-    const Entry* entry;
-    std::size_t size() const { return entry->text.size(); }
-  };
-
-  // The longest entry at the front of `text`: narrows the sorted list to those that share one more byte at a time.
-  const Entry* longest(std::string_view text, bool parse_special) const {
-    const Entry* found = nullptr;
-    auto [low, high] = first_[static_cast<unsigned char>(text[0])];
-    for (std::size_t depth = 1; low < high; ++depth) {
-      for (; low < high && sorted_[low].text.size() == depth; ++low)
-        if (parse_special || sorted_[low].always) found = &sorted_[low];
-      if (depth == text.size()) break;
-      const auto range = std::ranges::equal_range(
-          sorted_.begin() + static_cast<std::ptrdiff_t>(low), sorted_.begin() + static_cast<std::ptrdiff_t>(high),
-          static_cast<unsigned char>(text[depth]), {},
-          [depth](const Entry& entry) { return static_cast<unsigned char>(entry.text[depth]); });
-      low = static_cast<std::size_t>(range.begin() - sorted_.begin());
-      high = static_cast<std::size_t>(range.end() - sorted_.begin());
-    }
-    return found;
-  }
-
-  // Ordered by position. A candidate cut off by a longer match tries its next shorter one, so the queue never holds
-  // more than one a position.
-  std::vector<Match> matches(std::string_view text, bool parse_special) const {
-    const auto later = [](const Match& a, const Match& b) {
-      return a.size() != b.size() ? a.size() < b.size() : a.begin > b.begin;
-    };
-    std::vector<Match> candidates;
-    for (std::size_t at = 0; at < text.size(); ++at)
-      if (const Entry* entry = longest(text.substr(at), parse_special)) candidates.push_back({at, entry});
-    std::vector<Match> taken;
-    if (candidates.empty()) return taken;
-
-    std::vector<bool> covered(text.size());
-    std::priority_queue queue(later, std::move(candidates));
-    while (!queue.empty()) {
-      const Match match = queue.top();
-      queue.pop();
-      if (covered[match.begin]) continue;
-      if (covered[match.begin + match.size() - 1]) {
-        if (match.size() > 1)
-          if (const Entry* shorter = longest(text.substr(match.begin, match.size() - 1), parse_special))
-            queue.push({match.begin, shorter});
-        continue;
-      }
-      std::fill_n(covered.begin() + static_cast<std::ptrdiff_t>(match.begin), match.size(), true);
-      taken.push_back(match);
-    }
-    std::ranges::sort(taken, {}, &Match::begin);
-    return taken;
-  }
-
-  std::vector<Entry> sorted_;
-  std::array<std::pair<std::size_t, std::size_t>, 256> first_{};  // range of the entries with this first byte
-};
-
 // A run of text that is one symbol so far. Merging makes the left one longer and the right one empty.
 struct Symbol {
   std::uint32_t begin, size;
@@ -200,13 +115,6 @@ struct Merge {
     return priority != other.priority ? priority < other.priority : left > other.left;
   }
 };
-
-std::string escape_spaces(std::string_view text) {
-  std::string escaped;
-  escaped.reserve(text.size() + text.size() / 2);
-  for (const char c : text) c == ' ' ? escaped.append(escaped_space) : escaped.append(1, c);
-  return escaped;
-}
 
 void append_unescaped(std::string_view text, std::string& out) {
   for (std::size_t at; (at = text.find(escaped_space)) != text.npos; text.remove_prefix(at + escaped_space.size()))
@@ -245,17 +153,47 @@ std::vector<TokenType> read_types(const GgufFile& file, std::size_t tokens) {
   std::vector<TokenType> types;
   types.reserve(codes->size());
   for (const std::int32_t code : *codes) {
-    if (code < 1 || code > 6)
+    if (code < 0 || code > 7)
       fail("{}: key tokenizer.ggml.token_type: element {} is {}, expected 1 to 6", file.name(), types.size(), code);
-    types.push_back(static_cast<TokenType>(code));
+    // Some converters pad the vocabulary with a code before or behind those there are.
+    types.push_back(code == 0 || code == 7 ? TokenType::unused : static_cast<TokenType>(code));
   }
   return types;
+}
+
+// Token ids by a key, a number or a list of them; none where it is absent.
+std::vector<std::int64_t> read_ids(const GgufFile& file, const char* key) {
+  const GgufValue* value = file.find_value(key);
+  if (value == nullptr) return {};
+  if (value->type != GgufType::u64)
+    return value->is_array ? file.get_array<std::int64_t>(key) : std::vector{file.get<std::int64_t>(key)};
+  std::vector<std::int64_t> ids;
+  for (const std::uint64_t id : file.get_each<std::uint64_t>(key, value->count))
+    ids.push_back(std::in_range<std::int64_t>(id) ? static_cast<std::int64_t>(id) : -1);
+  return ids;
+}
+
+// The token of a part that a file names by an id, or the one of the usual name: some converters write an id that no
+// token has where they mean none.
+std::optional<std::int32_t> read_role(const GgufFile& file, const char* key, std::string_view usual, Vocabulary& v) {
+  std::optional<std::int32_t> found;
+  for (const std::int64_t id : read_ids(file, key)) found = token_or_note(v, key, id);
+  if (found || usual.empty()) return found;
+  const auto named = std::ranges::find(v.texts, usual);
+  return named == v.texts.end() ? found : static_cast<std::int32_t>(named - v.texts.begin());
 }
 
 // End of turn of Gemma 3 and 3n, of Gemma 4, and Gemma 4's request for a tool's response.
 constexpr std::string_view end_texts[] = {"<end_of_turn>", "<turn|>", "<|tool_response>"};
 
 }  // namespace
+
+std::optional<std::int32_t> token_or_note(Vocabulary& vocabulary, std::string_view key, std::int64_t id) {
+  if (id >= 0 && static_cast<std::uint64_t>(id) < vocabulary.texts.size()) return static_cast<std::int32_t>(id);
+  vocabulary.notes.push_back(
+      fmt::format("{} is {}, outside the vocabulary of {} tokens; it is ignored", key, id, vocabulary.texts.size()));
+  return std::nullopt;
+}
 
 std::optional<Vocabulary> read_vocabulary(const GgufFile& file) {
   const auto model = file.get_or<std::string_view>("tokenizer.ggml.model", "none");
@@ -273,17 +211,20 @@ std::optional<Vocabulary> read_vocabulary(const GgufFile& file) {
     vocabulary.merges = file.get_array<std::string_view>("tokenizer.ggml.merges");
   else
     vocabulary.scores = file.get_array<float>("tokenizer.ggml.scores");
-  vocabulary.bos = file.find<std::int32_t>("tokenizer.ggml.bos_token_id");
-  vocabulary.eos = file.find<std::int32_t>("tokenizer.ggml.eos_token_id");
-  vocabulary.unknown = file.find<std::int32_t>("tokenizer.ggml.unknown_token_id");
+  vocabulary.bos = read_role(file, "tokenizer.ggml.bos_token_id", "<bos>", vocabulary);
+  vocabulary.eos = read_role(file, "tokenizer.ggml.eos_token_id", "<eos>", vocabulary);
+  vocabulary.unknown = read_role(file, "tokenizer.ggml.unknown_token_id", "<unk>", vocabulary);
   // Gemma 4 needs bos although some of its files say otherwise.
   vocabulary.add_bos = ranks || file.get_or<bool>("tokenizer.ggml.add_bos_token", true);
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
-    if (const auto id = file.find<std::int32_t>(key)) vocabulary.end_of_generation.push_back(*id);
-  if (auto ids = file.find_array<std::int32_t>("tokenizer.ggml.suppress_tokens"))
-    vocabulary.suppressed = std::move(*ids);
+    for (const std::int64_t id : read_ids(file, key))
+      if (const auto end = token_or_note(vocabulary, key, id)) vocabulary.end_of_generation.push_back(*end);
+  // Those past the vocabulary may still be rows of the head.
+  for (const std::int64_t id : read_ids(file, "tokenizer.ggml.suppress_tokens"))
+    if (id >= 0 && std::in_range<std::int32_t>(id)) vocabulary.suppressed.push_back(static_cast<std::int32_t>(id));
   vocabulary.owner = file.owner();
   check(vocabulary, file.name());
+  restore_markers(vocabulary);
   for (std::size_t id = 0; id < vocabulary.texts.size(); ++id) {
     if (std::ranges::find(end_texts, vocabulary.texts[id]) == std::end(end_texts)) continue;
     vocabulary.end_of_generation.push_back(static_cast<std::int32_t>(id));
@@ -301,8 +242,9 @@ struct Tokenizer::Tables {
   }
   // Higher goes first; empty when the pair, adjacent in memory, does not merge.
   std::optional<float> merge_priority(std::string_view left, std::string_view right) const;
-  void encode_fragment(std::string_view text, std::vector<std::int32_t>& ids) const;
+  void encode_escaped(std::string_view escaped, std::vector<std::int32_t>& ids) const;
   void encode_chunk(std::string_view text, std::vector<std::int32_t>& ids) const;
+  bool is_unknown(std::string_view symbol) const;
   void emit(std::string_view symbol, std::vector<std::int32_t>& ids) const;
   void append_piece(std::int32_t id, bool show_special, std::string& out) const;
   void check_id(std::int32_t id) const {
@@ -321,6 +263,7 @@ struct Tokenizer::Tables {
   HashIndex ids_;     // by text
   HashIndex merges_;  // rank by (left, right)
   std::optional<SpecialTokens> specials_;
+  std::optional<AddedTokens> added_;  // in their place
   std::array<std::int32_t, 256> byte_ids_;
   std::size_t longest_ = 0;  // bytes of the longest text: nothing longer can be a merge
 };
@@ -329,7 +272,6 @@ Tokenizer::Tables::Tables(Vocabulary vocabulary)
     : vocabulary_(std::move(vocabulary)), ids_(vocabulary_.texts.size()), merges_(vocabulary_.merges.size()) {
   check(vocabulary_, "tokenizer");
   byte_ids_.fill(none);
-  std::vector<SpecialTokens::Entry> specials;
   for (std::size_t i = 0; i < vocabulary_.texts.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i);
     const std::string_view text = vocabulary_.texts[i];
@@ -342,10 +284,11 @@ Tokenizer::Tables::Tables(Vocabulary vocabulary)
       type = TokenType::byte;
       byte_ids_[*byte] = id;
     }
-    if (type == TokenType::user_defined || type == TokenType::control || type == TokenType::unknown)
-      specials.push_back({text, id, type == TokenType::user_defined});
   }
-  specials_.emplace(std::move(specials));
+  if (vocabulary_.added)
+    added_.emplace(vocabulary_);
+  else
+    specials_.emplace(vocabulary_);
   if (vocabulary_.order == MergeOrder::ranks) index_merges();
   std::vector<std::int32_t>& ends = vocabulary_.end_of_generation;
   if (vocabulary_.eos) ends.insert(ends.begin(), *vocabulary_.eos);
@@ -371,7 +314,8 @@ std::optional<float> Tokenizer::Tables::merge_priority(std::string_view left, st
   if (left.size() + right.size() > longest_) return std::nullopt;
   if (vocabulary_.order == MergeOrder::scores) {
     const std::int32_t id = find({left.data(), left.size() + right.size()});
-    return id == none ? std::nullopt : std::optional(vocabulary_.scores[static_cast<std::size_t>(id)]);
+    if (id == none || type(id) == TokenType::control) return std::nullopt;  // text never becomes a control token
+    return vocabulary_.scores[static_cast<std::size_t>(id)];
   }
   const std::int32_t rank = merges_.find(merge_hash(left, right), [&](std::int32_t other) {
     const std::string_view merge = vocabulary_.merges[static_cast<std::size_t>(other)];
@@ -381,9 +325,8 @@ std::optional<float> Tokenizer::Tables::merge_priority(std::string_view left, st
   return rank == none ? std::nullopt : std::optional(-static_cast<float>(rank));
 }
 
-void Tokenizer::Tables::encode_fragment(std::string_view text, std::vector<std::int32_t>& ids) const {
-  const std::string escaped = escape_spaces(text);
-  if (vocabulary_.order == MergeOrder::scores) return encode_chunk(escaped, ids);
+void Tokenizer::Tables::encode_escaped(std::string_view escaped, std::vector<std::int32_t>& ids) const {
+  if (vocabulary_.order == MergeOrder::scores || added_) return encode_chunk(escaped, ids);
   // Merges by rank do not cross between newlines and other text, and a run of newlines that is a token is taken whole.
   for (std::string_view rest = escaped; !rest.empty();) {
     const bool newlines = rest[0] == '\n';
@@ -427,8 +370,22 @@ void Tokenizer::Tables::encode_chunk(std::string_view text, std::vector<std::int
     consider(left.previous, merge.left);
     consider(merge.left, left.next);
   }
-  for (const Symbol& symbol : symbols)
-    if (symbol.size != 0) emit(view(symbol), ids);
+  bool unknown_before = false;
+  for (const Symbol& symbol : symbols) {
+    if (symbol.size == 0) continue;
+    const bool unknown = vocabulary_.fuse_unknown && is_unknown(view(symbol));
+    if (!unknown)
+      emit(view(symbol), ids);
+    else if (!unknown_before)
+      ids.push_back(*vocabulary_.unknown);
+    unknown_before = unknown;
+  }
+}
+
+// Neither a token nor spelled in bytes, of which one has no token.
+bool Tokenizer::Tables::is_unknown(std::string_view symbol) const {
+  return vocabulary_.unknown && find(symbol) == none &&
+         std::ranges::any_of(symbol, [&](char c) { return byte_ids_[static_cast<unsigned char>(c)] == none; });
 }
 
 void Tokenizer::Tables::emit(std::string_view symbol, std::vector<std::int32_t>& ids) const {
@@ -471,9 +428,14 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions
   const Vocabulary& vocabulary = tables_->vocabulary_;
   std::vector<std::int32_t> ids;
   if (options.add_bos && vocabulary.add_bos && vocabulary.bos) ids.push_back(*vocabulary.bos);
-  tables_->specials_->split(
-      text, options.parse_special, [&](std::string_view fragment) { tables_->encode_fragment(fragment, ids); },
-      [&](std::int32_t id) { ids.push_back(id); });
+  const SpecialParsing parsing{.control = options.parse_special, .markers = !options.spell_markers};
+  const auto add = [&](std::int32_t id) { ids.push_back(id); };
+  if (tables_->added_)
+    tables_->added_->split(
+        text, parsing, [&](std::string_view escaped) { tables_->encode_escaped(escaped, ids); }, add);
+  else
+    tables_->specials_->split(
+        text, parsing, [&](std::string_view part) { tables_->encode_escaped(escape_spaces(part), ids); }, add);
   return ids;
 }
 
@@ -500,6 +462,7 @@ std::optional<std::int32_t> Tokenizer::bos() const { return tables_->vocabulary_
 std::optional<std::int32_t> Tokenizer::eos() const { return tables_->vocabulary_.eos; }
 std::span<const std::int32_t> Tokenizer::end_of_generation() const { return tables_->vocabulary_.end_of_generation; }
 std::span<const std::int32_t> Tokenizer::suppressed() const { return tables_->vocabulary_.suppressed; }
+std::span<const std::string> Tokenizer::notes() const { return tables_->vocabulary_.notes; }
 bool Tokenizer::is_end_of_generation(std::int32_t id) const {
   return std::ranges::find(end_of_generation(), id) != end_of_generation().end();
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
+#include <lazuli/models/text/markers.h>
 #include <lazuli/models/text/tokenizer_json.h>
 
 #include <algorithm>
 #include <deque>
+#include <map>
 
 namespace lazuli {
 namespace {
@@ -27,6 +29,7 @@ class VocabularyReader {
     tokens_.order = MergeOrder::ranks;
     for (const auto& [text, id] : vocabulary.items()) set(id, text, TokenType::normal);
     for (const json& merge : object(model, "merges", json::value_t::array)) add_merge(merge);
+    tokens_.fuse_unknown = json_flag(model, "fuse_unk", false);
     if (const auto unknown = model.find("unk_token"); unknown != model.end() && unknown->is_string()) {
       tokens_.unknown = find(unknown->get<std::string>());
       if (tokens_.unknown) tokens_.types[index(*tokens_.unknown)] = TokenType::unknown;
@@ -38,7 +41,14 @@ class VocabularyReader {
       if (!token.is_object() || !token.contains("id") || !token.contains("content") || !token["content"].is_string())
         fail_file("{}: added_tokens: {} has no id and content", path_, token.dump());
       const auto text = token["content"].get<std::string>();
-      set(token["id"], text, json_flag(token, "special", false) ? TokenType::control : type_of_text(text));
+      const bool special = json_flag(token, "special", false);
+      set(token["id"], text, special ? TokenType::control : type_of_text(text));
+      added_[token["id"].get<std::int32_t>()] = {.id = 0,
+                                                 .special = special,
+                                                 .lstrip = json_flag(token, "lstrip", false),
+                                                 .rstrip = json_flag(token, "rstrip", false),
+                                                 .single_word = json_flag(token, "single_word", false),
+                                                 .normalized = json_flag(token, "normalized", !special)};
     }
     if (tokens_.unknown) tokens_.types[index(*tokens_.unknown)] = TokenType::unknown;
   }
@@ -47,6 +57,10 @@ class VocabularyReader {
     const auto found = std::ranges::find(tokens_.texts, text);
     return found == tokens_.texts.end() ? std::nullopt
                                         : std::optional(static_cast<std::int32_t>(found - tokens_.texts.begin()));
+  }
+
+  std::optional<std::int32_t> token_or_note(std::string_view key, std::int64_t id) {
+    return lazuli::token_or_note(tokens_, key, id);
   }
 
   void set_ends(std::vector<std::int32_t> ends) {
@@ -64,6 +78,16 @@ class VocabularyReader {
   void set_bos(std::optional<std::int32_t> bos) { tokens_.bos = bos; }
 
   Vocabulary finish() {
+    restore_markers(tokens_);
+    // Control tokens are special, whatever the list of added tokens says or leaves out.
+    for (std::size_t id = 0; id < tokens_.texts.size(); ++id)
+      if (tokens_.types[id] == TokenType::control || tokens_.types[id] == TokenType::unknown)
+        added_[static_cast<std::int32_t>(id)].special = true;
+    tokens_.added.emplace();
+    for (auto& [id, token] : added_) {
+      token.id = id;
+      tokens_.added->push_back(token);
+    }
     tokens_.owner = strings_;
     return std::move(tokens_);
   }
@@ -112,6 +136,7 @@ class VocabularyReader {
 
   std::string path_;
   Vocabulary tokens_;
+  std::map<std::int32_t, AddedToken> added_;
   std::shared_ptr<std::deque<std::string>> strings_ = std::make_shared<std::deque<std::string>>();
 };
 
@@ -125,6 +150,15 @@ std::optional<std::string> special_text(const CheckpointFolder& folder, const ch
   if (found->is_object() && found->contains("content") && (*found)["content"].is_string())
     return (*found)["content"].get<std::string>();
   return std::nullopt;
+}
+
+// Gemma expects bos although some of its files say add_bos_token: false, or name none.
+std::optional<std::int32_t> find_bos(const CheckpointFolder& folder, VocabularyReader& reader) {
+  if (const auto text = special_text(folder, "bos_token"))
+    if (const auto id = reader.find(*text)) return id;
+  for (const std::int64_t id : folder.token_ids("bos_token_id"))
+    if (const auto bos = reader.token_or_note("bos_token_id", id)) return bos;
+  return reader.find("<bos>");
 }
 
 }  // namespace
@@ -142,16 +176,14 @@ std::shared_ptr<const Tokenizer> read_tokenizer_json(const CheckpointFolder& fol
   reader.read_model(*model);
   if (const auto added = tokenizer.find("added_tokens"); added != tokenizer.end() && added->is_array())
     reader.read_added_tokens(*added);
-  std::vector<std::int32_t> ends = folder.eos_ids();
+  std::vector<std::int32_t> ends;
+  for (const std::int64_t id : folder.token_ids("eos_token_id"))
+    if (const auto end = reader.token_or_note("eos_token_id", id)) ends.push_back(*end);
   if (const auto text = special_text(folder, "eos_token"))
     if (const auto id = reader.find(*text)) ends.push_back(*id);
   reader.set_ends(std::move(ends));
   reader.set_suppressed(folder.suppressed_ids());
-  // Gemma expects bos although some of its files say add_bos_token: false.
-  if (const auto text = special_text(folder, "bos_token"))
-    reader.set_bos(reader.find(*text));
-  else if (const std::int64_t id = json_size(folder.text_config(), "bos_token_id", -1, 0); id >= 0)
-    reader.set_bos(static_cast<std::int32_t>(id));
+  reader.set_bos(find_bos(folder, reader));
   return std::make_shared<const Tokenizer>(reader.finish());
 }
 

@@ -8,6 +8,7 @@
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/gguf_writer.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -147,6 +148,51 @@ TEST(GgufDefaults, Gemma4KeysServeWhereNoGlobalLayerHasValues) {
   EXPECT_TRUE(with_values({0, 1}));
   EXPECT_FALSE(with_values({5, 11}));
   EXPECT_FALSE(with_values({5}));  // layer 11's are missing
+}
+
+// 4B, 12B and 27B divide the positions of global layers by 8, whether the file says so or not.
+TEST(GgufDefaults, Gemma3ScalesThePositionsOfItsLargerSizes) {
+  for (const std::uint32_t layers : {34u, 48u, 62u}) {
+    const auto with = [&](const char* key, auto value) {
+      return read<Gemma3Config>(with_required_keys("gemma3", layers).add(std::string("gemma3.") + key, value))
+          .rope_factor;
+    };
+    EXPECT_EQ(read<Gemma3Config>(with_required_keys("gemma3", layers)).rope_factor, 8) << layers;
+    EXPECT_EQ(with("rope.scaling.type", "linear"), 8);
+    EXPECT_EQ(with("rope.scaling.type", "none"), 1);
+    EXPECT_EQ(with("rope.scaling.factor", 4.0f), 4);
+    EXPECT_EQ(with("rope.scale_linear", 2.0f), 2);
+    const auto settings = read<Gemma3Config>(with_required_keys("gemma3", layers)).settings();
+    EXPECT_NE(std::ranges::find(settings, std::pair<std::string, std::string>("rope_factor_global", "8")),
+              settings.end());
+  }
+  for (const std::uint32_t layers : {18u, 26u, 33u, 35u})
+    EXPECT_EQ(read<Gemma3Config>(with_required_keys("gemma3", layers)).rope_factor, 1) << layers;
+}
+
+TEST(GgufDefaults, EveryFamilyReadsTheScalingOfPositions) {
+  const auto with = [](const char* architecture, const char* key, auto value) {
+    return with_required_keys(architecture, 12).add(std::string(architecture) + '.' + key, value);
+  };
+  EXPECT_EQ(read<Gemma3nConfig>(with("gemma3n", "rope.scaling.factor", 4.0f)).rope_factor_global, 4);
+  EXPECT_EQ(read<Gemma4Config>(with("gemma4", "rope.scaling.factor", 4.0f)).rope_factor, 4);
+  for (const auto& error : {read_error<Gemma3Config>(with("gemma3", "rope.scaling.type", "yarn")),
+                            read_error<Gemma3nConfig>(with("gemma3n", "rope.scaling.type", "yarn")),
+                            read_error<Gemma4Config>(with("gemma4", "rope.scaling.type", "yarn"))})
+    EXPECT_NE(error.find("rope.scaling.type is \"yarn\", expected none or linear"), std::string::npos) << error;
+}
+
+TEST(GgufDefaults, OnlyCausalAttentionIsTaken) {
+  const auto with = [](const char* architecture, bool causal) {
+    return with_required_keys(architecture, 12).add(std::string(architecture) + ".attention.causal", causal);
+  };
+  EXPECT_EQ(read_error<Gemma3Config>(with("gemma3", false)),
+            "model.gguf: key gemma3.attention.causal is false; only causal attention is supported");
+  EXPECT_EQ(read_error<Gemma3nConfig>(with("gemma3n", false)),
+            "model.gguf: key gemma3n.attention.causal is false; only causal attention is supported");
+  EXPECT_EQ(read_error<Gemma4Config>(with("gemma4", false)),
+            "model.gguf: key gemma4.attention.causal is false; only causal attention is supported");
+  EXPECT_EQ(read_error<Gemma3Config>(with("gemma3", true)), "no error");
 }
 
 // Every family: one line that names the key.

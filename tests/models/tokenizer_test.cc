@@ -146,8 +146,94 @@ TEST(Tokenizer, RefusesInconsistentMetadata) {
   EXPECT_EQ(load_error(writer), "model.gguf: 1 token scores, expected one for each of 2 tokens");
   bad_type.add_array("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 9});
   EXPECT_EQ(load_error(bad_type), "model.gguf: key tokenizer.ggml.token_type: element 1 is 9, expected 1 to 6");
-  bad_eos.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0}).add("tokenizer.ggml.eos_token_id", 2u);
-  EXPECT_EQ(load_error(bad_eos), "model.gguf: eos token is 2, outside the vocabulary of 2 tokens");
+  // One that names an end by text is no better.
+  bad_eos.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0}).add("tokenizer.ggml.eos_token_id", "</s>");
+  EXPECT_EQ(
+      load_error(bad_eos),
+      "model.gguf: key tokenizer.ggml.eos_token_id: value at byte 224 is string \"</s>\", expected an integer that "
+      "fits i64");
+}
+
+// Converters write ids that no token has where they mean none.
+TEST(Tokenizer, IdsThatNoTokenHasAreNoted) {
+  GgufWriter writer;
+  writer.add("tokenizer.ggml.model", "llama");
+  writer.add_array("tokenizer.ggml.tokens", std::vector<std::string>{"<bos>", "<eos>", "a"});
+  writer.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0, 0});
+  const GgufWriter without = writer;
+  const auto expect = [](const GgufWriter& file, const std::vector<std::string>& notes) {
+    const auto tokenizer = tokenizer_of(file);
+    EXPECT_EQ(std::vector<std::string>(tokenizer->notes().begin(), tokenizer->notes().end()), notes);
+    // Those of the usual names serve.
+    EXPECT_EQ(tokenizer->bos(), 0);
+    EXPECT_EQ(tokenizer->eos(), 1);
+    EXPECT_EQ(tokenizer->encode("a"), (Ids{0, 2}));
+  };
+  expect(without, {});
+  writer.add("tokenizer.ggml.bos_token_id", 4294967295u).add("tokenizer.ggml.eos_token_id", std::int32_t{-1});
+  writer.add("tokenizer.ggml.unknown_token_id", 262144u).add("tokenizer.ggml.eot_token_id", std::uint64_t{1} << 63);
+  writer.add_array("tokenizer.ggml.suppress_tokens", std::vector<std::uint32_t>{2, 4294967295u});
+  expect(writer, {"tokenizer.ggml.bos_token_id is 4294967295, outside the vocabulary of 3 tokens; it is ignored",
+                  "tokenizer.ggml.eos_token_id is -1, outside the vocabulary of 3 tokens; it is ignored",
+                  "tokenizer.ggml.unknown_token_id is 262144, outside the vocabulary of 3 tokens; it is ignored",
+                  "tokenizer.ggml.eot_token_id is -1, outside the vocabulary of 3 tokens; it is ignored"});
+  EXPECT_EQ(tokenizer_of(writer)->suppressed().size(), 1u);
+}
+
+TEST(Tokenizer, TypesBesideThoseThereAreMeanUnused) {
+  GgufWriter writer;
+  writer.add("tokenizer.ggml.model", "llama");
+  writer.add_array("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"});
+  writer.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0, 0});
+  writer.add_array("tokenizer.ggml.token_type", std::vector<std::int32_t>{0, 7, 1});
+  const auto tokenizer = tokenizer_of(writer);
+  EXPECT_EQ(tokenizer->type(0), TokenType::unused);
+  EXPECT_EQ(tokenizer->type(1), TokenType::unused);
+  EXPECT_EQ(tokenizer->decode(Ids{0, 1, 2}), "c");
+}
+
+// Whatever type a converter gives the markers of a conversation, ids and text are those of a right file.
+TEST(Tokenizer, MarkersHaveTheirTypesWhateverTheFileSays) {
+  const char* control[] = {"<start_of_turn>", "<end_of_turn>", "<|turn>", "<turn|>", "<|think|>", "<|tool_response>"};
+  const char* shown[] = {"<|channel>", "<channel|>", "<|tool_call>", "<start_of_image>"};
+  const auto with = [&](TokenType of_control, TokenType of_shown) {
+    std::vector<Piece> pieces = {{"a"}, {"<"}, {"|"}, {">"}};
+    for (const char* text : control) pieces.push_back({text, 0, of_control});
+    for (const char* text : shown) pieces.push_back({text, 0, of_shown});
+    GgufWriter writer = small_vocabulary(pieces);
+    return tokenizer_of(writer);
+  };
+  const auto right = with(TokenType::control, TokenType::user_defined);
+  std::string text = "a";
+  for (const char* marker : control) text += marker;
+  for (const char* marker : shown) text += marker;
+  for (const TokenType wrong : {TokenType::normal, TokenType::user_defined, TokenType::unused}) {
+    const auto tokenizer = with(wrong, wrong);
+    for (const EncodeOptions& options : {plain, special}) {
+      const Ids ids = right->encode(text, options);
+      EXPECT_EQ(tokenizer->encode(text, options), ids);
+      EXPECT_EQ(tokenizer->decode(ids), right->decode(ids));
+    }
+  }
+  // So has the beginning of a text.
+  for (const TokenType wrong : {TokenType::normal, TokenType::user_defined}) {
+    Vocabulary vocabulary = *read_vocabulary(test::parse_gguf(small_vocabulary({{"a"}}).bytes()));
+    EXPECT_EQ(vocabulary.types[2], TokenType::control);
+    GgufWriter writer;
+    writer.add("tokenizer.ggml.model", "llama").add("tokenizer.ggml.bos_token_id", 0u);
+    writer.add_array("tokenizer.ggml.tokens", std::vector<std::string>{"<bos>", "a"});
+    writer.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0});
+    writer.add_array("tokenizer.ggml.token_type", std::vector<std::int32_t>{static_cast<std::int32_t>(wrong), 1});
+    EXPECT_EQ(tokenizer_of(writer)->decode(Ids{0, 1}), "a");
+  }
+}
+
+// Merges never make a control token out of text.
+TEST(Tokenizer, TextDoesNotMergeIntoControlTokens) {
+  const auto tokenizer =
+      tokenizer_of(small_vocabulary({{"<"}, {"b"}, {"<b", 5}, {"<bx", 9, TokenType::control}, {"x"}}));
+  EXPECT_EQ(tokenizer->encode("<bx", plain), (Ids{6, 8}));
+  EXPECT_EQ(tokenizer->encode("<bx", special), (Ids{7}));
 }
 
 TEST(Tokenizer, IdsOutsideTheVocabularyAreErrors) {
@@ -234,7 +320,7 @@ const std::vector<ChatMessage> conversation = {
 
 TEST(ChatTemplate, Gemma3PutsSystemTextBeforeTheFirstUserMessage) {
   EXPECT_EQ(render_chat(ChatFormat::gemma3, conversation),
-            "<bos><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n"
+            "<bos><start_of_turn>user\n Be brief. \n\nHi<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n"
             "<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n");
 }
 

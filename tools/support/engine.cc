@@ -8,6 +8,9 @@
 #include <lazuli/tools/support/memory.h>
 #include <lazuli/tools/support/output.h>
 
+#include <filesystem>
+#include <system_error>
+
 namespace lazuli::tool {
 namespace {
 
@@ -31,10 +34,23 @@ std::unique_ptr<Session> make_session(SessionOptions options) {
   }
 }
 
+std::unique_ptr<LanguageModel> load_with_notes(const std::string& path, const ModelOptions& options) {
+  std::unique_ptr<LanguageModel> model = load_model(path, options);
+  for (const std::string& note : model->info().notes) log(fmt::format("note: {}: {}", path, note));
+  return model;
+}
+
+void fail_no_tokenizer(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    fail_usage("{}: tokenizer.json is missing; add it, or give token ids with --ids", path);
+  fail_usage("{}: the model has no tokenizer; give token ids with --ids", path);
+}
+
 Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_verdict, EngineUse use)
     : options_(take_choices(options, nullptr)) {
   check_isa();
-  model_ = load_model(options.model, options_.model_options());
+  model_ = load_with_notes(options.model, options_.model_options());
   const std::string form = options_.altup;
   options_ = take_choices(options, &model_->info());
   if (options_.altup != form) model_ = load_model(options.model, options_.model_options());
@@ -57,7 +73,7 @@ Engine::Engine(const CommonOptions& options, std::function<void(Verdict)> on_ver
 
 const Tokenizer& Engine::tokenizer() const {
   const std::shared_ptr<const Tokenizer> tokenizer = model_->tokenizer();
-  if (!tokenizer) fail_usage("the model has no tokenizer; give token ids with --ids");
+  if (!tokenizer) fail_no_tokenizer(options_.model);
   return *tokenizer;
 }
 

@@ -20,6 +20,12 @@ namespace lazuli::tool {
 // A session made of what the command line says: a bad choice is a UsageError.
 std::unique_ptr<Session> make_session(SessionOptions options);
 
+// The model of a path, with notes on what of it was left aside.
+std::unique_ptr<LanguageModel> load_with_notes(const std::string& path, const ModelOptions& options);
+
+// Says what a model without a tokenizer lacks.
+[[noreturn]] void fail_no_tokenizer(const std::string& path);
+
 enum class EngineUse {
   programs,     // weights get laid out: the model has to fit into memory
   passes_only,  // graphs alone

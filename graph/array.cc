@@ -2,6 +2,7 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/node_record.h>
 #include <lazuli/graph/types/scalar_value.h>
@@ -34,9 +35,17 @@ Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label
   return Array(std::move(node));
 }
 
+// Where the caller's mode takes denormals for zero, the conversion would. Volatile: it must not move out of the mode.
+double exactly(float value) {
+  const DefaultFloatingPointMode mode;
+  const volatile float stored = value;
+  const volatile double exact = static_cast<double>(stored);
+  return exact;
+}
+
 }  // namespace
 
-Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
+Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{exactly(value), DType::f32}, {})) {}
 Array::Array(double value)
     : Array(make_array(Op::scalar, ScalarAttrs{value, is_value_of(value, DType::f32) ? DType::f32 : DType::f64}, {})) {}
 Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}

@@ -87,12 +87,14 @@ namespace linalg {
 LAZULI_API Array norm(const Array& x, Dims axes, bool keep_dims = false, double order = 2);
 LAZULI_API Array norm(const Array& x);  // order 2
 }  // namespace linalg
-LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped; NaN is passed over
+// i32, the axis is dropped; the first of equals, and of NaN, which wins as in max and min
+LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);
 LAZULI_API Array argmin(const Array& x, std::int64_t axis = -1);
 struct LAZULI_API TopK {
   Array values, indices;
 };
-LAZULI_API TopK top_k(const Array& x, std::int64_t k);  // last axis
+// The largest first; NaN is above all numbers, where sort has it. The last axis where none is given.
+LAZULI_API TopK top_k(const Array& x, std::int64_t k);
 LAZULI_API TopK top_k(const Array& x, std::int64_t k, std::int64_t axis);
 
 // Cumulative: element i of the result is that of elements 0 to i along the axis; `reverse`: of i to the last;

@@ -233,7 +233,19 @@ Array concatenate(const std::vector<Array>& parts, std::int64_t axis) {
   if (parts.empty())
     fail(refused("concatenate", "at least one array", "none"), "concatenate: no arrays given{}",
          Scope::where(Scope::current()));
-  return make_array(Op::concatenate, AxisAttrs{normalise_axis(axis, parts[0].shape().size(), "concatenate")}, parts);
+  const AxisAttrs attrs{normalise_axis(axis, parts[0].shape().size(), "concatenate")};
+  const std::size_t at_once = static_cast<std::size_t>(info(Op::concatenate).max_operands);
+  std::vector<Array> joined = parts;
+  while (joined.size() > at_once) {
+    std::vector<Array> groups;
+    for (std::size_t begin = 0; begin < joined.size(); begin += at_once) {
+      const std::size_t count = std::min(at_once, joined.size() - begin);
+      const std::span<const Array> group = std::span<const Array>(joined).subspan(begin, count);
+      groups.push_back(make_array(Op::concatenate, attrs, {group.begin(), group.end()}));
+    }
+    joined = std::move(groups);
+  }
+  return make_array(Op::concatenate, attrs, std::move(joined));
 }
 Array stack(const std::vector<Array>& parts, std::int64_t axis) {
   if (parts.empty())

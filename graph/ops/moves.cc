@@ -169,7 +169,7 @@ Array diag(const Array& x, std::int64_t k) {
   return select(eye(size, size, k, DType::bool_), expand_dims(rows, 1), scalar(0, x.dtype()));
 }
 Array trace(const Array& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
-  return sum_or_zeros(diagonal(x, offset, axis1, axis2), {-1});
+  return sum(diagonal(x, offset, axis1, axis2), {-1});
 }
 
 Array take(const Array& x, const Array& indices) { return take(flatten(x), indices, 0); }

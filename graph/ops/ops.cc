@@ -83,8 +83,32 @@ Array binary(Op op, const Array& a, const Array& b) {
 
 Array unary(Op op, const Array& x) { return make_array(op, NoAttrs{}, {x}); }
 
+// What a reduction of no elements gives; nothing for a maximum or a minimum.
+std::optional<double> of_nothing(Op reduction) {
+  switch (reduction) {
+    case Op::sum:
+    case Op::any:
+      return 0;
+    case Op::prod:
+    case Op::all:
+      return 1;
+    case Op::mean:
+      return std::numeric_limits<double>::quiet_NaN();
+    default:
+      return std::nullopt;
+  }
+}
+
 Array reduce(Op op, const Array& x, Dims axes, bool keep_dims) {
   axes = normalise_axes(std::move(axes), x.shape().size(), to_string(op));
+  const auto is_empty = [&](std::int64_t axis) { return x.shape()[static_cast<std::size_t>(axis)] == 0; };
+  const std::optional<double> value = of_nothing(op);
+  if (value && !x.type().named && std::ranges::any_of(axes, is_empty)) {
+    Shape shape = x.shape();
+    for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = 1;
+    const Array like = make_array(op, ReduceAttrs{axes, keep_dims}, {zeros(std::move(shape), x.dtype())});
+    return full(like.shape(), *value, like.dtype());
+  }
   return make_array(op, ReduceAttrs{std::move(axes), keep_dims}, {x});
 }
 

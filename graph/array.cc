@@ -2,6 +2,7 @@
 #include <lazuli/graph/array.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/node_record.h>
 #include <lazuli/graph/types/scalar_value.h>
@@ -25,7 +26,20 @@ NodeRef leaf_node(Op op, Attrs attrs, TypesRef types, std::string label) {
   return node;
 }
 
+// A row that ends within a block has no bytes of its own, and kernels would read those of the next.
+void check_blocks(Op op, const Type& type, const std::string& label) {
+  const int block = info(type.dtype).block_elements;
+  if (block == 1 || (!type.shape.empty() && type.shape.back() % block == 0)) return;
+  std::string expected = fmt::format("a last axis of whole blocks of {}", block);
+  fail(
+      built_here(
+          {.kind = ErrorKind::shape, .op = std::string(to_string(op)), .expected = expected, .found = to_string(type)}),
+      "{}{}: the type is {}, expected {}{}", to_string(op), label.empty() ? "" : " " + label, to_string(type), expected,
+      Scope::where(Scope::current()));
+}
+
 Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label) {
+  check_blocks(op, type, label);
   if (data->size() < static_cast<std::size_t>(type.bytes()))
     fail("{}{}: {} bytes do not hold {}, expected {}", to_string(op), label.empty() ? "" : " " + label, data->size(),
          to_string(type), type.bytes());
@@ -34,9 +48,17 @@ Array with_data(Op op, Attrs attrs, BufferRef data, Type type, std::string label
   return Array(std::move(node));
 }
 
+// Where the caller's mode takes denormals for zero, the conversion would. Volatile: it must not move out of the mode.
+double exactly(float value) {
+  const DefaultFloatingPointMode mode;
+  const volatile float stored = value;
+  const volatile double exact = static_cast<double>(stored);
+  return exact;
+}
+
 }  // namespace
 
-Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{value, DType::f32}, {})) {}
+Array::Array(float value) : Array(make_array(Op::scalar, ScalarAttrs{exactly(value), DType::f32}, {})) {}
 Array::Array(double value)
     : Array(make_array(Op::scalar, ScalarAttrs{value, is_value_of(value, DType::f32) ? DType::f32 : DType::f64}, {})) {}
 Array::Array(int value) : Array(make_array(Op::scalar, ScalarAttrs{static_cast<double>(value), DType::i32}, {})) {}
@@ -81,6 +103,7 @@ Array Array::constant(BufferRef data, Type type, std::string label) {
 }
 
 Array placeholder(Type type, std::string label) {
+  check_blocks(Op::input, type, label);
   return Array(leaf_node(Op::input, InputAttrs{}, share_types({std::move(type)}), std::move(label)));
 }
 

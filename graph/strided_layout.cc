@@ -90,7 +90,7 @@ std::optional<StridedLayout> apply_view(Op op, const Attrs& attrs, const Strided
       for (std::size_t axis = 0; axis < layout.shape.size(); ++axis) {
         result.offset += begin[axis] * layout.strides[axis];
         result.shape[axis] = sliced_size(begin[axis], end[axis], step[axis]);
-        result.strides[axis] *= step[axis];
+        if (result.shape[axis] > 1) result.strides[axis] *= step[axis];  // otherwise any step is allowed
       }
       return result;
     }

@@ -118,13 +118,16 @@ class ViewFolder {
     SliceAttrs joined = node.as<SliceAttrs>();
     const auto& first = inner.as<SliceAttrs>();
     for (std::size_t axis = 0; axis < joined.begin.size(); ++axis) {
-      const std::int64_t size = node.type().shape[axis], step = joined.step[axis] * first.step[axis];
+      const std::int64_t size = node.type().shape[axis];
       if (size == 0) {
         joined.begin[axis] = joined.end[axis] = 0;
         joined.step[axis] = 1;
         continue;
       }
       joined.begin[axis] = first.begin[axis] + joined.begin[axis] * first.step[axis];
+      // To a single element no step leads, and the product of two may be too large; those between elements of an axis
+      // are not.
+      const std::int64_t step = size == 1 ? 1 : joined.step[axis] * first.step[axis];
       joined.step[axis] = step;
       joined.end[axis] = joined.begin[axis] + (size - 1) * step + (step > 0 ? 1 : -1);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/passes/bodies.h>
 #include <lazuli/passes/common_subexpressions.h>
@@ -64,6 +65,7 @@ std::vector<Pass> pipeline_with(std::span<const Pass> own) {
 
 Graph run_pipeline(Graph graph, std::span<const Pass> to_run, PassContext& context, const PipelineOptions& options) {
   using Clock = std::chrono::steady_clock;
+  const DefaultFloatingPointMode mode;
   if (options.verify) verify(graph);
   const bool report = static_cast<bool>(options.after_pass);
   std::string before = key_if(report, graph);

@@ -2,6 +2,7 @@
 #include <lazuli/backends/cpu/cpu_backend.h>
 #include <lazuli/backends/cpu/jit/find_generator.h>
 #include <lazuli/backends/cpu/lowering/lowering.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <lazuli/graph/base/source_location.h>
 #include <lazuli/graph/custom_op_calls.h>
 
@@ -40,6 +41,7 @@ bool CpuBackend::supports(Op op, const Attrs& attrs, std::span<const Type> opera
 }
 
 std::unique_ptr<Program> CpuBackend::compile(const Graph& graph, std::span<const int> donated) {
+  const DefaultFloatingPointMode mode;
   const cpu::Tools tools{loops_,          runtime_->executor.size(), options_.isa,     options_.precision,
                          options_.fusion, options_.split_bytes,      options_.verdicts};
   return std::make_unique<cpu::CpuProgram>(cpu::lower(graph, donated, tools), runtime_);

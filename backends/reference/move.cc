@@ -52,7 +52,7 @@ void slice(const Call& call) {
   std::int64_t first = 0;
   for (std::size_t axis = 0; axis < strides.size(); ++axis) {
     first += attrs.begin[axis] * strides[axis];
-    strides[axis] *= attrs.step[axis];
+    if (call.result().shape()[axis] > 1) strides[axis] *= attrs.step[axis];  // otherwise any step is allowed
   }
   copy_strided(call, first, strides);
 }

@@ -108,8 +108,12 @@ std::int64_t pick(DType dtype, Wins wins, std::int64_t x, std::int64_t best) {
 void argmin(const Call& call) {
   const Tensor& x = call.operand(0);
   const AroundAxis around(x.shape(), call.as<AxisAttrs>().axis);
+  const auto is_nan = [&](std::int64_t element) { return is_real(x.dtype()) && std::isnan(x.real(element)); };
   for_each_sorted(x, around, [&](std::int64_t o, std::int64_t i, const std::vector<std::int64_t>& positions) {
-    call.result().set_integer(o * around.inner + i, positions[0]);
+    // NaN comes last, the first one first, but wins as in min.
+    const auto found =
+        std::ranges::find_if(positions, [&](std::int64_t position) { return is_nan(around.element(o, position, i)); });
+    call.result().set_integer(o * around.inner + i, found == positions.end() ? positions[0] : *found);
   });
 }
 

@@ -61,7 +61,7 @@ void extreme(const Call& call, Better better) {
     write(call.result(), fold<std::int64_t>(call, read_integer, choose));
 }
 
-// Positions of one row along an axis, largest value first; of equals the first first. NaN is below every number.
+// Positions of one row along an axis, largest value first; of equals the first first. NaN is above every number.
 class Ranking {
  public:
   Ranking(const Tensor& x, const AroundAxis& around)
@@ -82,7 +82,7 @@ class Ranking {
   bool greater(std::int64_t a, std::int64_t b) const {
     if (!is_real(x_.dtype()))
       return as_stored(x_.dtype(), [](auto left, auto right) { return left > right; }, x_.integer(a), x_.integer(b));
-    return x_.real(a) > x_.real(b) || (!std::isnan(x_.real(a)) && std::isnan(x_.real(b)));
+    return x_.real(a) > x_.real(b) || (std::isnan(x_.real(a)) && !std::isnan(x_.real(b)));
   }
 
   const Tensor& x_;

@@ -3,6 +3,7 @@
 #include <lazuli/backends/observed_run.h>
 #include <lazuli/backends/reference/kernels.h>
 #include <lazuli/backends/reference/reference.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/numbers.h>
 
@@ -39,6 +40,7 @@ class ReferenceProgram final : public Program {
 
   void execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs, std::span<const double> numbers,
                RunObserver* observer, const RunLimits* limits, std::span<const std::int64_t> sizes) override {
+    const DefaultFloatingPointMode mode;
     Graph graph = with_literals(graph_, numbers);
     if (!sizes.empty()) graph = with_sizes(std::move(graph), sizes);
     const std::vector<ValueId> parameters = graph.inputs();

@@ -34,7 +34,9 @@ Array softcap_by_parts(const Array& x, const SoftcapAttrs& attrs) {
   return tanh(x / scalar(attrs.cap, x.dtype())) * scalar(attrs.cap, x.dtype());
 }
 
+// Of an empty axis nothing is left to compute, and no maximum to subtract.
 Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
+  if (x.size(static_cast<int>(attrs.axis)) == 0) return x;
   const Array exponentials = exp(x - max(x, {attrs.axis}, /*keep_dims=*/true));
   const Array total = sum(exponentials, {attrs.axis}, /*keep_dims=*/true);
   // A division of every element takes as long as its exponential. 16-bit types would round the reciprocal.
@@ -42,6 +44,7 @@ Array softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
 }
 
 Array log_softmax_by_parts(const Array& x, const AxisAttrs& attrs) {
+  if (x.size(static_cast<int>(attrs.axis)) == 0) return x;
   const Array shifted = x - max(x, {attrs.axis}, /*keep_dims=*/true);
   return shifted - log(sum(exp(shifted), {attrs.axis}, /*keep_dims=*/true));
 }

@@ -78,7 +78,7 @@ Term sum_letters(const Term& term, const Letters& kept) {
     else
       left += term.letters[axis];
   }
-  return {sum_or_zeros(term.x, axes), left};
+  return {axes.empty() ? term.x : sum(term.x, axes), left};
 }
 
 Term multiply(const Term& a, const Term& b, const Letters& kept) {

@@ -66,28 +66,12 @@ Array run_of_axis(const Array& x, std::size_t axis, const Run& run) {
   return slice(x, std::move(begin), std::move(end), std::move(step));
 }
 
-// Copies of parts; concatenate takes 64 at a time.
-Array concatenate_all(std::vector<Array> parts, std::int64_t axis) {
-  constexpr std::size_t at_once = 64;
-  while (parts.size() > at_once) {
-    std::vector<Array> joined;
-    for (std::size_t begin = 0; begin < parts.size(); begin += at_once) {
-      const std::size_t end = std::min(parts.size(), begin + at_once);
-      joined.push_back(concatenate(
-          {parts.begin() + static_cast<std::ptrdiff_t>(begin), parts.begin() + static_cast<std::ptrdiff_t>(end)},
-          axis));
-    }
-    parts = std::move(joined);
-  }
-  return parts.size() == 1 ? parts[0] : concatenate(parts, axis);
-}
-
 Array pad_axis(const Array& x, std::size_t axis, PadWidth width, PadMode mode) {
   if (width.before == 0 && width.after == 0) return x;
   if (x.shape()[axis] == 0) reject_call("pad", "axis {} of {} is empty", axis, to_string(x.type()));
   std::vector<Array> parts;
   for (const Run& run : runs_of(x.shape()[axis], width, mode)) parts.push_back(run_of_axis(x, axis, run));
-  return concatenate_all(std::move(parts), static_cast<std::int64_t>(axis));
+  return parts.size() == 1 ? parts[0] : concatenate(parts, static_cast<std::int64_t>(axis));
 }
 
 std::string_view name_of(Scatter reduction) {
@@ -185,7 +169,7 @@ Array diag(const Array& x, std::int64_t k) {
   return select(eye(size, size, k, DType::bool_), expand_dims(rows, 1), scalar(0, x.dtype()));
 }
 Array trace(const Array& x, std::int64_t offset, std::int64_t axis1, std::int64_t axis2) {
-  return sum_or_zeros(diagonal(x, offset, axis1, axis2), {-1});
+  return sum(diagonal(x, offset, axis1, axis2), {-1});
 }
 
 Array take(const Array& x, const Array& indices) { return take(flatten(x), indices, 0); }

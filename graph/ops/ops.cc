@@ -83,8 +83,32 @@ Array binary(Op op, const Array& a, const Array& b) {
 
 Array unary(Op op, const Array& x) { return make_array(op, NoAttrs{}, {x}); }
 
+// What a reduction of no elements gives; nothing for a maximum or a minimum.
+std::optional<double> of_nothing(Op reduction) {
+  switch (reduction) {
+    case Op::sum:
+    case Op::any:
+      return 0;
+    case Op::prod:
+    case Op::all:
+      return 1;
+    case Op::mean:
+      return std::numeric_limits<double>::quiet_NaN();
+    default:
+      return std::nullopt;
+  }
+}
+
 Array reduce(Op op, const Array& x, Dims axes, bool keep_dims) {
   axes = normalise_axes(std::move(axes), x.shape().size(), to_string(op));
+  const auto is_empty = [&](std::int64_t axis) { return x.shape()[static_cast<std::size_t>(axis)] == 0; };
+  const std::optional<double> value = of_nothing(op);
+  if (value && !x.type().named && std::ranges::any_of(axes, is_empty)) {
+    Shape shape = x.shape();
+    for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = 1;
+    const Array like = make_array(op, ReduceAttrs{axes, keep_dims}, {zeros(std::move(shape), x.dtype())});
+    return full(like.shape(), *value, like.dtype());
+  }
   return make_array(op, ReduceAttrs{std::move(axes), keep_dims}, {x});
 }
 
@@ -233,7 +257,19 @@ Array concatenate(const std::vector<Array>& parts, std::int64_t axis) {
   if (parts.empty())
     fail(refused("concatenate", "at least one array", "none"), "concatenate: no arrays given{}",
          Scope::where(Scope::current()));
-  return make_array(Op::concatenate, AxisAttrs{normalise_axis(axis, parts[0].shape().size(), "concatenate")}, parts);
+  const AxisAttrs attrs{normalise_axis(axis, parts[0].shape().size(), "concatenate")};
+  const std::size_t at_once = static_cast<std::size_t>(info(Op::concatenate).max_operands);
+  std::vector<Array> joined = parts;
+  while (joined.size() > at_once) {
+    std::vector<Array> groups;
+    for (std::size_t begin = 0; begin < joined.size(); begin += at_once) {
+      const std::size_t count = std::min(at_once, joined.size() - begin);
+      const std::span<const Array> group = std::span<const Array>(joined).subspan(begin, count);
+      groups.push_back(make_array(Op::concatenate, attrs, {group.begin(), group.end()}));
+    }
+    joined = std::move(groups);
+  }
+  return make_array(Op::concatenate, attrs, std::move(joined));
 }
 Array stack(const std::vector<Array>& parts, std::int64_t axis) {
   if (parts.empty())

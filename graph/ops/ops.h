@@ -37,7 +37,7 @@ LAZULI_API Array operator-(const Array& x);
 LAZULI_API Array operator+(const Array& a, const Array& b);
 LAZULI_API Array operator-(const Array& a, const Array& b);
 LAZULI_API Array operator*(const Array& a, const Array& b);
-LAZULI_API Array operator/(const Array& a, const Array& b);
+LAZULI_API Array operator/(const Array& a, const Array& b);  // integers: toward negative infinity, x / 0 = 0
 LAZULI_API Array cast(const Array& x, DType dtype);
 // To [low, high], both values of the dtype; of integers, an infinity bounds nothing.
 LAZULI_API Array clip(const Array& x, double low, double high);
@@ -53,8 +53,9 @@ LAZULI_API Array logical_and(const Array& a, const Array& b);
 LAZULI_API Array logical_or(const Array& a, const Array& b);
 LAZULI_API Array select(const Array& condition, const Array& a, const Array& b);
 
-// Reductions; negative axes count from the end. Axes are not empty, integers wrap around. Without axes: of all
-// elements, as a scalar.
+// Reductions; negative axes count from the end, integers wrap around. Without axes: of all elements, as a scalar. Of no
+// elements: 0, of prod and all 1, of mean and var NaN, of logsumexp -inf; max, min and places throw. NaN wins in max
+// and min.
 LAZULI_API Array sum(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array mean(const Array& x, Dims axes, bool keep_dims = false);
 LAZULI_API Array max(const Array& x, Dims axes, bool keep_dims = false);
@@ -87,12 +88,14 @@ namespace linalg {
 LAZULI_API Array norm(const Array& x, Dims axes, bool keep_dims = false, double order = 2);
 LAZULI_API Array norm(const Array& x);  // order 2
 }  // namespace linalg
-LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);  // i32, the axis is dropped; NaN is passed over
+// i32, the axis is dropped; the first of equals, and of NaN, which wins as in max and min
+LAZULI_API Array argmax(const Array& x, std::int64_t axis = -1);
 LAZULI_API Array argmin(const Array& x, std::int64_t axis = -1);
 struct LAZULI_API TopK {
   Array values, indices;
 };
-LAZULI_API TopK top_k(const Array& x, std::int64_t k);  // last axis
+// The largest first; NaN is above all numbers, where sort has it. The last axis where none is given.
+LAZULI_API TopK top_k(const Array& x, std::int64_t k);
 LAZULI_API TopK top_k(const Array& x, std::int64_t k, std::int64_t axis);
 
 // Cumulative: element i of the result is that of elements 0 to i along the axis; `reverse`: of i to the last;
@@ -146,7 +149,7 @@ LAZULI_API Array gather(const Array& x, const Array& indices, std::int64_t axis)
 // [..., M, K] · [..., K, N], the axes before them broadcast. An operand of one axis is a row on the left, a column on
 // the right, and that axis is none of the result's (numpy). Real operands of one dtype; sums in f32.
 LAZULI_API Array matmul(const Array& a, const Array& b);
-LAZULI_API Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; f32 result
+LAZULI_API Array linear(const Array& x, const Array& weight);  // x [..., K] · weight [N, K]ᵀ; the dtype of x
 // For token t and its j-th expert: x[t, j] · weight[experts[t, j]]ᵀ. x [T, S, K] with S = k, or S = 1 where a token's
 // experts share its row; weight [E, N, K] of any dtype; experts i32 [T, k], each in [0, E). Result [T, k, N].
 LAZULI_API Array expert_linear(const Array& x, const Array& weight, const Array& experts);

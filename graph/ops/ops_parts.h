@@ -27,16 +27,6 @@ Array beside(std::string_view where, const Array& x, DType dtype);
 // The largest number of a real dtype.
 double largest_finite(DType dtype);
 
-// sum, which does not take empty axes: of nothing it is 0.
-inline Array sum_or_zeros(const Array& x, const Dims& axes) {
-  if (axes.empty()) return x;
-  if (x.type().elements() > 0) return sum(x, axes);
-  Shape shape = x.shape();
-  for (std::int64_t axis : axes) shape[static_cast<std::size_t>(normalise_axis(axis, shape.size(), "sum"))] = -1;
-  std::erase(shape, -1);
-  return zeros(std::move(shape), x.dtype());
-}
-
 inline std::size_t axis_of(std::int64_t axis, std::size_t rank, std::string_view where) {
   return static_cast<std::size_t>(normalise_axis(axis, rank, where));
 }

@@ -29,6 +29,10 @@ bool is_named(const Array& x, const Dims& axes) {
                               [&](std::int64_t axis) { return axis == named.axis || axis + x.rank() == named.axis; });
 }
 
+bool is_empty(const Array& x, const Dims& axes) {
+  return std::any_of(axes.begin(), axes.end(), [&](std::int64_t axis) { return x.size(static_cast<int>(axis)) == 0; });
+}
+
 template <class Reduce>
 Array over_all(const Array& x, Reduce reduce) {
   const Array with_axes = x.rank() > 0 ? x : reshape(x, {1});
@@ -63,6 +67,8 @@ Array stddev(const Array& x, Dims axes, bool keep_dims, std::int64_t ddof) {
 
 Array logsumexp(const Array& x, Dims axes, bool keep_dims) {
   const Array wide = widened(x);
+  // Nothing has no largest element, and its sum is 0.
+  if (is_empty(wide, axes)) return cast(log(sum(wide, std::move(axes), keep_dims)), x.dtype());
   const Array largest = max(wide, axes, /*keep_dims=*/true);
   // An infinity minus itself would be NaN.
   const Array origin = select(isfinite(largest), largest, 0);

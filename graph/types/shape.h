@@ -32,9 +32,10 @@ LAZULI_API int normalise_axis(std::int64_t axis, std::size_t rank, std::string_v
 LAZULI_API Shape broadcast_shapes(const Shape& a, const Shape& b, std::string_view where);
 LAZULI_API bool broadcastable_to(const Shape& from, const Shape& to);
 
-// How many indices begin:end:step has, of a range that a slice may have (SliceAttrs).
+// How many indices begin:end:step has, of a range that a slice may have (SliceAttrs). Any step: none overflows.
 constexpr std::int64_t sliced_size(std::int64_t begin, std::int64_t end, std::int64_t step) {
-  return step > 0 ? (end - begin + step - 1) / step : (begin - end - step - 1) / -step;
+  if (begin == end) return 0;
+  return step > 0 ? (end - begin - 1) / step + 1 : 1 - (begin - end - 1) / step;
 }
 
 // What one value of the graph is: dtype and shape.

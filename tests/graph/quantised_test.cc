@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <lazuli/graph/array.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/scope.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/tests/support/error_of.h>
@@ -432,6 +434,26 @@ std::string conversion_error(DType dtype, std::int64_t elements, bool quantising
     else
       dequantise(dtype, blocks.data(), elements, values.data());
   });
+}
+
+// A row that ends within a block would share that block with the next one.
+TEST(Quantised, RowsAreWholeBlocksWhereArraysAreMade) {
+  for (const DTypeInfo& dtype : all_dtypes()) {
+    if (!is_quantised(dtype.dtype)) continue;
+    const std::int64_t block = dtype.block_elements;
+    for (const Shape& shape : {Shape{}, Shape{block - 1}, Shape{2 * block, block / 2}, Shape{2, block, block + 1}}) {
+      const Type type{dtype.dtype, shape};
+      const BufferRef data = Buffer::allocate(1 << 20);
+      const std::string expected =
+          fmt::format("the type is {}, expected a last axis of whole blocks of {} (in layer)", to_string(type), block);
+      const Scope scope("layer");
+      EXPECT_EQ(test::error_of([&] { Array::constant(data, type, "w"); }), "constant w: " + expected);
+      EXPECT_EQ(test::error_of([&] { Array::from(data, type); }), "input: " + expected);
+      EXPECT_EQ(test::error_of([&] { placeholder(type); }), "input: " + expected);
+    }
+    for (const Shape& shape : {Shape{block}, Shape{3, 2 * block}, Shape{0, block}, Shape{3, 0}})
+      EXPECT_NO_THROW(Array::constant(Buffer::allocate(1 << 20), {dtype.dtype, shape}, "w"));
+  }
 }
 
 TEST(Quantise, RefusesPartialBlocksAndOtherTypes) {

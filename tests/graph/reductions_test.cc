@@ -187,6 +187,50 @@ TEST(Reductions, OfTheLastAxisAreOneKernel) {
   }
 }
 
+TEST(Reductions, OfNothing) {
+  for (const char* backend : {"cpu", "reference"})
+    for (const char* fusion : {"all", "none", "primitive"}) {
+      SessionOptions options;
+      options.backend = backend;
+      options.fusion = fusion;
+      Session session(options);
+      const Array x = Array::from(std::vector<float>(), {2, 0}) + 1.0f, none = zeros({0, 0}) * 2.0f;
+      const std::pair<Array, float> cases[] = {
+          {sum(x, {1}), 0},
+          {prod(x, {1}), 1},
+          {mean(x, {1}), nan},
+          {var(x, {1}), nan},
+          {stddev(x, {1}), nan},
+          {var(x, {1}, true, 1), nan},
+          {logsumexp(x, {1}), -infinity},
+          {linalg::norm(x, {1}), 0},
+          {sum(x, {0, 1}), 0},
+          {mean(x), nan},
+          {sum(none), 0},
+          {sum(x * 2.0f, {1}, true), 0},
+          {cast(any(x, {1}), DType::f32), 0},
+          {cast(all(x, {1}), DType::f32), 1},
+          {cast(count_nonzero(x, {1}), DType::f32), 0},
+      };
+      for (const auto& [result, expected] : cases) {
+        const std::vector<double> found = values_of(result);
+        ASSERT_FALSE(found.empty());
+        for (const double value : found)
+          EXPECT_TRUE(value == static_cast<double>(expected) || (std::isnan(value) && std::isnan(expected)))
+              << value << ", expected " << expected << ", " << backend << " " << fusion;
+      }
+      EXPECT_EQ(sum(x, {1}, true).shape(), (Shape{2, 1}));
+      EXPECT_EQ(sum(x, {0}).shape(), (Shape{0}));
+      EXPECT_EQ(values_of(sum(x, {0})).size(), 0u);
+      EXPECT_EQ(cast(prod(zeros({3, 0}, DType::i32), {-1}), DType::f32).data<float>()[2], 1.0f);
+      for (const Array& same :
+           {softmax(x), log_softmax(x), rms_norm(x, 1e-6), rms_norm(x, zeros({0}), 1e-6), softmax(x, 0)}) {
+        EXPECT_EQ(same.shape(), x.shape());
+        EXPECT_EQ(values_of(same * 2.0f).size(), 0u);
+      }
+    }
+}
+
 TEST(Reductions, SayWhatTheyExpect) {
   const Array x = placeholder({DType::f32, {2, 3}}), integers = placeholder({DType::i32, {2, 3}}),
               bools = placeholder({DType::bool_, {2, 3}}), empty = placeholder({DType::f32, {2, 0}});
@@ -195,7 +239,10 @@ TEST(Reductions, SayWhatTheyExpect) {
             "any: operand 0 is f32[2,3], expected bool");
   EXPECT_EQ(error_of([&] { all(x, {2}); }), "all: axis 2 is out of range for an array of rank 2");
   EXPECT_EQ(error_of([&] { prod(x, {}); }), "prod: no axes given");
-  EXPECT_EQ(error_of([&] { any(empty, {1}); }), "any: axis 1 of bool[2,0] is empty");
+  EXPECT_EQ(error_of([&] { max(empty, {1}); }), "max: axis 1 of f32[2,0] is empty");
+  EXPECT_EQ(error_of([&] { min(empty); }), "min: axis 1 of f32[2,0] is empty");
+  EXPECT_TRUE(
+      error_of([&] { mean(zeros({0}, DType::i32)); }).starts_with("mean: operand 0 is i32[1], expected a real"));
   EXPECT_TRUE(error_of([&] { var(integers, {0}); }).starts_with("mean: operand 0 is i32[2,3], expected a real dtype"));
   EXPECT_EQ(error_of([&] { argmin(empty, 1); }), "argmin: axis 1 of f32[2,0] is empty");
   EXPECT_EQ(error_of([&] { linalg::norm(x, {0}, false, 3); }), "norm: order is 3, expected 1, 2 or infinity");

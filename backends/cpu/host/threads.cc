@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <pthread.h>
 
 #include <exception>
@@ -117,6 +118,7 @@ void Executor::run_on_all(FunctionRef<void(int worker)> body) {
   std::exception_ptr first_error;
   std::atomic_flag failed;
   const auto guarded = [&](int worker) noexcept {
+    const DefaultFloatingPointMode mode;
     try {
       body(worker);
     } catch (const Barrier::Aborted&) {

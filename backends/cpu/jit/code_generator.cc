@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/jit/code_generator.h>
 #include <lazuli/backends/cpu/jit/loop_emitter.h>
 #include <lazuli/backends/cpu/jit/symbolize.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 #include <llvm-c/Core.h>
 #include <llvm/ExecutionEngine/Orc/CompileUtils.h>
 #include <llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h>
@@ -76,6 +77,7 @@ std::string generate_object(const LoopBody& body, const std::string& symbol, Isa
 }
 
 void generate(const LoopBody& body, const std::string& symbol, Isa isa, GeneratedObject& object) noexcept {
+  const DefaultFloatingPointMode mode;  // numbers become constants of their dtype
   try {
     object.bytes = generate_object(body, symbol, isa);
   } catch (const std::exception& error) {

@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/jit/row_pointers.h>
 #include <lazuli/graph/base/error.h>
 
+#include <algorithm>
 #include <numeric>
 #include <optional>
 
@@ -33,12 +34,27 @@ class LoopEmitter {
   void emit_uniform_values(int level);
   void emit_stage(const LoopStage& stage);
   Values splats_for(const LoopStage& stage);
+  Values identities_of(const LoopStage& stage);
+  Values merge(const Values& first, BasicBlock* from);  // phis, to which add_incoming brings what comes another way
+  void add_incoming(const Values& phis, const Values& values, BasicBlock* from);
   // One block of columns: computes, accumulates, stores. Returns the new lanes of the stage's reductions.
   Values emit_block(const LoopStage& stage, const Values& splats, const Values& accumulators,
                     const ColumnBlock& columns);
   Value* emit_node(int node, const Values& values);
   Value* finish_reduction(int node, Value* accumulator);
   Value* tail_mask();
+  Value* at_most(Value* limit, Value* value) { return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, value, limit); }
+
+  bool sums_in_blocks(int reduction) const { return cpu::sums_in_blocks(body_.node(reduction).op, dtype(reduction)); }
+  bool has_blocks(const LoopStage& stage) const {
+    return std::ranges::any_of(stage.reductions, [&](int reduction) { return sums_in_blocks(reduction); });
+  }
+  Values new_block_sums(const LoopStage& stage);
+  void clear_block_sums(const LoopStage& stage, const Values& block_sums);
+  Value* with_block_sums(Value* block_sums, Value* accumulator);
+  // Ends the block that a pass over the columns is in. Returns what the next one begins with.
+  Values end_block(const LoopStage& stage, const Values& block_sums, const Values& initial, const Values& accumulated);
+  void finish_stage(const LoopStage& stage, const Values& block_sums, const Values& totals);
 
   const LoopBody& body_;
   llvm::Function* function_;
@@ -47,6 +63,8 @@ class LoopEmitter {
   std::optional<RowPointers> pointers_;
   Value* vector_end_ = nullptr;  // columns rounded down to whole vectors
   Value* tail_ = nullptr;        // columns left after them
+  Value* block_end_ = nullptr;   // of the first block of a sum
+  Value* in_blocks_ = nullptr;   // whether there is a second
   Values uniform_;
 };
 
@@ -89,6 +107,8 @@ llvm::Function* LoopEmitter::run() {
     uniform_[static_cast<std::size_t>(body_.numbers[k])] = pointers_->load_number(k, dtype(body_.numbers[k]));
   vector_end_ = ir_.CreateAnd(pointers_->columns(), ir_.getInt64(~std::uint64_t{lanes - 1}));
   tail_ = ir_.CreateAnd(pointers_->columns(), ir_.getInt64(lanes - 1));
+  in_blocks_ = ir_.CreateICmpSGT(vector_end_, ir_.getInt64(longest_single_sum));
+  block_end_ = ir_.CreateSelect(in_blocks_, ir_.getInt64(sum_block), vector_end_);
   ir_.CreateCondBr(ir_.CreateICmpSLT(function_->getArg(1), row_end), row_loop, done);
 
   ir_.SetInsertPoint(row_loop);
@@ -167,25 +187,34 @@ Value* LoopEmitter::tail_mask() {
                            ir_.CreateVectorSplat(lanes, ir_.CreateTrunc(tail_, ir_.getInt32Ty())));
 }
 
+LoopEmitter::Values LoopEmitter::identities_of(const LoopStage& stage) {
+  Values identities;
+  for (const int node : stage.reductions)
+    identities.push_back(
+        ir_.CreateVectorSplat(lanes, reduction_identity(ir_.getContext(), body_.node(node).op, dtype(node))));
+  return identities;
+}
+
+LoopEmitter::Values LoopEmitter::merge(const Values& first, BasicBlock* from) {
+  Values phis;
+  for (Value* value : first) {
+    llvm::PHINode* phi = ir_.CreatePHI(value->getType(), 2);
+    phi->addIncoming(value, from);
+    phis.push_back(phi);
+  }
+  return phis;
+}
+
+void LoopEmitter::add_incoming(const Values& phis, const Values& values, BasicBlock* from) {
+  for (std::size_t i = 0; i < phis.size(); ++i) llvm::cast<llvm::PHINode>(phis[i])->addIncoming(values[i], from);
+}
+
 void LoopEmitter::emit_stage(const LoopStage& stage) {
   const Values splats = splats_for(stage);
-  Values initial;
-  for (const int node : stage.reductions)
-    initial.push_back(
-        ir_.CreateVectorSplat(lanes, reduction_identity(ir_.getContext(), body_.node(node).op, dtype(node))));
-  auto merge = [&](const Values& first, BasicBlock* from) {
-    Values phis;
-    for (Value* value : first) {
-      llvm::PHINode* phi = ir_.CreatePHI(value->getType(), 2);
-      phi->addIncoming(value, from);
-      phis.push_back(phi);
-    }
-    return phis;
-  };
-  auto add_incoming = [&](const Values& phis, const Values& values, BasicBlock* from) {
-    for (std::size_t i = 0; i < phis.size(); ++i) llvm::cast<llvm::PHINode>(phis[i])->addIncoming(values[i], from);
-  };
-
+  const Values initial = identities_of(stage);
+  const bool blocks = has_blocks(stage);
+  const Values block_sums = new_block_sums(stage);
+  if (blocks) clear_block_sums(stage, block_sums);
   BasicBlock* before = ir_.GetInsertBlock();
   BasicBlock* loop = block("columns");
   BasicBlock* vectors_done = block("vectors_done");
@@ -196,17 +225,34 @@ void LoopEmitter::emit_stage(const LoopStage& stage) {
   ir_.SetInsertPoint(loop);
   llvm::PHINode* column = ir_.CreatePHI(ir_.getInt64Ty(), 2);
   column->addIncoming(ir_.getInt64(0), before);
+  llvm::PHINode* pass_end = blocks ? ir_.CreatePHI(ir_.getInt64Ty(), 3) : nullptr;
+  if (blocks) pass_end->addIncoming(block_end_, before);
   const Values running = merge(initial, before);
   const Values accumulated = emit_block(stage, splats, running, {column, nullptr, nullptr});
   BasicBlock* latch = ir_.GetInsertBlock();
   Value* next = ir_.CreateAdd(column, ir_.getInt64(lanes));
   column->addIncoming(next, latch);
   add_incoming(running, accumulated, latch);
-  ir_.CreateCondBr(ir_.CreateICmpSLT(next, vector_end_), loop, vectors_done);
+  BasicBlock* last = latch;
+  if (blocks) {
+    last = block("pass_done");
+    BasicBlock* block_done = block("block_done");
+    pass_end->addIncoming(pass_end, latch);
+    ir_.CreateCondBr(ir_.CreateICmpSLT(next, pass_end), loop, last);
+    ir_.SetInsertPoint(last);
+    ir_.CreateCondBr(ir_.CreateICmpSLT(next, vector_end_), block_done, vectors_done);
+    ir_.SetInsertPoint(block_done);
+    column->addIncoming(next, block_done);
+    pass_end->addIncoming(at_most(vector_end_, ir_.CreateAdd(next, ir_.getInt64(sum_block))), block_done);
+    add_incoming(running, end_block(stage, block_sums, initial, accumulated), block_done);
+    ir_.CreateBr(loop);
+  } else {
+    ir_.CreateCondBr(ir_.CreateICmpSLT(next, vector_end_), loop, vectors_done);
+  }
 
   ir_.SetInsertPoint(vectors_done);
   const Values of_vectors = merge(initial, before);
-  add_incoming(of_vectors, accumulated, latch);
+  add_incoming(of_vectors, accumulated, last);
   ir_.CreateCondBr(ir_.CreateICmpNE(tail_, ir_.getInt64(0)), tail, done);
 
   ir_.SetInsertPoint(tail);
@@ -217,8 +263,83 @@ void LoopEmitter::emit_stage(const LoopStage& stage) {
   ir_.SetInsertPoint(done);
   const Values totals = merge(of_vectors, vectors_done);
   add_incoming(totals, of_tail, tail_end);
+  finish_stage(stage, block_sums, totals);
+}
+
+// In memory, so that they take no registers in the blocks.
+LoopEmitter::Values LoopEmitter::new_block_sums(const LoopStage& stage) {
+  const llvm::IRBuilder<>::InsertPointGuard guard(ir_);
+  BasicBlock& entry = function_->getEntryBlock();
+  ir_.SetInsertPoint(&entry, entry.begin());
+  Values block_sums;
+  for (const int node : stage.reductions)
+    block_sums.push_back(sums_in_blocks(node) ? ir_.CreateAlloca(llvm::FixedVectorType::get(ir_.getDoubleTy(), lanes))
+                                              : nullptr);
+  return block_sums;
+}
+
+void LoopEmitter::clear_block_sums(const LoopStage& stage, const Values& block_sums) {
+  BasicBlock* clear = block("clear_sums");
+  BasicBlock* begin = block("stage");
+  ir_.CreateCondBr(in_blocks_, clear, begin);
+  ir_.SetInsertPoint(clear);
   for (std::size_t r = 0; r < stage.reductions.size(); ++r)
-    uniform_[static_cast<std::size_t>(stage.reductions[r])] = finish_reduction(stage.reductions[r], totals[r]);
+    if (block_sums[r])
+      ir_.CreateStore(ir_.CreateVectorSplat(lanes, llvm::ConstantFP::get(ir_.getDoubleTy(), -0.0)), block_sums[r]);
+  ir_.CreateBr(begin);
+  ir_.SetInsertPoint(begin);
+}
+
+Value* LoopEmitter::with_block_sums(Value* block_sums, Value* accumulator) {
+  llvm::Type* type = llvm::FixedVectorType::get(ir_.getDoubleTy(), lanes);
+  return ir_.CreateFAdd(ir_.CreateLoad(type, block_sums), ir_.CreateFPExt(accumulator, type));
+}
+
+LoopEmitter::Values LoopEmitter::end_block(const LoopStage& stage, const Values& block_sums, const Values& initial,
+                                           const Values& accumulated) {
+  Values next;
+  for (std::size_t r = 0; r < stage.reductions.size(); ++r) {
+    if (block_sums[r]) ir_.CreateStore(with_block_sums(block_sums[r], accumulated[r]), block_sums[r]);
+    next.push_back(block_sums[r] ? initial[r] : accumulated[r]);
+  }
+  return next;
+}
+
+void LoopEmitter::finish_stage(const LoopStage& stage, const Values& block_sums, const Values& totals) {
+  const auto finish = [&](auto wants) {
+    for (std::size_t r = 0; r < stage.reductions.size(); ++r)
+      if (wants(block_sums[r]))
+        uniform_[static_cast<std::size_t>(stage.reductions[r])] = finish_reduction(stage.reductions[r], totals[r]);
+  };
+  finish([](Value* sums) { return sums == nullptr; });
+  if (!has_blocks(stage)) return;
+  BasicBlock* of_blocks = block("sum_of_blocks");
+  BasicBlock* of_one = block("sum_of_one_block");
+  BasicBlock* done = block("sums_done");
+  ir_.CreateCondBr(in_blocks_, of_blocks, of_one);
+
+  ir_.SetInsertPoint(of_blocks);
+  Values sums;
+  for (std::size_t r = 0; r < stage.reductions.size(); ++r)
+    if (block_sums[r]) sums.push_back(finish_reduction(stage.reductions[r], with_block_sums(block_sums[r], totals[r])));
+  BasicBlock* blocks_end = ir_.GetInsertBlock();
+  ir_.CreateBr(done);
+
+  ir_.SetInsertPoint(of_one);
+  finish([](Value* sum) { return sum != nullptr; });
+  BasicBlock* one_end = ir_.GetInsertBlock();
+  ir_.CreateBr(done);
+
+  ir_.SetInsertPoint(done);
+  std::size_t sum = 0;
+  for (std::size_t r = 0; r < stage.reductions.size(); ++r) {
+    if (!block_sums[r]) continue;
+    Value*& total = uniform_[static_cast<std::size_t>(stage.reductions[r])];
+    llvm::PHINode* either = ir_.CreatePHI(total->getType(), 2);
+    either->addIncoming(sums[sum++], blocks_end);
+    either->addIncoming(total, one_end);
+    total = either;
+  }
 }
 
 LoopEmitter::Values LoopEmitter::emit_block(const LoopStage& stage, const Values& splats, const Values& accumulators,
@@ -254,7 +375,7 @@ LoopEmitter::Values LoopEmitter::emit_block(const LoopStage& stage, const Values
   return result;
 }
 
-// The tree 16 > 8 > 4 > 2 > 1: lane l takes lane l + half.
+// The tree 16 > 8 > 4 > 2 > 1: lane l takes lane l + half. Sums of several blocks come in f64.
 Value* LoopEmitter::finish_reduction(int node, Value* accumulator) {
   const Op op = body_.node(node).op;
   for (int half = lanes / 2; half > 0; half /= 2) {
@@ -266,6 +387,8 @@ Value* LoopEmitter::finish_reduction(int node, Value* accumulator) {
   }
   Value* total = ir_.CreateExtractElement(accumulator, std::uint64_t{0});
   if (op == Op::mean) total = ir_.CreateFDiv(total, ir_.CreateSIToFP(pointers_->columns(), total->getType()));
+  llvm::Type* type = computed_type(ir_.getContext(), dtype(node));
+  if (total->getType() != type) total = ir_.CreateFPTrunc(total, type);
   return rounded(emit_, dtype(node), total);
 }
 

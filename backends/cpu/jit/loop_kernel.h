@@ -10,8 +10,8 @@
 //
 // Same bits everywhere: values of 16-bit types are kept as f32 and rounded after each op of that type; nothing is
 // contracted or reassociated; reductions run in 16 lanes, of f32 or f64 or integers (lane l takes columns l, l + 16,
-// ...) and end in the tree 16 > 8 > 4 > 2 > 1; numbers are exact, whether they are literals in the code or come with a
-// run. Fused and unfused therefore agree bit for bit, as do instruction sets.
+// ...) and end in the tree 16 > 8 > 4 > 2 > 1, long sums block by block (sum_block); numbers are exact, whether they
+// are literals in the code or come with a run. Fused and unfused therefore agree bit for bit, as do instruction sets.
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
@@ -32,6 +32,15 @@ namespace lazuli::cpu {
 enum class ColumnAccess : std::uint8_t { contiguous, broadcast, strided };
 
 inline constexpr int loop_outer_dims = 3;
+
+// Sums of real numbers over more columns than a single sum takes go by blocks: the lanes of a block begin anew and are
+// added to totals of f64 when it ends; columns that fill no whole lane vector belong to the block before them. A lane
+// then adds up 64 elements at most before it is rounded no more, which keeps the relative error of a sum of any length
+// below 1e-6. What is no longer is the tree of its lanes alone.
+inline constexpr std::int64_t longest_single_sum = 1024, sum_block = 512;
+inline bool sums_in_blocks(Op reduction, DType dtype) {
+  return is_real(dtype) && (reduction == Op::sum || reduction == Op::mean);
+}
 
 struct LoopOperand {
   void* base = nullptr;

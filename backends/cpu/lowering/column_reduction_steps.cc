@@ -7,11 +7,14 @@
 namespace lazuli::cpu {
 namespace {
 
-// A column has the lanes and the tree of a loop's reduction (loop_kernel.h), so its bits do not tell how it was
-// computed. The lanes of a tile of columns are rows of scratch memory, to which rows of the source are added by 16.
+// A column has the lanes, the blocks and the tree of a loop's reduction (loop_kernel.h), so its bits do not tell how it
+// was computed. The lanes of a tile of columns are rows of scratch memory, to which rows of the source are added by 16.
 constexpr std::int64_t lanes = 16;
 constexpr std::int64_t max_tile = 256;  // columns: the lanes of f64, 32 KB, stay in the first cache
 constexpr std::int64_t min_tile = 32;   // of a row, two lines of memory
+
+// Of rows that are reduced: whether their sums have a second one.
+bool has_blocks(std::int64_t rows) { return rows / lanes * lanes > longest_single_sum; }
 
 DType lane_dtype(DType dtype) { return dtype == DType::f16 || dtype == DType::bf16 ? DType::f32 : dtype; }
 
@@ -78,12 +81,13 @@ class TileBody {
 struct ColumnReduction {
   View source, target;
   std::int64_t columns, row_stride, lanes_used, tile, tiles;
-  int element_bytes, lane_bytes;
+  int element_bytes;
   DType lane;
   bool is_mean;
   LoopFunction start, accumulate, finish;
-  Extent rows;  // that are reduced
-  Run few;      // of less than lanes_used
+  LoopFunction end_first_block, end_block, finish_blocks;  // null where there are no blocks
+  Extent rows;                                             // that are reduced
+  Run few;                                                 // of less than lanes_used
 
   void run(Memory& memory, std::int64_t unit, int worker) const;
   void run_tile(std::byte* from, std::byte* to, std::int64_t width, std::int64_t row_count) const;
@@ -101,15 +105,23 @@ void compile_kernels(ProgramBuilder& builder, const GraphNode& node, ColumnReduc
   reduction.accumulate = accumulate.compile(builder, added, node.name(), kernels);
 
   // The tree 16 > 8 > 4 > 2 > 1. A lane without rows would be the identity.
-  std::vector<ValueId> tree;
-  for (std::int64_t l = 0; l < reduction.lanes_used; ++l) tree.push_back(finish.input(lane));
-  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
-    for (std::size_t l = half; l < tree.size(); ++l) tree[l - half] = finish.combine(combine, tree[l - half], tree[l]);
-    tree.resize(std::min(tree.size(), half));
-  }
-  ValueId total = tree[0];
-  if (node.op == Op::mean) total = finish.divide_by_number(total);
-  reduction.finish = finish.compile(builder, finish.as(total, dtype), node.name(), kernels);
+  const auto tree_of = [&](TileBody& body, DType added) {
+    std::vector<ValueId> tree;
+    for (std::int64_t l = 0; l < reduction.lanes_used; ++l) tree.push_back(body.input(added));
+    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+      for (std::size_t l = half; l < tree.size(); ++l) tree[l - half] = body.combine(combine, tree[l - half], tree[l]);
+      tree.resize(std::min(tree.size(), half));
+    }
+    const ValueId total = reduction.is_mean ? body.divide_by_number(tree[0]) : tree[0];
+    return body.compile(builder, body.as(total, dtype), node.name(), kernels);
+  };
+  reduction.finish = tree_of(finish, lane);
+  if (!has_blocks(reduction.source.shape.back()) || !sums_in_blocks(node.op, dtype)) return;
+  TileBody first, next, of_blocks;
+  reduction.end_first_block = first.compile(builder, first.as(first.input(lane), DType::f64), node.name(), kernels);
+  const ValueId totals = next.input(DType::f64), block = next.as(next.input(lane), DType::f64);
+  reduction.end_block = next.compile(builder, next.combine(combine, totals, block), node.name(), kernels);
+  reduction.finish_blocks = tree_of(of_blocks, DType::f64);
 }
 
 void ColumnReduction::run(Memory& memory, std::int64_t unit, int worker) const {
@@ -127,7 +139,7 @@ void ColumnReduction::run(Memory& memory, std::int64_t unit, int worker) const {
 }
 
 void ColumnReduction::run_tile(std::byte* from, std::byte* to, std::int64_t width, std::int64_t row_count) const {
-  alignas(64) std::byte sums[lanes * max_tile * sizeof(double)];
+  alignas(64) std::byte sums[lanes * max_tile * sizeof(double)], block_sums[lanes * max_tile * sizeof(double)];
   LoopArguments arguments;
   arguments.columns = width;
   const std::int64_t ahead = lanes * row_stride * element_bytes;
@@ -136,22 +148,40 @@ void ColumnReduction::run_tile(std::byte* from, std::byte* to, std::int64_t widt
     arguments.operands = operands.data();
     function(&arguments, 0, rows);
   };
-  const LoopOperand lane_rows{sums, {0, 0, width}, 1, 0};
+  const LoopOperand lane_rows{sums, {0, 0, width}, 1, 0}, block_rows{block_sums, {0, 0, width}, 1, 0};
+  const auto begin_block = [&](std::int64_t row) {
+    const LoopOperand starting[] = {{from + row * row_stride * element_bytes, {0, 0, row_stride}, 1, ahead}, lane_rows};
+    call(start, starting, lanes_used);
+  };
+  const auto close_block = [&](bool is_first) {
+    const LoopOperand ending[] = {block_rows, lane_rows, block_rows};
+    call(is_first ? end_first_block : end_block, std::span(ending).subspan(is_first ? 1 : 0), lanes_used);
+  };
 
-  const LoopOperand starting[] = {{from, {0, 0, row_stride}, 1, ahead}, lane_rows};
-  call(start, starting, lanes_used);
+  const bool in_blocks = end_block != nullptr && has_blocks(row_count);
+  begin_block(0);
   for (std::int64_t row = lanes; row < row_count; row += lanes) {
+    if (in_blocks && row % sum_block == 0 && row_count - row >= lanes) {
+      close_block(row == sum_block);
+      begin_block(row);
+      continue;
+    }
     std::byte* next = from + row * row_stride * element_bytes;
     const LoopOperand adding[] = {lane_rows, {next, {0, 0, row_stride}, 1, ahead}, lane_rows};
     call(accumulate, adding, std::min(lanes, row_count - row));
   }
+  if (in_blocks) close_block(false);
 
+  std::byte* totals = in_blocks ? block_sums : sums;
+  const DType total_type = in_blocks ? DType::f64 : lane;
   LoopOperand finishing[lanes + 1];
-  for (std::int64_t l = 0; l < lanes_used; ++l) finishing[l] = {sums + l * width * lane_bytes, {0, 0, width}, 1, 0};
+  for (std::int64_t l = 0; l < lanes_used; ++l)
+    finishing[l] = {totals + byte_size(total_type, l * width), {0, 0, width}, 1, 0};
   finishing[lanes_used] = {to, {0, 0, width}, 1, 0};
-  const std::uint64_t count = is_mean ? loop_number(static_cast<double>(row_count), lane) : 0;  // what it divides by
+  // What it divides by.
+  const std::uint64_t count = is_mean ? loop_number(static_cast<double>(row_count), total_type) : 0;
   arguments.numbers = &count;
-  call(finish, {finishing, static_cast<std::size_t>(lanes_used) + 1}, 1);
+  call(in_blocks ? finish_blocks : finish, {finishing, static_cast<std::size_t>(lanes_used) + 1}, 1);
 }
 
 // Wide enough for long runs of memory, narrow enough for work for every thread.
@@ -180,8 +210,8 @@ bool add_column_reduction(ProgramBuilder& builder, std::int32_t id, const View& 
   const DType lane = lane_dtype(source.dtype);
   auto reduction = std::make_shared<ColumnReduction>(
       ColumnReduction{source, target, columns, source.strides[rank - 1], std::min(reduced, lanes), tile,
-                      (columns + tile - 1) / tile, info(source.dtype).block_bytes, info(lane).block_bytes, lane,
-                      current.op == Op::mean, nullptr, nullptr, nullptr, rows, std::move(few)});
+                      (columns + tile - 1) / tile, info(source.dtype).block_bytes, lane, current.op == Op::mean,
+                      nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, std::move(few)});
   std::vector<KernelUse> kernels;
   compile_kernels(builder, current, *reduction, kernels);
 

@@ -29,14 +29,14 @@ std::int64_t first_extreme(const std::byte* row, std::int64_t columns) {
   return (smallest ? std::min_element(values, values + columns) : std::max_element(values, values + columns)) - values;
 }
 
-// NaN stands behind all numbers.
+// NaN stands before all numbers.
 template <bool smallest>
 std::int64_t first_extreme_double(const std::byte* row, std::int64_t columns) {
   const auto* values = reinterpret_cast<const double*>(row);
   if (smallest)
-    return std::min_element(values, values + columns, [](double a, double b) { return a < b || (a == a && b != b); }) -
+    return std::min_element(values, values + columns, [](double a, double b) { return a < b || (a != a && b == b); }) -
            values;
-  return std::max_element(values, values + columns, [](double a, double b) { return a < b || (a != a && b == b); }) -
+  return std::max_element(values, values + columns, [](double a, double b) { return a < b || (a == a && b != b); }) -
          values;
 }
 
@@ -132,7 +132,7 @@ Run extreme_of_ranges(const View& source, const View& found, std::int64_t ranges
   };
 }
 
-// The k largest of a row, and where they are; NaN stands behind all numbers.
+// The k largest of a row, and where they are; NaN is above all numbers.
 class LargestOfRow {
  public:
   LargestOfRow(DType dtype, std::int64_t columns)
@@ -168,8 +168,8 @@ class LargestOfRow {
     }
     const double left = keys_[static_cast<std::size_t>(a)], right = keys_[static_cast<std::size_t>(b)];
     if (left > right || right > left) return left > right;
-    const bool a_is_number = left == left, b_is_number = right == right;
-    return a_is_number != b_is_number ? a_is_number : a < b;
+    const bool a_is_nan = left != left, b_is_nan = right != right;
+    return a_is_nan != b_is_nan ? a_is_nan : a < b;
   }
 
   DType dtype_;

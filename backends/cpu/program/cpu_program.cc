@@ -6,6 +6,7 @@
 #include <lazuli/backends/cpu/program/cpu_program.h>
 #include <lazuli/backends/cpu/program/stopwatch.h>
 #include <lazuli/backends/observed_run.h>
+#include <lazuli/graph/base/floating_point_mode.h>
 
 #include <algorithm>
 #include <new>
@@ -95,6 +96,7 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
 
 void CpuProgram::prepare() {
   if (is_prepared_) return;
+  const DefaultFloatingPointMode mode;
   const std::lock_guard lock(runtime_->busy);
   lay_out_weights();
 }
@@ -173,6 +175,7 @@ void CpuProgram::use_numbers(std::span<const double> numbers) {
 void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const BufferRef> outputs,
                          std::span<const double> numbers, RunObserver* observer, const RunLimits* limits,
                          std::span<const std::int64_t> sizes) {
+  const DefaultFloatingPointMode mode;
   const std::lock_guard lock(runtime_->busy);
   lay_out_weights();
   use_numbers(numbers);

@@ -586,12 +586,14 @@ TEST(Rope, FrequenciesFactorsAndUnturnedPairs) {
   EXPECT_THROW(make_inverse_frequencies(8, 0, 1, 0), Error);
 }
 
+// The first NaN, or the first of the largest.
 std::int64_t plain_argmax(const std::vector<float>& row) {
-  std::int64_t best = -1;
+  std::int64_t best = 0;
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(row.size()); ++i) {
-    if (!std::isnan(row[i]) && (best < 0 || row[i] > row[best])) best = i;
+    if (std::isnan(row[i])) return i;
+    if (row[i] > row[best]) best = i;
   }
-  return std::max<std::int64_t>(best, 0);
+  return best;
 }
 
 TEST(Argmax, FirstOfEqualsHoweverTheRowIsSplit) {
@@ -603,7 +605,8 @@ TEST(Argmax, FirstOfEqualsHoweverTheRowIsSplit) {
     if (round % 4 == 1) std::fill(row.begin(), row.end(), -inf);
     if (round % 5 == 2) std::generate(row.begin(), row.end(), [&] { return random() % 2 == 0 ? 0.0f : -0.0f; });
     if (round % 2 == 0) {
-      for (std::size_t i = 0; i < row.size(); ++i) row[i] = random() % 3 == 0 ? nan : row[i];
+      const unsigned rarity = round % 8 == 0 ? 3 : 3000;
+      for (std::size_t i = 0; i < row.size(); ++i) row[i] = random() % rarity == 0 ? nan : row[i];
     }
     const auto size = static_cast<std::int64_t>(row.size()), cut = static_cast<std::int64_t>(random() % row.size());
     const std::int64_t expected = plain_argmax(row);
@@ -619,10 +622,15 @@ TEST(Argmax, NotANumber) {
   const std::vector<float> none(3000, nan);
   EXPECT_EQ(argmax_range(none.data(), 0, 3000).index, 0);
   EXPECT_EQ(larger_of(argmax_range(none.data(), 1000, 3000), argmax_range(none.data(), 0, 1000)).index, 0);
-  std::vector<float> one = none;
-  one[2999] = -inf;
-  EXPECT_EQ(argmax_range(one.data(), 0, 3000).index, 2999);
-  EXPECT_EQ(argmax_range(one.data(), 2000, 2100).index, 2000);
+  for (const std::int64_t place : {0, 3, 15, 1023, 1024, 2991, 2999}) {
+    std::vector<float> one(3000, inf);
+    one[static_cast<std::size_t>(place)] = nan;
+    EXPECT_EQ(argmax_range(one.data(), 0, 3000).index, place);
+    EXPECT_EQ(argmin_range(one.data(), 0, 3000).index, place);
+    const Best found = argmax_range(one.data(), 0, 3000), best = argmax_range(none.data(), 2999, 3000);
+    EXPECT_EQ(larger_of(best, found).index, place);
+    EXPECT_EQ(smaller_of(found, {-inf, 0}).index, place);
+  }
 }
 
 }  // namespace

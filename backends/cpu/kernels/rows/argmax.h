@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Place of the largest or the smallest value of a row: the first of equals (0 and -0 are equal). NaN is passed over;
-// where every value is NaN, the first place wins.
+// Place of the largest or the smallest value of a row: the first of equals (0 and -0 are equal). NaN wins
+// against all numbers, as in a maximum or a minimum, the first one where there are several.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 namespace lazuli {
 
 struct Best {
-  float value;         // NaN when the range held nothing else
+  float value;         // NaN when the range held one
   std::int64_t index;  // within the row
 };
 

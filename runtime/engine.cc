@@ -5,6 +5,7 @@
 #include <lazuli/backends/reference/reference.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/fork.h>
 #include <lazuli/graph/numbers.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/pipeline.h>
@@ -88,7 +89,13 @@ Engine::Engine(SessionOptions options)
   folded_ = std::make_shared<FoldCache>();
 }
 
-Engine::~Engine() = default;
+// In the child of a fork the threads are missing that these would wait for, and may have held what these lock.
+Engine::~Engine() {
+  if (!of_parent_process()) return;
+  for (auto& [stream, tasks] : queues_) keep_for_ever(std::shared_ptr<TaskQueue>(std::move(tasks)));
+  keep_for_ever(std::shared_ptr<Backend>(std::move(backend_)));
+  keep_for_ever(std::shared_ptr<Executor>(std::move(own_executor_)));
+}
 
 int Engine::threads() const { return executor_->size(); }
 

@@ -60,6 +60,8 @@ struct LAZULI_API SessionOptions {
   // Of results, intermediate values, and weights that are laid out in memory; null: the default one (buffer.h). Results
   // keep it, so that it may outlive the session.
   AllocatorRef allocator;
+  // The three callbacks below never run side by side. They may use the session, on the thread they are called on, but
+  // not wait for what they were called from, and are not told of the programs and weights that their own calls make.
   // Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
   std::function<void(Verdict)> on_verdict;               // what fusions did, and why they did not

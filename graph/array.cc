@@ -6,6 +6,7 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/node_record.h>
 #include <lazuli/graph/types/scalar_value.h>
+#include <pthread.h>
 
 #include <cstring>
 #include <utility>
@@ -170,8 +171,23 @@ void take_sole_owned(std::vector<Array>& inputs, std::vector<Array>& dying) {
 }
 }  // namespace
 
+namespace {
+
+// Held while a process forks, so that no thread that is missing in the child has it there. It belongs to the thread
+// that forked by a number which that thread does not have in the child: there it is made anew.
+std::recursive_mutex* operands_mutex = nullptr;
+
+std::recursive_mutex* make_operands_mutex() {
+  operands_mutex = new std::recursive_mutex;  // never ends: arrays of static storage may end after it would
+  pthread_atfork([] { operands_mutex->lock(); }, [] { operands_mutex->unlock(); },
+                 [] { new (operands_mutex) std::recursive_mutex; });
+  return operands_mutex;
+}
+
+}  // namespace
+
 std::unique_lock<std::recursive_mutex> lock_operands() {
-  static std::recursive_mutex mutex;
+  static std::recursive_mutex& mutex = *make_operands_mutex();
   return std::unique_lock(mutex);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/fork.h>
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/numbers.h>
 #include <lazuli/graph/order_behind_readers.h>
@@ -73,7 +74,8 @@ std::vector<Array> pending_outputs(std::span<const Array> arrays) {
 
 // Told when donated leaves are given up or given back.
 std::condition_variable_any& donation_ended() {
-  static std::condition_variable_any ended;
+  // Never ends: in the child of a fork it would wait for threads that waited for it in the parent.
+  static auto& ended = *new std::condition_variable_any;
   return ended;
 }
 
@@ -156,6 +158,9 @@ class Evaluation {
 void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) {
   for (const Array& array : arrays)
     if (!array.defined()) fail("eval: an empty array was given");
+  // Before operands are looked at: those that a missing thread has in hand are never given back.
+  if (const auto evaluator = find_current(); evaluator && evaluator->of_parent_process())
+    fail_after_fork("session: made");
   {
     Evaluation evaluation(arrays);
     if (!evaluation.empty()) evaluation.run(*current_evaluator(), stream, wait_for_results);
@@ -171,7 +176,9 @@ NumbersRef numbers_of(const Graph& graph) {
   return values.empty() ? nullptr : std::make_shared<const std::vector<double>>(std::move(values));
 }
 
-Evaluator::Evaluator() : id_(next_evaluator_id()) {}
+Evaluator::Evaluator() : id_(next_evaluator_id()), generation_(process_generation()) {}
+
+bool Evaluator::of_parent_process() const { return generation_ != process_generation(); }
 
 std::shared_ptr<Evaluator> current_evaluator() {
   std::shared_ptr<Evaluator> evaluator = find_current();
@@ -179,6 +186,7 @@ std::shared_ptr<Evaluator> current_evaluator() {
     throw Error(
         "no session on this thread: create a lazuli::Session on it, make one of another thread current by "
         "lazuli::UseSession, or call eval of the session");
+  if (evaluator->of_parent_process()) fail_after_fork("session: made");
   return evaluator;
 }
 

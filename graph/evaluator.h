@@ -43,6 +43,8 @@ class LAZULI_API Evaluator {
 
   // Never reused within the process, unlike an address: executables outlive the evaluator that made them.
   std::uint64_t id() const { return id_; }
+  // Made by a process that has forked this one since: its threads are missing, and calls that need them would hang.
+  bool of_parent_process() const;
 
   // Passes and backend; returns the same executable for the same structure, whatever its numbers are: what passes made
   // of their values is true of those of this graph. `donated`: inputs of the graph, ascending,
@@ -59,10 +61,12 @@ class LAZULI_API Evaluator {
 
  private:
   const std::uint64_t id_;
+  const std::uint64_t generation_;
 };
 
 // The evaluator of this thread: the one that was made current last and still lives. A Session makes itself current on
-// the thread that creates it. Throws an Error where there is none.
+// the thread that creates it. Throws an Error where there is none, and for one that was made before fork() in its
+// child.
 LAZULI_API std::shared_ptr<Evaluator> current_evaluator();
 LAZULI_API bool has_evaluator();
 // Makes an evaluator current on this thread for the life of the object, which may end in any order and on any thread.

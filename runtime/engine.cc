@@ -5,6 +5,7 @@
 #include <lazuli/backends/reference/reference.h>
 #include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/fork.h>
 #include <lazuli/graph/numbers.h>
 #include <lazuli/passes/fold_constants.h>
 #include <lazuli/passes/pipeline.h>
@@ -73,6 +74,7 @@ std::vector<std::string_view> own_names(const SessionOptions& options) {
 
 Engine::Engine(SessionOptions options)
     : options_(std::move(options)),
+      quiet_options_(with_quiet_callbacks(options_, compiling_)),
       fusion_(FusionChoice::parse(options_.fusion, own_names(options_))),
       isa_(checked_isa(options_.isa)),
       log_(one_at_a_time(options_.on_log)),
@@ -83,12 +85,18 @@ Engine::Engine(SessionOptions options)
   if (options_.executor == nullptr)
     own_executor_ = std::make_unique<ThreadPool>(options_.threads > 0 ? options_.threads : usable_cores());
   executor_ = options_.executor ? options_.executor : own_executor_.get();
-  backend_ = make_backend(options_, fusion_, isa_, *executor_, log_);
+  backend_ = make_backend(quiet_options_, fusion_, isa_, *executor_, log_);
   cpu_ = dynamic_cast<CpuBackend*>(backend_.get());
   folded_ = std::make_shared<FoldCache>();
 }
 
-Engine::~Engine() = default;
+// In the child of a fork the threads are missing that these would wait for, and may have held what these lock.
+Engine::~Engine() {
+  if (!of_parent_process()) return;
+  for (auto& [stream, tasks] : queues_) keep_for_ever(std::shared_ptr<TaskQueue>(std::move(tasks)));
+  keep_for_ever(std::shared_ptr<Backend>(std::move(backend_)));
+  keep_for_ever(std::shared_ptr<Executor>(std::move(own_executor_)));
+}
 
 int Engine::threads() const { return executor_->size(); }
 
@@ -103,6 +111,7 @@ std::vector<BufferRef> Engine::evaluate_constants(const Graph& graph) {
 }
 
 Graph Engine::optimised(const Graph& built) {
+  const std::lock_guard telling(compiling_);
   const std::vector<double> values = number_values(built);
   NumberGuards numbers(std::vector<bool>(values.size(), true));
   return with_literals(optimised(with_slots(built), numbers), values);
@@ -115,14 +124,14 @@ Graph Engine::optimised(const Graph& graph, NumberGuards& numbers) {
     return backend_->supports(op, attrs, operands);
   };
   context.evaluate = [this](const Graph& constants) { return evaluate_constants(constants); };
-  context.note = options_.on_verdict;
+  context.note = quiet_options_.on_verdict;
   context.why_off = options_.why_off;
   context.folded = folded_;
   if (!options_.rules.empty()) context.own_rules = &options_.rules;
   PipelineOptions pipeline;
   context.enabled = [this](std::string_view name) { return fusion_.enabled(name); };
   pipeline.verify = pipeline.verify || options_.verify;
-  pipeline.after_pass = options_.on_pass;
+  pipeline.after_pass = quiet_options_.on_pass;
   Graph result = run_pipeline(graph, pipeline_, context, pipeline);
   numbers = std::move(context.numbers);
   return result;

@@ -71,6 +71,7 @@ class Engine final : public Evaluator {
   TaskQueue& queue(int stream);
 
   const SessionOptions options_;
+  const SessionOptions quiet_options_;  // with callbacks that may evaluate arrays
   const FusionChoice fusion_;
   const Isa isa_;
   const LogSink log_;  // on_log, one message at a time

@@ -5,8 +5,10 @@
 #include <lazuli/runtime/engine.h>
 #include <lazuli/runtime/engine_report.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace lazuli {
 namespace {
@@ -32,6 +34,33 @@ LogSink one_at_a_time(const LogSink& sink) {
   };
 }
 
+namespace {
+
+thread_local bool is_telling = false;
+
+template <class... Told>
+void make_quiet(std::function<void(Told...)>& callback, std::recursive_mutex& compiling) {
+  if (!callback) return;
+  callback = [told = std::move(callback), &compiling](Told... what) {
+    if (is_telling) return;
+    const std::lock_guard lock(compiling);
+    struct Telling {
+      Telling() { is_telling = true; }
+      ~Telling() { is_telling = false; }
+    } const telling;
+    told(std::forward<Told>(what)...);
+  };
+}
+
+}  // namespace
+
+SessionOptions with_quiet_callbacks(SessionOptions options, std::recursive_mutex& compiling) {
+  make_quiet(options.on_pass, compiling);
+  make_quiet(options.on_verdict, compiling);
+  make_quiet(options.on_weight, compiling);
+  return options;
+}
+
 std::string program_name(const Graph& built) {
   constexpr std::size_t shown = 4;
   const std::vector<ValueId> inputs = built.inputs();
@@ -42,11 +71,14 @@ std::string program_name(const Graph& built) {
   return fmt::format("{}({})", to_string(built.phase), fmt::join(types, ", "));
 }
 
+// What the backend knows is asked without the engine's lock: it may wait for a weight to be laid out.
 SessionStatistics Engine::statistics() const {
-  const std::lock_guard lock(mutex_);
   SessionStatistics statistics;
-  statistics.programs = programs_.size();
-  statistics.program_bytes = programs_.bytes();
+  {
+    const std::lock_guard lock(mutex_);
+    statistics.programs = programs_.size();
+    statistics.program_bytes = programs_.bytes();
+  }
   if (cpu_) {
     statistics.loops = cpu_->loops();
     statistics.compiled_loops = cpu_->compiled_loops();

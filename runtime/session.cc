@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/fork.h>
 #include <lazuli/graph/dimensions.h>
 #include <lazuli/graph/verify.h>
 #include <lazuli/runtime/engine.h>
@@ -30,13 +31,19 @@ Session::~Session() { close(); }
 // other threads that are still inside keep the engine until they return.
 void Session::close() noexcept {
   current_.reset();
-  if (engine_) engine_->synchronize();
+  if (engine_ && !engine_->of_parent_process()) engine_->synchronize();
   engine_.reset();
 }
 
-Engine& Session::engine() const {
+Engine& Session::engine_here() const {
   if (!engine_) fail("the session was moved to another one");
   return *engine_;
+}
+
+Engine& Session::engine() const {
+  Engine& engine = engine_here();
+  if (engine.of_parent_process()) fail_after_fork("session: made");
+  return engine;
 }
 
 std::shared_ptr<Evaluator> Session::evaluator() const {
@@ -147,10 +154,12 @@ Graph Session::optimised(const Graph& built) {
 }
 void Session::clear() { engine().clear(); }
 MemoryNeeds Session::memory_needs(std::span<const Array> arrays) { return engine().memory_needs(arrays); }
-void Session::synchronize() { engine().synchronize(); }
-const SessionOptions& Session::options() const { return engine().options(); }
-int Session::threads() const { return engine().threads(); }
-Isa Session::isa() const { return engine().isa(); }
+void Session::synchronize() {
+  if (!engine_here().of_parent_process()) engine().synchronize();
+}
+const SessionOptions& Session::options() const { return engine_here().options(); }
+int Session::threads() const { return engine_here().threads(); }
+Isa Session::isa() const { return engine_here().isa(); }
 SessionStatistics Session::statistics() const { return engine().statistics(); }
 std::vector<ProgramStatistics> Session::programs() const { return engine().programs(); }
 

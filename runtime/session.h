@@ -4,6 +4,9 @@
 // Any number of threads may use one session at once, and it may be moved and destroyed on any thread and in any order
 // with others. Arrays belong to no session: they may be built on one thread, evaluated on a second and read on a third,
 // and outlive the session that computed them. Wrong calls throw an Error; none ends the process.
+//
+// fork(): a session stays with the process that made it, as threads do. In the child its calls throw an Error, as does
+// waiting for a result that was not there yet; what was computed can be read, sessions can end, and new ones be made.
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
@@ -57,6 +60,8 @@ struct LAZULI_API SessionOptions {
   // Of results, intermediate values, and weights that are laid out in memory; null: the default one (buffer.h). Results
   // keep it, so that it may outlive the session.
   AllocatorRef allocator;
+  // The three callbacks below never run side by side. They may use the session, on the thread they are called on, but
+  // not wait for what they were called from, and are not told of the programs and weights that their own calls make.
   // Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
   std::function<void(Verdict)> on_verdict;               // what fusions did, and why they did not
@@ -175,7 +180,8 @@ class LAZULI_API Session final {
                                        std::shared_ptr<RunObserver> observer);
 
  private:
-  Engine& engine() const;
+  Engine& engine_here() const;
+  Engine& engine() const;  // and its threads
   void close() noexcept;
 
   std::shared_ptr<Engine> engine_;

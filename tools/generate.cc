@@ -143,7 +143,7 @@ int run(const Options& options) {
     log(summary(report));
     log(to_string(report.memory));
   }
-  return report.result.stop == StopReason::cancelled ? interrupted : success;
+  return report.result.stop == StopReason::cancelled ? interrupted_status() : success;
 }
 
 }  // namespace

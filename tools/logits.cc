@@ -22,7 +22,6 @@ struct Options {
 
 int run(const Options& options) {
   options.prompt.check();
-  watch_interrupt();
   OutputFile file(options.output);
   Engine engine(options.common);
   const std::vector<std::int32_t> ids = engine.encode(options.prompt);

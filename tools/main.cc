@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// lazuli: the command line. Status 0, 1 for failures, 2 for a bad command line, 130 when interrupted.
+// lazuli: the command line. Status 0, 1 for failures, 2 for a bad command line, 130 when interrupted (143 by SIGTERM).
 #include <lazuli/graph/base/near_matches.h>
 #include <lazuli/tools/commands.h>
+#include <lazuli/tools/support/bus_error.h>
+#include <lazuli/tools/support/descriptors.h>
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/support/output.h>
@@ -9,8 +11,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <new>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -47,7 +51,12 @@ int parse_and_run(int argc, char** argv) {
   try {
     tool.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return tool.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) {  // --help, --version
+      std::ostringstream text;
+      tool.exit(error, text, text);
+      print(text.str());
+      return success;
+    }
     return report(usage, one_line(error.what()) + near_commands(argc, argv, commands));
   }
   const auto asked = std::find_if(std::begin(commands), std::end(commands),
@@ -68,7 +77,7 @@ int run(int argc, char** argv) {
   } catch (const UsageError& error) {
     return report(usage, error.what());
   } catch (const Interrupted& error) {
-    return report(interrupted, error.what());
+    return first_to_tell_interrupt() ? report(interrupted_status(), error.what()) : interrupted_status();
   } catch (const std::bad_alloc&) {
     return report(failure, "out of memory");
   } catch (const std::exception& error) {
@@ -79,4 +88,10 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace lazuli::tool
 
-int main(int argc, char** argv) { return lazuli::tool::run(argc, argv); }
+int main(int argc, char** argv) {
+  lazuli::tool::occupy_closed_descriptors();
+  lazuli::tool::start_watching_interrupts();
+  lazuli::tool::report_bus_errors();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond its limit is an error of the write
+  return lazuli::tool::run(argc, argv);
+}

@@ -39,7 +39,6 @@ std::vector<std::int32_t> read_ids(const Engine& engine, const Options& options)
 
 int run(const Options& options) {
   if (!options.ids_file) options.prompt.check();
-  watch_interrupt();
   Engine engine(options.common);
   const std::vector<std::int32_t> ids = read_ids(engine, options);
   const auto tokens = static_cast<std::int64_t>(ids.size());

@@ -66,7 +66,6 @@ Totals totals_of(const std::vector<PlannedFile>& files) {
 }
 
 void write(const std::vector<PlannedFile>& files, const Options& options) {
-  watch_interrupt();
   const int threads = options.common.threads > 0 ? options.common.threads : usable_cores();
   Progress progress("weights", totals_of(files).parameters);
   std::optional<OutputFolder> folder;

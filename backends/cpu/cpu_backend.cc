@@ -51,11 +51,9 @@ void CpuBackend::release_memory() {
   runtime_->weights.sweep();
   const std::lock_guard lock(runtime_->busy);
   runtime_->arena.reset();
+  runtime_->arena_bytes = 0;
 }
 
-std::int64_t CpuBackend::arena_bytes() const {
-  const std::lock_guard lock(runtime_->busy);
-  return runtime_->arena ? static_cast<std::int64_t>(runtime_->arena->size()) : 0;
-}
+std::int64_t CpuBackend::arena_bytes() const { return runtime_->arena_bytes; }
 
 }  // namespace lazuli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/event.h>
+#include <lazuli/graph/base/fork.h>
 
 #include <atomic>
 #include <utility>
@@ -15,7 +16,8 @@ bool reached(int status) { return status == succeeded || status == failed; }
 
 struct Event::State {
   std::atomic<int> status{pending};
-  std::exception_ptr error;  // written while `finishing`, constant after
+  std::exception_ptr error;                               // written while `finishing`, constant after
+  const std::uint64_t generation = process_generation();  // nobody finishes it in a child of that process
 
   void finish(Status final_status, std::exception_ptr with_error) {
     int expected = pending;
@@ -29,7 +31,10 @@ struct Event::State {
 Event::Event() : state_(std::make_shared<State>()) {}
 
 void Event::wait() const {
-  for (int status; !reached(status = state_->status.load(std::memory_order_acquire));) state_->status.wait(status);
+  for (int status; !reached(status = state_->status.load(std::memory_order_acquire));) {
+    if (state_->generation != process_generation()) fail_after_fork("result: begun");
+    state_->status.wait(status);
+  }
   if (state_->error) std::rethrow_exception(state_->error);
 }
 

@@ -44,7 +44,9 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)), target_(path_
 
 OutputFile::~OutputFile() {
   if (descriptor_ >= 0) close(descriptor_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (temporary_.empty()) return;
+  unlink(temporary_.c_str());
+  forget_temporary(temporary_);
 }
 
 void OutputFile::write(const void* data, std::size_t bytes) {
@@ -79,6 +81,7 @@ void OutputFile::commit() {
   if (close(std::exchange(descriptor_, -1)) != 0) fail_with("write");
   if (temporary_.empty()) return;
   if (std::rename(temporary_.c_str(), target_.c_str()) != 0) fail_with("rename the finished file");
+  forget_temporary(temporary_);
   temporary_.clear();
 }
 

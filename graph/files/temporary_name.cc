@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <lazuli/graph/files/temporary_name.h>
+#include <lazuli/graph/files/unfinished.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 namespace lazuli {
 
-std::string make_temporary(const std::string& path, const std::function<bool(const char* name)>& create) {
+namespace {
+
+std::string create_free(const std::string& path, const std::function<bool(const char* name)>& create) {
   constexpr int max_attempts = 1000;
   std::string name = fmt::format("{}.tmp.{}", path, getpid());
   const std::size_t length = name.size();
@@ -18,5 +22,13 @@ std::string make_temporary(const std::string& path, const std::function<bool(con
     name += fmt::format(".{}", attempt);
   }
 }
+
+}  // namespace
+
+std::string make_temporary(const std::string& path, const std::function<bool(const char* name)>& create) {
+  return make_unfinished(AT_FDCWD, [&] { return create_free(path, create); });
+}
+
+void forget_temporary(const std::string& name) { forget_unfinished(AT_FDCWD, name); }
 
 }  // namespace lazuli

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <lazuli/graph/base/export.h>
+#include <lazuli/models/generation/likeliest_tokens.h>
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <span>
 #include <vector>
@@ -33,19 +35,28 @@ class LAZULI_API Sampler {
   const SamplerOptions& options() const { return options_; }
 
  private:
-  struct Candidate {
-    std::int32_t id;
-    float logit;
+  // What lies behind ranked_, as far as it is known.
+  struct Rest {
+    bool empty = true, below_min_p = false;
+    double weight = 0, error = 0;  // of the weight, and of the total with it
   };
-  void suppress();
+  bool is_suppressed(std::size_t id) const;
+  std::int32_t likeliest() const;
   void penalise(std::span<const std::int32_t> recent);
-  void keep_likely();
+  void weigh_ranked();
+  // The token that this number in [0, 1) draws. Where they cannot tell for certain, all but the last give none.
+  std::optional<std::int32_t> draw_from_likely(double uniform);
+  std::optional<std::int32_t> draw_from_ranked(const Rest& rest, double uniform);
+  std::optional<std::int32_t> draw_from_front(double total, double error, double uniform) const;
+  std::int32_t draw_from_all(double uniform);
+  std::optional<bool> reaches_top_p(double sum, double next, double total, const Rest& rest) const;
 
   SamplerOptions options_;
   std::vector<std::int32_t> suppressed_;
   std::mt19937_64 random_;
-  std::vector<Candidate> candidates_;
-  std::vector<double> weights_;
+  std::vector<float> logits_;        // with penalties; -inf where suppressed
+  std::vector<RankedToken> ranked_;  // the first ones, in order
+  std::vector<double> weights_;      // of these; the first one's is 1
 };
 
 }  // namespace lazuli

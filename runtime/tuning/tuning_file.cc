@@ -104,10 +104,9 @@ std::string store_tuning(const std::string& cache_folder, const TuningRecord& re
   std::string temporary;
   const Handle file(cpu::create_temporary(folder.number(), temporary));
   if (!file.valid()) fail_file("{}: {}", path, std::strerror(errno));
-  if (!write_all(file, to_json(record)) ||
-      renameat(folder.number(), temporary.c_str(), folder.number(), file_name(record.key).c_str()) != 0) {
+  if (!write_all(file, to_json(record)) || !cpu::publish_temporary(folder.number(), temporary, file_name(record.key))) {
     const int error = errno;
-    unlinkat(folder.number(), temporary.c_str(), 0);
+    cpu::remove_temporary(folder.number(), temporary);
     fail_file("{}: {}", path, std::strerror(error));
   }
   return path;

@@ -4,7 +4,10 @@
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 #include <lazuli/tests/support/error_of.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -114,6 +117,23 @@ TEST(SessionLifetime, ResultsOutliveIt) {
     async_eval(y);
   }
   EXPECT_EQ(floats(y), Floats({3, 6}));
+}
+
+// Beside static objects of whatever generates its code.
+TEST(SessionLifetime, AStaticOneEndsWithTheProcess) {
+  const pid_t process = fork();
+  if (process == 0) {
+    alarm(60);
+    SessionOptions options;
+    options.disk_cache = false;
+    static Session session(options);
+    static const Array y = exp(vector({1, 2}) + 1.0) * 3.0;
+    session.eval(y);
+    std::exit(floats(y).size() == 2 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(process, &status, 0), process);
+  EXPECT_EQ(status, 0);
 }
 
 // Calls that hand programs and memory over directly.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One session, its arrays and its compiled functions used by many threads at once.
 #include <gtest/gtest.h>
+#include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
 
@@ -129,6 +130,25 @@ TEST(SessionThreads, CallOneFunctionOnSessionsOfTheirOwn) {
       const Session session(two_threads());
       EXPECT_EQ(function({full({16}, static_cast<float>(thread)) + 0.0})[0].data<float>()[7],
                 static_cast<float>(3 * thread));
+    }
+  });
+}
+
+// Runs of sessions that share threads take turns, and so do weights that are laid out.
+TEST(SessionThreads, SessionsShareAnExecutor) {
+  ThreadPool pool(2);
+  on_threads([&](int thread) {
+    SessionOptions options;
+    options.executor = &pool;
+    Session session(options);
+    for (int round = 0; round < rounds; ++round) {
+      const auto value = static_cast<float>(thread + 1);
+      const Array x = full({512, 512}, value) + static_cast<double>(round);
+      const Array w = constant(full({64, 512}, 1) + 0.0);
+      const Array y = mean(linear(x, w), {0, 1});
+      session.eval(x);
+      EXPECT_EQ(x.data<float>()[511], value + static_cast<float>(round));
+      EXPECT_FLOAT_EQ(y.item<float>(), (value + static_cast<float>(round)) * 512);
     }
   });
 }

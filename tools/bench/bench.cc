@@ -14,7 +14,6 @@
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/graph_file.h>
-#include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/progress.h>
 
@@ -158,7 +157,6 @@ BenchReport measure_graph(const Options& options, const BenchPlan& plan) {
 
 int run(Options options, const CLI::App& command) {
   check_subject(command, options.common, options.graph, {"--prompt", "--tokens", "--depth", "--preset"});
-  watch_interrupt();
   apply_preset(options, command);
   const BenchFormat& format = format_of(options);
   const BenchPlan plan = bench_plan(request_of(options));

@@ -7,8 +7,8 @@
 
 namespace lazuli::tool {
 
-// Exit statuses. 130 is what shells report for a program that an interrupt ended.
-inline constexpr int success = 0, failure = 1, usage = 2, interrupted = 130;
+// Exit statuses; those of interrupted commands are in interrupt.h.
+inline constexpr int success = 0, failure = 1, usage = 2;
 
 // The command line is at fault, not the world: ends with status 2.
 class UsageError : public Error {

@@ -3,6 +3,7 @@
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/one_of.h>
 #include <lazuli/tools/support/options.h>
+#include <lazuli/tools/support/thread_bound.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -66,7 +67,7 @@ RunnerOptions CommonOptions::runner() const {
 }
 
 void CommonOptions::set(std::string_view setting, const std::string& value) {
-  if (setting == "threads") threads = std::stoi(value);
+  if (setting == "threads") threads = std::stoi(bounded_threads(value));
   if (setting == "chunk") chunk = value;
   if (setting == "altup") altup = value;
   if (setting == "split_bytes") split_bytes = std::stoll(value);
@@ -96,7 +97,7 @@ void add_common_options(CLI::App& command, CommonOptions& options, ModelOption m
     return option->each(
         [&options, &row](const std::string& text) { options.stated.insert_or_assign(std::string(row.name), text); });
   };
-  add_setting("threads", options.threads);
+  add_setting("threads", options.threads)->transform(bounded_threads);
   add_setting(fusion_setting, options.fusion)->capture_default_str();
   add("--backend", options.backend, "cpu or reference", "NAME")
       ->capture_default_str()

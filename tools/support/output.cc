@@ -16,6 +16,7 @@ void print(std::string_view text) {
 void print_now(std::string_view text) {
   print(text);
   if (std::fflush(stdout) != 0) fail("standard output: cannot write: {}", std::strerror(errno));
+  if (std::ferror(stdout)) fail("standard output: cannot write");
 }
 
 std::string json_text(const Json& document) {

@@ -24,13 +24,16 @@ OutputFolder::OutputFolder(std::string path) : path_(std::move(path)) {
 }
 
 OutputFolder::~OutputFolder() {
+  if (temporary_.empty()) return;
   std::error_code error;
-  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, error);
+  std::filesystem::remove_all(temporary_, error);
+  forget_temporary(temporary_);
 }
 
 void OutputFolder::commit() {
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0)
     fail("{}: cannot rename the finished folder: {}", path_, std::strerror(errno));
+  forget_temporary(temporary_);
   temporary_.clear();
 }
 

@@ -11,7 +11,6 @@
 #include <lazuli/tools/support/engine.h>
 #include <lazuli/tools/support/errors.h>
 #include <lazuli/tools/support/graph_file.h>
-#include <lazuli/tools/support/interrupt.h>
 #include <lazuli/tools/support/memory.h>
 #include <lazuli/tools/support/output.h>
 #include <lazuli/tools/support/progress.h>
@@ -191,7 +190,6 @@ Tuned run_tuning(const Options& options) {
 int run(const Options& options, const CLI::App& command) {
   if (options.graph.given() || !options.graph.inputs.empty())
     check_subject(command, options.common, options.graph, {"--prompt", "--depth"});
-  watch_interrupt();
   const Tuned tuned = run_tuning(options);
   if (options.common.json) {
     Json document = Json::parse(to_json(tuned.record));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -22,7 +23,7 @@ namespace {
 
 constexpr std::size_t page = 4096;  // of files; payloads begin on one wherever the machine's pages end
 constexpr std::size_t readable_past_end = 64;
-constexpr std::int64_t kept_seconds = 3600;
+constexpr std::int64_t kept_seconds = 3600, relisted_seconds = 60;
 
 // At the front of every file, followed by the key, zeros up to the next page, and the payload.
 struct Header {
@@ -84,13 +85,15 @@ bool is_entry(std::string_view name) {
   return name.size() == 16 && name.find_first_not_of("0123456789abcdef") == name.npos;
 }
 
-struct FileOnDisk {
+}  // namespace
+
+struct DiskCache::Entry {
   std::string name;
   std::int64_t bytes, seconds;  // last use
 };
 
-std::vector<FileOnDisk> list_files(int folder) {
-  std::vector<FileOnDisk> files;
+std::vector<DiskCache::Entry> DiskCache::list_files(int folder) {
+  std::vector<Entry> files;
   const int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* listing = again >= 0 ? fdopendir(again) : nullptr;
   if (!listing) {
@@ -106,6 +109,8 @@ std::vector<FileOnDisk> list_files(int folder) {
   closedir(listing);
   return files;
 }
+
+namespace {
 
 void* map_file(int file, std::size_t bytes, int protection) {
   void* mapping = mmap(nullptr, bytes, protection, MAP_SHARED, file, 0);
@@ -138,14 +143,14 @@ std::uint64_t checksum(std::span<const std::byte> bytes, std::int64_t begin, std
 CacheEntry::~CacheEntry() { munmap(mapping_, mapped_bytes_); }
 
 CacheDraft::~CacheDraft() {
-  if (!temporary_.empty()) unlinkat(folder_, temporary_.c_str(), 0);
+  if (!temporary_.empty()) remove_temporary(folder_, temporary_);
 }
 
 // Nothing waits for the disk: after a crash of the system, an entry whose bytes were lost fails its checksum.
 std::shared_ptr<const CacheEntry> CacheDraft::publish(std::uint64_t sum) {
   reinterpret_cast<Header*>(entry_->mapping_)->checksum = sum;
   mprotect(entry_->mapping_, entry_->mapped_bytes_, PROT_READ);
-  if (renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) == 0) temporary_.clear();
+  if (publish_temporary(folder_, temporary_, name_)) temporary_.clear();
   return entry_;
 }
 
@@ -187,20 +192,41 @@ std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key, const Ch
   return entry;
 }
 
-// Removes what was used longest ago, and what writers that died have left.
-bool DiskCache::make_room(std::int64_t bytes) {
-  if (used_bytes_ >= 0 && used_bytes_ + bytes <= limit_bytes_) return true;
-  std::vector<FileOnDisk> files = list_files(folder_);
-  std::sort(files.begin(), files.end(), [](const FileOnDisk& a, const FileOnDisk& b) { return a.seconds < b.seconds; });
+// Looks at the folder: what there is, and what writers that died have left, which goes.
+void DiskCache::list_entries(std::int64_t recent) {
+  entries_ = list_files(folder_);
+  std::erase_if(entries_, [&](const Entry& file) {
+    return is_temporary(file.name) && file.seconds <= recent && unlinkat(folder_, file.name.c_str(), 0) == 0;
+  });
+  std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.seconds > b.seconds; });
   used_bytes_ = 0;
-  for (const FileOnDisk& file : files) used_bytes_ += file.bytes;
+  for (const Entry& file : entries_) used_bytes_ += file.bytes;
+}
+
+// Removes what was used longest ago. The folder is listed once, and again when what was found is used up: a start that
+// makes thousands of kernels would list thousands of files for each.
+bool DiskCache::make_room(std::int64_t bytes) {
+  const auto fits = [&] { return used_bytes_ >= 0 && used_bytes_ + bytes <= limit_bytes_; };
+  if (fits()) return true;
   const std::int64_t recent = static_cast<std::int64_t>(std::time(nullptr)) - kept_seconds;
-  for (const FileOnDisk& file : files) {
-    if (file.seconds > recent) break;
-    if (!is_temporary(file.name) && used_bytes_ + bytes <= limit_bytes_) continue;
-    if (unlinkat(folder_, file.name.c_str(), 0) == 0) used_bytes_ -= file.bytes;
+  const auto now = std::chrono::steady_clock::now();
+  if (entries_.empty()) {
+    if (now < full_until_) return false;
+    list_entries(recent);
   }
-  return used_bytes_ + bytes <= limit_bytes_;
+  while (!fits() && !entries_.empty() && entries_.back().seconds <= recent) {
+    const Entry oldest = std::move(entries_.back());
+    entries_.pop_back();
+    struct stat status{};
+    const bool there = fstatat(folder_, oldest.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && status.st_mtim.tv_sec != oldest.seconds) continue;  // used since
+    if (!there || unlinkat(folder_, oldest.name.c_str(), 0) == 0) used_bytes_ -= oldest.bytes;
+  }
+  if (fits()) return true;
+  // What was found is used up, or too young; by then it may have been used.
+  full_until_ = now + std::chrono::seconds(entries_.empty() ? relisted_seconds : entries_.back().seconds - recent);
+  entries_.clear();
+  return false;
 }
 
 std::unique_ptr<CacheDraft> DiskCache::draft(std::string_view key, std::size_t bytes) {

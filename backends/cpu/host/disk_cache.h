@@ -7,6 +7,7 @@
 // read. What was used longest ago makes room for what is new.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lazuli::cpu {
 
@@ -100,6 +102,10 @@ class DiskCache {
   void store(std::string_view key, std::span<const std::byte> payload);
 
  private:
+  struct Entry;
+
+  static std::vector<Entry> list_files(int folder);
+  void list_entries(std::int64_t recent);
   bool make_room(std::int64_t bytes);
   std::unique_ptr<CacheDraft> make_draft(std::string_view key, std::size_t bytes) const;
 
@@ -108,6 +114,8 @@ class DiskCache {
   std::int64_t limit_bytes_;
   std::mutex mutex_;
   std::int64_t used_bytes_ = -1;  // by all entries, at most; -1: not counted yet
+  std::vector<Entry> entries_;    // that may have to go, the oldest last; listed when room is needed
+  std::chrono::steady_clock::time_point full_until_{};  // nothing more can go before
 };
 
 }  // namespace lazuli::cpu

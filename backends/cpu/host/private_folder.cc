@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/private_folder.h>
+#include <lazuli/graph/files/unfinished.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -55,12 +56,28 @@ bool is_temporary(std::string_view name) { return name.starts_with(".new."); }
 int create_temporary(int folder, std::string& name) {
   static std::atomic<std::uint64_t> counter{0};
   constexpr int max_attempts = 1000;
-  for (int attempt = 0; attempt < max_attempts; ++attempt) {
-    name = fmt::format(".new.{}.{}", getpid(), ++counter);
-    const int file = openat(folder, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file >= 0 || errno != EEXIST) return file;
-  }
-  return -1;
+  int file = -1;
+  name = make_unfinished(folder, [&] {
+    for (int attempt = 0; attempt < max_attempts; ++attempt) {
+      std::string candidate = fmt::format(".new.{}.{}", getpid(), ++counter);
+      file = openat(folder, candidate.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+      if (file >= 0) return candidate;
+      if (errno != EEXIST) break;
+    }
+    return std::string();
+  });
+  return file;
+}
+
+bool publish_temporary(int folder, const std::string& temporary, const std::string& name) {
+  if (renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) return false;
+  forget_unfinished(folder, temporary);
+  return true;
+}
+
+void remove_temporary(int folder, const std::string& temporary) {
+  unlinkat(folder, temporary.c_str(), 0);
+  forget_unfinished(folder, temporary);
 }
 
 }  // namespace lazuli::cpu

@@ -18,7 +18,9 @@ int open_private_folder(const std::string& root, const std::string& kind, std::s
 
 bool is_temporary(std::string_view name);
 // A file, readable and writable by its owner, of a name that is free, which goes into `name`; -1 where there is none.
-// It is to be renamed when it is complete.
 int create_temporary(int folder, std::string& name);
+// When it is complete: renames it; false where that fails.
+bool publish_temporary(int folder, const std::string& temporary, const std::string& name);
+void remove_temporary(int folder, const std::string& temporary);
 
 }  // namespace lazuli::cpu

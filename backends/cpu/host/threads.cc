@@ -3,9 +3,11 @@
 #include <lazuli/backends/cpu/host/threads.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/floating_point_mode.h>
+#include <lazuli/graph/base/fork.h>
 #include <pthread.h>
 
 #include <exception>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -102,23 +104,52 @@ void Barrier::reset() noexcept {
   generation_.fetch_and(~aborted_bit, std::memory_order_acq_rel);
 }
 
-Executor::Executor(int size) : size_(size), barrier_(size, unless_oversubscribed(size, barrier_spin)) {
+Executor::Executor(int size)
+    : size_(size), barrier_(size, unless_oversubscribed(size, barrier_spin)), generation_(process_generation()) {
   if (size < 1 || size > max_threads) fail("threads: {} threads asked for, expected 1 to {}", size, max_threads);
 }
 
+bool Executor::of_parent_process() const { return generation_ != process_generation(); }
+
+namespace {
+
+// The executor whose body this thread is in.
+thread_local const Executor* inside = nullptr;
+
+struct Inside {
+  explicit Inside(const Executor& executor) : outer(std::exchange(inside, &executor)) {}
+  ~Inside() { inside = outer; }
+  const Executor* outer;
+};
+
+// Turns are taken in the order of their numbers, so that no session is kept waiting by one that runs all the time.
+struct Turn {
+  Turn(std::atomic<std::uint32_t>& next, std::atomic<std::uint32_t>& current)
+      : turn(current), number(next.fetch_add(1, std::memory_order_relaxed)) {
+    for (std::uint32_t now; (now = turn.load(std::memory_order_acquire)) != number;)
+      turn.wait(now, std::memory_order_acquire);
+  }
+  ~Turn() {
+    turn.store(number + 1, std::memory_order_release);
+    turn.notify_all();
+  }
+  std::atomic<std::uint32_t>& turn;
+  const std::uint32_t number;
+};
+
+}  // namespace
+
 void Executor::run_on_all(FunctionRef<void(int worker)> body) {
-  if (running_.exchange(true, std::memory_order_acquire))
-    fail_internal("run_on_all: another run is in progress on this executor");
-  struct Release {
-    std::atomic<bool>& running;
-    ~Release() { running.store(false, std::memory_order_release); }
-  } release{running_};
+  if (of_parent_process()) fail_after_fork("threads: started");
+  if (inside == this) fail_internal("run_on_all: another run is in progress on this executor");
+  const Turn turn(next_turn_, turn_);
 
   barrier_.reset();
   std::exception_ptr first_error;
   std::atomic_flag failed;
   const auto guarded = [&](int worker) noexcept {
     const DefaultFloatingPointMode mode;
+    const Inside here(*this);
     try {
       body(worker);
     } catch (const Barrier::Aborted&) {
@@ -135,6 +166,10 @@ void Executor::run_on_all(FunctionRef<void(int worker)> body) {
 ThreadPool::ThreadPool(int threads) : Executor(threads), spin_(unless_oversubscribed(threads, idle_spin)) {}
 
 ThreadPool::~ThreadPool() {
+  if (of_parent_process()) {
+    keep_for_ever(std::make_shared<std::vector<std::thread>>(std::move(threads_)));
+    return;
+  }
   stop_.store(true, std::memory_order_relaxed);
   run_.fetch_add(1, std::memory_order_acq_rel);
   run_.notify_all();

@@ -60,10 +60,13 @@ class LAZULI_API Executor {
   Executor& operator=(const Executor&) = delete;
 
   int size() const { return size_; }
+  // Made before fork(), in the parent: its threads are not in this process.
+  bool of_parent_process() const;
 
   // Calls body(0) to body(size() - 1), all at once, and returns when all have returned. If some throw, the others leave
-  // the barrier and the first exception is thrown here; the executor can be used again. One run at a time: a body must
-  // not start another.
+  // the barrier and the first exception is thrown here; the executor can be used again. Runs that several threads ask
+  // for, of one session or of many, take turns in the order they came; a body must not start another (InternalError).
+  // Throws an Error in the child of a fork.
   void run_on_all(FunctionRef<void(int worker)> body);
 
   // For the bodies of run_on_all; every worker must pass it equally often.
@@ -76,7 +79,8 @@ class LAZULI_API Executor {
 
   const int size_;
   Barrier barrier_;
-  std::atomic<bool> running_{false};
+  std::atomic<std::uint32_t> next_turn_{0}, turn_{0};  // each run takes a number and waits until it is up
+  const std::uint64_t generation_;                     // of the process that the threads are in (graph/base/fork.h)
 };
 
 // Persistent threads of our own; the caller of run_on_all is worker 0. Threads start with the first run and end with

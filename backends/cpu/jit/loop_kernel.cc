@@ -23,6 +23,10 @@ namespace {
 
 constexpr std::int64_t max_cached_bytes = std::int64_t{64} << 20;  // some thousand kernels
 
+[[noreturn]] void fail_not_allowed(const std::string& symbol, const jit::CodeNotAllowed& error) {
+  throw CompileError(fmt::format("loop kernel {}: {}; the backend \"reference\" needs none", symbol, error.what()));
+}
+
 }  // namespace
 
 struct LoopCompiler::Impl {
@@ -59,8 +63,13 @@ std::string LoopCompiler::Impl::unique_symbol(std::string_view name, std::string
   std::string clean = name.empty() ? "loop" : std::string(name);
   for (char& c : clean)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
-  for (std::uint64_t hash = fnv1a(key);; ++hash) {
-    std::string symbol = fmt::format("{}_{:04x}", clean, hash & 0xffff);
+  // Short names, as long as there are some: kernels of one name may be more than four digits tell apart.
+  constexpr std::uint64_t most_tries = 16;
+  const std::uint64_t hash = fnv1a(key);
+  for (std::uint64_t attempt = 0;; ++attempt) {
+    const std::uint64_t number = hash + attempt;
+    std::string symbol = attempt < most_tries ? fmt::format("{}_{:04x}", clean, number & 0xffff)
+                                              : fmt::format("{}_{:016x}", clean, number);
     if (symbols.insert(symbol).second) return symbol;
   }
 }
@@ -84,6 +93,8 @@ std::unique_ptr<LoopCompiler::Impl::LoadedKernel> LoopCompiler::Impl::find_on_di
   if (!entry) return nullptr;
   try {
     return load(entry->payload(), symbol);
+  } catch (const jit::CodeNotAllowed& error) {
+    fail_not_allowed(symbol, error);
   } catch (const Error&) {
     return nullptr;
   }
@@ -100,6 +111,8 @@ std::unique_ptr<LoopCompiler::Impl::LoadedKernel> LoopCompiler::Impl::generate(c
   std::unique_ptr<LoadedKernel> loaded;
   try {
     loaded = load(bytes, symbol);
+  } catch (const jit::CodeNotAllowed& error) {
+    fail_not_allowed(symbol, error);
   } catch (const Error& error) {
     throw CompileError(fmt::format("loop kernel {}: {}", symbol, error.what()));
   }

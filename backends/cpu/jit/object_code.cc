@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -186,7 +187,8 @@ ObjectCode::ObjectCode(std::span<const std::byte> object, const std::string& sym
   address_ = linker.address_of(function);
   if ((layout.code > 0 && mprotect(begin, layout.code, PROT_READ) != 0) ||
       mprotect(begin + layout.code, layout.bytes - layout.code, PROT_READ | PROT_EXEC) != 0)
-    reject("expected memory for code, found that the system gives none");
+    throw CodeNotAllowed(fmt::format("generated code is not allowed here: the system makes no memory executable ({})",
+                                     std::strerror(errno)));
   std::vector<LoadedSection> loaded;
   for (std::size_t i = 0; i < elf.sections.size(); ++i)
     if (elf.sections[i].loaded) loaded.push_back({elf.sections[i].header_at, begin + layout.sections[i]});

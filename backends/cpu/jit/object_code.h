@@ -4,6 +4,7 @@
 #pragma once
 
 #include <lazuli/backends/cpu/jit/code_listing.h>
+#include <lazuli/graph/base/error.h>
 
 #include <cstddef>
 #include <memory>
@@ -12,10 +13,17 @@
 
 namespace lazuli::cpu::jit {
 
+// The host forbids memory that was written to be executed (SELinux, seccomp, PR_SET_MDWE).
+class CodeNotAllowed : public Error {
+ public:
+  using Error::Error;
+};
+
 class ObjectCode {
  public:
   // Lays code and constants out in memory of their own and binds what they call (library_functions.h). Throws an Error
-  // where the bytes are no such object, hold what this loader does not know, or do not define `symbol` in their code.
+  // where the bytes are no such object, hold what this loader does not know, or do not define `symbol` in their code;
+  // CodeNotAllowed where they are one and may not run.
   ObjectCode(std::span<const std::byte> object, const std::string& symbol);
   ~ObjectCode();
   ObjectCode(const ObjectCode&) = delete;

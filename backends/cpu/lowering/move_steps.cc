@@ -82,6 +82,42 @@ void lower_slice_update(ProgramBuilder& builder, std::int32_t id) {
   if (from.outer == 1) builder.divide_by_rows(step, {update}, {}, from.size);
 }
 
+namespace {
+
+// Copies the rows at `count` places one after the other; returns how many, which are fewer where a place is none of
+// `size` rows. Rows of a size that is known are no calls of memcpy.
+template <std::int64_t known_bytes>
+std::int64_t copy_taken(const std::byte* rows, std::int64_t row_bytes, std::int64_t size, const std::int32_t* places,
+                        std::int64_t count, std::byte* to) {
+  const std::int64_t bytes = known_bytes > 0 ? known_bytes : row_bytes;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t place = places[i];
+    if (place < 0 || place >= size) return i;
+    std::memcpy(to + i * bytes, rows + place * bytes, static_cast<std::size_t>(bytes));
+  }
+  return count;
+}
+
+using CopyTaken = decltype(&copy_taken<0>);
+CopyTaken copy_taken_of(std::int64_t row_bytes) {
+  switch (row_bytes) {
+    case 1:
+      return copy_taken<1>;
+    case 2:
+      return copy_taken<2>;
+    case 4:
+      return copy_taken<4>;
+    case 8:
+      return copy_taken<8>;
+    case 16:
+      return copy_taken<16>;
+    default:
+      return copy_taken<0>;
+  }
+}
+
+}  // namespace
+
 void lower_take(ProgramBuilder& builder, std::int32_t id) {
   const GraphNode& current = builder.node(id);
   const GraphNode& table = builder.graph().node(current.inputs[0]);
@@ -121,13 +157,15 @@ void lower_take(ProgramBuilder& builder, std::int32_t id) {
   step.units = layout.outer * count;
   step.row_major = true;
   step.split = worth_splitting(step.bytes, 0);
-  step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t unit = begin; unit < end; ++unit) {
-      const std::int64_t row =
-          checked_index(memory.as<const std::int32_t>(indices)[unit % count], unit % count, layout.size, where);
-      std::memcpy(memory.at(target) + unit * row_bytes,
-                  memory.at(source) + (unit / count * layout.size + row) * row_bytes,
-                  static_cast<std::size_t>(row_bytes));
+  step.run = [=, copy = copy_taken_of(row_bytes)](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
+    const auto* places = memory.as<const std::int32_t>(indices);
+    while (begin < end) {
+      const std::int64_t outer = begin / count, first = begin % count, last = std::min(first + end - begin, count);
+      const std::byte* rows = memory.at(source) + outer * layout.size * row_bytes;
+      const std::int64_t copied =
+          copy(rows, row_bytes, layout.size, places + first, last - first, memory.at(target) + begin * row_bytes);
+      if (copied < last - first) checked_index(places[first + copied], first + copied, layout.size, where);
+      begin += last - first;
     }
   };
 }

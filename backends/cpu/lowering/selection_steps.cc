@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/rows/argmax.h>
+#include <lazuli/backends/cpu/kernels/rows/largest.h>
 #include <lazuli/backends/cpu/lowering/loop_steps.h>
 #include <lazuli/backends/cpu/lowering/selection_steps.h>
 #include <lazuli/backends/cpu/lowering/worth_splitting.h>
-#include <lazuli/graph/types/scalar_value.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 namespace lazuli::cpu {
@@ -132,52 +131,6 @@ Run extreme_of_ranges(const View& source, const View& found, std::int64_t ranges
   };
 }
 
-// The k largest of a row, and where they are; NaN is above all numbers.
-class LargestOfRow {
- public:
-  LargestOfRow(DType dtype, std::int64_t columns)
-      : dtype_(dtype), keys_(static_cast<std::size_t>(columns)), order_(static_cast<std::size_t>(columns)) {}
-
-  void find(const std::byte* row, std::int64_t k, std::byte* values, std::int32_t* indices) {
-    const auto element = static_cast<std::size_t>(info(dtype_).block_bytes);
-    for (std::size_t i = 0; i < keys_.size(); ++i) keys_[i] = load_scalar(dtype_, row + i * element);
-    if (!fits_double(dtype_)) load_wide_keys(row);
-    std::iota(order_.begin(), order_.end(), 0);
-    std::partial_sort(order_.begin(), order_.begin() + k, order_.end(),
-                      [&](std::int32_t a, std::int32_t b) { return stands_before(a, b); });
-    for (std::size_t i = 0; i < static_cast<std::size_t>(k); ++i) {
-      std::memcpy(values + i * element, row + static_cast<std::size_t>(order_[i]) * element, element);
-      indices[i] = order_[i];
-    }
-  }
-
- private:
-  // Integers that doubles do not tell apart, as unsigned ones of the same order.
-  void load_wide_keys(const std::byte* row) {
-    const std::uint64_t sign = dtype_ == DType::i64 ? std::uint64_t{1} << 63 : 0;
-    wide_keys_.resize(keys_.size());
-    std::memcpy(wide_keys_.data(), row, wide_keys_.size() * sizeof(std::uint64_t));
-    for (std::uint64_t& key : wide_keys_) key ^= sign;
-  }
-
-  bool stands_before(std::int32_t a, std::int32_t b) const {
-    if (!wide_keys_.empty()) {
-      const std::uint64_t left = wide_keys_[static_cast<std::size_t>(a)],
-                          right = wide_keys_[static_cast<std::size_t>(b)];
-      return left != right ? left > right : a < b;
-    }
-    const double left = keys_[static_cast<std::size_t>(a)], right = keys_[static_cast<std::size_t>(b)];
-    if (left > right || right > left) return left > right;
-    const bool a_is_nan = left != left, b_is_nan = right != right;
-    return a_is_nan != b_is_nan ? a_is_nan : a < b;
-  }
-
-  DType dtype_;
-  std::vector<double> keys_;
-  std::vector<std::uint64_t> wide_keys_;
-  std::vector<std::int32_t> order_;
-};
-
 }  // namespace
 
 void lower_extreme(ProgramBuilder& builder, std::int32_t id) {
@@ -236,10 +189,9 @@ void lower_top_k(ProgramBuilder& builder, std::int32_t id) {
   step.split = worth_splitting(step.bytes, rows * columns * scalar_operations);
   step.run = [=](const Memory& memory, std::int64_t begin, std::int64_t end, int) {
     const std::int64_t element = info(source.dtype).block_bytes;
-    LargestOfRow largest(source.dtype, columns);
     for (std::int64_t row = begin; row < end; ++row)
-      largest.find(memory.at(source) + row * columns * element, k, memory.at(values) + row * k * element,
-                   memory.as<std::int32_t>(indices) + row * k);
+      find_largest(source.dtype, memory.at(source) + row * columns * element, columns, k,
+                   memory.at(values) + row * k * element, memory.as<std::int32_t>(indices) + row * k);
   };
 }
 

@@ -95,16 +95,20 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
 }
 
 void CpuProgram::prepare() {
-  if (is_prepared_) return;
   const DefaultFloatingPointMode mode;
-  const std::lock_guard lock(runtime_->busy);
-  lay_out_weights();
+  while (!is_prepared_) {
+    {
+      const std::lock_guard lock(runtime_->busy);
+      prepare_next();
+    }
+    runtime_->weights.tell_progress();
+  }
 }
 
 // Where the weights lie is part of what the launches know. With the runtime locked: this uses the executor.
-void CpuProgram::lay_out_weights() {
+void CpuProgram::prepare_next() {
   if (is_prepared_) return;
-  lay_out(lowered_.weights, lowered_.buffers, runtime_->weights, runtime_->executor);
+  if (lay_out_next(lowered_.weights, lowered_.buffers, runtime_->weights, runtime_->executor)) return;
   addresses_.emplace(lowered_);
   list_launches();
   list_constants_ahead();
@@ -176,12 +180,14 @@ void CpuProgram::execute(std::span<const BufferRef> inputs, std::span<const Buff
                          std::span<const double> numbers, RunObserver* observer, const RunLimits* limits,
                          std::span<const std::int64_t> sizes) {
   const DefaultFloatingPointMode mode;
+  prepare();
   const std::lock_guard lock(runtime_->busy);
-  lay_out_weights();
   use_numbers(numbers);
   if (!runtime_->arena || runtime_->arena->size() < arena_.plan.peak) {
     runtime_->arena.reset();
+    runtime_->arena_bytes = 0;
     runtime_->arena = Buffer::allocate(arena_.plan.peak, runtime_->allocator);
+    runtime_->arena_bytes = static_cast<std::int64_t>(arena_.plan.peak);
   }
   const Memory& memory = addresses_->of_run(inputs, outputs, runtime_->arena->data(),
                                             sizes.empty() ? std::span<const std::int64_t>(lowered_.bounds) : sizes);

@@ -30,6 +30,7 @@ struct Runtime {
   std::mutex busy;
   AllocatorRef allocator;  // of the arena
   BufferRef arena;
+  std::atomic<std::int64_t> arena_bytes{0};  // of it; known while a program runs
 };
 
 class CpuProgram final : public Program {
@@ -63,7 +64,7 @@ class CpuProgram final : public Program {
     std::vector<std::span<const std::byte>> next_weights;
   };
 
-  void lay_out_weights();
+  void prepare_next();
   void use_numbers(std::span<const double> numbers);
   void list_launches();
   void list_constants_ahead();

@@ -23,8 +23,9 @@ struct WeightRequest {
   std::shared_ptr<const StoredWeight> weight;  // null until it is laid out
 };
 
-// Lays out what is not laid out yet, on all threads of the executor, and gives the buffers their data. Can be called
-// again after an error.
-void lay_out(std::span<WeightRequest> requests, std::span<BufferInfo> buffers, WeightStore& store, Executor& executor);
+// Lays out the next weight that is not laid out yet, on all threads of the executor, and gives the buffers its data;
+// false where there is none. Can be called again after an error.
+bool lay_out_next(std::span<WeightRequest> requests, std::span<BufferInfo> buffers, WeightStore& store,
+                  Executor& executor);
 
 }  // namespace lazuli::cpu

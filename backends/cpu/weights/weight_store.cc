@@ -103,8 +103,18 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
   }
   store.insert_or_assign(key, Entry{constant.constant, weight});
   constant.constant->release_pages();
-  if (progress_) progress_(constant.label, constant.type().bytes());
+  if (progress_) untold_.emplace_back(constant.label, constant.type().bytes());
   return weight;
+}
+
+void WeightStore::tell_progress() {
+  if (!progress_) return;
+  std::vector<std::pair<std::string, std::int64_t>> untold;
+  {
+    const std::lock_guard lock(mutex_);
+    untold.swap(untold_);
+  }
+  for (const auto& [label, bytes] : untold) progress_(label, bytes);
 }
 
 std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constant, Executor& executor) {

@@ -17,7 +17,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace lazuli::cpu {
 
@@ -52,6 +54,8 @@ class WeightStore {
   std::int64_t bytes();                                // held by all stored weights
   std::int64_t laid_out() const { return laid_out_; }  // weights that were not found on disk
   void on_progress(WeightProgress progress) { progress_ = std::move(progress); }
+  // Tells of the weights laid out since the last call. With no lock held: whoever is told may use the backend.
+  void tell_progress();
 
  private:
   struct Entry {
@@ -74,6 +78,7 @@ class WeightStore {
   WeightProgress progress_;
   LogSink log_;
   AllocatorRef allocator_;
+  std::vector<std::pair<std::string, std::int64_t>> untold_;  // label and bytes of weights laid out
 };
 
 }  // namespace lazuli::cpu

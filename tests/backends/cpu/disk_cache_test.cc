@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -209,6 +210,40 @@ TEST_F(DiskCacheTest, WhatWasUsedLongestAgoMakesRoom) {
   EXPECT_EQ(cache.find("e"), nullptr);
   EXPECT_EQ(cache.draft("f", 50000), nullptr);
   EXPECT_EQ(cache.draft("f", std::size_t{1} << 60), nullptr);
+}
+
+// A start may make thousands of kernels.
+TEST_F(DiskCacheTest, AFullFolderIsNotListedForEachEntry) {
+  const std::string text(6000, 'x');
+  DiskCache cache(root_, "things", 40000);
+  for (const char* key : {"a", "b", "c", "d"}) cache.store(key, bytes_of(text));
+  EXPECT_EQ(cache.find("d"), nullptr);
+  for (const fs::path& file : files()) fs::remove(file);
+  cache.store("d", bytes_of(text));
+  EXPECT_EQ(cache.find("d"), nullptr);  // nothing looked since
+  DiskCache(root_, "things", 40000).store("d", bytes_of(text));
+  EXPECT_NE(cache.find("d"), nullptr);
+}
+
+TEST_F(DiskCacheTest, WhatIsUsedAfterTheFolderWasListedStays) {
+  const std::string text(6000, 'x');
+  DiskCache cache(root_, "things", 40000);
+  int seconds = 100000;
+  for (const char* key : {"a", "b", "c"}) {
+    const std::vector<fs::path> before = files();
+    cache.store(key, bytes_of(text));
+    for (const fs::path& file : files())
+      if (std::ranges::count(before, file) == 0) age(file, seconds);
+    seconds -= 10000;
+  }
+  cache.store("d", bytes_of(text));  // in the place of a
+  EXPECT_NE(cache.find("b"), nullptr);
+  cache.store("e", bytes_of(text));  // b was the next to go
+  EXPECT_EQ(cache.find("a"), nullptr);
+  EXPECT_NE(cache.find("b"), nullptr);
+  EXPECT_EQ(cache.find("c"), nullptr);
+  EXPECT_NE(cache.find("d"), nullptr);
+  EXPECT_NE(cache.find("e"), nullptr);
 }
 
 TEST_F(DiskCacheTest, DraftsLeaveNothingUnlessPublished) {

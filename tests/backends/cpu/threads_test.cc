@@ -197,6 +197,23 @@ class FreshThreads final : public Executor {
   }
 };
 
+TEST(ThreadPool, RunsOfSeveralThreadsTakeTurns) {
+  ThreadPool pool(2);
+  int inside = 0;  // guarded by the turns
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller)
+    callers.emplace_back([&] {
+      for (int run = 0; run < 500; ++run)
+        pool.run_on_all([&](int worker) {
+          EXPECT_EQ(worker == 0 ? ++inside : 1, 1);
+          pool.barrier().wait();
+          if (worker == 0) --inside;
+        });
+    });
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(inside, 0);
+}
+
 TEST(Executor, ForeignThreadsHaveBarrierAndErrorsToo) {
   FreshThreads executor(3);
   pass_values_around(executor, 5, 20);

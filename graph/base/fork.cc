@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/fork.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <utility>
+#include <vector>
+
+namespace lazuli {
+namespace {
+
+std::atomic<std::uint64_t> generation{0};
+
+}  // namespace
+
+std::uint64_t process_generation() {
+  static const bool counts = pthread_atfork(nullptr, nullptr, [] { ++generation; }) == 0;
+  static_cast<void>(counts);  // it fails for want of memory alone
+  return generation.load(std::memory_order_relaxed);
+}
+
+void keep_for_ever(std::shared_ptr<const void> object) {
+  static auto& kept = *new std::vector<std::shared_ptr<const void>>;  // static objects end while this is in use
+  kept.push_back(std::move(object));
+}
+
+void fail_after_fork(const char* what) {
+  fail("{} before fork(), by a process whose threads are not in this one; sessions made after it can be used", what);
+}
+
+}  // namespace lazuli

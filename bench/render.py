@@ -7,7 +7,7 @@
 
 --kernels is google-benchmark's JSON of lazuli_bench, --model that of `lazuli bench --json --compare fused,unfused`,
 --peers that of bench/peers/run.sh, --mlx and --mlx-model those of bench/peers/run_mlx.sh fusions and model, --plain that of
-bench/peers/run_onnxruntime.sh. A part that is not given stays as it is. bench/run.sh makes them all.
+bench/peers/run_plain_graphs.sh. A part that is not given stays as it is. bench/run.sh makes them all.
 """
 
 import argparse
@@ -95,32 +95,41 @@ def mlx_model_part(report):
     return note + "\n\n" + turns_table(report, "lazuli / best MLX")
 
 
+PLAIN_PEERS = {"onnxruntime": "ONNX Runtime", "mlx": "MLX", "onednn": "oneDNN"}
+
+
+def plain_table(report):
+    """Microseconds of each graph: lazuli fused, without fusion and spelled out, and the peers that ran."""
+    peers = [peer for peer in PLAIN_PEERS if peer in report["versions"]]
+    programs = ["lazuli", "none", "primitive", *peers]
+    errors = ["lazuli", *peers] if "errors" in report["graphs"][0] else []
+    header = [f"µs, {threads_title(report['threads'])}", "fused", "none", "primitive"]
+    header += [PLAIN_PEERS[peer] for peer in peers] + [f"{PLAIN_PEERS[peer]} / fused" for peer in peers]
+    header += [f"error of {PLAIN_PEERS.get(program, program)}" for program in errors]
+    rows = []
+    for graph in report["graphs"]:
+        samples, ratios = graph["samples"], graph["ratios"]
+        cells = [number(statistics.median(samples[p])) if p in samples else "" for p in programs]
+        cells += [f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in peers]
+        cells += [f"{graph['errors'][p]:.0e}" if p in graph["errors"] else "" for p in errors]
+        rows.append([graph["name"], *cells])
+    means = ", ".join(f"{PLAIN_PEERS[peer]} {report['mean_ratios'][peer]:.2f}" for peer in peers)
+    return table(header, rows) + f"\n\nGeometric mean of the ratios, over the graphs a peer has: {means}."
+
+
 def plain_part(comparison):
-    """Microseconds of each graph: lazuli fused, without fusion and spelled out, and ONNX Runtime."""
-    parts = []
-    for report in comparison["reports"]:
-        with_errors = "errors" in report["graphs"][0]
-        rows = []
-        for graph in report["graphs"]:
-            medians = {p: statistics.median(graph[p]) for p in ("lazuli", "none", "primitive", "onnxruntime") if p in graph}
-            cells = [number(medians[p]) if p in medians else "" for p in ("lazuli", "none", "primitive", "onnxruntime")]
-            cells.append(f"{graph['ratio']:.2f}" if "ratio" in graph else "")
-            if with_errors:
-                cells += [f"{e:.0e}" for e in graph["errors"].values()] if "errors" in graph else ["", ""]
-            rows.append([graph["name"], *cells])
-        header = [f"µs, {threads_title(report['threads'])}", "fused", "none", "primitive", "ONNX Runtime", "ONNX Runtime / fused"]
-        if with_errors:
-            header += ["error", "its error"]
-        parts.append(table(header, rows) + f"\n\nGeometric mean of the ratios: {report['mean_ratio']:.2f}.")
+    first = comparison["reports"][0]
+    titles = {"onnxruntime": "ONNX Runtime {} with all its optimisations", "mlx": "MLX {} on the CPU, compiled",
+              "onednn": "oneDNN {}, which has some of them"}
+    beside = [title.format(first["versions"][peer]) for peer, title in titles.items() if peer in first["versions"]]
+    left_out = [f"; without {PLAIN_PEERS[peer]}, which did not run" for peer in first["missing"]]
     errors = "; errors are the largest from a reference in f64, of the largest value"
-    if "errors" not in comparison["reports"][0]["graphs"][0]:
-        errors = ""
     note = (
-        f"Plain graphs in f32 (`bench/plain_graphs`) beside ONNX Runtime {comparison['reports'][0]['onnxruntime']} with all "
-        f"its optimisations, medians by turns; {comparison['cpu']}; rows of bf16 have weights of bf16"
-        f"{errors}:"
+        f"Plain graphs in f32 (`bench/plain_graphs`) beside {', '.join(beside)}{''.join(left_out)}; medians by turns; "
+        f"{comparison['cpu']}; rows of bf16 have weights of bf16, and in MLX and oneDNN operands of bf16 as well"
+        f"{errors if 'errors' in first['graphs'][0] else ''}:"
     )
-    return "\n\n".join([note, *parts])
+    return "\n\n".join([note, *map(plain_table, comparison["reports"])])
 
 
 def threads_title(count):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Measures what the README shows, on this host, and writes it there.
 #   bench/run.sh [--peers | --build]
-#     --peers    also against llama.cpp, which is built first, MLX and ONNX Runtime (bench/peers)
+#     --peers    also against llama.cpp, which is built first, MLX, ONNX Runtime and oneDNN (bench/peers)
 #     --build    builds lazuli_bench and measures nothing
 # The samples stay in build/bench/*.json. Leave the machine alone meanwhile.
 set -euo pipefail
@@ -29,7 +29,7 @@ if [ "${1:-}" = --peers ]; then
   bench/peers/run.sh --out "$out/peers.json"
   bench/peers/run_mlx.sh fusions --out "$out/mlx.json"
   bench/peers/run_mlx.sh model --out "$out/mlx_model.json"
-  bench/peers/run_onnxruntime.sh --out "$out/plain.json"
+  bench/peers/run_plain_graphs.sh --out "$out/plain.json"
   parts+=(--plain "$out/plain.json" --peers "$out/peers.json" --mlx "$out/mlx.json" --mlx-model "$out/mlx_model.json")
 fi
 bench/render.py "${parts[@]}"

@@ -14,17 +14,15 @@ medians and writes all samples as JSON. run_mlx.sh installs what this needs.
 """
 
 import argparse
-import ctypes
 import dataclasses
 import pathlib
 import subprocess
 import sys
 import time
 
-# Loaded globally before MLX, whose cblas_sgemm is then this one.
-openblas = ctypes.CDLL("libopenblas.so.0", ctypes.RTLD_GLOBAL)
+import openblas  # before MLX
 
-import mlx.core as mx  # noqa: E402
+import mlx.core as mx
 
 mx.set_default_device(mx.cpu)  # which the stream of mlx-lm takes over when it is imported
 
@@ -143,7 +141,7 @@ def main():
         "mlx_lm": mlx_lm.__version__,
         "load_before": turns.load_of_others(),
     }
-    openblas.openblas_set_num_threads(arguments.threads)
+    openblas.set_threads(arguments.threads)
     folders = {form: make_folder(arguments.lazuli, arguments.arch, form, arguments.folders) for form in arguments.quant}
     work = Work(folders, arguments.prompt, arguments.tokens)
     lazuli = Lazuli(arguments.lazuli, arguments.threads, work)

@@ -19,7 +19,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float quiet_nan = std::numeric_limits<float>::quiet_NaN();
 constexpr double pi = std::numbers::pi;
 
-// An f64 value of generated code, with which formulas read like formulas.
+// An f64 value of generated code, or an f32 one, with which formulas read like formulas.
 struct Real {
   llvm::IRBuilder<>* ir;
   Value* value;
@@ -54,6 +54,10 @@ Real widened(Emitter& emit, Value* x) {
   return {&emit.ir, emit.ir.CreateFPExt(x, shaped_like(emit.ir.getDoubleTy(), x))};
 }
 Value* narrowed(Real x) { return x.ir->CreateFPTrunc(x.value, shaped_like(x.ir->getFloatTy(), x.value)); }
+
+// Parts of a sum that are far below it, which f32 gives digits enough, at twice the lanes an instruction.
+Real in_f32(Real x) { return {x.ir, narrowed(x)}; }
+Real in_f64(Real x) { return {x.ir, x.ir->CreateFPExt(x.value, shaped_like(x.ir->getDoubleTy(), x.value))}; }
 
 Value* bits_of(Real x) { return x.ir->CreateBitCast(x.value, shaped_like(x.ir->getInt64Ty(), x.value)); }
 Value* i64_like(Value* like, std::uint64_t number) {
@@ -152,25 +156,31 @@ LogParts log_parts(Real v) {
   return {exponent, significand - 1.0};
 }
 
-// log(1 + f) on that interval: 2^-33.
-Real log_of_fraction(Real f) {
-  const Real p =
-      polynomial(f, {-0x1.eb131471a55a9p-5, 0x1.b764908449994p-4, -0x1.bd414c39c3624p-4, 0x1.c36bbb91f4226p-4,
-                     -0x1.fc6bec5f586fbp-4, 0x1.24923b0263c2dp-3, -0x1.556887e99a1fbp-3, 0x1.999a1ad2f4616p-3,
-                     -0x1.ffffacec4ff50p-3, 0x1.5555546d97d72p-2, -0x1.0000001867f8fp-1});
-  return f + (f * f) * p;
+// start + log(1 + f) on that interval: 2^-27. What is below f^3 is taken in f32. What does not wait for that comes
+// first: short chains keep the processor's window from filling with operations that wait.
+Real plus_log_of_fraction(Real start, Real f) {
+  const Real narrow = in_f32(f);
+  const Real high = (narrow * narrow) * polynomial(narrow, {-0x1.38300ap-4, 0x1.0847bap-3, -0x1.0f370cp-3, 0x1.2271bp-3,
+                                                            -0x1.54277cp-3, 0x1.99a3f2p-3, -0x1.000426p-2});
+  const Real square = f * f, low = f * 0x1.555550399be52p-2 - 0x1.fffff82e172a6p-2;
+  return (start + f) + square * (low + in_f64(high));
 }
 
 Real log2_of(Real v) {
   const LogParts parts = log_parts(v);
-  return parts.exponent + log_of_fraction(parts.fraction) * std::numbers::log2e;
+  return parts.exponent + plus_log_of_fraction(like(v, 0), parts.fraction) * std::numbers::log2e;
+}
+
+Real log_of(Real v) {
+  const LogParts parts = log_parts(v);
+  return plus_log_of_fraction(parts.exponent * std::numbers::ln2, parts.fraction);
 }
 
 // Where 1 + x is next to 1, its fraction is x itself and not what the addition left of it.
 Real log1p_of(Real x) {
   const LogParts parts = log_parts(x + 1.0);
   const Real fraction = choose(parts.exponent == 0.0, x, parts.fraction);
-  return parts.exponent * std::numbers::ln2 + log_of_fraction(fraction);
+  return plus_log_of_fraction(parts.exponent * std::numbers::ln2, fraction);
 }
 
 // What a logarithm gives outside the positive numbers: -infinity at its pole, NaN below it; infinity and NaN stay.
@@ -180,6 +190,39 @@ Value* with_log_edges(Emitter& emit, Value* x, float pole, Value* result) {
   Value* outside = ir.CreateSelect(at_pole, f32_like(x, -infinity), f32_like(x, quiet_nan));
   result = ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, infinity)), result, x);
   return ir.CreateSelect(ir.CreateFCmpOLE(x, f32_like(x, pole)), outside, result);
+}
+
+// log2(x) of a positive finite f32 to 2^-31, which a product with an exponent of up to 2^7 needs. What is below f^4 is
+// taken in f32, where x minus 1 is exact.
+Real precise_log2(Emitter& emit, Value* x) {
+  llvm::IRBuilder<>& ir = emit.ir;
+  constexpr std::uint32_t two_thirds = 0x3f2aaaab;
+  Value* is_subnormal = ir.CreateFCmpOLT(x, f32_like(x, 0x1p-126f));
+  x = ir.CreateSelect(is_subnormal, ir.CreateFMul(x, f32_like(x, 0x1p24f)), x);
+  Value* above = ir.CreateSub(f32_bits(emit, x), i32_like(x, two_thirds));
+  Value* exponent = ir.CreateAShr(above, 23);
+  exponent = ir.CreateSub(exponent, ir.CreateSelect(is_subnormal, i32_like(x, 24), i32_like(x, 0)));
+  Value* significand = ir.CreateAdd(ir.CreateAnd(above, i32_like(x, 0x7fffff)), i32_like(x, two_thirds));
+  const Real fraction{&ir, ir.CreateFSub(f32_from(emit, significand), f32_like(x, 1))};
+  const Real f = in_f64(fraction);
+  const Real whole{&ir, ir.CreateSIToFP(exponent, shaped_like(ir.getDoubleTy(), x))};
+  const Real high =
+      (fraction * fraction) * polynomial(fraction, {-0x1.5397c2p-3, 0x1.689b6ep-3, -0x1.19b372p-3, 0x1.3c0fa8p-3,
+                                                    -0x1.724550p-3, 0x1.a6d174p-3, -0x1.ec68bap-3, 0x1.27744ep-2});
+  const Real square = f * f, cube = square * f;
+  const Real low = whole + (f * 0x1.7154765218a49p+0 - square * 0x1.7154764a54d70p-1);
+  const Real middle = f * -0x1.715484789120dp-2 + 0x1.ec70a3cb459cfp-2;
+  return low + cube * (middle + in_f64(high));
+}
+
+// 2^t with |t| <= beyond_f32: 2^-28.
+Real exp2_within_f32(Real t) {
+  llvm::IRBuilder<>& ir = *t.ir;
+  const Nearest n = nearest(t);
+  const Real s = t - n.number;
+  const Real power = polynomial(s, {0x1.41fd51751bb8dp-13, 0x1.5f3e307ce3594p-10, 0x1.3b2d4a6988184p-7,
+                                    0x1.c6aee8eb2da69p-5, 0x1.ebfbdc400c747p-3, 0x1.62e430aebd485p-1, 1});
+  return from_bits(ir, ir.CreateAdd(bits_of(power), ir.CreateShl(n.bits, 52)));
 }
 
 // pow of operands that are not positive and finite, or of an infinite exponent; `magnitude` is pow(|x|, y) where that
@@ -297,20 +340,23 @@ Value* emit_log10(Emitter& emit, Value* x) {
 
 Value* emit_log1p(Emitter& emit, Value* x) { return with_log_edges(emit, x, -1, narrowed(log1p_of(widened(emit, x)))); }
 
-// log1p(a + (sqrt(1 + a²) - 1)) without the cancellation.
+// log(a + sqrt(a² + 1)), and a itself where that is nearest to it, give or take a sixth of an ulp.
 Value* emit_asinh(Emitter& emit, Value* x) {
   llvm::IRBuilder<>& ir = emit.ir;
+  constexpr float linear = 0x1p-12f;
   Value* magnitude = magnitude_of(emit, x);
-  const Real a = widened(emit, magnitude), square = a * a;
-  Value* result = narrowed(log1p_of(a + square / (root(square + 1.0) + 1.0)));
-  result = ir.CreateSelect(ir.CreateFCmpOLT(magnitude, f32_like(x, infinity)), result, magnitude);
-  return with_sign(emit, result, x);
+  const Real a = widened(emit, magnitude);
+  Value* result = narrowed(log_of(a + root(a * a + 1.0)));
+  Value* is_usual = ir.CreateAnd(ir.CreateFCmpOGT(magnitude, f32_like(x, linear)),
+                                 ir.CreateFCmpOLT(magnitude, f32_like(x, infinity)));
+  return with_sign(emit, ir.CreateSelect(is_usual, result, magnitude), x);
 }
 
+// log(x + sqrt(x² - 1)), which is 0 or at least 2^-11.
 Value* emit_acosh(Emitter& emit, Value* x) {
   llvm::IRBuilder<>& ir = emit.ir;
-  const Real t = widened(emit, x) - 1.0;
-  Value* result = narrowed(log1p_of(t + root(t * (t + 2.0))));
+  const Real wide = widened(emit, x);
+  Value* result = narrowed(log_of(wide + root(wide * wide - 1.0)));
   result = ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, infinity)), result, x);
   return ir.CreateSelect(ir.CreateFCmpOLT(x, f32_like(x, 1)), f32_like(x, quiet_nan), result);
 }
@@ -330,11 +376,14 @@ Value* emit_atanh(Emitter& emit, Value* x) {
 Value* emit_pow(Emitter& emit, Value* x, Value* y) {
   llvm::IRBuilder<>& ir = emit.ir;
   Value *zero = f32_like(x, 0), *inf = f32_like(x, infinity);
-  Value* magnitude = narrowed(exp2_of(widened(emit, y) * log2_of(widened(emit, magnitude_of(emit, x)))));
+  const Real t = widened(emit, y) * precise_log2(emit, magnitude_of(emit, x));
+  Value* magnitude = narrowed(exp2_within_f32(t));
   Value* is_usual = ir.CreateAnd(ir.CreateAnd(ir.CreateFCmpOGT(x, zero), ir.CreateFCmpOLT(x, inf)),
-                                 ir.CreateFCmpOLT(magnitude_of(emit, y), inf));
-  return emit_for_rare_lanes(emit, ir.CreateNot(is_usual), magnitude,
-                             [&] { return emit_special_pow(emit, x, y, magnitude); });
+                                 ir.CreateAnd(ir.CreateFCmpOLT(magnitude_of(emit, y), inf), absolute(t) < beyond_f32));
+  return emit_for_rare_lanes(emit, ir.CreateNot(is_usual), magnitude, [&] {
+    Value* of_small = ir.CreateSelect(t < -beyond_f32, zero, magnitude);
+    return emit_special_pow(emit, x, y, ir.CreateSelect(t > beyond_f32, inf, of_small));
+  });
 }
 
 // (-1)^n sin(x - n pi)

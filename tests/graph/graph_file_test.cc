@@ -422,14 +422,24 @@ TEST(GraphFile, AFileIsReplacedByWhatWasLoadedFromIt) {
 
 // ---- files of earlier versions ----
 
-// Written when this format came; they are never written again. The second holds fused nodes.
+// Written when this format came; they are never written again.
 TEST(GraphFile, FilesOfFormat1AreRead) {
   const Session session;
-  const std::vector<Array> expected = stored_function()(stored_arguments());
-  for (const char* name : {"format_1.lzg", "format_1_fused.lzg"}) {
-    SCOPED_TRACE(name);
-    const CompiledFunction loaded = load(std::string(test::data_folder) + "/graphs/" + name);
-    expect_same_results(loaded(stored_arguments()), expected);
+  const CompiledFunction loaded = load(std::string(test::data_folder) + "/graphs/format_1.lzg");
+  expect_same_results(loaded(stored_arguments()), stored_function()(stored_arguments()));
+}
+
+// Bodies of fused nodes are computed as they were written: composites that are spelled out in them may round otherwise
+// by now.
+TEST(GraphFile, FusedFilesOfFormat1AreRead) {
+  const Session session;
+  const CompiledFunction loaded = load(std::string(test::data_folder) + "/graphs/format_1_fused.lzg");
+  const std::vector<Array> found = loaded(stored_arguments()), expected = stored_function()(stored_arguments());
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_EQ(found[i].type(), expected[i].type());
+    const Array far = max(abs(cast(found[i], DType::f64) - cast(expected[i], DType::f64)));
+    EXPECT_LE(far.item<double>(), 1e-6) << "result " << i;
   }
 }
 

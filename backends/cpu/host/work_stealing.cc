@@ -23,7 +23,6 @@ constexpr std::int64_t grains_to_take(Range left) {
   return std::clamp<std::int64_t>((left.end - left.begin) / 4, 1, max_at_once);
 }
 
-constexpr std::int64_t max_grains = 65535;
 constexpr std::int64_t grain_bytes = 32 * 1024;  // two microseconds at the memory's speed
 
 }  // namespace

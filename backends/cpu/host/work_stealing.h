@@ -15,6 +15,9 @@
 
 namespace lazuli::cpu {
 
+// Of a step, at most.
+inline constexpr std::int64_t max_grains = 65535;
+
 class WorkStealing {
  public:
   explicit WorkStealing(int workers) : shares_(static_cast<std::size_t>(workers)) {}
@@ -24,7 +27,7 @@ class WorkStealing {
     return std::exchange(next_step_, next_step_ + static_cast<std::uint32_t>(steps));
   }
 
-  // Puts the worker's own share of `grains` (at most 65535) up for step number `step`, which all workers give alike.
+  // Puts the worker's own share of `grains` (at most max_grains) up for step number `step`, which all workers give alike.
   // The worker has finished the step before.
   void open(int worker, std::uint32_t step, std::int64_t grains);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Functions of f32 values in generated code that compute in f64 and round once at the end: one value or a vector of
 // lanes. 53 bits leave so much room that polynomials, Horner's rule without contraction and plain reductions give f32
-// results within 1 ulp, subnormal ones included, and the same bits with every instruction set. Where terms are so far
+// results within 1 ulp (pow: 1.5), subnormal ones included, and the same bits with every instruction set. Where terms are so far
 // below the result that f32 holds all their digits that count, they are taken in f32. Edge cases are those of C99,
 // annex F.
 //

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/backends/cpu/host/work_stealing.h>
 #include <lazuli/backends/cpu/kernels/linear/kernels.h>
 #include <lazuli/backends/cpu/kernels/windows/windows.h>
 #include <lazuli/backends/cpu/lowering/convolution_plan.h>
@@ -210,7 +211,7 @@ void add_products_of_patches(ProgramBuilder& builder, std::int32_t id, const Pla
   if (product.scratch >= 0) step.writes.push_back(product.scratch);
   step.units = product.blocks.units();
   step.split = worth_splitting(step.bytes, step.operations);
-  if (step.split && parts == 1) step.grain = 1;
+  if (step.split && parts == 1) step.grain = (step.units + max_grains - 1) / max_grains;
   step.run = [product](const Memory& memory, std::int64_t begin, std::int64_t end, int worker) {
     ProductRun run(product, memory, worker);
     for (std::int64_t unit = begin; unit < end; ++unit) run.run(unit);

@@ -16,21 +16,13 @@ constexpr std::int64_t grains_per_worker = 8;
 constexpr std::int64_t min_grain_ns = 20'000;
 
 // Of one core, cautiously: a step is hardly longer than it looks.
-constexpr std::int64_t operations_per_ns(Arithmetic arithmetic) {
-  switch (arithmetic) {
-    case Arithmetic::f32:
-      return 100;
-    case Arithmetic::int8:
-      return 300;
-    case Arithmetic::bf16:
-      return 2000;
-  }
-  return 100;
-}
+constexpr std::int64_t operations_per_ns = 100;
 
-// 0: shares stay as they are.
+// 0: shares stay as they are. So do those of int8 and bf16, whose kernels prepare operands for as many outputs as they
+// are called for.
 std::int64_t grain_of_calculation(const Step& step, int workers) {
-  const std::int64_t ns = step.operations / operations_per_ns(step.arithmetic);
+  if (step.arithmetic != Arithmetic::f32) return 0;
+  const std::int64_t ns = step.operations / operations_per_ns;
   const std::int64_t most = std::min(ns / min_grain_ns, grains_per_worker * workers);
   if (most <= workers) return 0;
   const std::int64_t grain = round_up((step.units + most - 1) / most, step.units_at_once);

@@ -111,7 +111,6 @@ void multiply_in_panels(ProgramBuilder& builder, Product& product, PanelOrder or
 
 void multiply_int8(ProgramBuilder& builder, Product& product, LinearQuantised multiply) {
   product.arithmetic = Arithmetic::int8;
-  product.batch_groups = 16;
   product.operand = quantised_rows_of(builder, product.id, product.x);
   product.multiply = [=, packed = product.packed, quantised = product.operand, rows = product.rows,
                       cols = product.x.shape.back(), y = product.y,

@@ -101,11 +101,12 @@ TEST(WorkStealing, SharesStayAsTheyAreWherePartsWouldBeShortOrFew) {
   EXPECT_EQ(chosen_grain(alone, 2), 0);
 }
 
-TEST(WorkStealing, FasterArithmeticNeedsMoreOfIt) {
-  Step step = matmul_step(256, std::int64_t{1} << 26);
-  EXPECT_GT(chosen_grain(step, 2), 0);
-  step.arithmetic = Arithmetic::bf16;
-  EXPECT_EQ(chosen_grain(step, 2), 0);
+TEST(WorkStealing, OtherArithmeticKeepsItsShares) {
+  Step step = matmul_step(256, std::int64_t{1} << 32);
+  for (const Arithmetic arithmetic : {Arithmetic::bf16, Arithmetic::int8}) {
+    step.arithmetic = arithmetic;
+    EXPECT_EQ(chosen_grain(step, 2), 0);
+  }
 }
 
 TEST(WorkStealing, LongElementwiseStepsAreTakenOverByMemory) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which steps workers take over from each other (host/work_stealing.h). Equal shares take unequal times: caches happen to
-// hold one or the other, and a core may be busy for others or slower than the rest.
+// Which steps workers take over from each other (host/work_stealing.h). Equal shares take unequal times: caches happen
+// to hold one or the other, and a core may be busy for others or slower than the rest.
 #pragma once
 
 #include <lazuli/backends/cpu/program/step.h>

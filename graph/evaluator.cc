@@ -5,12 +5,14 @@
 #include <lazuli/graph/evaluator.h>
 #include <lazuli/graph/numbers.h>
 #include <lazuli/graph/order_behind_readers.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <iterator>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -72,10 +74,18 @@ std::vector<Array> pending_outputs(std::span<const Array> arrays) {
   return pending;
 }
 
-// Told when donated leaves are given up or given back.
+std::condition_variable_any* donation_condition = nullptr;
+
+// In the child of a fork it is made anew: threads that are missing there may wait for it or have its inside locked.
+std::condition_variable_any* make_donation_condition() {
+  donation_condition = new std::condition_variable_any;
+  pthread_atfork(nullptr, nullptr, [] { new (donation_condition) std::condition_variable_any; });
+  return donation_condition;
+}
+
+// Told when donated leaves are given up or given back. Never ends, as static objects may wait for it.
 std::condition_variable_any& donation_ended() {
-  // Never ends: in the child of a fork it would wait for threads that waited for it in the parent.
-  static auto& ended = *new std::condition_variable_any;
+  static std::condition_variable_any& ended = *make_donation_condition();
   return ended;
 }
 

@@ -6,7 +6,8 @@
 // and outlive the session that computed them. Wrong calls throw an Error; none ends the process.
 //
 // fork(): a session stays with the process that made it, as threads do. In the child its calls throw an Error, as does
-// waiting for a result that was not there yet; what was computed can be read, sessions can end, and new ones be made.
+// waiting for a result that was not there yet; what was computed can be read, sessions can end, and new ones be made,
+// unless another thread was inside lazuli at that moment. Servers fork first and make sessions afterwards.
 #pragma once
 
 #include <lazuli/backends/cpu/host/isa.h>
@@ -62,7 +63,8 @@ struct LAZULI_API SessionOptions {
   AllocatorRef allocator;
   // The three callbacks below never run side by side. They may use the session, on the thread they are called on, but
   // not wait for what they were called from, and are not told of the programs and weights that their own calls make.
-  // Told of each pass that ran, with the graph it left.
+  // They run with a lock held that others need to compile: arrays they evaluate must not be in hand on another thread
+  // then, as each would wait for the other. Told of each pass that ran, with the graph it left.
   std::function<void(const PassReport&)> on_pass;
   std::function<void(Verdict)> on_verdict;               // what fusions did, and why they did not
   std::function<std::string(std::string_view)> why_off;  // for verdicts: why the fusion of this name is off

@@ -118,6 +118,7 @@ Report run_model(Engine& engine, const Options& options, OutputFile* save) {
   report.loaded = conversation.computed();
   conversation.append(report.prompt);
   report.result = conversation.generate(generation);
+  if (report.result.stop == StopReason::cancelled) end_by_itself();
   engine.end_progress();
   if (save != nullptr) conversation.save(*save);
   if (first) prepared_before_first = timer.seconds();

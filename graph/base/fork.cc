@@ -5,12 +5,18 @@
 
 #include <atomic>
 #include <utility>
-#include <vector>
 
 namespace lazuli {
 namespace {
 
 std::atomic<std::uint64_t> generation{0};
+
+// Without a lock, which a missing thread might hold; it never ends, as static objects end while this is in use.
+struct Kept {
+  std::shared_ptr<const void> object;
+  Kept* next;
+};
+std::atomic<Kept*> kept{nullptr};
 
 }  // namespace
 
@@ -21,8 +27,9 @@ std::uint64_t process_generation() {
 }
 
 void keep_for_ever(std::shared_ptr<const void> object) {
-  static auto& kept = *new std::vector<std::shared_ptr<const void>>;  // static objects end while this is in use
-  kept.push_back(std::move(object));
+  auto* entry = new Kept{std::move(object), kept.load(std::memory_order_relaxed)};
+  while (!kept.compare_exchange_weak(entry->next, entry, std::memory_order_release, std::memory_order_relaxed)) {
+  }
 }
 
 void fail_after_fork(const char* what) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
 #include <lazuli/graph/files/unfinished.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <new>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -16,10 +18,19 @@ struct Unfinished {
   std::set<std::pair<int, std::string>> names;  // with the folder they are relative to
 };
 
+Unfinished* all = nullptr;
+
+// In the child of a fork it is made anew: a missing thread may have it locked, and the files are its parent's.
+Unfinished* make_list() {
+  all = new Unfinished;
+  pthread_atfork(nullptr, nullptr, [] { new (all) Unfinished; });
+  return all;
+}
+
 // Never ends: a signal may end the process while static objects end.
 Unfinished& unfinished() {
-  static auto& all = *new Unfinished;
-  return all;
+  static Unfinished& list = *make_list();
+  return list;
 }
 
 }  // namespace

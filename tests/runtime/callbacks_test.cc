@@ -106,6 +106,44 @@ TEST(Callbacks, OnWeightMayEvaluateBesideOtherThreads) {
   EXPECT_EQ(calls, 10);
 }
 
+// A thread that lays weights out from within a callback takes no word of them from others.
+TEST(Callbacks, OnWeightTellsOfEachWeightOfEachThread) {
+  SessionOptions options;
+  options.threads = 2;
+  Session* session = nullptr;
+  int calls = 0;
+  options.on_weight = [&](const std::string&, std::int64_t) {
+    ++calls;
+    session->eval(model(weight(static_cast<float>(-calls))));  // of its own it is not told
+  };
+  Session made(options);
+  session = &made;
+  const auto eval_models = [&](float sign) {
+    const UseSession use(made);
+    std::vector<Array> weights;
+    for (int i = 0; i < 10; ++i) weights.push_back(weight(sign * static_cast<float>(i + 20)));
+    for (const Array& w : weights) made.eval(model(w));
+  };
+  std::thread beside([&] { eval_models(1); });
+  eval_models(-1);
+  beside.join();
+  EXPECT_EQ(calls, 20);
+}
+
+TEST(Callbacks, WhatOneCallThrowsLosesNoOther) {
+  SessionOptions options;
+  int calls = 0;
+  options.on_weight = [&](const std::string&, std::int64_t) {
+    if (++calls == 1) throw Error("enough");
+  };
+  Session session(options);
+  const Array v = weight(0.5), w = weight(0.25);
+  const auto both = [&] { return model(v) + model(w); };
+  EXPECT_THROW(session.eval(both()), Error);
+  session.eval(both());
+  EXPECT_EQ(calls, 2);
+}
+
 TEST(Callbacks, WhatTheyThrowReachesTheCaller) {
   SessionOptions options;
   options.on_weight = [](const std::string&, std::int64_t) { throw Error("enough"); };

@@ -14,7 +14,7 @@
 namespace lazuli::tool {
 namespace {
 
-// What follows runs inside the access that failed, wherever that is: it allocates nothing.
+// What follows runs inside the access that failed, wherever that is: until the line is written it allocates nothing.
 
 void say(std::string_view text) {
   while (!text.empty()) {
@@ -64,21 +64,24 @@ std::string_view mapped_file(std::uintptr_t address, char* buffer, std::size_t r
   return {};
 }
 
+// A bug's crash, or a signal that somebody sent: the access is made again and ends the process; what was sent is too.
+void leave_to_default(int number, int code) {
+  std::signal(number, SIG_DFL);
+  if (code <= 0) raise(number);
+}
+
 void report(int number, siginfo_t* info, void*) {
+  if (info->si_code != BUS_ADRERR) return leave_to_default(number, info->si_code);
+  char buffer[1 << 14];
+  const std::string_view path = mapped_file(reinterpret_cast<std::uintptr_t>(info->si_addr), buffer, sizeof buffer);
+  if (path.empty()) return leave_to_default(number, info->si_code);
   // A second thread may fail alike meanwhile, and its line would stand between ours.
   static std::atomic_flag reported;
-  if (info->si_code <= 0) {  // not of an access: somebody sent it
-    std::signal(number, SIG_DFL);
-    raise(number);
-    return;
-  }
   if (reported.test_and_set()) {
     for (;;) pause();
   }
-  char buffer[1 << 14];
-  const std::string_view path = mapped_file(reinterpret_cast<std::uintptr_t>(info->si_addr), buffer, sizeof buffer);
   say("lazuli: ");
-  say(path.empty() ? "a mapped file" : path);
+  say(path);
   say(": cannot be read any more: it was cut short while it was in use, or its disk failed\n");
   const auto lock = remove_unfinished();
   _exit(failure);

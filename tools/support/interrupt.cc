@@ -17,6 +17,7 @@ namespace {
 constexpr timespec grace{0, 200'000'000};
 
 std::atomic<bool> requested{false};
+std::atomic<bool> ends_by_itself{false};
 std::atomic<int> signal_taken{SIGINT};
 
 sigset_t watched_signals() {
@@ -43,8 +44,12 @@ sigset_t watched_signals() {
   while (sigwait(&watched, &number) != 0) {
   }
   signal_taken.store(number, std::memory_order_relaxed);
-  requested.store(true, std::memory_order_relaxed);
-  sigtimedwait(&watched, nullptr, &grace);  // a second signal ends it at once
+  requested.store(true, std::memory_order_release);
+  // A second signal ends it at once.
+  const bool again = sigtimedwait(&watched, nullptr, &grace) > 0;
+  if (!again && ends_by_itself.load(std::memory_order_acquire))
+    while (sigwait(&watched, &number) != 0) {
+    }
   end_now();
 }
 
@@ -63,8 +68,12 @@ void start_watching_interrupts() {
 const std::atomic<bool>& watch_interrupt() { return requested; }
 
 void check_interrupt() {
-  if (requested.load(std::memory_order_relaxed)) throw Interrupted();
+  if (!requested.load(std::memory_order_acquire)) return;
+  end_by_itself();
+  throw Interrupted();
 }
+
+void end_by_itself() { ends_by_itself.store(true, std::memory_order_release); }
 
 bool first_to_tell_interrupt() {
   static std::atomic_flag told;

@@ -21,6 +21,9 @@ void start_watching_interrupts();
 const std::atomic<bool>& watch_interrupt();
 // Throws Interrupted once the flag is set.
 void check_interrupt();
+// The command has seen the flag, and saves and prints what it has: that may take as long as it likes. A second signal
+// ends it nevertheless.
+void end_by_itself();
 // Whoever says that the command was interrupted: true for the first one alone.
 bool first_to_tell_interrupt();
 // What shells report for a program that the signal ended: 130 for SIGINT, 143 for SIGTERM.

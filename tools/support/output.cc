@@ -23,7 +23,7 @@ std::string json_text(const Json& document) {
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-void print_json(const Json& document) { print(json_text(document)); }
+void print_json(const Json& document) { print_now(json_text(document)); }
 
 void log(std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), stderr);

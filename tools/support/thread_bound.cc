@@ -17,8 +17,8 @@ std::string bounded_threads(const std::string& asked) {
   if (threads <= most) return asked;
   static bool noted = false;
   if (!noted)
-    log(fmt::format("note: --threads {} exceeds the {} usable core{}; {} used", threads, most, most == 1 ? "" : "s",
-                    most == 1 ? "1 is" : fmt::format("{} are", most)));
+    log(fmt::format("note: {} threads asked for, more than the {} usable core{}; {} used", threads, most,
+                    most == 1 ? "" : "s", most == 1 ? "1 is" : fmt::format("{} are", most)));
   noted = true;
   return fmt::format("{}", most);
 }

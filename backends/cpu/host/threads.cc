@@ -113,14 +113,28 @@ bool Executor::of_parent_process() const { return generation_ != process_generat
 
 namespace {
 
-// The executor whose body this thread is in.
-thread_local const Executor* inside = nullptr;
+struct Inside;
 
+// The innermost body this thread is in.
+thread_local const Inside* inside = nullptr;
+
+// A body and, by `caller`, those around it, on whichever threads they run: all of them wait for this one.
 struct Inside {
-  explicit Inside(const Executor& executor) : outer(std::exchange(inside, &executor)) {}
-  ~Inside() { inside = outer; }
-  const Executor* outer;
+  Inside(const Executor& in, const Inside* around)
+      : executor(&in), caller(around), before(std::exchange(inside, this)) {}
+  ~Inside() { inside = before; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  const Executor* executor;
+  const Inside* caller;
+  const Inside* before;
 };
+
+bool is_inside(const Executor& executor) {
+  for (const Inside* body = inside; body != nullptr; body = body->caller)
+    if (body->executor == &executor) return true;
+  return false;
+}
 
 // Turns are taken in the order of their numbers, so that no session is kept waiting by one that runs all the time.
 struct Turn {
@@ -141,15 +155,16 @@ struct Turn {
 
 void Executor::run_on_all(FunctionRef<void(int worker)> body) {
   if (of_parent_process()) fail_after_fork("threads: started");
-  if (inside == this) fail_internal("run_on_all: another run is in progress on this executor");
+  if (is_inside(*this)) fail_internal("run_on_all: another run is in progress on this executor");
   const Turn turn(next_turn_, turn_);
 
   barrier_.reset();
   std::exception_ptr first_error;
   std::atomic_flag failed;
-  const auto guarded = [&](int worker) noexcept {
+  const Inside* const caller = inside;
+  const auto guarded = [&, caller](int worker) noexcept {
     const DefaultFloatingPointMode mode;
-    const Inside here(*this);
+    const Inside here(*this, caller);
     try {
       body(worker);
     } catch (const Barrier::Aborted&) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
 namespace lazuli::cpu {
 namespace {
@@ -97,22 +98,25 @@ CpuProgram::CpuProgram(Lowered lowered, std::shared_ptr<Runtime> runtime)
 void CpuProgram::prepare() {
   const DefaultFloatingPointMode mode;
   while (!is_prepared_) {
+    std::optional<LaidOut> laid_out;
     {
       const std::lock_guard lock(runtime_->busy);
-      prepare_next();
+      laid_out = prepare_next();
     }
-    runtime_->weights.tell_progress();
+    if (laid_out && laid_out->is_new) runtime_->weights.tell_progress(laid_out->label, laid_out->bytes);
   }
 }
 
 // Where the weights lie is part of what the launches know. With the runtime locked: this uses the executor.
-void CpuProgram::prepare_next() {
-  if (is_prepared_) return;
-  if (lay_out_next(lowered_.weights, lowered_.buffers, runtime_->weights, runtime_->executor)) return;
+std::optional<LaidOut> CpuProgram::prepare_next() {
+  if (is_prepared_) return std::nullopt;
+  if (auto laid_out = lay_out_next(lowered_.weights, lowered_.buffers, runtime_->weights, runtime_->executor))
+    return laid_out;
   addresses_.emplace(lowered_);
   list_launches();
   list_constants_ahead();
   is_prepared_ = true;
+  return std::nullopt;
 }
 
 void CpuProgram::list_launches() {

@@ -64,7 +64,7 @@ class CpuProgram final : public Program {
     std::vector<std::span<const std::byte>> next_weights;
   };
 
-  void prepare_next();
+  std::optional<LaidOut> prepare_next();
   void use_numbers(std::span<const double> numbers);
   void list_launches();
   void list_constants_ahead();

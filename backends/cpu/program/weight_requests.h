@@ -9,7 +9,9 @@
 #include <lazuli/backends/cpu/weights/weight_store.h>
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 
 namespace lazuli::cpu {
 
@@ -23,9 +25,15 @@ struct WeightRequest {
   std::shared_ptr<const StoredWeight> weight;  // null until it is laid out
 };
 
+struct LaidOut {
+  std::string label;
+  std::int64_t bytes;  // of the constant
+  bool is_new;         // no other program had it laid out before
+};
+
 // Lays out the next weight that is not laid out yet, on all threads of the executor, and gives the buffers its data;
-// false where there is none. Can be called again after an error.
-bool lay_out_next(std::span<WeightRequest> requests, std::span<BufferInfo> buffers, WeightStore& store,
-                  Executor& executor);
+// none where all are. Can be called again after an error.
+std::optional<LaidOut> lay_out_next(std::span<WeightRequest> requests, std::span<BufferInfo> buffers,
+                                    WeightStore& store, Executor& executor);
 
 }  // namespace lazuli::cpu

@@ -85,11 +85,11 @@ WeightStore::WeightStore(const std::string& cache_folder, LogSink log, Allocator
     log_(LogLevel::warning, fmt::format("packed weights are not kept on disk: {}", files_.trouble()));
 }
 
-std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, const GraphNode& constant,
-                                                              const std::function<StoredWeight()>& make) {
+FoundWeight WeightStore::find_or_make(Store& store, const GraphNode& constant,
+                                      const std::function<StoredWeight()>& make) {
   const std::lock_guard lock(mutex_);
   const std::pair key(constant.constant->id(), as_matrix(constant.type().shape).cols);
-  if (const auto found = store.find(key); found != store.end()) return found->second.weight;
+  if (const auto found = store.find(key); found != store.end()) return {found->second.weight, false};
   sweep_locked();
   const std::int64_t laid_out_before = laid_out_;
   const auto begin = std::chrono::steady_clock::now();
@@ -103,21 +103,10 @@ std::shared_ptr<const StoredWeight> WeightStore::find_or_make(Store& store, cons
   }
   store.insert_or_assign(key, Entry{constant.constant, weight});
   constant.constant->release_pages();
-  if (progress_) untold_.emplace_back(constant.label, constant.type().bytes());
-  return weight;
+  return {std::move(weight), true};
 }
 
-void WeightStore::tell_progress() {
-  if (!progress_) return;
-  std::vector<std::pair<std::string, std::int64_t>> untold;
-  {
-    const std::lock_guard lock(mutex_);
-    untold.swap(untold_);
-  }
-  for (const auto& [label, bytes] : untold) progress_(label, bytes);
-}
-
-std::shared_ptr<const StoredWeight> WeightStore::packed(const GraphNode& constant, Executor& executor) {
+FoundWeight WeightStore::find_packed(const GraphNode& constant, Executor& executor) {
   return find_or_make(packed_, constant, [&] { return load_or_pack(constant, executor); });
 }
 
@@ -157,7 +146,7 @@ StoredWeight WeightStore::load_or_pack(const GraphNode& constant, Executor& exec
   return weight;
 }
 
-std::shared_ptr<const StoredWeight> WeightStore::dequantised(const GraphNode& constant, Executor& executor) {
+FoundWeight WeightStore::find_dequantised(const GraphNode& constant, Executor& executor) {
   return find_or_make(dequantised_, constant, [&] {
     const Type& type = constant.type();
     const Matrix matrix = as_matrix(type.shape);

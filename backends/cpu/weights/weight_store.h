@@ -19,7 +19,6 @@
 #include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace lazuli::cpu {
 
@@ -34,6 +33,12 @@ struct StoredWeight {
   }
 };
 
+// What the store gives for a constant; `is_new`: it was not laid out before.
+struct FoundWeight {
+  std::shared_ptr<const StoredWeight> weight;
+  bool is_new = false;
+};
+
 using WeightProgress = std::function<void(const std::string& label, std::int64_t bytes)>;
 
 class WeightStore {
@@ -46,16 +51,24 @@ class WeightStore {
   // Lays the constant out, over the executor's threads, and gives its mapped pages back to the system as they have been
   // read. Types without a packed form are packed as f32. The same buffer gives the same weight. The caller makes sure
   // that nothing else runs on the executor.
-  std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor);
-  std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor);
+  std::shared_ptr<const StoredWeight> packed(const GraphNode& constant, Executor& executor) {
+    return find_packed(constant, executor).weight;
+  }
+  std::shared_ptr<const StoredWeight> dequantised(const GraphNode& constant, Executor& executor) {
+    return find_dequantised(constant, executor).weight;
+  }
+  FoundWeight find_packed(const GraphNode& constant, Executor& executor);
+  FoundWeight find_dequantised(const GraphNode& constant, Executor& executor);
 
   // Drops those whose constants are gone; what else is called here does it too.
   void sweep();
   std::int64_t bytes();                                // held by all stored weights
   std::int64_t laid_out() const { return laid_out_; }  // weights that were not found on disk
   void on_progress(WeightProgress progress) { progress_ = std::move(progress); }
-  // Tells of the weights laid out since the last call. With no lock held: whoever is told may use the backend.
-  void tell_progress();
+  // With no lock held: whoever is told may use the backend.
+  void tell_progress(const std::string& label, std::int64_t bytes) const {
+    if (progress_) progress_(label, bytes);
+  }
 
  private:
   struct Entry {
@@ -65,8 +78,7 @@ class WeightStore {
   // By Buffer::id and the length of a row: a buffer may be read as another matrix (the kernel of a convolution).
   using Store = std::map<std::pair<std::uint64_t, std::int64_t>, Entry>;
 
-  std::shared_ptr<const StoredWeight> find_or_make(Store& store, const GraphNode& constant,
-                                                   const std::function<StoredWeight()>& make);
+  FoundWeight find_or_make(Store& store, const GraphNode& constant, const std::function<StoredWeight()>& make);
 
   void sweep_locked();
   StoredWeight load_or_pack(const GraphNode& constant, Executor& executor);
@@ -78,7 +90,6 @@ class WeightStore {
   WeightProgress progress_;
   LogSink log_;
   AllocatorRef allocator_;
-  std::vector<std::pair<std::string, std::int64_t>> untold_;  // label and bytes of weights laid out
 };
 
 }  // namespace lazuli::cpu

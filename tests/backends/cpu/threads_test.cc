@@ -177,6 +177,23 @@ TEST(Errors, OneOfSeveralIsReported) {
     EXPECT_THROW(pool.run_on_all([](int worker) { throw Error(std::to_string(worker)); }), Error);
 }
 
+// The outer run waits for the inner one, on whichever of its threads that began.
+TEST(Errors, RunInsideARunOfAnotherExecutorIsRefused) {
+  for (int caller = 0; caller < 2; ++caller)
+    for (int between = 0; between < 2; ++between) {
+      ThreadPool outer(2), inner(2);
+      const auto innermost = [&](int worker) {
+        if (worker == between) outer.run_on_all([](int) {});
+      };
+      EXPECT_THROW(outer.run_on_all([&](int worker) {
+        if (worker == caller) inner.run_on_all(innermost);
+      }),
+                   InternalError);
+      pass_values_around(outer, 1, 3);
+      pass_values_around(inner, 1, 3);
+    }
+}
+
 TEST(Errors, RunInsideARunIsRefused) {
   ThreadPool pool(2);
   EXPECT_THROW(pool.run_on_all([&](int) { pool.run_on_all([](int) {}); }), InternalError);

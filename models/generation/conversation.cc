@@ -22,9 +22,7 @@ void Conversation::append(const Tokenizer& tokenizer, std::string_view text, Enc
   append(tokenizer.encode(text, options));
 }
 
-void Conversation::append(const Tokenizer& tokenizer, const ChatText& chat, EncodeOptions options) {
-  append(tokenizer.encode(chat, options));
-}
+void Conversation::append(const Tokenizer& tokenizer, const ChatText& chat) { append(tokenizer.encode(chat)); }
 
 std::int64_t Conversation::assign(std::span<const std::int32_t> ids) {
   const auto common = std::ranges::mismatch(ids_, ids).in1 - ids_.begin();

@@ -63,7 +63,6 @@ class LAZULI_API Conversation {
  private:
   void cut_back(std::int64_t length);
   Array compute_rest(const GenerateOptions& options);
-  GenerateResult continue_text(const Array& logits, const GenerateOptions& options);
 
   Runner runner_;
   std::vector<std::int32_t> ids_;

@@ -73,6 +73,7 @@ struct LAZULI_API StepInputs {
 
 struct LAZULI_API StepOutputs {
   Array logits;               // f32 [T, vocab]
+  Array head_input;           // f32 [T, hidden]; the rows that the head multiplies; may be undefined
   std::vector<Array> caches;  // with this step's rows written
 };
 

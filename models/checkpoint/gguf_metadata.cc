@@ -36,8 +36,8 @@ double GgufMetadata::rope_factor(double otherwise) const {
     fail_file("{}: key {} is \"{}\", expected none or linear", file_.name(), key(type_name), *type);
   const char* name = has(factor_name) ? factor_name : older_name;
   const double factor = number_or(name, otherwise);
-  if (!(factor > 0)) fail_file("{}: key {} is {}, expected a positive number", file_.name(), key(name), factor);
-  return factor;
+  if (factor < 0) fail_file("{}: key {} is {}, expected 0 (no scaling) or more", file_.name(), key(name), factor);
+  return factor == 0 ? 1 : factor;
 }
 
 void GgufMetadata::check_causal() const {

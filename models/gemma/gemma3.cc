@@ -72,7 +72,8 @@ class Gemma3 final : public GemmaModel {
       hidden = layers_[layer](hidden, inputs, outputs.caches[2 * layer], outputs.caches[2 * layer + 1]);
     }
     Scope scope("head");
-    outputs.logits = head_(final_norm_(hidden));
+    outputs.head_input = final_norm_(hidden);
+    outputs.logits = head_(outputs.head_input);
     return outputs;
   }
 

@@ -133,9 +133,9 @@ class Gemma3n final : public GemmaModel {
       Scope scope("layers", layer);
       planes = layers_[i](planes, index(per_layer, 1, layer), inputs, outputs.caches);
     }
-    const Array hidden = final_norm_(altup_embedding_.contract(planes));
+    outputs.head_input = final_norm_(altup_embedding_.contract(planes));
     Scope scope("head");
-    outputs.logits = head_(hidden);
+    outputs.logits = head_(outputs.head_input);
     return outputs;
   }
 

@@ -248,7 +248,8 @@ class Gemma4 final : public GemmaModel {
       hidden = layers_[layer](hidden, input, inputs, outputs.caches[cache], outputs.caches[cache + 1]);
     }
     Scope scope("head");
-    outputs.logits = head_(final_norm_(hidden));
+    outputs.head_input = final_norm_(hidden);
+    outputs.logits = head_(outputs.head_input);
     return outputs;
   }
 

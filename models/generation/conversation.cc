@@ -22,9 +22,7 @@ void Conversation::append(const Tokenizer& tokenizer, std::string_view text, Enc
   append(tokenizer.encode(text, options));
 }
 
-void Conversation::append(const Tokenizer& tokenizer, const ChatText& chat, EncodeOptions options) {
-  append(tokenizer.encode(chat, options));
-}
+void Conversation::append(const Tokenizer& tokenizer, const ChatText& chat) { append(tokenizer.encode(chat)); }
 
 std::int64_t Conversation::assign(std::span<const std::int32_t> ids) {
   const auto common = std::ranges::mismatch(ids_, ids).in1 - ids_.begin();
@@ -34,16 +32,13 @@ std::int64_t Conversation::assign(std::span<const std::int32_t> ids) {
   return computed();
 }
 
-void Conversation::cut_back(std::int64_t length) {
-  const std::int64_t kept = runner_.keepable(length);
-  runner_.truncate(kept);
-  if (kept < length) generated_ = {};  // all of it is a prompt again
-}
+void Conversation::cut_back(std::int64_t length) { runner_.truncate(runner_.keepable(length)); }
 
 // Returns the logits behind the last token, or an undefined array when `options` stopped a prompt half-way.
 Array Conversation::compute_rest(const GenerateOptions& options) {
   // The logits of the last token are gone, so it is computed again.
   if (computed() == count(ids_)) cut_back(computed() - 1);
+  if (computed() == 0) generated_ = {};  // all of it is a prompt again
   Array logits;
   while (generated_.contains(computed()))
     logits = runner_.decode(Array::from({ids_[static_cast<std::size_t>(computed())]}, {1}));
@@ -53,16 +48,6 @@ Array Conversation::compute_rest(const GenerateOptions& options) {
   return logits;
 }
 
-// Where it throws, in a step or in a callback, the caches have tokens that the text does not.
-GenerateResult Conversation::continue_text(const Array& logits, const GenerateOptions& options) {
-  try {
-    return generate_from(runner_, runner_.model().tokenizer(), logits, ids_, options);
-  } catch (...) {
-    cut_back(std::min(computed(), count(ids_)));
-    throw;
-  }
-}
-
 GenerateResult Conversation::generate(const GenerateOptions& options) {
   if (ids_.empty()) fail("generate: the text is empty; expected at least one token");
   const auto start = std::chrono::steady_clock::now();
@@ -70,7 +55,7 @@ GenerateResult Conversation::generate(const GenerateOptions& options) {
   const std::chrono::duration<double> submitted = std::chrono::steady_clock::now() - start;
   GenerateResult result;
   if (logits.defined()) {
-    result = continue_text(logits, options);
+    result = generate_from(runner_, runner_.model().tokenizer(), logits, ids_, options);
     generated_.begin = count(ids_);
     append(result.ids);
     generated_.end = count(ids_);

@@ -42,7 +42,7 @@ class LAZULI_API Conversation {
   // The begin-of-text token is put in front of the first text only.
   void append(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {});
   // A conversation, in which messages become no control tokens, whatever they say.
-  void append(const Tokenizer& tokenizer, const ChatText& chat, EncodeOptions options = {});
+  void append(const Tokenizer& tokenizer, const ChatText& chat);
   // Makes `ids` the whole text. The caches keep what it has in common with the text so far, so far as the rings of
   // sliding windows still hold what its next token sees; otherwise all of it is computed again. Returns how many
   // positions are kept.
@@ -63,7 +63,6 @@ class LAZULI_API Conversation {
  private:
   void cut_back(std::int64_t length);
   Array compute_rest(const GenerateOptions& options);
-  GenerateResult continue_text(const Array& logits, const GenerateOptions& options);
 
   Runner runner_;
   std::vector<std::int32_t> ids_;

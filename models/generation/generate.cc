@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <exception>
 #include <optional>
 
 namespace lazuli {
@@ -100,7 +101,7 @@ class TokenSource {
     next_ = runner_.decode_greedy(token_);
     next_flaw_ = runner_.greedy_flaw();
   }
-  // Throws where a logit is not finite: whatever token followed would mean nothing.
+  // Throws where a logit is not finite, as far as flaw_ tells: whatever token followed would mean nothing.
   std::int32_t current(std::span<const std::int32_t> recent) {
     if (!(sampler_.options().greedy() ? flaw_.item<float>() == 0 : all_finite(logits_.data<float>())))
       fail("generate: the logits of the token at position {} are not finite; weights may be damaged", recent.size());
@@ -123,7 +124,25 @@ class TokenSource {
   Runner& runner_;
   Sampler sampler_;
   Array token_, next_, logits_;
-  Array flaw_, next_flaw_;  // f32 [1]: whether the logits behind a token are finite (flaw_of)
+  // f32 [1], 0 or NaN: of the prompt's logits, which a damaged head shows in, then of what each step gives the head.
+  Array flaw_, next_flaw_;
+};
+
+// Cuts the runner back to what it held, where a generation ends by an exception: steps that looked ahead included.
+class CutBackOnError {
+ public:
+  explicit CutBackOnError(Runner& runner)
+      : runner_(runner), length_(runner.length()), exceptions_(std::uncaught_exceptions()) {}
+  ~CutBackOnError() {
+    if (std::uncaught_exceptions() > exceptions_) runner_.truncate(runner_.keepable(length_));
+  }
+  CutBackOnError(const CutBackOnError&) = delete;
+  CutBackOnError& operator=(const CutBackOnError&) = delete;
+
+ private:
+  Runner& runner_;
+  std::int64_t length_;
+  int exceptions_;
 };
 
 }  // namespace
@@ -173,6 +192,7 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
     result.prompt_seconds = seconds_since(start);
     return result;
   }
+  const CutBackOnError guard(runner);
   source.start(logits);
   std::int64_t kept = runner.length();
   std::string rest;

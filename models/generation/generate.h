@@ -56,7 +56,9 @@ struct LAZULI_API GenerateResult {
 // Appends `prompt` to what the runner holds and continues. While a token is handed out, the step after it already runs.
 // Afterwards the runner holds the prompt and all tokens but the last.
 // `tokenizer` may be null: then there is no text, and no token ends the generation.
-// Throws an Error where logits are not finite.
+// Throws an Error where logits are not finite: those of the prompt, and where tokens are sampled those of every step;
+// greedy steps look at what the head is given (Runner::greedy_flaw). Where it throws behind the prompt, or a callback
+// does, the runner holds the prompt alone, or nothing where a sliding window has overwritten what that needs.
 LAZULI_API GenerateResult generate(Runner& runner, std::shared_ptr<const Tokenizer> tokenizer,
                                    std::span<const std::int32_t> prompt, const GenerateOptions& options);
 

@@ -76,7 +76,7 @@ std::vector<std::int32_t> never_generated(const LanguageModel& model) {
   return ids;
 }
 
-Array flaw_of(const Array& logits) { return sum(logits * 0.0, {-1}); }
+Array flaw_of(const Array& rows) { return sum(rows * 0.0, {-1}); }
 
 Runner::Runner(const LanguageModel& model, const RunnerOptions& options)
     : model_(model),
@@ -114,7 +114,9 @@ CompiledFunction Runner::make_function(Phase phase, Want want) const {
         if (want == Want::all_logits) outputs.push_back(step.logits);
         if (want == Want::last_logits) outputs.push_back(take_rows(step.logits, operands.last_row));
         if (want == Want::greedy) {
-          outputs.push_back(flaw_of(step.logits));
+          // Of the head's input, not of the logits: a second reader of these would have all of them written, where
+          // linear_argmax keeps the largest alone.
+          outputs.push_back(flaw_of(step.head_input.defined() ? step.head_input : step.logits));
           outputs.push_back(largest(step.logits, suppression));
         }
         return outputs;

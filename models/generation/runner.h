@@ -50,7 +50,9 @@ class LAZULI_API Runner {
   // The same, and the index of the largest logit, i32 [1]: the logits are never handed out. What is never to be
   // generated is left out (never_generated).
   Array decode_greedy(const Array& token);
-  // Of the logits that the last decode_greedy() looked at, f32 [1]: 0 where all are finite, otherwise NaN.
+  // Of the row that the head multiplied in the last decode_greedy(), f32 [1]: 0 where all of it is finite, otherwise
+  // NaN. It shows whatever a layer made of the token, also where a softcap hides it. It does not show damage of the
+  // head itself, nor sums in it that overflow: the logits that prefill() and decode() hand out do (flaw_of).
   const Array& greedy_flaw() const { return greedy_flaw_; }
   // f32 [rows, vocab] to i32 [rows]: the index of the largest logit of each row, as above.
   Array likeliest(const Array& logits) const;
@@ -124,7 +126,7 @@ class LAZULI_API Runner {
 // Rows of the head that must not be drawn: those the checkpoint suppresses, and those past the vocabulary, where there
 // is one. Ascending.
 LAZULI_API std::vector<std::int32_t> never_generated(const LanguageModel& model);
-// f32 [rows, vocab] to f32 [rows]: 0 where all logits of a row are finite, otherwise NaN.
-LAZULI_API Array flaw_of(const Array& logits);
+// f32 [rows, n] to f32 [rows]: 0 where all values of a row are finite, otherwise NaN.
+LAZULI_API Array flaw_of(const Array& rows);
 
 }  // namespace lazuli

@@ -136,7 +136,7 @@ ChatText render_next_turn(ChatFormat format, std::string_view user_text, const C
   return chat;
 }
 
-std::vector<std::int32_t> Tokenizer::encode(const ChatText& chat, EncodeOptions) const {
+std::vector<std::int32_t> Tokenizer::encode(const ChatText& chat) const {
   constexpr std::string_view begin_of_text = "<bos>";
   const std::string_view text = chat.text();
   std::vector<std::int32_t> ids;

@@ -54,11 +54,13 @@ class LAZULI_API ChatText {
   friend ChatText operator+(ChatText a, const ChatText& b) { return a += b; }
   friend ChatText operator+(std::string_view written, const ChatText& b) { return (ChatText() += written) += b; }
   friend LAZULI_API std::ostream& operator<<(std::ostream& out, const ChatText& chat);
-  friend bool operator==(const ChatText& a, const ChatText& b) { return a.text_ == b.text_; }
+  // With the same markers in the same places.
+  friend bool operator==(const ChatText& a, const ChatText& b) = default;
   friend bool operator==(const ChatText& a, std::string_view text) { return a.text_ == text; }
 
   struct Marker {
     std::size_t begin = 0, size = 0;
+    friend bool operator==(const Marker&, const Marker&) = default;
   };
   std::span<const Marker> markers() const { return markers_; }  // in order
 

@@ -154,7 +154,7 @@ std::vector<TokenType> read_types(const GgufFile& file, std::size_t tokens) {
   types.reserve(codes->size());
   for (const std::int32_t code : *codes) {
     if (code < 0 || code > 7)
-      fail("{}: key tokenizer.ggml.token_type: element {} is {}, expected 1 to 6", file.name(), types.size(), code);
+      fail("{}: key tokenizer.ggml.token_type: element {} is {}, expected 0 to 7", file.name(), types.size(), code);
     // Some converters pad the vocabulary with a code before or behind those there are.
     types.push_back(code == 0 || code == 7 ? TokenType::unused : static_cast<TokenType>(code));
   }
@@ -177,7 +177,8 @@ std::vector<std::int64_t> read_ids(const GgufFile& file, const char* key) {
 // token has where they mean none.
 std::optional<std::int32_t> read_role(const GgufFile& file, const char* key, std::string_view usual, Vocabulary& v) {
   std::optional<std::int32_t> found;
-  for (const std::int64_t id : read_ids(file, key)) found = token_or_note(v, key, id);
+  for (const std::int64_t id : read_ids(file, key))
+    if (const auto token = token_or_note(v, key, id); !found) found = token;
   if (found || usual.empty()) return found;
   const auto named = std::ranges::find(v.texts, usual);
   return named == v.texts.end() ? found : static_cast<std::int32_t>(named - v.texts.begin());
@@ -240,10 +241,11 @@ struct Tokenizer::Tables {
   std::int32_t find(std::string_view text) const {
     return ids_.find(hash_of(text), [&](std::int32_t id) { return at(id) == text; });
   }
-  // Higher goes first; empty when the pair, adjacent in memory, does not merge.
-  std::optional<float> merge_priority(std::string_view left, std::string_view right) const;
-  void encode_escaped(std::string_view escaped, std::vector<std::int32_t>& ids) const;
-  void encode_chunk(std::string_view text, std::vector<std::int32_t>& ids) const;
+  // Higher goes first; empty when the pair, adjacent in memory, does not merge. With `spell`, no pair does whose text
+  // is a marker's.
+  std::optional<float> merge_priority(std::string_view left, std::string_view right, bool spell) const;
+  void encode_escaped(std::string_view escaped, bool spell, std::vector<std::int32_t>& ids) const;
+  void encode_chunk(std::string_view text, bool spell, std::vector<std::int32_t>& ids) const;
   bool is_unknown(std::string_view symbol) const;
   void emit(std::string_view symbol, std::vector<std::int32_t>& ids) const;
   void append_piece(std::int32_t id, bool show_special, std::string& out) const;
@@ -265,17 +267,20 @@ struct Tokenizer::Tables {
   std::optional<SpecialTokens> specials_;
   std::optional<AddedTokens> added_;  // in their place
   std::array<std::int32_t, 256> byte_ids_;
-  std::size_t longest_ = 0;  // bytes of the longest text: nothing longer can be a merge
+  std::vector<bool> markers_;  // by id: is_marker of its text
+  std::size_t longest_ = 0;    // bytes of the longest text: nothing longer can be a merge
 };
 
 Tokenizer::Tables::Tables(Vocabulary vocabulary)
     : vocabulary_(std::move(vocabulary)), ids_(vocabulary_.texts.size()), merges_(vocabulary_.merges.size()) {
   check(vocabulary_, "tokenizer");
   byte_ids_.fill(none);
+  markers_.resize(vocabulary_.texts.size());
   for (std::size_t i = 0; i < vocabulary_.texts.size(); ++i) {
     const auto id = static_cast<std::int32_t>(i);
     const std::string_view text = vocabulary_.texts[i];
     if (text.empty()) continue;
+    markers_[i] = is_marker(text);
     longest_ = std::max(longest_, text.size());
     ids_.insert_or_replace(hash_of(text), id, [&](std::int32_t other) { return at(other) == text; });
     TokenType& type = vocabulary_.types[i];
@@ -310,11 +315,16 @@ void Tokenizer::Tables::index_merges() {
   }
 }
 
-std::optional<float> Tokenizer::Tables::merge_priority(std::string_view left, std::string_view right) const {
+std::optional<float> Tokenizer::Tables::merge_priority(std::string_view left, std::string_view right,
+                                                       bool spell) const {
   if (left.size() + right.size() > longest_) return std::nullopt;
+  const auto is_spelled = [&](std::int32_t id) {
+    return spell && id != none && markers_[static_cast<std::size_t>(id)];
+  };
   if (vocabulary_.order == MergeOrder::scores) {
     const std::int32_t id = find({left.data(), left.size() + right.size()});
-    if (id == none || type(id) == TokenType::control) return std::nullopt;  // text never becomes a control token
+    // Text never becomes a control token.
+    if (id == none || type(id) == TokenType::control || is_spelled(id)) return std::nullopt;
     return vocabulary_.scores[static_cast<std::size_t>(id)];
   }
   const std::int32_t rank = merges_.find(merge_hash(left, right), [&](std::int32_t other) {
@@ -322,22 +332,23 @@ std::optional<float> Tokenizer::Tables::merge_priority(std::string_view left, st
     return merge.size() == left.size() + 1 + right.size() && merge.starts_with(left) && merge[left.size()] == ' ' &&
            merge.ends_with(right);
   });
-  return rank == none ? std::nullopt : std::optional(-static_cast<float>(rank));
+  if (rank == none || (spell && is_spelled(find({left.data(), left.size() + right.size()})))) return std::nullopt;
+  return -static_cast<float>(rank);
 }
 
-void Tokenizer::Tables::encode_escaped(std::string_view escaped, std::vector<std::int32_t>& ids) const {
-  if (vocabulary_.order == MergeOrder::scores || added_) return encode_chunk(escaped, ids);
+void Tokenizer::Tables::encode_escaped(std::string_view escaped, bool spell, std::vector<std::int32_t>& ids) const {
+  if (vocabulary_.order == MergeOrder::scores || added_) return encode_chunk(escaped, spell, ids);
   // Merges by rank do not cross between newlines and other text, and a run of newlines that is a token is taken whole.
   for (std::string_view rest = escaped; !rest.empty();) {
     const bool newlines = rest[0] == '\n';
     const std::string_view chunk = rest.substr(0, newlines ? rest.find_first_not_of('\n') : rest.find('\n'));
     const std::int32_t whole = newlines ? find(chunk) : none;
-    whole == none ? encode_chunk(chunk, ids) : ids.push_back(whole);
+    whole == none ? encode_chunk(chunk, spell, ids) : ids.push_back(whole);
     rest.remove_prefix(chunk.size());
   }
 }
 
-void Tokenizer::Tables::encode_chunk(std::string_view text, std::vector<std::int32_t>& ids) const {
+void Tokenizer::Tables::encode_chunk(std::string_view text, bool spell, std::vector<std::int32_t>& ids) const {
   std::vector<Symbol> symbols;
   symbols.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
@@ -353,7 +364,8 @@ void Tokenizer::Tables::encode_chunk(std::string_view text, std::vector<std::int
   const auto consider = [&](std::int32_t left, std::int32_t right) {
     if (left == none || right == none) return;
     const Symbol &a = symbols[static_cast<std::size_t>(left)], &b = symbols[static_cast<std::size_t>(right)];
-    if (const auto priority = merge_priority(view(a), view(b))) queue.push({*priority, left, right, a.size + b.size});
+    if (const auto priority = merge_priority(view(a), view(b), spell))
+      queue.push({*priority, left, right, a.size + b.size});
   };
   for (const Symbol& symbol : symbols) consider(symbol.previous, symbol.previous + 1);
 
@@ -430,12 +442,11 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions
   if (options.add_bos && vocabulary.add_bos && vocabulary.bos) ids.push_back(*vocabulary.bos);
   const SpecialParsing parsing{.control = options.parse_special, .markers = !options.spell_markers};
   const auto add = [&](std::int32_t id) { ids.push_back(id); };
+  const auto encode_part = [&](std::string_view part) { tables_->encode_escaped(part, options.spell_markers, ids); };
   if (tables_->added_)
-    tables_->added_->split(
-        text, parsing, [&](std::string_view escaped) { tables_->encode_escaped(escaped, ids); }, add);
+    tables_->added_->split(text, parsing, encode_part, add);
   else
-    tables_->specials_->split(
-        text, parsing, [&](std::string_view part) { tables_->encode_escaped(escape_spaces(part), ids); }, add);
+    tables_->specials_->split(text, parsing, [&](std::string_view part) { encode_part(escape_spaces(part)); }, add);
   return ids;
 }
 

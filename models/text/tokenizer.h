@@ -93,8 +93,8 @@ class LAZULI_API Tokenizer {
   std::vector<std::int32_t> encode(std::string_view text, EncodeOptions options = {}) const;
 
   // A conversation: the template's own markers, bos among them, become tokens; what stands in its messages is text,
-  // whatever it says and whatever the options are.
-  std::vector<std::int32_t> encode(const ChatText& chat, EncodeOptions options = {}) const;
+  // whatever it says.
+  std::vector<std::int32_t> encode(const ChatText& chat) const;
 
   // The concatenated pieces; bytes that are not UTF-8 stay as they are. Control and unknown tokens are left out unless
   // `show_special`. Throws Error for an id outside the vocabulary.

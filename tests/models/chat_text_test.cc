@@ -127,6 +127,9 @@ TEST(ChatText, JoinedTextsKeepTheirMarkers) {
   EXPECT_EQ(std::ranges::count(ids, synth::end_of_turn_token), 3);
   const std::string text = chat;
   EXPECT_EQ(chat, text);
+  // Of the same text, all of it written by somebody.
+  EXPECT_FALSE(chat == ChatText() + text);
+  EXPECT_TRUE(chat == ChatText(chat));
   std::ostringstream out;
   out << chat;
   EXPECT_EQ(out.str(), text);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <lazuli/graph/files/output_file.h>
 #include <lazuli/models/generation/conversation.h>
+#include <lazuli/runtime/compiled_graph.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/golden_model.h>
@@ -183,6 +184,54 @@ TEST(Generate, SaysWhereLogitsAreNotFinite) {
   for (const double temperature : {0.0, 1.0}) {
     const auto row = damaged("gemma3-dense", "model.embed_tokens.weight", 128 * 319 + 7, infinite);
     EXPECT_NE(error_of([&] { run(*row, options_of(4, temperature)); }).find("not finite"), std::string::npos);
+  }
+}
+
+// Also where the step that looked ahead is under way, and with a window's ring.
+TEST(Generate, LogitsThatAreNotFiniteLeaveThePrompt) {
+  Session session;
+  for (const char* family : families)
+    for (const double temperature : {0.0, 1.0}) {
+      SCOPED_TRACE(family);
+      const auto model = damaged(family, "model.norm.weight", 5, 0x7fc0);
+      Runner runner(*model, {});
+      EXPECT_NE(error_of([&] { generate(runner, nullptr, some_ids(30), options_of(4, temperature)); }), "");
+      EXPECT_EQ(runner.length(), 30);
+    }
+}
+
+// The head is sound, what it is given is not.
+TEST(Generate, GreedyStepsSayWhatALayerMade) {
+  Session session;
+  for (const char* family : {"gemma3-dense", "gemma4-e"}) {
+    SCOPED_TRACE(family);
+    const auto model = load_model(test::golden_model_path(family));
+    Runner runner(*model, {});
+    runner.prefill(some_ids(30));
+    runner.decode_greedy(Array::from({std::int32_t{5}}, {1}));
+    EXPECT_EQ(runner.greedy_flaw().item<float>(), 0);
+    const auto broken = damaged(family, "model.norm.weight", 5, 0x7f80);
+    Runner other(*broken, {});
+    other.prefill(some_ids(30));
+    other.decode_greedy(Array::from({std::int32_t{5}}, {1}));
+    EXPECT_NE(other.greedy_flaw().item<float>(), 0);
+  }
+}
+
+// Nothing but the largest reads the logits of a greedy step, so that they need not be written.
+TEST(Generate, GreedyStepsWriteNoLogits) {
+  for (const char* name : {"gemma3-dense", "gemma3n", "gemma4-e-gguf-q4_0"}) {
+    SCOPED_TRACE(name);
+    Session session;
+    const auto model = load_model(test::golden_model_path(name));
+    Runner runner(*model, {});
+    const Runner::Step step = runner.decode_step();
+    const auto compiled = std::static_pointer_cast<const CompiledGraph>(step.function.executable(step.arguments));
+    std::vector<std::string> names;
+    for (const GraphNode& node : compiled->fused.nodes) names.emplace_back(node.name());
+    // Side by side, with one reader each, they become one launch.
+    const std::string steps = fmt::format("{}", fmt::join(names, " "));
+    EXPECT_TRUE(steps.ends_with(" linear argmax") || steps.ends_with(" linear softcap argmax")) << steps;
   }
 }
 

@@ -176,6 +176,10 @@ TEST(GgufDefaults, EveryFamilyReadsTheScalingOfPositions) {
   };
   EXPECT_EQ(read<Gemma3nConfig>(with("gemma3n", "rope.scaling.factor", 4.0f)).rope_factor_global, 4);
   EXPECT_EQ(read<Gemma4Config>(with("gemma4", "rope.scaling.factor", 4.0f)).rope_factor, 4);
+  // 0 is none, as some converters write it.
+  EXPECT_EQ(read<Gemma3Config>(with("gemma3", "rope.scaling.factor", 0.0f)).rope_factor, 1);
+  EXPECT_EQ(read_error<Gemma4Config>(with("gemma4", "rope.scaling.factor", -1.0f)),
+            "model.gguf: key gemma4.rope.scaling.factor is -1, expected 0 (no scaling) or more");
   for (const auto& error : {read_error<Gemma3Config>(with("gemma3", "rope.scaling.type", "yarn")),
                             read_error<Gemma3nConfig>(with("gemma3n", "rope.scaling.type", "yarn")),
                             read_error<Gemma4Config>(with("gemma4", "rope.scaling.type", "yarn"))})

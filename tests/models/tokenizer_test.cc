@@ -145,7 +145,7 @@ TEST(Tokenizer, RefusesInconsistentMetadata) {
   writer.add_array("tokenizer.ggml.scores", std::vector<float>{0});
   EXPECT_EQ(load_error(writer), "model.gguf: 1 token scores, expected one for each of 2 tokens");
   bad_type.add_array("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 9});
-  EXPECT_EQ(load_error(bad_type), "model.gguf: key tokenizer.ggml.token_type: element 1 is 9, expected 1 to 6");
+  EXPECT_EQ(load_error(bad_type), "model.gguf: key tokenizer.ggml.token_type: element 1 is 9, expected 0 to 7");
   // One that names an end by text is no better.
   bad_eos.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0}).add("tokenizer.ggml.eos_token_id", "</s>");
   EXPECT_EQ(
@@ -178,6 +178,18 @@ TEST(Tokenizer, IdsThatNoTokenHasAreNoted) {
                   "tokenizer.ggml.unknown_token_id is 262144, outside the vocabulary of 3 tokens; it is ignored",
                   "tokenizer.ggml.eot_token_id is -1, outside the vocabulary of 3 tokens; it is ignored"});
   EXPECT_EQ(tokenizer_of(writer)->suppressed().size(), 1u);
+}
+
+// Of several ids the first that a token has.
+TEST(Tokenizer, RolesTakeTheFirstIdThatATokenHas) {
+  for (const Ids& ids : {Ids{2, 999999}, Ids{999999, 2}, Ids{2, 1}}) {
+    GgufWriter writer;
+    writer.add("tokenizer.ggml.model", "llama");
+    writer.add_array("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"});
+    writer.add_array("tokenizer.ggml.scores", std::vector<float>{0, 0, 0});
+    writer.add_array("tokenizer.ggml.eos_token_id", ids);
+    EXPECT_EQ(tokenizer_of(writer)->eos(), 2);
+  }
 }
 
 TEST(Tokenizer, TypesBesideThoseThereAreMeanUnused) {
@@ -234,6 +246,22 @@ TEST(Tokenizer, TextDoesNotMergeIntoControlTokens) {
       tokenizer_of(small_vocabulary({{"<"}, {"b"}, {"<b", 5}, {"<bx", 9, TokenType::control}, {"x"}}));
   EXPECT_EQ(tokenizer->encode("<bx", plain), (Ids{6, 8}));
   EXPECT_EQ(tokenizer->encode("<bx", special), (Ids{7}));
+}
+
+// Nor, where markers are spelled, any other marker, whatever its type; by scores and by ranks.
+TEST(Tokenizer, SpelledTextDoesNotMergeIntoMarkers) {
+  const EncodeOptions spelled = {.add_bos = false, .spell_markers = true};
+  const std::vector<Piece> pieces = {{"<|"}, {"x>"}, {"<|x>", 9}, {"<|x", 5}, {"<"}, {"|"}, {"x"}, {">"}};
+  for (const char* order : {"llama", "gemma4"}) {
+    SCOPED_TRACE(order);
+    GgufWriter writer = small_vocabulary(pieces, order);
+    writer.add_array("tokenizer.ggml.merges", std::vector<std::string>{"< |", "x >", "<| x>"});
+    const auto tokenizer = tokenizer_of(writer);
+    EXPECT_EQ(tokenizer->encode("<|x>", plain), (Ids{6}));
+    const Ids ids = tokenizer->encode("<|x>", spelled);
+    EXPECT_EQ(std::ranges::count(ids, 6), 0);
+    EXPECT_EQ(tokenizer->decode(ids), "<|x>");
+  }
 }
 
 TEST(Tokenizer, IdsOutsideTheVocabularyAreErrors) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Functions of f32 values in generated code that compute in f64 and round once at the end: one value or a vector of
 // lanes. 53 bits leave so much room that polynomials, Horner's rule without contraction and plain reductions give f32
-// results within 1 ulp (pow: 1.5), subnormal ones included, and the same bits with every instruction set. Where terms are so far
-// below the result that f32 holds all their digits that count, they are taken in f32. Edge cases are those of C99,
-// annex F.
+// results within 1 ulp (pow: 1.5), subnormal ones included, and the same bits with every instruction set. Where terms
+// are so far below the result that f32 holds all their digits that count, they are taken in f32. Edge cases are those
+// of C99, annex F.
 //
 // Polynomials are minimax for the relative error (Remez 1934, the exchange algorithm; each states what it reaches);
 // reductions are those of Muller, Elementary Functions, 3rd edition 2016: additive (Cody & Waite 1980) for exponentials

@@ -27,8 +27,8 @@ class WorkStealing {
     return std::exchange(next_step_, next_step_ + static_cast<std::uint32_t>(steps));
   }
 
-  // Puts the worker's own share of `grains` (at most max_grains) up for step number `step`, which all workers give alike.
-  // The worker has finished the step before.
+  // Puts the worker's own share of `grains` (at most max_grains) up for step number `step`, which all workers give
+  // alike. The worker has finished the step before.
   void open(int worker, std::uint32_t step, std::int64_t grains);
 
   // The next grains for this worker: the first ones left of its own share, else the last ones of another worker that

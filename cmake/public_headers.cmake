@@ -51,6 +51,7 @@ set(LAZULI_PUBLIC_HEADERS
   models/generation/cache_file.h
   models/generation/conversation.h
   models/generation/generate.h
+  models/generation/likeliest_tokens.h
   models/generation/runner.h
   models/generation/sampler.h
   models/load.h

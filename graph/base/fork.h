@@ -3,21 +3,19 @@
 // stays as it was at that moment.
 #pragma once
 
-#include <lazuli/graph/base/export.h>
-
 #include <cstdint>
 #include <memory>
 
 namespace lazuli {
 
 // Counts the forks between the first process and this one. What was made under another number belongs to a parent.
-LAZULI_API std::uint64_t process_generation();
+std::uint64_t process_generation();
 
 // Where its maker's threads are missing, an object that waits for them cannot end: it is kept to the end of the
 // process instead.
-LAZULI_API void keep_for_ever(std::shared_ptr<const void> object);
+void keep_for_ever(std::shared_ptr<const void> object);
 
 // Throws the Error of a call on something of a parent process; `what` is such as "session: made".
-[[noreturn]] LAZULI_API void fail_after_fork(const char* what);
+[[noreturn]] void fail_after_fork(const char* what);
 
 }  // namespace lazuli

@@ -78,12 +78,12 @@ TEST(BenchPlan, SeveralAxesGiveTheirProduct) {
 
 TEST(BenchPlan, ValuesReachTheOptions) {
   const std::vector<BenchCase> cases =
-      bench_plan(sweeps({"prompt=16", "depth=9", "chunk=all", "threads=3", "precision=f32", "backend=reference",
+      bench_plan(sweeps({"prompt=16", "depth=9", "chunk=all", "threads=1", "precision=f32", "backend=reference",
                          "kv=bf16", "altup=split", "fusion=unfused,+softcap"}))
           .cases;
   ASSERT_EQ(cases.size(), 2u);
   for (const BenchCase& one : cases) {
-    EXPECT_EQ(one.options.threads, 3);
+    EXPECT_EQ(one.options.threads, 1);
     EXPECT_EQ(one.options.precision, "f32");
     EXPECT_EQ(one.options.backend, "reference");
     EXPECT_EQ(one.options.kv, "bf16");

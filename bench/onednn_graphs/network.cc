@@ -10,12 +10,13 @@ namespace {
 using dnnl::memory;
 using dnnl::prop_kind;
 
-Dims sizes_of(const memory& x) { return x.get_desc().dims(); }
-
 Tag row_by_row(std::size_t rank) { return rank == 2 ? Tag::ab : rank == 3 ? Tag::abc : Tag::abcd; }
 
 #if DNNL_VERSION_MAJOR >= 3
 using Softmax = dnnl::softmax_forward;
+
+Dims sizes_of(const memory& x) { return x.get_desc().get_dims(); }
+Type type_of(const memory& x) { return x.get_desc().get_data_type(); }
 
 template <class Primitive, class... Operands>
 typename Primitive::primitive_desc describe(const dnnl::engine& engine, const PostOps& behind, Operands... operands) {
@@ -28,6 +29,9 @@ dnnl::layer_normalization_forward::primitive_desc describe_norm(const dnnl::engi
 }
 #else
 using Softmax = dnnl::softmax_v2_forward;
+
+Dims sizes_of(const memory& x) { return x.get_desc().dims(); }
+Type type_of(const memory& x) { return x.get_desc().data_type(); }
 
 template <class Primitive, class... Operands>
 typename Primitive::primitive_desc describe(const dnnl::engine& engine, const PostOps& behind, Operands... operands) {
@@ -110,7 +114,7 @@ memory Network::dense(const memory& x, std::int64_t outputs, Type type, const Po
   const memory matrix = weights({inputs, outputs}, Tag::ba, 2 / std::sqrt(static_cast<double>(inputs)));
   const memory bias = weights({1, outputs}, Tag::ab, 0.1);
   const memory result = allocate({rows, outputs}, type, Tag::ab);
-  const memory::desc any({inputs, outputs}, x.get_desc().data_type(), Tag::any);
+  const memory::desc any({inputs, outputs}, type_of(x), Tag::any);
   const auto description =
       describe<dnnl::matmul>(engine_, behind, x.get_desc(), any, bias.get_desc(), result.get_desc());
   add(dnnl::matmul(description),

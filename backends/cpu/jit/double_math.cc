@@ -338,7 +338,11 @@ Value* emit_log10(Emitter& emit, Value* x) {
   return with_log_edges(emit, x, 0, narrowed(log2_of(widened(emit, x)) * log10_of_2));
 }
 
-Value* emit_log1p(Emitter& emit, Value* x) { return with_log_edges(emit, x, -1, narrowed(log1p_of(widened(emit, x)))); }
+// It has the sign of x, which the sum of a zero's parts has not.
+Value* emit_log1p(Emitter& emit, Value* x) {
+  Value* result = emit.ir.CreateCopySign(narrowed(log1p_of(widened(emit, x))), x);
+  return with_log_edges(emit, x, -1, result);
+}
 
 // log(a + sqrt(a² + 1)), and a itself where that is nearest to it, give or take a sixth of an ulp.
 Value* emit_asinh(Emitter& emit, Value* x) {

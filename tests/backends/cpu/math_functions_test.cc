@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/runtime/session.h>
+#include <lazuli/tests/accuracy/functions.h>
 #include <lazuli/tests/support/error_of.h>
 #include <lazuli/tests/support/forced_isa.h>
 
@@ -21,71 +22,9 @@ using Floats = std::vector<float>;
 
 constexpr float infinite = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
 
-struct Function {
-  const char* name;
-  Array (*op)(const Array&);
-  double (*exact)(double);
-  double ulps;
-  double beside = 0;  // error allowed besides, as a share of |x|: where the definition loses digits
-};
-
-double softplus_in_double(double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
-
-// Of a very negative x the definitions' exp is 0 before the product with x is.
-constexpr double flushed = 0x1p-125;
-
-const std::vector<Function>& functions() {
-  static const std::vector<Function> all = {
-      {"exp2", exp2, std::exp2, 1},
-      {"expm1", expm1, std::expm1, 1},
-      {"log2", log2, std::log2, 1},
-      {"log10", log10, std::log10, 1},
-      {"log1p", log1p, std::log1p, 1},
-      {"erf", erf, std::erf, 2},
-      {"sin", sin, std::sin, 1},
-      {"cos", cos, std::cos, 1},
-      {"tan", tan, std::tan, 1.5},
-      {"asin", asin, std::asin, 1},
-      {"acos", acos, std::acos, 1},
-      {"atan", atan, std::atan, 1},
-      {"sinh", sinh, std::sinh, 1},
-      {"cosh", cosh, std::cosh, 1},
-      {"asinh", asinh, std::asinh, 1},
-      {"acosh", acosh, std::acosh, 1},
-      {"atanh", atanh, std::atanh, 1},
-      {"floor", floor, std::floor, 0},
-      {"ceil", ceil, std::ceil, 0},
-      {"trunc", trunc, std::trunc, 0},
-      {"round", round, std::nearbyint, 0},
-      {"sign", sign, [](double x) { return x > 0    ? 1.0
-                                           : x < 0  ? -1.0
-                                           : x == 0 ? 0.0
-                                                    : x; }, 0},
-      {"relu", relu, [](double x) { return x < 0 ? 0 : x; }, 0},
-      {"leaky_relu", [](const Array& x) { return leaky_relu(x, 0.25); }, [](double x) { return x > 0 ? x : x / 4; },
-       0.5},
-      {"elu", [](const Array& x) { return elu(x, 2); }, [](double x) { return x > 0 ? x : 2 * std::expm1(x); }, 1},
-      {"hard_swish", hard_swish, [](double x) { return x * (std::clamp(x + 3, 0.0, 6.0) / 6); }, 2, 0x1p-24},
-      {"gelu", gelu, [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }, 2, 0x1p-23},
-      {"silu", silu, [](double x) { return x / (1 + std::exp(-x)); }, 4, flushed},
-      {"softplus", softplus, softplus_in_double, 2, flushed},
-      {"mish", mish, [](double x) { return x * std::tanh(softplus_in_double(x)); }, 5, flushed},
-  };
-  return all;
-}
-
-// In units of the last place that `exact` has in f32; 0 where it is the nearest f32. NaN equals NaN, and zeros differ
-// by their sign.
-double ulps(float got, double exact) {
-  const double far = std::numeric_limits<double>::infinity();
-  if (std::isnan(got) || std::isnan(exact)) return std::isnan(got) && std::isnan(exact) ? 0 : far;
-  if (std::signbit(got) != std::signbit(exact)) return far;
-  if (got == static_cast<float>(exact)) return 0;
-  if (exact == 0 || std::isinf(exact)) return far;
-  const double value = std::isinf(got) ? std::copysign(0x1p128, got) : got;
-  const int exponent = std::clamp(std::ilogb(exact), -126, 127);
-  return std::fabs(value - exact) / std::ldexp(1.0, exponent - 23);
-}
+using test::BinaryFunction;
+using test::ulps_of;
+using test::UnaryFunction;
 
 // Every exponent with both signs, subnormals and NaN among them, and the places where functions begin and end.
 const Floats& sweep() {
@@ -161,17 +100,17 @@ void expect_same_bits(const Floats& expected, const Floats& got, const std::stri
 
 TEST(MathFunctions, AreRightOverTheWholeRangeAtEveryLevel) {
   const Floats& x = sweep();
-  std::vector<Floats> of_first_level(functions().size());
+  std::vector<Floats> of_first_level(test::unary_functions().size());
   for (const Isa isa : test::usable_isas()) {
     const test::ForcedIsa forced(isa);
     Session session;
-    for (std::size_t f = 0; f < functions().size(); ++f) {
-      const Function& function = functions()[f];
+    for (std::size_t f = 0; f < test::unary_functions().size(); ++f) {
+      const UnaryFunction& function = test::unary_functions()[f];
       const Floats got = floats_of(function.op(row_of(x)));
       for (std::size_t i = 0; i < x.size(); ++i) {
         const double exact = function.exact(x[i]);
-        if (std::fabs(got[i] - exact) <= function.beside * std::fabs(x[i])) continue;
-        ASSERT_LE(ulps(got[i], exact), function.ulps)
+        if (test::is_near(function, x[i], got[i], exact)) continue;
+        ASSERT_LE(ulps_of(got[i], exact), function.ulps)
             << function.name << '(' << x[i] << ") = " << got[i] << ", expected " << exact << " at " << to_string(isa);
       }
       if (of_first_level[f].empty()) of_first_level[f] = got;
@@ -185,7 +124,7 @@ TEST(MathFunctions, SizeAndFusionChangeNoBit) {
   const Floats& x = sweep();
   for (const Isa isa : test::usable_isas()) {
     const test::ForcedIsa forced(isa);
-    for (const Function& function : functions()) {
+    for (const UnaryFunction& function : test::unary_functions()) {
       SessionOptions apart;
       apart.fusion = "none";
       Floats alone, halves;
@@ -212,31 +151,17 @@ TEST(MathFunctions, OfSixteenBitsAreThoseOfF32RoundedOnce) {
   for (std::uint32_t i = 0; i < 1u << 16; ++i) bits->as<std::uint16_t>()[i] = static_cast<std::uint16_t>(i);
   Session session;
   for (const DType dtype : {DType::f16, DType::bf16})
-    for (const Function& function : functions()) {
-      const std::string_view name = function.name;
-      if (name == "elu" || name == "leaky_relu" || name == "hard_swish") continue;  // several ops, each rounded
+    for (const UnaryFunction& function : test::unary_functions()) {
+      if (!function.is_one_op) continue;  // each of several rounds
       const Array x = Array::from(bits, Type{dtype, {1 << 16}});
       const Array got = cast(function.op(x), DType::f32),
                   wide = cast(cast(function.op(cast(x, DType::f32)), dtype), DType::f32);
       const Floats expected = floats_of(wide), values = floats_of(got);
       for (std::size_t i = 0; i < values.size(); ++i)
         ASSERT_TRUE(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])))
-            << name << " of " << to_string(dtype) << " 0x" << std::hex << i << ": " << values[i] << ", expected "
-            << expected[i];
+            << function.name << " of " << to_string(dtype) << " 0x" << std::hex << i << ": " << values[i]
+            << ", expected " << expected[i];
     }
-}
-
-struct BinaryFunction {
-  const char* name;
-  Array (*op)(const Array&, const Array&);
-  double (*exact)(double, double);
-  double ulps;
-};
-
-double python_remainder(double a, double b) {
-  const double left = std::fmod(a, b);
-  if (left == 0) return std::copysign(0.0, b);
-  return (left < 0) != (b < 0) ? left + b : left;
 }
 
 // All pairs of numbers that have a special meaning in one of the functions, and random pairs of all sizes.
@@ -296,10 +221,7 @@ std::pair<Floats, Floats> pairs() {
 }
 
 TEST(MathFunctions, OfTwoOperandsAreRightAtEveryLevel) {
-  const std::vector<BinaryFunction> functions = {{"pow", pow, std::pow, 1.5},
-                                                 {"atan2", atan2, std::atan2, 1},
-                                                 {"fmod", fmod, std::fmod, 0},
-                                                 {"remainder", remainder, python_remainder, 0}};
+  const std::vector<BinaryFunction>& functions = test::binary_functions();
   const auto [a, b] = pairs();
   std::vector<Floats> of_first_level(functions.size());
   for (const Isa isa : test::usable_isas()) {
@@ -309,7 +231,7 @@ TEST(MathFunctions, OfTwoOperandsAreRightAtEveryLevel) {
       const Floats got = floats_of(functions[f].op(row_of(a), row_of(b)));
       for (std::size_t i = 0; i < a.size(); ++i) {
         const double exact = functions[f].exact(a[i], b[i]);
-        ASSERT_LE(ulps(got[i], exact), functions[f].ulps)
+        ASSERT_LE(ulps_of(got[i], exact), functions[f].ulps)
             << functions[f].name << '(' << a[i] << ", " << b[i] << ") = " << got[i] << ", expected " << exact << " at "
             << to_string(isa);
       }

@@ -9,10 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-versions=("mlx[cpu]==0.32.4" mlx-lm==0.32.2)
-packages=(python3-venv libopenblas0-pthread)
-folder=build/peers
-venv=$folder/venv
+. bench/peers/python.sh
 
 case ${1:-} in
   fusions)
@@ -21,7 +18,7 @@ case ${1:-} in
     ;;
   model)
     program=${LAZULI:-build/release/bin/lazuli}
-    compare=(compare_mlx_model.py --lazuli "$program" --folders "$folder")
+    compare=(compare_mlx_model.py --lazuli "$program" --folders build/peers)
     ;;
   *)
     sed -n 's/^#   //p' "$0" >&2
@@ -32,10 +29,5 @@ if [ ! -x "$program" ]; then
   echo "peers: no program $program; build it by: cmake --preset release && cmake --build --preset release" >&2
   exit 1
 fi
-python=${PEERS_PYTHON:-$venv/bin/python}
-if [ -z "${PEERS_PYTHON:-}" ] && ! "$python" -c 'import mlx.core, mlx_lm' 2>/dev/null; then
-  scripts/install-packages.sh "${packages[@]}"
-  python3 -m venv "$venv" >&2
-  "$venv/bin/pip" install --quiet "${versions[@]}" >&2
-fi
+python=$(peers_python build/peers/venv mlx.core,mlx_lm "mlx[cpu]==0.32.4" mlx-lm==0.32.2)
 exec "$python" "bench/peers/${compare[0]}" "${compare[@]:1}" "${@:2}"

@@ -10,19 +10,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-versions=(onnxruntime==1.32.0 onnx==1.23.2 "mlx[cpu]==0.32.4" numpy)
-packages=(python3-venv libopenblas0-pthread)
-venv=build/peers/plain
+. bench/peers/python.sh
 program=${PLAIN_GRAPHS:-build/release/bin/lazuli_plain_graphs}
 onednn=${ONEDNN_GRAPHS:-build/release/bin/lazuli_onednn_graphs}
 if [ ! -x "$program" ]; then
   echo "peers: no program $program; build it by: cmake --preset release && cmake --build --preset release" >&2
   exit 1
 fi
-python=${PEERS_PYTHON:-$venv/bin/python}
-if [ -z "${PEERS_PYTHON:-}" ] && ! "$python" -c 'import onnx, onnxruntime, mlx.core' 2>/dev/null; then
-  scripts/install-packages.sh "${packages[@]}"
-  python3 -m venv "$venv" >&2
-  "$venv/bin/pip" install --quiet "${versions[@]}" >&2
-fi
+python=$(peers_python build/peers/plain onnx,onnxruntime,mlx.core onnxruntime==1.32.0 onnx==1.23.2 \
+  "mlx[cpu]==0.32.4" numpy)
 exec "$python" bench/peers/compare_plain_graphs.py --program "$program" --onednn "$onednn" "$@"

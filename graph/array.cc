@@ -163,15 +163,26 @@ Array make_array(Op op, Attrs attrs, std::vector<Array> inputs) {
 }
 
 namespace {
-// Moves the operands that nobody else holds to `dying`, so that they die from the list and not inside each other.
-void take_sole_owned(std::vector<Array>& inputs, std::vector<Array>& dying) {
-  for (Array& input : inputs)
-    if (input.node() && input.node().use_count() == 1) dying.push_back(std::move(input));
-  inputs.clear();
-}
-}  // namespace
 
-namespace {
+// Drops a handle, and where it was the last one those of the node's operands, without recursion. Nothing is allocated,
+// as nodes must be able to die where memory has run out: the way back from an operand to the node it was taken from
+// stands where the operand stood, behind those that are left.
+void drop(NodeRef node) {
+  NodeRef way_back;
+  for (;;) {
+    if (node && node.use_count() == 1 && !node->inputs.empty()) {
+      NodeRef operand = node->inputs.back().node();
+      node->inputs.pop_back();
+      node->inputs.emplace_back(std::move(way_back));
+      way_back = std::exchange(node, std::move(operand));
+      continue;
+    }
+    node = std::move(way_back);
+    if (!node) return;
+    way_back = node->inputs.back().node();
+    node->inputs.pop_back();
+  }
+}
 
 // Held while a process forks, so that no thread that is missing in the child has it there. It belongs to the thread
 // that forked by a number which that thread does not have in the child: there it is made anew.
@@ -198,12 +209,10 @@ void Node::publish(std::vector<Result> results) {
 }
 
 Node::~Node() {
-  std::vector<Array> dying;
-  take_sole_owned(inputs, dying);
-  while (!dying.empty()) {
-    const Array last = std::move(dying.back());
-    dying.pop_back();
-    if (last.node().use_count() == 1) take_sole_owned(last.node()->inputs, dying);
+  for (Array& input : inputs) {
+    NodeRef node = input.node();
+    input = Array();
+    drop(std::move(node));
   }
 }
 

@@ -361,18 +361,18 @@ std::vector<Array> CompiledFunction::operator()(std::vector<Array>&& arguments, 
     const auto i = static_cast<std::size_t>(index);
     operands[i].donated = is_given_up(arguments[i]);
   }
+  // Handles come first: what is submitted may write into arguments that were given up, and nothing may fail behind it.
+  std::vector<Array> outputs(signature->handles.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const int handle = signature->handles[i];
+    if (handle < 0 || !can_hold_another_value(arguments[static_cast<std::size_t>(handle)]))
+      outputs[i] = evaluated_input(signature->result_types(i, sizes), {});
+  }
   std::vector<Result> results =
       evaluator->run(executable, std::move(operands), signature->numbers, stream.index, false);
-  std::vector<Array> outputs;
-  outputs.reserve(results.size());
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const int handle = signature->handles[i];
-    if (handle >= 0 && can_hold_another_value(arguments[static_cast<std::size_t>(handle)])) {
-      outputs.push_back(std::move(arguments[static_cast<std::size_t>(handle)]));
-      outputs.back().node()->replace_result(std::move(results[i]));
-    } else {
-      outputs.push_back(evaluated_input(signature->result_types(i, sizes), std::move(results[i])));
-    }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].defined()) outputs[i] = std::move(arguments[static_cast<std::size_t>(signature->handles[i])]);
+    outputs[i].node()->replace_result(std::move(results[i]));
   }
   return outputs;
 }

@@ -120,6 +120,7 @@ class Evaluation {
 
   void run(Evaluator& evaluator, int stream, bool wait_for_results) {
     const auto executable = evaluator.prepare(graph_, donated_);
+    make_room();
     publish(evaluator.run(executable, std::move(operands_), numbers_of(graph_), stream, wait_for_results));
   }
 
@@ -133,6 +134,10 @@ class Evaluation {
       operands_.push_back({leaf.result(), false});
     }
     donated_ = unreachable_leaves(pending_, leaves_);
+    if (donated_.empty()) return;
+    // What is marked must be known to the destructor, which does not run where this throws, and must need no memory.
+    donated_nodes_.reserve(donated_.size());
+    donation_ended();
     for (const int index : donated_) {
       operands_[static_cast<std::size_t>(index)].donated = true;
       const NodeRef& node = leaves_[static_cast<std::size_t>(index)].node();
@@ -142,18 +147,34 @@ class Evaluation {
     }
   }
 
-  void publish(std::vector<Result> results) {
-    std::vector<Array> dropped;  // die after the lock, iteratively, through ~Node
+  // For all that publish() puts anywhere. What is submitted cannot be taken back, and may have written into donated
+  // memory by then: nothing behind it may fail for want of memory.
+  void make_room() {
     const auto lock = lock_operands();
+    std::size_t operands = 0;
     for (std::size_t i = 0; i < pending_.size();) {
+      const Node& node = *pending_[i].node();
+      results_.emplace_back(node.types->size());
+      operands += node.inputs.size();
+      i += node.types->size();
+    }
+    dropped_.reserve(operands);
+  }
+
+  void publish(std::vector<Result> results) {
+    const auto lock = lock_operands();
+    auto next = results.begin();
+    for (std::size_t i = 0, number = 0; i < pending_.size(); ++number) {
       Node& node = *pending_[i].node();
-      const std::size_t outputs = node.types->size();
-      node.publish({std::make_move_iterator(results.begin() + static_cast<std::ptrdiff_t>(i)),
-                    std::make_move_iterator(results.begin() + static_cast<std::ptrdiff_t>(i + outputs))});
-      dropped.insert(dropped.end(), std::make_move_iterator(node.inputs.begin()),
-                     std::make_move_iterator(node.inputs.end()));
+      std::vector<Result>& own = results_[number];
+      const auto end = next + static_cast<std::ptrdiff_t>(own.size());
+      std::move(next, end, own.begin());
+      next = end;
+      i += own.size();
+      node.publish(std::move(own));
+      dropped_.insert(dropped_.end(), std::make_move_iterator(node.inputs.begin()),
+                      std::make_move_iterator(node.inputs.end()));
       node.inputs.clear();
-      i += outputs;
     }
   }
 
@@ -163,6 +184,8 @@ class Evaluation {
   std::vector<Operand> operands_;
   std::vector<int> donated_;  // indices of leaves
   std::vector<NodeRef> donated_nodes_;
+  std::vector<std::vector<Result>> results_;  // of each pending node
+  std::vector<Array> dropped_;                // operands; they die after the lock, iteratively, through ~Node
 };
 
 void evaluate(std::span<const Array> arrays, int stream, bool wait_for_results) {

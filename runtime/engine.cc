@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -416,7 +417,13 @@ std::vector<Result> Engine::run(const std::shared_ptr<Executable>& executable, s
       std::erase_if(in_flight_, [](const std::weak_ptr<Run>& entry) { return entry.expired(); });
       in_flight_.push_back(run);
     }
-    tasks.submit([run = std::move(run)] { run->execute(); });
+    Event done = run->done;
+    try {
+      tasks.submit([run = std::move(run)] { run->execute(); });
+    } catch (...) {
+      done.fail(std::current_exception());  // another run may have found it in flight, and wait for it
+      throw;
+    }
   }
   return results;
 }
@@ -430,18 +437,24 @@ std::shared_ptr<RunObserver> Engine::observe(const std::shared_ptr<Executable>& 
 
 TaskQueue& Engine::queue(int stream) {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<TaskQueue>& tasks = queues_[stream];
-  if (!tasks) tasks = std::make_unique<TaskQueue>();
-  return *tasks;
+  const auto known = queues_.find(stream);
+  return known != queues_.end() ? *known->second
+                                : *queues_.emplace(stream, std::make_unique<TaskQueue>()).first->second;
 }
 
 void Engine::synchronize() {
-  std::vector<TaskQueue*> all;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [stream, tasks] : queues_) all.push_back(tasks.get());
+  // Sessions end with this, also where there is no memory left. Queues stay as long as the engine.
+  for (std::optional<int> stream;;) {
+    TaskQueue* tasks = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto next = stream ? queues_.upper_bound(*stream) : queues_.begin();
+      if (next == queues_.end()) return;
+      stream = next->first;
+      tasks = next->second.get();
+    }
+    tasks->wait_idle();
   }
-  for (TaskQueue* tasks : all) tasks->wait_idle();
 }
 
 void Engine::clear() {

@@ -136,7 +136,14 @@ NumberGuards ProgramCache::next_guards(const std::string& key, std::span<const d
 std::shared_ptr<CompiledGraph> ProgramCache::insert(std::string key, std::span<const double> values,
                                                     NumberGuards guards, std::shared_ptr<CompiledGraph> compiled) {
   if (std::shared_ptr<CompiledGraph> known = find(key, values)) return known;
-  variants_[std::move(key)].push_back({std::move(guards), {values.begin(), values.end()}, compiled});
+  Variant variant{std::move(guards), {values.begin(), values.end()}, compiled};
+  const auto entry = variants_.try_emplace(std::move(key)).first;
+  try {
+    entry->second.push_back(std::move(variant));
+  } catch (...) {
+    if (entry->second.empty()) variants_.erase(entry);  // a key always has a program
+    throw;
+  }
   touch(*compiled);
   ++size_;
   return compiled;

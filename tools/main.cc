@@ -79,7 +79,8 @@ int run(int argc, char** argv) {
   } catch (const Interrupted& error) {
     return first_to_tell_interrupt() ? report(interrupted_status(), error.what()) : interrupted_status();
   } catch (const std::bad_alloc&) {
-    return report(failure, "out of memory");
+    log("lazuli: out of memory");  // which takes none
+    return failure;
   } catch (const std::exception& error) {
     return report(failure, error.what());
   }

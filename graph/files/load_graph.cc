@@ -5,6 +5,7 @@
 #include <lazuli/graph/files/error_text.h>
 #include <lazuli/graph/files/graph_file.h>
 #include <lazuli/graph/files/graph_file_format.h>
+#include <lazuli/graph/files/join_path.h>
 #include <lazuli/graph/files/mapped_file.h>
 #include <lazuli/graph/files/safetensors.h>
 #include <lazuli/graph/text/text.h>
@@ -182,7 +183,7 @@ class Reader {
     if (file) return file;
     if (name.find('\0') != std::string::npos) fail("{}: {} is no name of a file", where, printable(name));
     try {
-      return file = MappedFile::open((folder_ / name).string());  // an absolute name stands for itself
+      return file = MappedFile::open(join_path(folder_, name).string());  // an absolute name stands for itself
     } catch (const Error& error) {
       fail("{}: its weights: {}", where, error.what());
     }

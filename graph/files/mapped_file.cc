@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/descriptor.h>
 #include <lazuli/graph/files/mapped_file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,20 +15,6 @@
 
 namespace lazuli {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void fail_errno(const std::string& path, const char* action) {
   const int code = errno;
@@ -56,9 +43,9 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, Map 
   if (map == nullptr) map = ::mmap;
   // O_NONBLOCK: opening a FIFO must not wait for a writer before the check below refuses it.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) fail_errno(path, "open");
+  if (!file.valid()) fail_errno(path, "open");
   struct stat status{};
-  if (::fstat(file.get(), &status) != 0) fail_errno(path, "read the size");
+  if (::fstat(file.number(), &status) != 0) fail_errno(path, "read the size");
   if (!S_ISREG(status.st_mode)) fail_file("{}: found a directory or device, expected a regular file", path);
 
   std::shared_ptr<MappedFile> mapped(new MappedFile);
@@ -72,12 +59,12 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path, Map 
                   status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size == 0) return mapped;  // mmap refuses empty ranges
-  void* data = map(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
-  if (data == MAP_FAILED) data = map(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* data = map(nullptr, size, PROT_READ, MAP_SHARED, file.number(), 0);
+  if (data == MAP_FAILED) data = map(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
   mapped->in_memory_ = data == MAP_FAILED;
   if (mapped->in_memory_) data = allocate(path, size);
   mapped->bytes_ = {static_cast<const std::byte*>(data), size};
-  if (mapped->in_memory_) read_all(path, file.get(), static_cast<std::byte*>(data), size);
+  if (mapped->in_memory_) read_all(path, file.number(), static_cast<std::byte*>(data), size);
   return mapped;
 }
 

@@ -35,10 +35,15 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)), target_(path_
     if (!error) target_ = resolved.string();
   }
   const mode_t mode = exists ? existing.st_mode & 0777 : 0666;
-  temporary_ = make_temporary(target_, [&](const char* name) {
-    descriptor_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    return descriptor_ >= 0;
-  });
+  try {
+    temporary_ = make_temporary(target_, [&](const char* name) {
+      descriptor_ = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+      return descriptor_ >= 0;
+    });
+  } catch (...) {
+    if (descriptor_ >= 0) close(descriptor_);
+    throw;
+  }
   if (temporary_.empty()) fail_with("create");
 }
 

@@ -4,18 +4,19 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <new>
-#include <set>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace lazuli {
 namespace {
 
 struct Unfinished {
   std::mutex mutex;
-  std::set<std::pair<int, std::string>> names;  // with the folder they are relative to
+  std::vector<std::pair<int, std::string>> names;  // with the folder they are relative to
 };
 
 Unfinished* all = nullptr;
@@ -38,13 +39,23 @@ Unfinished& unfinished() {
 std::string make_unfinished(int folder, const std::function<std::string()>& create) {
   const std::lock_guard lock(unfinished().mutex);
   std::string name = create();
-  if (!name.empty()) unfinished().names.emplace(folder, name);
+  if (name.empty()) return name;
+  try {
+    unfinished().names.emplace_back(folder, name);
+  } catch (...) {
+    if (unlinkat(folder, name.c_str(), 0) != 0) unlinkat(folder, name.c_str(), AT_REMOVEDIR);
+    throw;
+  }
   return name;
 }
 
+// Destructors call it: nothing is allocated here.
 void forget_unfinished(int folder, const std::string& name) {
   const std::lock_guard lock(unfinished().mutex);
-  unfinished().names.erase({folder, name});
+  auto& names = unfinished().names;
+  const auto found =
+      std::ranges::find_if(names, [&](const auto& noted) { return noted.first == folder && noted.second == name; });
+  if (found != names.end()) names.erase(found);
 }
 
 std::unique_lock<std::mutex> remove_unfinished() {

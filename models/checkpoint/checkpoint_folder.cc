@@ -68,6 +68,8 @@ json read_json(const std::string& path) {
     return json::parse(stream);
   } catch (const json::exception& error) {
     fail_file("{}: not valid JSON: {}", path, error.what());
+  } catch (const std::ios_base::failure& error) {
+    fail_file("{}: cannot read: {}", path, error.code().message());
   }
 }
 

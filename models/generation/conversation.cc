@@ -36,6 +36,7 @@ void Conversation::cut_back(std::int64_t length) { runner_.truncate(runner_.keep
 
 // Returns the logits behind the last token, or an undefined array when `options` stopped a prompt half-way.
 Array Conversation::compute_rest(const GenerateOptions& options) {
+  cut_back(computed());  // to nothing, where a step failed
   // The logits of the last token are gone, so it is computed again.
   if (computed() == count(ids_)) cut_back(computed() - 1);
   if (computed() == 0) generated_ = {};  // all of it is a prompt again
@@ -56,9 +57,13 @@ GenerateResult Conversation::generate(const GenerateOptions& options) {
   GenerateResult result;
   if (logits.defined()) {
     result = generate_from(runner_, runner_.model().tokenizer(), logits, ids_, options);
-    generated_.begin = count(ids_);
-    append(result.ids);
-    generated_.end = count(ids_);
+    try {
+      append(result.ids);
+    } catch (...) {
+      cut_back(std::min(computed(), count(ids_)));  // the caches hold no more than the text
+      throw;
+    }
+    generated_ = {count(ids_) - count(result.ids), count(ids_)};
   } else {
     result.stop = ended_early(options).value_or(StopReason::cancelled);
   }

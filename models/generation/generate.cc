@@ -134,7 +134,12 @@ class CutBackOnError {
   explicit CutBackOnError(Runner& runner)
       : runner_(runner), length_(runner.length()), exceptions_(std::uncaught_exceptions()) {}
   ~CutBackOnError() {
-    if (std::uncaught_exceptions() > exceptions_) runner_.truncate(runner_.keepable(length_));
+    if (std::uncaught_exceptions() == exceptions_) return;
+    try {
+      runner_.cache_views();  // until the steps are through: whether one of them failed decides what can be kept
+    } catch (...) {
+    }
+    runner_.truncate(runner_.keepable(length_));
   }
   CutBackOnError(const CutBackOnError&) = delete;
   CutBackOnError& operator=(const CutBackOnError&) = delete;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/graph/base/event.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/round_up.h>
 #include <lazuli/graph/ops/ops.h>
@@ -165,16 +166,18 @@ void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
   const std::int64_t last = (rows - 1) % chunk + 1, padded_end = length_ + rows - last + bucket_for(last, chunk);
   bucket_ = std::max(bucket_, bucket_for(rows, chunk));
   const std::vector<KvCacheShape>& shapes = model_.caches();
-  if (caches_.empty()) {
-    caches_.resize(2 * shapes.size());
-    first_held_.resize(shapes.size());
-    capacities_.resize(shapes.size());
+  // All of them or none: caches of different steps must not meet.
+  std::vector<Array> caches = caches_, grown;
+  std::vector<std::int64_t> held = first_held_, capacities = capacities_;
+  if (caches.empty() || (length_ == 0 && lost_caches())) {
+    caches.assign(2 * shapes.size(), {});
+    held.assign(shapes.size(), 0);
+    capacities.assign(shapes.size(), 0);
   }
-  std::vector<Array> grown;
-  for (std::size_t i = 0; i < caches_.size(); ++i) {
+  for (std::size_t i = 0; i < caches.size(); ++i) {
     const KvCacheShape& shape = shapes[i / 2];
     const std::int64_t capacity = capacity_for(shape, length_ + rows, padded_end, bucket_);
-    Array& cache = caches_[i];
+    Array& cache = caches[i];
     if (cache.defined() && cache.size(0) >= capacity) continue;
     const Type type{kv_dtype_, {capacity, shape.kv_heads, shape.head_dim}};
     Array fresh = Array::from(empty_cache(type), type);
@@ -187,10 +190,13 @@ void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
         fresh = slice_update(fresh, take_rows(cache, Array::from(positions, {kept})), scalar_input(first), 0, true);
     }
     cache = fresh;
-    capacities_[i / 2] = capacity;
+    capacities[i / 2] = capacity;
     grown.push_back(cache);
   }
   if (!grown.empty()) async_eval(grown);
+  caches_ = std::move(caches);
+  first_held_ = std::move(held);
+  capacities_ = std::move(capacities);
   decode_room_ = roomy_length(length_ + rows);
 }
 
@@ -209,8 +215,7 @@ StepArguments Runner::step_arguments(Array tokens, std::int64_t rows, std::int64
 // The caches' last handles are given up, so that they come back as the same handles.
 std::vector<Array> Runner::run_on_caches(const CompiledFunction& function, StepArguments step) {
   const auto caches = static_cast<std::ptrdiff_t>(caches_.size());
-  step.inputs.caches.assign(std::move_iterator(caches_.begin()), std::move_iterator(caches_.end()));
-  std::vector<Array> arguments = std::move(step).to_arguments();
+  std::vector<Array> arguments = std::move(step).to_arguments(caches_);
   try {
     return function(std::move(arguments));
   } catch (...) {
@@ -295,8 +300,16 @@ Array Runner::decode_greedy(const Array& token) {
 
 Array Runner::likeliest(const Array& logits) const { return largest(logits, suppression_); }
 
+// A step that failed leaves its error in what was given up to it.
+bool Runner::lost_caches() const {
+  return std::ranges::any_of(caches_, [](const Array& cache) {
+    return !cache.defined() || (cache.evaluated() && cache.result().ready && cache.result().ready->error());
+  });
+}
+
 std::int64_t Runner::keepable(std::int64_t length) const {
   if (length < 0 || length > length_) fail("truncate: {} given, expected 0 to {}", length, length_);
+  if (lost_caches()) return 0;
   for (std::size_t i = 0; i < first_held_.size(); ++i)
     if (first_held_[i] > first_visible(model_.caches()[i], length)) return 0;
   return length;
@@ -356,8 +369,8 @@ void Runner::restore(std::int64_t length, std::span<const CacheView> views) {
 }
 
 Runner::Step Runner::listed_step(const CompiledFunction& function, StepArguments step) const {
-  step.inputs.caches = caches_;
-  return {function, std::move(step).to_arguments()};
+  std::vector<Array> caches = caches_;
+  return {function, std::move(step).to_arguments(caches)};
 }
 
 Runner::Step Runner::prefill_step(std::int64_t rows) {

@@ -58,8 +58,8 @@ class LAZULI_API Runner {
   Array likeliest(const Array& logits) const;
 
   // The most positions up to `length` that the caches can be cut back to: `length` itself, or 0 where a ring has
-  // overwritten keys that the next query would see. Going back to before the last step is always possible, and to
-  // anywhere while no ring has wrapped around.
+  // overwritten keys that the next query would see, or where a step failed and the caches were lost with it. Going back
+  // to before the last step is always possible, and to anywhere while no ring has wrapped around.
   std::int64_t keepable(std::int64_t length) const;
   // Forgets positions from `length` on; their rows are overwritten by later steps. Throws an Error for a length that is
   // not keepable.
@@ -100,6 +100,7 @@ class LAZULI_API Runner {
   std::vector<Array> run_on_caches(const CompiledFunction& function, StepArguments step);
   Step listed_step(const CompiledFunction& function, StepArguments step) const;
   Array finish(const CompiledFunction& function, StepArguments step, Want want, std::int64_t rows);
+  bool lost_caches() const;
   void check_prompt(std::span<const std::int32_t> ids) const;
   // Room for `rows` more positions, processed `chunk` at a time.
   void reserve(std::int64_t rows, std::int64_t chunk);

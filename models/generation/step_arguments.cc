@@ -7,13 +7,13 @@
 
 namespace lazuli {
 
-std::vector<Array> StepArguments::to_arguments() && {
+std::vector<Array> StepArguments::to_arguments(std::span<Array> caches) && {
   std::vector<Array> arguments;
-  arguments.reserve(first_cache(true) + inputs.caches.size());
+  arguments.reserve(first_cache(true) + caches.size());
   for (Array* operand : {&inputs.tokens, &inputs.positions, &inputs.start, &inputs.length})
     arguments.push_back(std::move(*operand));
   if (last_row.defined()) arguments.push_back(std::move(last_row));
-  arguments.insert(arguments.end(), std::move_iterator(inputs.caches.begin()), std::move_iterator(inputs.caches.end()));
+  arguments.insert(arguments.end(), std::move_iterator(caches.begin()), std::move_iterator(caches.end()));
   return arguments;
 }
 

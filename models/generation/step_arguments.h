@@ -5,6 +5,7 @@
 #include <lazuli/models/model.h>
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct StepArguments {
   StepInputs inputs;
   Array last_row;  // i32 [1]: the row whose logits are wanted; undefined where that is all of them, or none
 
-  std::vector<Array> to_arguments() &&;
+  // With `caches`, which are moved from where this does not throw, in the place of inputs.caches.
+  std::vector<Array> to_arguments(std::span<Array> caches) &&;
   static StepArguments from_arguments(const std::vector<Array>& arguments, bool has_last_row);
 
   static std::size_t first_cache(bool has_last_row);

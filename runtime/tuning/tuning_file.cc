@@ -6,6 +6,7 @@
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/graph/base/hash.h>
+#include <lazuli/graph/files/descriptor.h>
 #include <lazuli/runtime/tuning/tuning_record.h>
 #include <unistd.h>
 
@@ -18,23 +19,6 @@ namespace {
 constexpr const char* folder_name = "tuning";
 constexpr std::size_t max_bytes = 1 << 20;
 
-// An open file or folder.
-class Handle {
- public:
-  explicit Handle(int number) : number_(number) {}
-  ~Handle() {
-    if (number_ >= 0) close(number_);
-  }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-
-  int number() const { return number_; }
-  bool valid() const { return number_ >= 0; }
-
- private:
-  int number_;
-};
-
 std::string file_name(const TuningKey& key) { return fmt::format("{:016x}.json", fnv1a(key.cpu + '\n' + key.model)); }
 
 std::string path_of(const std::string& cache_folder, const TuningKey& key) {
@@ -42,7 +26,7 @@ std::string path_of(const std::string& cache_folder, const TuningKey& key) {
 }
 
 // Nothing where the file is another user's, or too long to be one of these.
-std::optional<std::string> read_private(const Handle& file) {
+std::optional<std::string> read_private(const Descriptor& file) {
   struct stat status{};
   if (fstat(file.number(), &status) != 0 || !S_ISREG(status.st_mode) || !cpu::is_private(status)) return std::nullopt;
   if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > max_bytes) return std::nullopt;
@@ -57,7 +41,7 @@ std::optional<std::string> read_private(const Handle& file) {
   return text;
 }
 
-bool write_all(const Handle& file, std::string_view text) {
+bool write_all(const Descriptor& file, std::string_view text) {
   while (!text.empty()) {
     const ssize_t count = write(file.number(), text.data(), text.size());
     if (count < 0 && errno == EINTR) continue;
@@ -79,9 +63,10 @@ std::string tuning_version() { return cpu::jit::build_id(); }
 
 FoundTuning find_tuning(const std::string& cache_folder, const TuningKey& key) {
   if (key.version.empty()) return {};
-  const Handle folder(cpu::open_private_folder(cache_folder, folder_name));
+  const Descriptor folder(cpu::open_private_folder(cache_folder, folder_name));
   if (!folder.valid()) return {};
-  const Handle file(openat(folder.number(), file_name(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const Descriptor file(
+      openat(folder.number(), file_name(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file.valid()) return {};
   const auto ignored = [&](std::string_view why) {
     return FoundTuning{std::nullopt, fmt::format("{} is not used: {}", path_of(cache_folder, key), why)};
@@ -99,12 +84,13 @@ FoundTuning find_tuning(const std::string& cache_folder, const TuningKey& key) {
 
 std::string store_tuning(const std::string& cache_folder, const TuningRecord& record) {
   const std::string path = path_of(cache_folder, record.key);
-  const Handle folder(cpu::open_private_folder(cache_folder, folder_name));
+  const Descriptor folder(cpu::open_private_folder(cache_folder, folder_name));
   if (!folder.valid()) fail_file("{}: the folder cannot be made, or others can write to it", path);
+  const std::string text = to_json(record), name = file_name(record.key);
   std::string temporary;
-  const Handle file(cpu::create_temporary(folder.number(), temporary));
+  const Descriptor file(cpu::create_temporary(folder.number(), temporary));
   if (!file.valid()) fail_file("{}: {}", path, std::strerror(errno));
-  if (!write_all(file, to_json(record)) || !cpu::publish_temporary(folder.number(), temporary, file_name(record.key))) {
+  if (!write_all(file, text) || !cpu::publish_temporary(folder.number(), temporary, name)) {
     const int error = errno;
     cpu::remove_temporary(folder.number(), temporary);
     fail_file("{}: {}", path, std::strerror(error));

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/cgroup.h>
+#include <lazuli/graph/files/join_path.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
+#include <string>
 
 namespace lazuli {
 namespace {
@@ -18,7 +19,7 @@ void add(std::vector<fs::path>& folders, const fs::path& mount, fs::path group) 
   // A process outside its cgroup namespace's root sees "/../..", which says nothing about folders below the mount.
   if (group.string().find("..") != std::string::npos) group.clear();
   for (;; group = group.parent_path()) {
-    folders.push_back(mount / group);
+    folders.push_back(join_path(mount, group.native()));
     if (group.empty()) return;
   }
 }
@@ -41,7 +42,7 @@ std::optional<double> cores_of(const std::string& quota, double period) {
 }
 
 std::optional<double> read_version_2(const fs::path& folder) {
-  std::ifstream file(folder / "cpu.max");
+  std::ifstream file(join_path(folder, "cpu.max"));
   std::string quota;
   double period = 0;
   if (!(file >> quota >> period)) return std::nullopt;
@@ -49,7 +50,7 @@ std::optional<double> read_version_2(const fs::path& folder) {
 }
 
 std::optional<double> read_version_1(const fs::path& folder) {
-  std::ifstream quota_file(folder / "cpu.cfs_quota_us"), period_file(folder / "cpu.cfs_period_us");
+  std::ifstream quota_file(join_path(folder, "cpu.cfs_quota_us")), period_file(join_path(folder, "cpu.cfs_period_us"));
   std::string quota;
   double period = 0;
   if (!(quota_file >> quota) || !(period_file >> period)) return std::nullopt;
@@ -73,10 +74,10 @@ CgroupFolders cgroup_folders(const fs::path& mount, std::string_view membership,
     const fs::path group(line.substr(second + 1));
     if (controllers.empty()) {
       add(folders.version_2, mount, group);
-      add(folders.version_2, mount / "unified", group);
+      add(folders.version_2, join_path(mount, "unified"), group);
     } else if (names(controllers, controller)) {
-      add(folders.version_1, mount / controllers, group);
-      add(folders.version_1, mount / controller, group);
+      add(folders.version_1, join_path(mount, controllers), group);
+      add(folders.version_1, join_path(mount, controller), group);
     }
   }
   return folders;
@@ -84,7 +85,9 @@ CgroupFolders cgroup_folders(const fs::path& mount, std::string_view membership,
 
 std::string cgroup_membership() {
   std::ifstream file("/proc/self/cgroup");
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string membership;  // what cannot be read says nothing
+  for (std::string line; std::getline(file, line);) membership += line + '\n';
+  return membership;
 }
 
 std::optional<double> cgroup_cpu_quota(const fs::path& mount, std::string_view membership) {

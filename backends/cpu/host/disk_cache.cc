@@ -5,6 +5,7 @@
 #include <lazuli/backends/cpu/host/disk_cache.h>
 #include <lazuli/backends/cpu/host/private_folder.h>
 #include <lazuli/graph/base/round_up.h>
+#include <lazuli/graph/files/descriptor.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -100,13 +101,13 @@ std::vector<DiskCache::Entry> DiskCache::list_files(int folder) {
     if (again >= 0) close(again);
     return files;
   }
+  const std::unique_ptr<DIR, int (*)(DIR*)> closed(listing, closedir);
   while (const dirent* file = readdir(listing)) {
     struct stat status{};
     if (!is_temporary(file->d_name) && !is_entry(file->d_name)) continue;
     if (fstatat(folder, file->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
     files.push_back({file->d_name, static_cast<std::int64_t>(status.st_blocks) * 512, status.st_mtim.tv_sec});
   }
-  closedir(listing);
   return files;
 }
 
@@ -117,6 +118,15 @@ void* map_file(int file, std::size_t bytes, int protection) {
   if (mapping == MAP_FAILED) return nullptr;
   madvise(mapping, bytes, MADV_HUGEPAGE);  // a wish, which some file systems can grant
   return mapping;
+}
+
+// Takes the mapping, whether it throws or not.
+std::shared_ptr<CacheEntry> entry_of(void* mapping, std::size_t bytes, std::size_t payload, std::size_t payload_bytes) {
+  const auto give_back = [bytes](void* memory) { munmap(memory, bytes); };
+  std::unique_ptr<void, decltype(give_back)> owned(mapping, give_back);
+  auto entry = std::make_shared<CacheEntry>(mapping, bytes, payload, payload_bytes);
+  owned.release();
+  return entry;
 }
 
 }  // namespace
@@ -167,28 +177,27 @@ std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key) const {
 
 std::shared_ptr<const CacheEntry> DiskCache::find(std::string_view key, const Checksum& sum) const {
   if (!enabled()) return nullptr;
-  const int file = openat(folder_, name_of(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (file < 0) return nullptr;
+  const Descriptor file(openat(folder_, name_of(key).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file.valid()) return nullptr;
   struct stat status{};
   void* mapping = nullptr;
-  if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && is_private(status) &&
+  if (fstat(file.number(), &status) == 0 && S_ISREG(status.st_mode) && is_private(status) &&
       static_cast<std::size_t>(status.st_size) >= payload_offset(key.size()))
-    mapping = map_file(file, static_cast<std::size_t>(status.st_size), PROT_READ);
+    mapping = map_file(file.number(), static_cast<std::size_t>(status.st_size), PROT_READ);
   std::shared_ptr<const CacheEntry> entry;
   if (mapping) {
     const auto& header = *static_cast<const Header*>(mapping);
     const auto size = static_cast<std::size_t>(status.st_size);
     const bool bounded = header.payload_bytes <= size;
-    entry = std::make_shared<CacheEntry>(mapping, size, payload_offset(key.size()),
-                                         bounded ? static_cast<std::size_t>(header.payload_bytes) : 0);
+    entry = entry_of(mapping, size, payload_offset(key.size()),
+                     bounded ? static_cast<std::size_t>(header.payload_bytes) : 0);
     const bool same = std::memcmp(header.magic, magic, sizeof magic) == 0 && header.key_bytes == key.size() &&
                       std::memcmp(&header + 1, key.data(), key.size()) == 0;
     if (!bounded || !same || size != file_bytes(key.size(), header.payload_bytes) ||
         sum(entry->payload()) != header.checksum)
       entry = nullptr;
   }
-  if (entry) futimens(file, nullptr);  // the time of its last use
-  close(file);
+  if (entry) futimens(file.number(), nullptr);  // the time of its last use
   return entry;
 }
 
@@ -239,29 +248,35 @@ std::unique_ptr<CacheDraft> DiskCache::draft(std::string_view key, std::size_t b
     if (!make_room(static_cast<std::int64_t>(size))) return nullptr;
     used_bytes_ += static_cast<std::int64_t>(size);
   }
-  std::unique_ptr<CacheDraft> draft = make_draft(key, bytes);
-  if (!draft) {
+  const auto give_back = [&] {
     const std::lock_guard lock(mutex_);
     used_bytes_ -= static_cast<std::int64_t>(size);
+  };
+  try {
+    std::unique_ptr<CacheDraft> draft = make_draft(key, bytes);
+    if (!draft) give_back();
+    return draft;
+  } catch (...) {
+    give_back();
+    throw;
   }
-  return draft;
 }
 
 std::unique_ptr<CacheDraft> DiskCache::make_draft(std::string_view key, std::size_t bytes) const {
   const std::size_t size = file_bytes(key.size(), bytes);
   std::unique_ptr<CacheDraft> draft(new CacheDraft);
   std::string temporary;
-  const int file = create_temporary(folder_, temporary);
-  if (file < 0) return nullptr;
+  const Descriptor file(create_temporary(folder_, temporary));
+  if (!file.valid()) return nullptr;
   draft->folder_ = folder_;
   draft->temporary_ = std::move(temporary);
   draft->name_ = name_of(key);
   // Space is reserved first: writing to a mapping that the disk has no room for would raise SIGBUS.
-  void* mapping =
-      posix_fallocate(file, 0, static_cast<off_t>(size)) == 0 ? map_file(file, size, PROT_READ | PROT_WRITE) : nullptr;
-  close(file);
+  void* mapping = posix_fallocate(file.number(), 0, static_cast<off_t>(size)) == 0
+                      ? map_file(file.number(), size, PROT_READ | PROT_WRITE)
+                      : nullptr;
   if (!mapping) return nullptr;
-  draft->entry_ = std::make_shared<CacheEntry>(mapping, size, payload_offset(key.size()), bytes);
+  draft->entry_ = entry_of(mapping, size, payload_offset(key.size()), bytes);
   Header header{{}, key.size(), bytes, 0};
   std::memcpy(header.magic, magic, sizeof magic);
   std::memcpy(mapping, &header, sizeof header);

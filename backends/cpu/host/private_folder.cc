@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/host/private_folder.h>
+#include <lazuli/graph/files/descriptor.h>
 #include <lazuli/graph/files/unfinished.h>
 #include <unistd.h>
 
@@ -23,8 +24,8 @@ int open_folder(int parent, const std::string& path, int flags, std::string& rea
     return -1;
   }
   if (fstat(folder, &status) == 0 && is_private(status)) return folder;
-  reason = "it belongs to another user, or others can write to it";
   close(folder);
+  reason = "it belongs to another user, or others can write to it";
   return -1;
 }
 
@@ -43,10 +44,9 @@ int open_private_folder(const std::string& root, const std::string& kind, std::s
   };
   const std::size_t last = root.rfind('/');
   if (last != root.npos && last > 0) mkdir(root.substr(0, last).c_str(), 0700);  // a home may lack its .cache
-  const int parent = open_folder(AT_FDCWD, root, 0, reason);
-  if (parent < 0) return refused(root);
-  const int folder = open_folder(parent, kind, O_NOFOLLOW, reason);
-  close(parent);
+  const Descriptor parent(open_folder(AT_FDCWD, root, 0, reason));
+  if (!parent.valid()) return refused(root);
+  const int folder = open_folder(parent.number(), kind, O_NOFOLLOW, reason);
   return folder < 0 ? refused(root + "/" + kind) : folder;
 }
 
@@ -57,7 +57,7 @@ int create_temporary(int folder, std::string& name) {
   static std::atomic<std::uint64_t> counter{0};
   constexpr int max_attempts = 1000;
   int file = -1;
-  name = make_unfinished(folder, [&] {
+  const auto create = [&] {
     for (int attempt = 0; attempt < max_attempts; ++attempt) {
       std::string candidate = fmt::format(".new.{}.{}", getpid(), ++counter);
       file = openat(folder, candidate.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -65,7 +65,13 @@ int create_temporary(int folder, std::string& name) {
       if (errno != EEXIST) break;
     }
     return std::string();
-  });
+  };
+  try {
+    name = make_unfinished(folder, create);
+  } catch (...) {
+    if (file >= 0) close(file);
+    throw;
+  }
   return file;
 }
 

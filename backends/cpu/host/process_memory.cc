@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/backends/cpu/host/cgroup.h>
 #include <lazuli/backends/cpu/host/process_memory.h>
+#include <lazuli/graph/files/join_path.h>
 
 #include <algorithm>
 #include <fstream>
@@ -41,10 +42,11 @@ constexpr Names version_2{"memory.max", "memory.current", "active_file", "inacti
 
 void narrow(std::optional<std::int64_t>& smallest, const std::vector<fs::path>& folders, const Names& names) {
   for (const fs::path& folder : folders) {
-    const std::optional<std::int64_t> limit = number(folder / names.limit), usage = number(folder / names.usage);
+    const std::optional<std::int64_t> limit = number(join_path(folder, names.limit)),
+                                      usage = number(join_path(folder, names.usage));
     if (!limit || !usage) continue;
-    const std::int64_t files = field(folder / "memory.stat", names.active_files).value_or(0) +
-                               field(folder / "memory.stat", names.inactive_files).value_or(0);
+    const std::int64_t files = field(join_path(folder, "memory.stat"), names.active_files).value_or(0) +
+                               field(join_path(folder, "memory.stat"), names.inactive_files).value_or(0);
     const std::int64_t left = std::max<std::int64_t>(0, *limit - std::max<std::int64_t>(0, *usage - files));
     smallest = std::min(smallest.value_or(left), left);
   }

@@ -16,6 +16,7 @@
 
 #include <exception>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 
 namespace lazuli::cpu::jit {
@@ -76,12 +77,22 @@ std::string generate_object(const LoopBody& body, const std::string& symbol, Isa
   return object->getBuffer().str();
 }
 
+void set_fault(GeneratedObject& object, const char* text) noexcept {
+  try {
+    object.fault = text;
+  } catch (const std::bad_alloc&) {
+    object.fault.clear();
+  }
+}
+
 void generate(const LoopBody& body, const std::string& symbol, Isa isa, GeneratedObject& object) noexcept {
   const DefaultFloatingPointMode mode;  // numbers become constants of their dtype
   try {
     object.bytes = generate_object(body, symbol, isa);
+  } catch (const std::bad_alloc&) {
+    object.bytes.clear();  // neither bytes nor a fault
   } catch (const std::exception& error) {
-    object.fault = error.what();
+    set_fault(object, error.what());
   }
 }
 

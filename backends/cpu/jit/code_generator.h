@@ -17,7 +17,7 @@ namespace lazuli::cpu::jit {
 
 struct GeneratedObject {
   std::string bytes;  // of a relocatable x86-64 ELF file that defines the symbol
-  std::string fault;  // why there are none
+  std::string fault;  // why there are none; empty as well: for want of memory
 };
 
 struct CodeGenerator {

@@ -65,12 +65,12 @@ CodeListing::CodeListing(std::span<const std::byte> object, std::span<const Load
   entry_->link.symfile_addr = reinterpret_cast<const char*>(entry_->object.data());
   entry_->link.symfile_size = entry_->object.size();
   const std::lock_guard lock(list_mutex());
+  // Never destroyed: sessions that are static end later. Made first: what is in the list must not die of it.
+  static auto* perf = new PerfDump(std::getenv("JITDUMPDIR"));
   entry_->link.next_entry = __jit_debug_descriptor.first_entry;
   if (entry_->link.next_entry) entry_->link.next_entry->prev_entry = &entry_->link;
   __jit_debug_descriptor.first_entry = &entry_->link;
   announce(JIT_REGISTER_FN, entry_->link);
-  // Never destroyed: sessions that are static end later.
-  static auto* perf = new PerfDump(std::getenv("JITDUMPDIR"));
   perf->add(symbol, code);
 }
 

@@ -5,6 +5,7 @@
 #include <lazuli/backends/cpu/jit/build_id.h>
 #include <lazuli/backends/cpu/jit/find_generator.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/files/join_path.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -38,7 +39,7 @@ std::vector<std::string> own_folders() {
   const std::filesystem::path folder = file.parent_path();
   std::vector<std::string> folders{folder.string()};
   for (const char* libraries : {"lib", LAZULI_LIBRARY_FOLDER}) {
-    std::string other = (folder.parent_path() / libraries).string();
+    std::string other = join_path(folder.parent_path(), libraries).string();
     if (other != folders.back()) folders.push_back(std::move(other));
   }
   return folders;

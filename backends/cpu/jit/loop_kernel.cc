@@ -7,6 +7,7 @@
 #include <lazuli/backends/cpu/jit/loop_kernel.h>
 #include <lazuli/backends/cpu/jit/object_code.h>
 #include <lazuli/graph/base/error.h>
+#include <lazuli/graph/base/foreign_memory.h>
 #include <lazuli/graph/base/hash.h>
 #include <lazuli/passes/graph_edit.h>
 
@@ -14,6 +15,7 @@
 #include <cctype>
 #include <chrono>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -22,6 +24,8 @@ namespace lazuli::cpu {
 namespace {
 
 constexpr std::int64_t max_cached_bytes = std::int64_t{64} << 20;  // some thousand kernels
+// LLVM, which ends the process where it finds no memory, takes a tenth of this for a large kernel.
+constexpr std::size_t foreign_bytes = std::size_t{64} << 20;
 
 [[noreturn]] void fail_not_allowed(const std::string& symbol, const jit::CodeNotAllowed& error) {
   throw CompileError(fmt::format("loop kernel {}: {}; the backend \"reference\" needs none", symbol, error.what()));
@@ -105,7 +109,9 @@ std::unique_ptr<LoopCompiler::Impl::LoadedKernel> LoopCompiler::Impl::generate(c
                                                                                const std::string& symbol) {
   const jit::CodeGenerator& generator = jit::code_generator();
   jit::GeneratedObject object;
+  reserve_for_foreign_code(foreign_bytes);
   generator.generate(body, symbol, isa, object);
+  if (object.bytes.empty() && object.fault.empty()) throw std::bad_alloc();
   if (!object.fault.empty()) throw CompileError(fmt::format("loop kernel {}: {}", symbol, object.fault));
   const std::span<const std::byte> bytes = std::as_bytes(std::span(object.bytes));
   std::unique_ptr<LoadedKernel> loaded;
@@ -164,8 +170,14 @@ const LoopKernel& LoopCompiler::compile(const Graph& graph, std::span<const Colu
   jit::LoopBody body = jit::analyse(graph, access);
   const std::lock_guard lock(impl_->mutex);
   if (const auto found = impl_->kernels.find(body.key); found != impl_->kernels.end()) return found->second->kernel;
-  auto kernel = impl_->build_kernel(body, impl_->unique_symbol(name, body.key));
-  return impl_->kernels.emplace(std::move(body.key), std::move(kernel)).first->second->kernel;
+  const std::string symbol = impl_->unique_symbol(name, body.key);
+  try {
+    auto kernel = impl_->build_kernel(body, symbol);
+    return impl_->kernels.emplace(std::move(body.key), std::move(kernel)).first->second->kernel;
+  } catch (...) {
+    impl_->symbols.erase(symbol);  // who tries again has the same name, and finds the kernel on disk under it
+    throw;
+  }
 }
 
 std::int64_t LoopCompiler::kernels() const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <lazuli/backends/cpu/kernels/blas.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/base/foreign_memory.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -78,6 +79,15 @@ const BlasLibrary& library() {
   return loaded;
 }
 
+// OpenBLAS, which ends the process where it finds no memory, maps a block of its own for every thread that is inside.
+void reserve_block() {
+  constexpr std::size_t block_bytes = std::size_t{64} << 20;
+  thread_local bool has_block = false;
+  if (has_block) return;
+  reserve_for_foreign_code(block_bytes);
+  has_block = true;
+}
+
 int checked_int(std::int64_t value, std::int64_t least, const char* name) {
   if (value < least || value > std::numeric_limits<int>::max())
     fail("sgemm: {} is {}, expected {} to {}", name, value, least, std::numeric_limits<int>::max());
@@ -134,6 +144,7 @@ void sgemm(const Sgemm& product) {
   const int ldb = checked_int(product.ldb, std::max(1, b_transposed ? k : n), "ldb");
   const int ldc = checked_int(product.ldc, std::max(1, n), "ldc");
   if (m == 0 || n == 0) return;
+  reserve_block();
   library().sgemm(row_major, no_transpose, b_transposed ? transpose : no_transpose, m, n, k, 1.0f, product.a, lda,
                   product.b, ldb, 0.0f, product.c, ldc);
 }

@@ -13,11 +13,12 @@ bool Body::is_split() const {
 }
 
 void Body::list_launches() {
-  launches_.clear();
-  for (Step& step : steps) {
+  for (Step& step : steps)
     if (step.control) step.control->list_launches();
+  if (!launches_.empty()) return;
+  launches_.reserve(steps.size());  // all or none
+  for (Step& step : steps)
     launches_.push_back({std::move(step.run), step.units, step.control.get(), step.split, step.barrier, &step});
-  }
 }
 
 bool ControlFlow::is_split() const {

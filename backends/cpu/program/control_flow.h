@@ -29,7 +29,7 @@ class Body {
 
   // Whether several workers take part in one of the steps.
   bool is_split() const;
-  // Once the barriers are placed; takes the calls out of the steps.
+  // Once the barriers are placed; takes the calls out of the steps. Where it throws it may be called again.
   void list_launches();
   const std::vector<Launch>& launches() const { return launches_; }
 

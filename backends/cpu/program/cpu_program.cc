@@ -114,7 +114,6 @@ std::optional<LaidOut> CpuProgram::prepare_next() {
     return laid_out;
   addresses_.emplace(lowered_);
   list_launches();
-  list_constants_ahead();
   is_prepared_ = true;
   return std::nullopt;
 }
@@ -123,6 +122,7 @@ void CpuProgram::list_launches() {
   std::vector<Step>& steps = lowered_.steps;
   const bool parallel = std::any_of(steps.begin(), steps.end(), [](const Step& step) { return step.split; });
   const int workers = parallel ? runtime_->executor.size() : 1;
+  workers_.clear();
   for (int worker = 0; worker < workers; ++worker) {
     std::vector<std::span<const std::byte>> next_weights(steps.size());
     for (std::size_t i = steps.size(); i-- > 0;) {
@@ -133,22 +133,25 @@ void CpuProgram::list_launches() {
     }
     workers_.push_back({Memory({}), std::move(next_weights)});
   }
-  for (Step& step : steps) {
+  for (Step& step : steps)
     if (step.control) step.control->list_launches();
+  list_constants_ahead();
+  // Last, and all or none: a program whose preparation failed half-way is prepared again.
+  launches_.reserve(steps.size());
+  for (Step& step : steps)
     launches_.push_back({std::move(step.run), step.control.get(), step.units, step.grain,
                          step.units_now ? &step.units_now : nullptr, step.split && workers > 1,
                          step.barrier && workers > 1});
-  }
 }
 
 // A norm between two matmuls is short: while worker 0 waits for its weights from memory, the others have nothing to do.
 void CpuProgram::list_constants_ahead() {
   constexpr std::int64_t max_bytes = 16 * 1024, max_bytes_at_once = 64 * 1024;
-  constants_ahead_.resize(launches_.size());
+  constants_ahead_.assign(lowered_.steps.size(), {});
   std::vector<std::span<const std::byte>>* ahead = nullptr;
   std::int64_t fetched = 0;
-  for (std::size_t i = 0; i < launches_.size(); ++i) {
-    if (launches_[i].split) {
+  for (std::size_t i = 0; i < lowered_.steps.size(); ++i) {
+    if (lowered_.steps[i].split && workers_.size() > 1) {
       ahead = lowered_.steps[i].first_weights ? &constants_ahead_[i] : ahead;
       fetched = 0;
       continue;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/load.h>
@@ -63,7 +64,7 @@ std::unique_ptr<LanguageModel> load_gguf(const std::string& path, const ModelOpt
     if (model->architecture == architecture)
       return model->from_gguf(file,
                               with_notes({Weights::from_gguf(file), name, Tokenizer::from_gguf(file), options, {}}));
-  fail("{}: architecture {} is not supported; expected {}", path, architecture, architectures());
+  fail_file("{}: architecture {} is not supported; expected {}", path, printable(architecture), architectures());
 }
 
 std::unique_ptr<LanguageModel> load_folder(const std::string& path, const ModelOptions& options) {
@@ -72,7 +73,8 @@ std::unique_ptr<LanguageModel> load_folder(const std::string& path, const ModelO
   for (const ModelDefinition* model : definitions)
     if (!type.empty() && std::ranges::find(model->model_types, type) != model->model_types.end())
       return model->from_json(folder.text_config(), parts_of(folder, options));
-  fail("{}: model_type {} is not supported; expected {}", folder.file("config.json"), type, architectures());
+  fail_file("{}: model_type {} is not supported; expected {}", folder.file("config.json"), printable(type),
+            architectures());
 }
 
 }  // namespace

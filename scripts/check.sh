@@ -30,6 +30,9 @@ at_level LAZULI_ISA=scalar
 if [ -z "${CXX:-}" ]; then
   step "what reads foreign bytes and what runs threads, with checks of addresses and threads"
   scripts/sanitizers.sh --ci
+  step "fuzzers of what reads foreign bytes, 20 s each"
+  scripts/install-packages.sh clang-19 libclang-rt-19-dev
+  scripts/fuzz.sh --ci
 fi
 
 step "bench/, with what it measures and compares with"

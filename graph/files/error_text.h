@@ -23,4 +23,11 @@ inline std::string printable(std::string_view text) {
   return text.size() > longest ? out + "..." : out;
 }
 
+// The whole text without control characters.
+inline std::string one_line(std::string text) {
+  for (char& c : text)
+    if (const auto byte = static_cast<unsigned char>(c); byte < 0x20 || byte == 0x7f) c = '?';
+  return text;
+}
+
 }  // namespace lazuli

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
+#include <lazuli/graph/files/json_text.h>
 #include <lazuli/graph/files/mapped_file.h>
 #include <lazuli/graph/files/safetensors.h>
+#include <lazuli/graph/types/countable.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +13,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace lazuli {
@@ -38,6 +42,21 @@ std::string_view name_of(DType dtype) {
   fail("safetensors: dtype {} has no name in the format", to_string(dtype));
 }
 
+// The JSON library converts numbers of any kind: 1e300 to whatever comes of it, -1 to a size.
+template <class T>
+std::vector<T> integers(const nlohmann::json& entry, const char* key, const std::string& where) {
+  const nlohmann::json& list = entry.at(key);
+  if (!list.is_array()) fail_file("{}: {} is {}, expected a list of integers", where, key, json_text(list));
+  std::vector<T> numbers;
+  for (const nlohmann::json& number : list) {
+    const bool fits = number.is_number_unsigned() ? std::in_range<T>(number.get<std::uint64_t>())
+                                                  : number.is_number_integer() && std::is_signed_v<T>;
+    if (!fits) fail_file("{}: {} holds {}, expected an integer", where, key, json_text(number));
+    numbers.push_back(number.get<T>());
+  }
+  return numbers;
+}
+
 // Reads what the header says of one tensor, and checks that its data lies inside the file.
 class TensorReader {
  public:
@@ -45,19 +64,21 @@ class TensorReader {
       : file_(std::move(file)), data_begin_(data_begin) {}
 
   Array read(const std::string& name, const nlohmann::json& entry) const {
-    const std::string where = fmt::format("{}: tensor {}", file_->path(), name);
+    const std::string where = fmt::format("{}: tensor {}", file_->path(), printable(name));
     const std::string dtype_name = entry.at("dtype").get<std::string>();
     const std::optional<DType> dtype = dtype_named(dtype_name);
-    if (!dtype) fail_file("{}: dtype {} is not supported", where, dtype_name);
-    Type type{*dtype, entry.at("shape").get<Shape>()};
+    if (!dtype) fail_file("{}: dtype {} is not supported", where, printable(dtype_name));
+    Type type{*dtype, integers<std::int64_t>(entry, "shape", where)};
     const std::uint64_t data_bytes = file_->size() - data_begin_;
+    // A size of 0 lets the others be anything that the file could not hold.
+    if (!is_countable(type.shape)) fail_file("{}: shape {} has more than 2^56 elements", where, to_string(type.shape));
     std::uint64_t elements = 1;
     for (std::int64_t size : type.shape) {
       if (size < 0 || (size > 0 && elements > data_bytes / static_cast<std::uint64_t>(size)))
         fail_file("{}: shape {} does not fit the file of {} bytes", where, to_string(type.shape), file_->size());
       elements *= static_cast<std::uint64_t>(size);
     }
-    const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
+    const auto offsets = integers<std::uint64_t>(entry, "data_offsets", where);
     if (offsets.size() != 2 || offsets[0] > offsets[1]) fail_file("{}: data_offsets are not [begin, end]", where);
     if (offsets[1] > data_bytes)
       fail_file("{}: data ends at byte {} but the file has {}", where, data_begin_ + offsets[1], file_->size());
@@ -107,7 +128,8 @@ std::map<std::string, Array> read_safetensors(const std::string& path, Safetenso
       if (name == metadata_key) continue;
       const std::string dtype = entry.at("dtype").get<std::string>();
       if (unsupported != nullptr && !dtype_named(dtype))
-        unsupported->push_back({name, dtype, entry.at("shape").get<Shape>()});
+        unsupported->push_back(
+            {name, dtype, integers<std::int64_t>(entry, "shape", fmt::format("{}: tensor {}", path, printable(name)))});
       else
         tensors.emplace(name, reader.read(name, entry));
     }

@@ -46,9 +46,11 @@ Json node_object(const GraphNode& node, std::int32_t id, const Annotate& annotat
   object["op"] = node.name();
   object["inputs"] = Json::array();
   for (ValueId input : node.inputs) object["inputs"].push_back(value_reference(input));
-  object["shape"] = node.type().shape;
-  object["dtype"] = to_string(node.type().dtype);
-  add_named_axis(object, node.type());
+  if (!node.types.empty()) {  // launches may give nothing
+    object["shape"] = node.type().shape;
+    object["dtype"] = to_string(node.type().dtype);
+    add_named_axis(object, node.type());
+  }
   if (node.types.size() > 1)
     for (const Type& type : node.types) {
       Json output{{"shape", type.shape}, {"dtype", to_string(type.dtype)}};

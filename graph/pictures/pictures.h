@@ -36,9 +36,9 @@ LAZULI_API std::string to_svg(const Graph& graph, const DotOptions& options = {}
 
 // {"stage", "phase", "nodes": [{"id", "op", "inputs", "shape", "dtype", "scope", "from", ...}]}
 // `inputs` are node ids, or "id:output" for outputs past the first; `from` are ids of the "built" stage. A node also
-// has "label" and "attrs" (an object), with several outputs "outputs" ([{"shape", "dtype"}]), where fused "body" (the
-// names of the ops inside; control flow has those of its bodies under their names), where annotated "note" and "heat".
-// After the nodes: "outputs", [{"value", "name"}].
+// has "label" and "attrs" (an object), no "shape" and "dtype" where it is a launch that gives nothing, with several
+// outputs "outputs" ([{"shape", "dtype"}]), where fused "body" (the names of the ops inside; control flow has those of
+// its bodies under their names), where annotated "note" and "heat". After the nodes: "outputs", [{"value", "name"}].
 LAZULI_API std::string to_json(const Graph& graph, const std::string& stage, const Annotate& annotate = {});
 
 // A graph collection of Model Explorer (google-ai-edge/model-explorer, input_graph.ts): {"label", "graphs": [{"id",

@@ -145,6 +145,8 @@ char Cursor::take_escape() {
 std::string Cursor::found() {
   if (at_end()) return "the end of the text";
   if (text_[position_] == '\n') return "the end of the line";
+  if (const auto byte = static_cast<unsigned char>(text_[position_]); byte < 0x20 || byte == 0x7f)
+    return fmt::format("the byte 0x{:02x}", byte);
   const std::string_view word = peek_word("%.-").substr(0, max_word_in_errors);
   return fmt::format("'{}'", word.empty() ? text_.substr(position_, 1) : word);
 }

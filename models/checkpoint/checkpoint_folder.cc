@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
+#include <lazuli/graph/files/json_text.h>
 #include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/config_limits.h>
@@ -28,7 +30,7 @@ std::vector<std::int64_t> ids_of(const json* value, const char* key) {
   std::vector<std::int64_t> ids;
   if (value == nullptr) return ids;
   auto add = [&](const json& id) {
-    if (!id.is_number_integer()) fail_file("{}: found {}, expected token ids", key, id.dump());
+    if (!id.is_number_integer()) fail_file("{}: found {}, expected token ids", key, json_text(id));
     const bool too_large = id.is_number_unsigned() && !std::in_range<std::int64_t>(id.get<std::uint64_t>());
     ids.push_back(too_large ? -1 : id.get<std::int64_t>());
   };
@@ -53,7 +55,8 @@ void add_file(const CheckpointFolder& folder, const std::string& file,
   auto add = [&](const std::string& name, const Array& array, const std::string& found) {
     const auto [known, is_new] = tensors.emplace(name, CheckpointFolder::StoredTensor{array, found, file});
     if (!is_new)
-      fail_file("{}: tensor {} is in {} and in {}, expected it once", folder.path(), name, known->second.file, file);
+      fail_file("{}: tensor {} is in {} and in {}, expected it once", folder.path(), one_line(name), known->second.file,
+                file);
   };
   for (const auto& [name, array] : read_safetensors(folder.file(file), nullptr, &unsupported)) add(name, array, "");
   for (const UnsupportedTensor& tensor : unsupported) add(tensor.name, Array(), tensor.dtype + to_string(tensor.shape));
@@ -125,7 +128,7 @@ std::map<std::string, CheckpointFolder::StoredTensor> CheckpointFolder::list_ten
 std::int64_t json_size(const json& config, const char* key, std::int64_t otherwise, std::int64_t least) {
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_number_integer()) fail_file("config.json: {} is {}, expected an integer", key, value->dump());
+  if (!value->is_number_integer()) fail_file("config.json: {} is {}, expected an integer", key, json_text(*value));
   const auto size = value->get<std::int64_t>();
   if (size < least || size > max_size) fail_file("config.json: {} is {}, expected {} to 2^30", key, size, least);
   return size;
@@ -134,7 +137,7 @@ std::int64_t json_size(const json& config, const char* key, std::int64_t otherwi
 void json_check_causal(const json& config) {
   constexpr const char* key = "use_bidirectional_attention";
   if (const json* value = find(config, key); value != nullptr && *value != false && *value != "vision")
-    fail_file("config.json: {} is {}; only causal attention is supported", key, value->dump());
+    fail_file("config.json: {} is {}; only causal attention is supported", key, json_text(*value));
   if (!json_flag(config, "is_causal", true))
     fail_file("config.json: is_causal is false; only causal attention is supported");
 }
@@ -154,7 +157,7 @@ std::int64_t json_layers(const json& config, std::int64_t otherwise) {
 double json_number(const json& config, const char* key, double otherwise) {
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_number()) fail_file("config.json: {} is {}, expected a number", key, value->dump());
+  if (!value->is_number()) fail_file("config.json: {} is {}, expected a number", key, json_text(*value));
   const auto number = value->get<double>();
   if (!std::isfinite(number)) fail_file("config.json: {} is {}, expected a finite number", key, number);
   return number;
@@ -163,7 +166,7 @@ double json_number(const json& config, const char* key, double otherwise) {
 bool json_flag(const json& config, const char* key, bool otherwise) {
   const json* value = find(config, key);
   if (value == nullptr) return otherwise;
-  if (!value->is_boolean()) fail_file("config.json: {} is {}, expected true or false", key, value->dump());
+  if (!value->is_boolean()) fail_file("config.json: {} is {}, expected true or false", key, json_text(*value));
   return value->get<bool>();
 }
 
@@ -175,7 +178,7 @@ std::vector<bool> json_sliding_layers(const json& config, std::int64_t layers, s
     for (const json& type : *types) {
       if (type != "sliding_attention" && type != "full_attention")
         fail_file("config.json: layer_types names {}, expected \"sliding_attention\" or \"full_attention\"",
-                  type.dump());
+                  json_text(type));
       sliding.push_back(type == "sliding_attention");
     }
     return sliding;
@@ -211,7 +214,7 @@ RopeConfig json_rope(const json& config, bool sliding, double otherwise_base) {
   } else if (*type == "proportional") {
     rope.proportional = true;
   } else {
-    fail_file("config.json: rope_type is {}, expected default, linear or proportional", type->dump());
+    fail_file("config.json: rope_type is {}, expected default, linear or proportional", json_text(*type));
   }
   return rope;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
 #include <lazuli/models/checkpoint/config_limits.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 
@@ -33,7 +34,7 @@ double GgufMetadata::rope_factor(double otherwise) const {
   const auto type = file_.find<std::string_view>(key(type_name));
   if (type == "none") return 1;
   if (type && type != "linear")
-    fail_file("{}: key {} is \"{}\", expected none or linear", file_.name(), key(type_name), *type);
+    fail_file("{}: key {} is \"{}\", expected none or linear", file_.name(), key(type_name), printable(*type));
   const char* name = has(factor_name) ? factor_name : older_name;
   const double factor = number_or(name, otherwise);
   if (factor < 0) fail_file("{}: key {} is {}, expected 0 (no scaling) or more", file_.name(), key(name), factor);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
+#include <lazuli/graph/files/json_text.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/tensor_files.h>
 
@@ -65,7 +67,7 @@ std::string missing_of(const CheckpointFolder& folder, const auto& names) {
   std::string missing;
   int count = 0;
   for (const std::string& name : names)
-    if (!folder.has_file(name) && ++count <= max_named) missing += (missing.empty() ? "" : ", ") + name;
+    if (!folder.has_file(name) && ++count <= max_named) missing += (missing.empty() ? "" : ", ") + one_line(name);
   return count > max_named ? missing + fmt::format(" and {} more", count - max_named) : missing;
 }
 
@@ -78,7 +80,7 @@ std::map<std::string, std::string> read_index(const CheckpointFolder& folder) {
     // A shard is a file of this folder: names that lead elsewhere are refused.
     if (!shard.is_string() || shard.get<std::string>().find('/') != std::string::npos)
       fail_file("{}: tensor {} is placed in {}, expected the name of a file in this folder", folder.file(index_file),
-                name, shard.dump());
+                printable(name), json_text(shard));
     places.emplace(name, shard.get<std::string>());
   }
   return places;

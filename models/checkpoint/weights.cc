@@ -316,10 +316,10 @@ void Weights::report() const {
         fmt::format("tensor {}: found {}, expected no such tensor ({})", stored.name, type, stored.where));
   }
   if (problems.empty()) return;
-  if (problems.size() == 1) fail_file("{}: {}", source_, problems[0]);
+  if (problems.size() == 1) fail_file("{}: {}", source_, one_line(problems[0]));
   std::string text = fmt::format("{}: {} tensors do not fit the architecture", source_, problems.size());
   const std::size_t shown = problems.size() > max_details ? max_details - 1 : problems.size();
-  for (std::size_t i = 0; i < shown; ++i) text += "\n  " + problems[i];
+  for (std::size_t i = 0; i < shown; ++i) text += "\n  " + one_line(problems[i]);
   if (shown < problems.size()) text += fmt::format("\n  and {} more", problems.size() - shown);
   fail_file("{}", text);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
 #include <lazuli/graph/files/output_file.h>
 #include <lazuli/graph/files/safetensors.h>
 #include <lazuli/models/generation/cache_file.h>
@@ -56,13 +57,13 @@ void check_fingerprint(const std::string& path, const Runner& runner, const Safe
   const auto format = found.find(format_key);
   if (format == found.end() || format->second != format_name)
     fail_file("{}: {}, expected a file of saved caches ({})", path,
-              format == found.end() ? "not a cache" : "format is " + format->second, format_name);
+              format == found.end() ? "not a cache" : "format is " + printable(format->second), format_name);
   std::string differences;
   for (const auto& [key, expected] : fingerprint(runner)) {
     const auto value = found.find(key);
     if (value != found.end() && value->second == expected) continue;
     differences += fmt::format("{}{} is {}, expected {}", differences.empty() ? "" : "; ", key,
-                               value == found.end() ? "missing" : value->second, expected);
+                               value == found.end() ? "missing" : printable(value->second), expected);
   }
   if (!differences.empty()) fail_file("{}: a cache of another model or setting: {}", path, differences);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
 #include <lazuli/models/checkpoint/gguf.h>
 #include <lazuli/models/text/markers.h>
 #include <lazuli/models/text/special_tokens.h>
@@ -200,7 +201,8 @@ std::optional<Vocabulary> read_vocabulary(const GgufFile& file) {
   const auto model = file.get_or<std::string_view>("tokenizer.ggml.model", "none");
   if (model == "none") return std::nullopt;
   if (model != "llama" && model != "gemma4")
-    fail("{}: key tokenizer.ggml.model: found \"{}\", expected \"llama\", \"gemma4\" or \"none\"", file.name(), model);
+    fail_file("{}: key tokenizer.ggml.model: found \"{}\", expected \"llama\", \"gemma4\" or \"none\"", file.name(),
+              printable(model));
   // Some converters call a Gemma 4 vocabulary "llama"; its scores are all alike, so that only the merges can rank.
   const bool ranks = model == "gemma4" || (file.get_or<std::string_view>("tokenizer.ggml.pre", "") == "gemma4" &&
                                            file.find_value("tokenizer.ggml.merges") != nullptr);

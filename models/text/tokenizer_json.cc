@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/json_text.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/text/markers.h>
 #include <lazuli/models/text/tokenizer_json.h>
@@ -15,6 +16,8 @@ using nlohmann::json;
 
 constexpr const char* file_name = "tokenizer.json";
 constexpr std::size_t max_tokens = std::size_t{1} << 24;
+// Ids may be left out, as many as this: a few bytes of a file that name a large one must not ask for a table up to it.
+constexpr std::size_t max_absent_tokens = std::size_t{1} << 16;
 
 // End of turn of Gemma 3 and 3n, of Gemma 4, and Gemma 4's request for a tool's response. Some folders list only <eos>.
 constexpr std::string_view end_texts[] = {"<end_of_turn>", "<turn|>", "<|tool_response>"};
@@ -27,6 +30,7 @@ class VocabularyReader {
   void read_model(const json& model) {
     const auto& vocabulary = object(model, "vocab", json::value_t::object);
     tokens_.order = MergeOrder::ranks;
+    add_room(vocabulary.size());
     for (const auto& [text, id] : vocabulary.items()) set(id, text, TokenType::normal);
     for (const json& merge : object(model, "merges", json::value_t::array)) add_merge(merge);
     tokens_.fuse_unknown = json_flag(model, "fuse_unk", false);
@@ -37,9 +41,10 @@ class VocabularyReader {
   }
 
   void read_added_tokens(const json& added) {
+    add_room(added.size());
     for (const json& token : added) {
       if (!token.is_object() || !token.contains("id") || !token.contains("content") || !token["content"].is_string())
-        fail_file("{}: added_tokens: {} has no id and content", path_, token.dump());
+        fail_file("{}: added_tokens: {} has no id and content", path_, json_text(token));
       const auto text = token["content"].get<std::string>();
       const bool special = json_flag(token, "special", false);
       set(token["id"], text, special ? TokenType::control : type_of_text(text));
@@ -109,9 +114,14 @@ class VocabularyReader {
 
   std::string_view keep(std::string text) { return strings_->emplace_back(std::move(text)); }
 
+  void add_room(std::size_t tokens) { room_ = std::min(room_ + tokens, max_tokens); }
+
   void set(const json& id, const std::string& text, TokenType type) {
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() >= max_tokens)
-      fail_file("{}: token \"{}\" has the id {}, expected 0 to 2^24", path_, text, id.dump());
+      fail_file("{}: token \"{}\" has the id {}, expected 0 to 2^24", path_, printable(text), json_text(id));
+    if (id.get<std::uint64_t>() >= room_)
+      fail_file("{}: token \"{}\" has the id {}, expected less than {}: no more than {} ids are left out", path_,
+                printable(text), json_text(id), room_, max_absent_tokens);
     const auto at = id.get<std::size_t>();
     if (at >= tokens_.texts.size()) {
       tokens_.texts.resize(at + 1);
@@ -127,15 +137,16 @@ class VocabularyReader {
       return;
     }
     if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string())
-      fail_file("{}: model.merges: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, merge.dump());
+      fail_file("{}: model.merges: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, json_text(merge));
     const auto left = merge[0].get<std::string>();
     // Merges are split at the first space behind byte 0, and normalised text holds no spaces.
-    if (left.find(' ', 1) != left.npos) fail_file("{}: model.merges: {} holds a space", path_, merge.dump());
+    if (left.find(' ', 1) != left.npos) fail_file("{}: model.merges: {} holds a space", path_, json_text(merge));
     tokens_.merges.push_back(keep(left + ' ' + merge[1].get<std::string>()));
   }
 
   std::string path_;
   Vocabulary tokens_;
+  std::size_t room_ = max_absent_tokens;  // ids are below it
   std::map<std::int32_t, AddedToken> added_;
   std::shared_ptr<std::deque<std::string>> strings_ = std::make_shared<std::deque<std::string>>();
 };
@@ -170,7 +181,7 @@ std::shared_ptr<const Tokenizer> read_tokenizer_json(const CheckpointFolder& fol
   const auto model = tokenizer.is_object() ? tokenizer.find("model") : tokenizer.end();
   if (model == tokenizer.end() || !model->is_object()) fail_file("{}: model is missing", path);
   if (model->contains("type") && (*model)["type"] != "BPE")
-    fail_file("{}: model.type is {}, expected BPE", path, (*model)["type"].dump());
+    fail_file("{}: model.type is {}, expected BPE", path, json_text((*model)["type"]));
 
   VocabularyReader reader(path);
   reader.read_model(*model);

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <lazuli/graph/base/error.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/json_text.h>
 #include <lazuli/runtime/tuning/tuning_record.h>
 
 #include <algorithm>
@@ -43,7 +44,7 @@ Json choice_json(const TunedChoice& choice) {
 TrialOutcome read_outcome(const Json& object) {
   const auto name = object.at("outcome").get<std::string>();
   const std::optional<TrialOutcome> outcome = parse_outcome(name);
-  if (!outcome) fail("there is no outcome \"{}\"", name);
+  if (!outcome) fail("there is no outcome \"{}\"", printable(name));
   return *outcome;
 }
 
@@ -55,7 +56,7 @@ double read_ratio(const Json& object, const char* key) {
 
 int read_integer(const Json& object, const char* key) {
   const Json& value = object.at(key);
-  if (!value.is_number_integer()) fail("{} is {}, expected an integer", key, value.dump());
+  if (!value.is_number_integer()) fail("{} is {}, expected an integer", key, json_text(value));
   return value.get<int>();
 }
 

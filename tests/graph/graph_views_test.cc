@@ -248,5 +248,20 @@ return %z)"),
   EXPECT_TRUE(nlohmann::json::parse(to_json(Graph{}, "built"))["nodes"].empty());
 }
 
+// In a listing any op may have any operands and results, or none.
+TEST(Pictures, DrawLaunchesAsTheyAre) {
+  const Graph graph = parse_graph(R"(graph {scheduled=true}
+%x = add 3.0 : f32[2]
+= neg %x
+= constant "weight"
+return %x)");
+  const auto nodes = nlohmann::json::parse(to_json(graph, "scheduled"))["nodes"];
+  EXPECT_EQ(nodes[1]["shape"], nlohmann::json::parse("[2]"));
+  EXPECT_FALSE(nodes[2].contains("shape"));
+  EXPECT_FALSE(nodes[2].contains("dtype"));
+  const std::string dot = to_dot(graph, {.constants = true});
+  EXPECT_NE(dot.find("add(3)"), std::string::npos) << dot;
+}
+
 }  // namespace
 }  // namespace lazuli

@@ -2,6 +2,7 @@
 // Checkpoint folders: names, shards, quantised modules, configurations, tokenizers, and what is wrong with a folder.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <lazuli/graph/files/safetensors.h>
 #include <lazuli/graph/types/half.h>
 #include <lazuli/graph/types/quantised.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
@@ -456,7 +457,61 @@ TEST(TokenizerJson, NamesWhatIsMalformed) {
   EXPECT_EQ(error(R"({"model": {"vocab": {}}})"), path + ": model.merges is missing or of another type");
   expect_contains(error(R"({"model": {"vocab": {"a": -1}, "merges": []}})"),
                   "token \"a\" has the id -1, expected 0 to 2^24");
-  expect_contains(error(R"({"model": {"vocab": {"a": 0}, "merges": [["a"]]}})"), "model.merges: found [\"a\"]");
+  expect_contains(error(R"({"model": {"vocab": {"a": 0}, "merges": [["a"]]}})"), "model.merges: found a list of 1");
+}
+
+// A table of all ids up to the largest would take a hundred megabytes for a file of a hundred bytes.
+TEST(TokenizerJson, LeavesOutNoMoreIdsThanAVocabularyMay) {
+  TemporaryFolder folder;
+  folder.write("config.json", "{}");
+  const auto read = [&](int id) {
+    folder.write("tokenizer.json", fmt::format(R"({{"model": {{"vocab": {{"a": 0, "b\n": {}}}, "merges": []}}}})", id));
+    return read_tokenizer_json(CheckpointFolder::open(folder.path()));
+  };
+  EXPECT_EQ(read(65537)->vocab_size(), 65538);
+  EXPECT_EQ(error_of([&] { read(65538); }),
+            folder.path() +
+                "/tokenizer.json: token \"b?\" has the id 65538, expected less than 65538: no more than 65536 "
+                "ids are left out");
+}
+
+// Values nested as deep as a file likes are named by their kind: writing them out would end in the stack.
+TEST(CheckpointFolder, NamesValuesOfAnyDepth) {
+  constexpr std::size_t depth = 200'000;
+  const std::string nested = std::string(depth, '[') + std::string(depth, ']');
+  TemporaryFolder folder;
+  folder.write("config.json", R"({"model_type": "gemma3_text", "num_hidden_layers": )" + nested + "}");
+  EXPECT_EQ(error_of([&] { Gemma3Config::from_json(CheckpointFolder::open(folder.path()).config()); }),
+            "config.json: num_hidden_layers is a list of 1, expected an integer");
+  folder.write("model.safetensors.index.json", R"({"weight_map": {"a": )" + nested + "}}");
+  expect_contains(error_of([&] { CheckpointFolder::open(folder.path()).list_tensors(); }), "placed in a list of 1");
+  folder.write("tokenizer.json", R"({"model": {"type": )" + nested + "}}");
+  expect_contains(error_of([&] { read_tokenizer_json(CheckpointFolder::open(folder.path())); }),
+                  "model.type is a list of 1");
+}
+
+// Names come from the file, and errors are one line.
+TEST(Safetensors, NamesAndSizesThatAreNone) {
+  TemporaryFolder folder;
+  const std::string path = folder.path() + "/model.safetensors";
+  const auto error = [&](const std::string& entry) {
+    const std::string header = R"({"a\nb": )" + entry + "}";
+    std::string bytes(8, '\0');
+    bytes[0] = static_cast<char>(header.size());
+    folder.write("model.safetensors", bytes + header + "12345678");
+    return error_of([&] { read_safetensors(path); });
+  };
+  const std::string where = path + ": tensor a?b: ";
+  EXPECT_EQ(error(R"({"dtype": "F32", "shape": [1e300], "data_offsets": [0, 4]})"),
+            where + "shape holds 1e+300, expected an integer");
+  EXPECT_EQ(error(R"({"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]})"),
+            where + "data_offsets holds -8, expected an integer");
+  EXPECT_EQ(error(R"({"dtype": "F32", "shape": [9223372036854775808], "data_offsets": [0, 4]})"),
+            where + "shape holds 9223372036854775808, expected an integer");
+  EXPECT_EQ(error(R"({"dtype": "F\n", "shape": [1], "data_offsets": [0, 4]})"), where + "dtype F? is not supported");
+  EXPECT_EQ(error(R"({"dtype": "F32", "shape": 1, "data_offsets": [0, 4]})"),
+            where + "shape is 1, expected a list of integers");
+  EXPECT_EQ(error(R"({"dtype": "F32", "shape": [2], "data_offsets": [0, 8]})"), "no error");
 }
 
 }  // namespace

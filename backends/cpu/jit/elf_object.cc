@@ -2,6 +2,7 @@
 #include <elf.h>
 #include <lazuli/backends/cpu/jit/elf_object.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
 
 #include <bit>
 #include <cstring>
@@ -13,7 +14,7 @@ constexpr std::uint64_t page_bytes = 4096;
 
 template <class... Args>
 [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) {
-  fail("object code: {}", fmt::format(text, std::forward<Args>(args)...));
+  fail("object code: {}", one_line(fmt::format(text, std::forward<Args>(args)...)));
 }
 
 class Reader {

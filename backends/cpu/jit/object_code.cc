@@ -4,6 +4,7 @@
 #include <lazuli/backends/cpu/jit/library_functions.h>
 #include <lazuli/backends/cpu/jit/object_code.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/error_text.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -24,7 +25,7 @@ constexpr std::size_t slot_bytes = 8;
 
 template <class... Args>
 [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) {
-  fail("object code: {}", fmt::format(text, std::forward<Args>(args)...));
+  fail("object code: {}", one_line(fmt::format(text, std::forward<Args>(args)...)));
 }
 
 bool needs_slot(const ElfObject& object, const ElfRelocation& relocation) {

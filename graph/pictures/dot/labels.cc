@@ -153,8 +153,10 @@ std::string shortened(const std::string& label) {
 std::string constant_text(const Drawing& drawing, std::size_t id) {
   const GraphNode& constant = drawing.node(id);
   std::vector<std::string> dtypes;
+  if (constant.types.empty()) return shortened(drawing.label(id));
   for (const std::int32_t member : drawing.members(id)) {
-    std::string dtype(to_string(drawing.node(static_cast<std::size_t>(member)).type().dtype));
+    const GraphNode& alike = drawing.node(static_cast<std::size_t>(member));
+    std::string dtype(alike.types.empty() ? std::string_view() : to_string(alike.type().dtype));
     if (std::find(dtypes.begin(), dtypes.end(), dtype) == dtypes.end()) dtypes.push_back(std::move(dtype));
   }
   return fmt::format("{} {}{}", constant.label.empty() ? "constant" : shortened(drawing.label(id)),
@@ -175,7 +177,8 @@ std::string scalar_formula(const Drawing& drawing, const GraphNode& node) {
   if (!found) return {};
   if (is_view(node.op)) return operands[0];
   const std::string_view symbol = infix(node.op);
-  if (!symbol.empty()) return fmt::format("{} {} {}", operands[0], symbol, operands[1]);
+  // Launches take what they like.
+  if (!symbol.empty() && operands.size() == 2) return fmt::format("{} {} {}", operands[0], symbol, operands[1]);
   return fmt::format("{}({})", node.name(), fmt::join(operands, ", "));
 }
 

@@ -129,6 +129,8 @@ TEST(ObjectCode, SaysWhatIsMissing) {
   ASSERT_NE(name, object.end());
   std::memcpy(&*name, other.data(), other.size());
   EXPECT_EQ(load_error(object), "object code: expected a function that generated code may call, found 'lazuli_sun'");
+  object[static_cast<std::size_t>(name - object.begin())] = std::byte{'\n'};
+  EXPECT_EQ(load_error(object), "object code: expected a function that generated code may call, found '?azuli_sun'");
   EXPECT_EQ(load_error(Bytes(200)), "object code: expected a relocatable ELF file for x86-64, found another");
 }
 

@@ -18,6 +18,7 @@ constexpr double of_sums = 2e-6;         // of sums of any length, relative to t
 constexpr double of_products = 0x1p-23;  // of each term of a product, likewise
 constexpr double of_f64 = 1e-8;          // what is left of these where all is computed in f64: 2^-53 against 2^-24
 constexpr double of_int8 = 0.005;        // activations in 8 bits, of a row's largest
+constexpr double no_activation = 1e-33;  // a row of smaller ones than this times 0.005 may be zeros in 8 bits
 constexpr double longest = 1e18;         // squares of larger numbers are infinite in f32
 
 enum class Kind : std::uint8_t {
@@ -245,7 +246,7 @@ class Errors {
     std::vector<Numbers> rounded = magnitudes();
     const auto width = static_cast<std::size_t>(std::max<std::int64_t>(operands_.types[0].shape.back(), 1));
     for (auto row = rounded[0].begin(); row != rounded[0].end(); row += static_cast<std::ptrdiff_t>(width))
-      std::fill_n(row, width, *std::max_element(row, row + static_cast<std::ptrdiff_t>(width)));
+      std::fill_n(row, width, *std::max_element(row, row + static_cast<std::ptrdiff_t>(width)) + no_activation);
     const Numbers steps = computed(rounded);
     return each([&](std::size_t i) { return bound(sizes[i], share) + bound(steps[i], of_int8); });
   }

@@ -41,20 +41,25 @@ class Fuzzer {
   const Counts& counts() const { return counts_; }
 
  private:
+  // What is wrong with a graph, if it is.
+  using Detail = std::function<std::optional<std::string>(const RandomGraph&)>;
   struct Failure {
     std::string what, detail;
-    Fails fails;  // whether a smaller graph does so too
+    Detail again;  // of a smaller graph
   };
 
   std::optional<Failure> check_variants(const RandomGraph& graph, const std::vector<Variant>& variants);
   std::optional<Failure> check_levels(const RandomGraph& graph, const Variant& base, Isa other);
   std::optional<Failure> check_nodes(const RandomGraph& graph, const Variant& variant);
   std::optional<Failure> check_spellings(const RandomGraph& graph, const Variant& variant, Random& random);
+  std::optional<std::string> error_of(const RandomGraph& graph, const Variant& variant);
+  std::optional<std::string> difference_between(const RandomGraph& graph, const Variant& base, const Variant& variant);
   std::optional<Failure> check(const Place& place, const RandomGraph& graph);
 
   std::vector<Isa> levels_;
   Sessions sessions_;
   bool shrink_;
+  std::optional<std::uint64_t> failing_family_;
   Counts counts_;
 };
 

@@ -23,6 +23,7 @@ constexpr double longest = 1e18;         // squares of larger numbers are infini
 
 enum class Kind : std::uint8_t {
   exact,
+  value,  // exact, but for the sign of a zero among zeros of both: which of equals wins is not promised
   function,
   sum,
   product,
@@ -39,6 +40,11 @@ enum class Kind : std::uint8_t {
 
 Kind kind_of(const GraphNode& node) {
   switch (node.op) {
+    case Op::max:
+    case Op::min:
+    case Op::max_pool:
+    case Op::adaptive_max_pool:
+      return is_real(node.type().dtype) ? Kind::value : Kind::exact;
     case Op::sum:
       return is_real(node.type().dtype) ? Kind::sum : Kind::exact;
     case Op::mean:
@@ -321,7 +327,7 @@ bool is_exact(const GraphNode& node) { return kind_of(node) == Kind::exact; }
 std::optional<std::vector<double>> allowed_errors(const GraphNode& node, const Operands& operands,
                                                   const std::vector<double>& expected, bool rounds_activations) {
   const Kind kind = kind_of(node);
-  if (kind == Kind::exact) return Numbers(expected.size(), 0.0);
+  if (kind == Kind::exact || kind == Kind::value) return Numbers(expected.size(), 0.0);
   if (kind == Kind::none) return std::nullopt;
   return Errors(node, operands, expected).of(kind, rounds_activations);
 }

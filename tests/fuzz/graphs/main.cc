@@ -62,16 +62,22 @@ class Run {
       const std::uint64_t begin = next_.fetch_add(family_size);
       for (std::uint64_t i = begin; i < begin + family_size && !done(); ++i) {
         if (settings_.graphs > 0 && i >= settings_.graphs) break;
-        if (const auto finding = fuzzer.try_graph({settings_.seed, settings_.first + i, only_})) tell(*finding);
+        if (const auto finding = fuzzer.try_graph({settings_.seed, settings_.first + i, only_});
+            finding && is_new(*finding))
+          tell(*finding);
       }
       tell_progress(fuzzer.counts(), told);
     }
     tell_progress(fuzzer.counts(), told);
   }
 
+  // A plant is found where nothing fails without it.
+  bool is_new(const Finding& finding) const {
+    return plant_ == nullptr || !Fuzzer(levels_, nullptr, false).try_graph(finding.place);
+  }
+
   bool done() {
     if (stop_.load()) return true;
-    if (settings_.graphs > 0 && next_.load() >= settings_.graphs + family_size * 64) return true;
     if (settings_.graphs > 0 && next_.load() >= round_up()) return true;
     return settings_.seconds > 0 && seconds() > settings_.seconds;
   }

@@ -41,13 +41,13 @@ Graph correct_body(const std::vector<Type>& operands, const Correction& correcti
 
 Attempt match_composite(const Graph& graph, const UseCounts& uses, std::int32_t root) {
   const GraphNode& node = graph.nodes[static_cast<std::size_t>(root)];
-  const DType dtype = node.type().dtype;
+  const DType dtype = node.type().dtype, arithmetic = arithmetic_of(dtype);
   Coverage coverage;
   coverage.covers = {root};
   coverage.operands = node.inputs;
   return replace(
       graph, uses, root, std::move(coverage),
-      correct_body(operand_types(graph, node), {node.as<AltupAttrs>().active, true, DType::f32, DType::f32, dtype}));
+      correct_body(operand_types(graph, node), {node.as<AltupAttrs>().active, true, arithmetic, arithmetic, dtype}));
 }
 
 // x, where the value is x + 1 and nobody else reads it.

@@ -34,6 +34,9 @@ bool is_window(const StridedView& view, const Shape& sizes, const Dims& strides)
 // Strides of the rows where each holds `block` elements.
 Dims row_strides(const Planes& planes, std::int64_t block);
 
+// In which the composites of this dtype are computed, as decompose.cc has them.
+inline DType arithmetic_of(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
 // The value before a cast, or the value itself.
 ValueId before_cast(const Graph& graph, ValueId value);
 

@@ -88,7 +88,8 @@ Attempt match_composite(const Graph& graph, const UseCounts& uses, std::int32_t 
   std::vector<Type> types;
   for (ValueId operand : coverage.operands) types.push_back(graph.type(operand));
   const CoefficientLayout layout{1, types[0].shape[0]};
-  Graph body = predict_body(std::move(types), layout, DType::f32, node.type().dtype,
+  const DType result = node.type().dtype;
+  Graph body = predict_body(std::move(types), layout, arithmetic_of(result), result,
                             update ? update->reaches : std::vector<bool>{});
   return replace(graph, uses, root, std::move(coverage), std::move(body));
 }

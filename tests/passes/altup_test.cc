@@ -167,6 +167,16 @@ TEST(Altup, SplitSpellingKeepsItsBits) {
   }
 }
 
+TEST(Altup, CompositeKeepsItsBitsInEveryDtype) {
+  for (const Sizes& sizes : all_sizes)
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::f64}) {
+      const Formulation composite = formulations().back();
+      const Step all = run(composite, sizes, dtype, "all", "cpu"), none = run(composite, sizes, dtype, "none", "cpu");
+      EXPECT_TRUE(test::same_bits(all.predicted.type(), buffer_of(all.predicted), buffer_of(none.predicted)));
+      EXPECT_TRUE(test::same_bits(all.corrected.type(), buffer_of(all.corrected), buffer_of(none.corrected)));
+    }
+}
+
 // The planes with `activated` added to all but the first.
 Array updated_planes(const Operands& x) {
   const std::int64_t count = x.planes.size(0);

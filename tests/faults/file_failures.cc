@@ -130,6 +130,7 @@ TEST_F(FileFailures, EveryCallRefused) {
     const Bits expected = each.call();
     for (const Fault& fault : faults)
       for (const bool cold : {false, true}) {
+        if (cold && each.name.starts_with("load")) continue;  // no cache has part in it
         const std::string what =
             each.name + ", " + std::string(name_of(fault.call)) + (cold ? ", cold caches" : ", warm caches");
         const auto prepare = [&] {
@@ -143,7 +144,7 @@ TEST_F(FileFailures, EveryCallRefused) {
           made = counting.made();
         }
         const Left left({folder_, std::getenv("XDG_CACHE_HOME")});
-        const std::vector<std::int64_t> points = sampled(up_to(made), cold ? 2 : 4);
+        const std::vector<std::int64_t> points = sampled(up_to(made), cold ? 1 : 3);
         for (const std::int64_t point : points)
           for (const bool behind : {false, true}) {
             set_current_point(what + (behind ? ", from then on" : ", once"), point);

@@ -44,6 +44,6 @@ lazuli_sanitized(lazuli_readers_asan address,undefined
 lazuli_sanitized(lazuli_threads_tsan thread
   TESTS graph/event backends/cpu/disk_cache backends/cpu/work_stealing backends/cpu/threads backends/cpu/chain
     models/conversation models/runner runtime/session runtime/session_lifetime
-    runtime/session_threads runtime/error_details runtime/run_limits runtime/allocator runtime/operation
+    runtime/session_threads runtime/session_stress runtime/error_details runtime/run_limits runtime/allocator runtime/operation
   SOURCES graph/*.cc graph/base/*.cc graph/types/*.cc backends/cpu/host/*.cc backends/cpu/program/*.cc backends/cpu/weights/*.cc
     backends/cpu/cpu_backend.cc backends/plan.cc backends/run_observer.cc runtime/*.cc models/generation/*.cc)

@@ -199,6 +199,7 @@ void Weights::add_module(const ModuleTensors& module, const std::string& file, s
     for (const std::string& leaf : others)  // biases of a projection, and other things no Gemma has
       add(module.canonical + '.' + leaf, {module.parts.at(leaf), module.published + '.' + leaf, file});
   } catch (const Error& error) {
+    if (error.kind() == ErrorKind::memory) throw;  // no flaw of the checkpoint
     stored.flaw = error.what();
   }
   add(name, std::move(stored));

@@ -93,7 +93,7 @@ class ProcessFailures : public ToolTest {
 };
 
 TEST_F(ProcessFailures, InterruptedAtAnyTime) {
-  const int times = is_exhaustive() ? 200 : 4;
+  const int times = is_exhaustive() ? 200 : 3;
   std::mt19937 random = generator();
   std::int64_t tried = 0, ended_by_signal = 0;
   for (const Command& command : commands()) {

@@ -17,12 +17,14 @@ namespace {
 
 constinit std::atomic<int> failing_call{-1}, failing_error{0};
 constinit std::atomic<bool> all_behind{false}, is_short{false};
-constinit std::atomic<std::int64_t> failing_one{0}, calls_made{0}, transfers{0};
+constinit std::atomic<std::int64_t> failing_one{0}, made_since{0}, transfers{0};
+constinit std::atomic<std::int64_t> made_of[static_cast<std::size_t>(Call::count)] = {};
 
 // The error of this call, or 0.
 int error_to_give(Call call) {
+  ++made_of[static_cast<std::size_t>(call)];
   if (failing_call.load(std::memory_order_relaxed) != static_cast<int>(call)) return 0;
-  const std::int64_t number = ++calls_made, failing = failing_one;
+  const std::int64_t number = ++made_since, failing = failing_one;
   return number == failing || (number > failing && all_behind) ? failing_error.load() : 0;
 }
 
@@ -61,15 +63,17 @@ std::string_view name_of(Call call) {
   return names[static_cast<std::size_t>(call)];
 }
 
+std::int64_t calls_made(Call call) { return made_of[static_cast<std::size_t>(call)]; }
+
 FailingCalls::FailingCalls(Call call, std::int64_t n, int error, bool from_then_on) {
-  calls_made = 0;
+  made_since = 0;
   failing_one = n;
   failing_error = error;
   all_behind = from_then_on;
   failing_call = static_cast<int>(call);
 }
 FailingCalls::~FailingCalls() { failing_call = -1; }
-std::int64_t FailingCalls::made() const { return calls_made; }
+std::int64_t FailingCalls::made() const { return made_since; }
 
 ShortTransfers::ShortTransfers() {
   transfers = 0;

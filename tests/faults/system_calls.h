@@ -28,6 +28,7 @@ enum class Call {
   count
 };
 std::string_view name_of(Call call);
+std::int64_t calls_made(Call call);  // of this kind, since the program began
 
 // The n-th call of this kind from here on fails with `error`, n >= 1, or that one and all behind it.
 class FailingCalls {

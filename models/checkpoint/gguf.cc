@@ -21,6 +21,7 @@ constexpr std::uint64_t header_bytes = 24;
 constexpr std::uint64_t min_value_bytes = 8 + 4 + 1;           // key length, type, value
 constexpr std::uint64_t min_tensor_bytes = 8 + 4 + 8 + 4 + 8;  // name length, n_dims, one size, type, offset
 constexpr std::uint64_t default_alignment = 32;
+constexpr std::uint64_t min_alignment = 8;
 constexpr std::uint32_t max_dims = 4;
 
 constexpr struct {
@@ -265,8 +266,9 @@ class GgufParser {
 
   void read_alignment() {
     alignment_ = file_.get_or<std::uint32_t>("general.alignment", default_alignment);
-    if (!std::has_single_bit(alignment_))
-      fail_here("key general.alignment: found {}, expected a power of two", alignment_);
+    // The format asks for a multiple of 8. Elements could not be read where they lie otherwise.
+    if (!std::has_single_bit(alignment_) || alignment_ < min_alignment)
+      fail_here("key general.alignment: found {}, expected a power of two from {}", alignment_, min_alignment);
   }
 
   void read_tensor(std::uint64_t index) {

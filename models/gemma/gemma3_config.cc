@@ -3,6 +3,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
+#include <lazuli/models/gemma/check_numbers.h>
 #include <lazuli/models/gemma/gemma3.h>
 #include <lazuli/models/gemma/model_settings.h>
 
@@ -24,6 +25,11 @@ void check(const Gemma3Config& c, const std::string& source) {
   if (c.heads % c.kv_heads != 0)
     fail("{}: {} attention heads for {} key/value heads; expected a multiple", source, c.heads, c.kv_heads);
   if (c.head_dim % 2 != 0) fail("{}: the head size is {}; expected an even number", source, c.head_dim);
+  require_positive(source, {{"the rope base of global layers", c.rope_base_global},
+                            {"the rope base of sliding layers", c.rope_base_sliding},
+                            {"the rope factor", c.rope_factor},
+                            {"the scale of attention", c.attention_scale}});
+  require_not_negative(source, {{"the norms' epsilon", c.norm_epsilon}, {"the cap of logits", c.final_softcap}});
 }
 
 }  // namespace

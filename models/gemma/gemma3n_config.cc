@@ -4,6 +4,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
+#include <lazuli/models/gemma/check_numbers.h>
 #include <lazuli/models/gemma/gemma3n.h>
 #include <lazuli/models/gemma/model_settings.h>
 
@@ -50,6 +51,12 @@ void check(const Gemma3nConfig& c, const std::string& source) {
   if (c.altup_planes < 2 || c.altup_active < 0 || c.altup_active >= c.altup_planes)
     fail("{}: AltUp plane {} of {} is the active one; expected at least 2 planes and one of them", source,
          c.altup_active, c.altup_planes);
+  require_positive(source, {{"the rope base of global layers", c.rope_base_global},
+                            {"the rope base of sliding layers", c.rope_base_sliding},
+                            {"the rope factor", c.rope_factor_global}});
+  require_not_negative(source, {{"the norms' epsilon", c.norm_epsilon}, {"the cap of logits", c.final_softcap}});
+  for (const double cutoff : c.sparsity_cutoff)
+    if (std::isnan(cutoff)) fail_file("{}: a cutoff of sparse activations is {}; expected a number", source, cutoff);
   if (!(c.altup_coefficient_limit > 0))
     fail("{}: altup_coef_clip is {}; expected a positive number", source, c.altup_coefficient_limit);
   if (c.shared_kv_layers < 0 || c.shared_kv_layers >= c.layers)
@@ -59,6 +66,17 @@ void check(const Gemma3nConfig& c, const std::string& source) {
     if (c.kv_layer(layer) < 0)
       fail("{}: layer {} shares keys and values, but none of the first {} layers is {} as it is", source, layer,
            c.owner_layers(), c.sliding[static_cast<std::size_t>(layer)] ? "sliding" : "global");
+}
+
+// For those that read a value by its key. Of lists and objects the kind alone: copying them recurses as deep as they
+// nest.
+nlohmann::json as_value_of(const char* key, const nlohmann::json& element) {
+  nlohmann::json object = nlohmann::json::object();
+  if (element.is_structured())
+    object[key] = nlohmann::json(element.type());
+  else
+    object[key] = element;
+  return object;
 }
 
 // A number for all layers, or a list of one for each.
@@ -71,7 +89,7 @@ std::vector<std::int64_t> json_sizes(const nlohmann::json& config, const char* k
   if (found->size() != count)
     fail("config.json: {} has {} elements; expected one for each of {} layers", key, found->size(), layers);
   std::vector<std::int64_t> sizes;
-  for (const nlohmann::json& element : *found) sizes.push_back(json_size({{key, element}}, key, otherwise));
+  for (const nlohmann::json& element : *found) sizes.push_back(json_size(as_value_of(key, element), key, otherwise));
   return sizes;
 }
 
@@ -84,7 +102,7 @@ std::vector<double> json_cutoffs(const nlohmann::json& config, std::int64_t laye
          found->is_array() ? fmt::format("a list of {}", found->size()) : found->type_name(), layers);
   std::vector<double> cutoffs;
   for (const nlohmann::json& element : *found) {
-    const double sparsity = json_number({{key, element}}, key, 0);
+    const double sparsity = json_number(as_value_of(key, element), key, 0);
     if (sparsity < 0 || sparsity >= 1) fail("config.json: {} holds {}; expected values in [0, 1)", key, sparsity);
     cutoffs.push_back(cutoff_of(sparsity));
   }

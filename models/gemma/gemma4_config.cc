@@ -4,6 +4,7 @@
 #include <lazuli/graph/base/fail.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
+#include <lazuli/models/gemma/check_numbers.h>
 #include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/gemma/model_settings.h>
 
@@ -46,6 +47,10 @@ void check(const Gemma4Config& c, const std::string& source) {
       fail("{}: layer {} has {} key/value heads of {} and reads those of layer {}, which has {} of {}", source, i,
            layer.kv_heads, layer.head_dim, layer.kv_source, owner.kv_heads, owner.head_dim);
   }
+  require_positive(source, {{"the rope base of global layers", c.rope_base_global},
+                            {"the rope base of sliding layers", c.rope_base_sliding},
+                            {"the rope factor", c.rope_factor}});
+  require_not_negative(source, {{"the norms' epsilon", c.norm_epsilon}, {"the cap of logits", c.final_softcap}});
   if (!(c.global_rotary_factor > 0 && c.global_rotary_factor <= 1))
     fail("{}: the rotary factor of global layers is {}; expected a number above 0, at most 1", source,
          c.global_rotary_factor);

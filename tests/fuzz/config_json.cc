@@ -12,7 +12,10 @@ namespace {
 
 template <class Config>
 void read_config(const nlohmann::json& json) {
-  accepted([&] { Config::from_json(json).settings(); });
+  accepted([&] {
+    for (const auto& [name, value] : Config::from_json(json).settings())
+      require(value.find("nan") == value.npos, "what a configuration says is a number", name + " is " + value);
+  });
 }
 
 void read_folder(const std::string& path) {

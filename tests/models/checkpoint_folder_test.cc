@@ -9,6 +9,8 @@
 #include <lazuli/models/checkpoint/tensor_names.h>
 #include <lazuli/models/checkpoint/weights.h>
 #include <lazuli/models/gemma/gemma3.h>
+#include <lazuli/models/gemma/gemma3n.h>
+#include <lazuli/models/gemma/gemma4.h>
 #include <lazuli/models/load.h>
 #include <lazuli/models/text/tokenizer_json.h>
 #include <lazuli/tests/support/error_of.h>
@@ -475,6 +477,26 @@ TEST(TokenizerJson, LeavesOutNoMoreIdsThanAVocabularyMay) {
                 "ids are left out");
 }
 
+// What no formula of the model is defined for would be NaN in every result.
+TEST(CheckpointFolder, NumbersOfConfigurationsAreThoseThatModelsCanHave) {
+  const auto errors = [](const char* text) {
+    const json config = json::parse(text);
+    return std::vector{error_of([&] { Gemma3Config::from_json(config); }),
+                       error_of([&] { Gemma3nConfig::from_json(config); }),
+                       error_of([&] { Gemma4Config::from_json(config); })};
+  };
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"rope_theta": 0})", "the rope base of global layers is 0; expected a positive number"},
+      {R"({"rope_local_base_freq": -1})", "the rope base of sliding layers is -1; expected a positive number"},
+      {R"({"rms_norm_eps": -1e-6})", "the norms' epsilon is -1e-06; expected 0 or more"},
+      {R"({"final_logit_softcapping": -30})", "the cap of logits is -30; expected 0 or more"},
+      {R"({"rope_theta": 1e39})", "the rope base of global layers is 1e+39; expected a positive number"}};
+  for (const auto& [text, expected] : cases)
+    for (const std::string& error : errors(text)) EXPECT_EQ(error, std::string("config.json: ") + expected) << text;
+  for (const char* text : {R"({"query_pre_attn_scalar": 0})", R"({"query_pre_attn_scalar": -4})"})
+    expect_contains(errors(text)[0], "the scale of attention is ");
+}
+
 // Values nested as deep as a file likes are named by their kind: writing them out would end in the stack.
 TEST(CheckpointFolder, NamesValuesOfAnyDepth) {
   constexpr std::size_t depth = 200'000;
@@ -483,6 +505,9 @@ TEST(CheckpointFolder, NamesValuesOfAnyDepth) {
   folder.write("config.json", R"({"model_type": "gemma3_text", "num_hidden_layers": )" + nested + "}");
   EXPECT_EQ(error_of([&] { Gemma3Config::from_json(CheckpointFolder::open(folder.path()).config()); }),
             "config.json: num_hidden_layers is a list of 1, expected an integer");
+  folder.write("config.json", R"({"num_hidden_layers": 1, "intermediate_size": [)" + nested + "]}");
+  EXPECT_EQ(error_of([&] { Gemma3nConfig::from_json(CheckpointFolder::open(folder.path()).config()); }),
+            "config.json: intermediate_size is a list of 0, expected an integer");
   folder.write("model.safetensors.index.json", R"({"weight_map": {"a": )" + nested + "}}");
   expect_contains(error_of([&] { CheckpointFolder::open(folder.path()).list_tensors(); }), "placed in a list of 1");
   folder.write("tokenizer.json", R"({"model": {"type": )" + nested + "}}");

@@ -216,6 +216,7 @@ std::vector<Corruption> bad_metadata() {
       {"duplicate key", with([](auto& w) { w.add("k", true).add("k", true); }),
        "key k: found a second time at byte 38, expected it once"},
       {"alignment 0", with([](auto& w) { w.add("general.alignment", 0u); }), "found 0, expected a power of two"},
+      {"alignment 4", with([](auto& w) { w.add("general.alignment", 4u); }), "found 4, expected a power of two from 8"},
       {"alignment 48", with([](auto& w) { w.add("general.alignment", 48u); }), "found 48, expected a power of two"},
       {"alignment type", with([](auto& w) { w.add("general.alignment", "32"); }), "is string \"32\", expected"},
       {"unprintable key", with([](auto& w) { w.add_raw("a\nb", GgufType{50}, ""); }), "key a?b: value type"},

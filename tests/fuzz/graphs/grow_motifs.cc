@@ -74,6 +74,18 @@ bool spelled_softmax(Builder& b, ValueId x) {
   return b.add(Op::div, NoAttrs{}, {exponentials, total});
 }
 
+// Rounded to 16 bits on the way, where nothing may be left out.
+bool there_and_back(Builder& b, ValueId x, DType dtype) {
+  constexpr DType narrow[] = {DType::f16, DType::bf16};
+  const DType other = b.choice.of(narrow);
+  const ValueId rounded = one_of(b, Op::cast, CastAttrs{other}, {x});
+  const bool sums = b.choice.chance(60);
+  if (!sums) return b.add(Op::cast, CastAttrs{dtype}, {rounded});
+  const ValueId first = one_of(b, Op::add, {rounded, b.partner(rounded, other)});
+  const ValueId second = one_of(b, Op::add, {first, b.partner(rounded, other)});
+  return b.add(Op::cast, CastAttrs{dtype}, {second});
+}
+
 // What row demand narrows.
 bool last_row(Builder& b, ValueId x) {
   const Shape& shape = b.shape_of(x);
@@ -89,7 +101,7 @@ bool last_row(Builder& b, ValueId x) {
 bool grow_motif(Builder& b) {
   const ValueId x = b.any(is_real, 1);
   const DType dtype = b.type(x).dtype;
-  switch (b.choice.below(7)) {
+  switch (b.choice.below(8)) {
     case 0:
     case 1:
       return gate(b, x, dtype);
@@ -101,6 +113,8 @@ bool grow_motif(Builder& b) {
       return norm_and_residual(b, x, dtype);
     case 5:
       return spelled_softmax(b, x);
+    case 6:
+      return there_and_back(b, x, dtype);
     default:
       return last_row(b, x);
   }

@@ -229,11 +229,15 @@ class Errors {
   }
 
   // Where a sum may have left the range, or has met what is no number, all that is known is what is no number.
-  static double bound(double magnitude, double share) { return magnitude < 1e37 ? share * magnitude : anything; }
+  static double bound(double magnitude, double share, double limit = 1e37) {
+    return magnitude < limit ? share * magnitude : anything;
+  }
 
   Numbers of_magnitudes(double share) const {
     const Numbers sizes = computed(magnitudes());
-    return each([&](std::size_t i) { return bound(sizes[i], scale_ * share); });
+    // A mean is divided by its terms when they have been added up.
+    const double limit = 1e37 / static_cast<double>(values_[0].size() / std::max<std::size_t>(sizes.size(), 1) + 64);
+    return each([&](std::size_t i) { return bound(sizes[i], scale_ * share, limit); });
   }
 
   std::int64_t terms() const {

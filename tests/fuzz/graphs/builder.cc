@@ -158,8 +158,9 @@ std::int64_t Builder::a_few() { return choice.between(1, 4); }
 Shape Builder::shape(std::size_t least_rank, std::size_t most_rank) {
   constexpr int ranks[] = {0, 1, 1, 2, 2, 2, 2, 3, 3, 4};
   const auto rank = std::clamp(static_cast<std::size_t>(choice.of(ranks)), least_rank, most_rank);
+  const bool equal = choice.chance(20);  // a wrong axis has a right type there
   Shape shape;
-  for (std::size_t axis = 0; axis < rank; ++axis) shape.push_back(size());
+  for (std::size_t axis = 0; axis < rank; ++axis) shape.push_back(equal && axis > 0 ? shape[0] : size());
   for (std::size_t axis = 0; axis < rank && element_count(shape) > most_elements_; ++axis)
     shape[axis] = std::min<std::int64_t>(shape[axis], 5);
   return shape;
@@ -275,9 +276,20 @@ std::optional<ValueId> Builder::latest_of(const Type& wanted, std::size_t least)
   return std::nullopt;
 }
 
-RandomGraph Builder::finish(int outputs) {
-  graph_.outputs.push_back(last());
-  for (int i = 1; i < outputs; ++i) graph_.outputs.push_back(choice.of(operands_));
+RandomGraph Builder::finish(int most_outputs) {
+  std::vector<bool> read(graph_.nodes.size());
+  for (const GraphNode& node : graph_.nodes)
+    for (const ValueId input : node.inputs) read[static_cast<std::size_t>(input.node)] = true;
+  std::vector<ValueId> unread;
+  for (const ValueId value : operands_)
+    if (!read[static_cast<std::size_t>(value.node)] && !is_leaf(graph_.node(value).op)) unread.push_back(value);
+  if (unread.empty()) unread.push_back(last());
+  const bool another = choice.chance(15);  // a leaf, one that is read, or one twice
+  for (int i = 0; i < most_outputs && !unread.empty(); ++i) {
+    graph_.outputs.push_back(unread.back());
+    unread.pop_back();
+  }
+  if (another) graph_.outputs.push_back(choice.of(operands_));
   return compacted({std::move(graph_), std::move(inputs_)});
 }
 

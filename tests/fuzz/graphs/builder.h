@@ -77,7 +77,8 @@ class Builder {
   bool in_body() const { return depth_ > 0; }
   void scope(Scope::Ref scope) { scope_ = std::move(scope); }
 
-  RandomGraph finish(int outputs);
+  // What nothing reads are the outputs, the last ones where there are more, and at times another value.
+  RandomGraph finish(int most_outputs);
   // A value of this type: one that is there, or, in a body, its parameter.
   std::optional<ValueId> latest_of(const Type& type, std::size_t least = 0) const;
 

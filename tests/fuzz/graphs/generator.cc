@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
+#include <lazuli/graph/bodies.h>
 #include <lazuli/tests/fuzz/graphs/generator.h>
 #include <lazuli/tests/fuzz/graphs/grow.h>
 
@@ -19,9 +20,10 @@ enum Purpose : std::uint64_t { structure, sizes, values };
 
 // How often an op is tried, against the others.
 int weight_of(const OpInfo& op) {
-  if (op.has(op_flags::leaf)) return 1;
+  if (op.has(op_flags::leaf)) return 2;
   if (op.has(op_flags::view)) return 10;
   if (op.has(op_flags::elementwise)) return 3;
+  if (is_control_flow(op.op)) return 8;
   if (op.has(op_flags::reduction) || op.has(op_flags::product)) return 6;
   return 4;
 }
@@ -72,7 +74,7 @@ RandomGraph generate(const Place& place) {
   Builder builder({family_stream(place, structure), other_sizes ? stream(place, sizes) : family_stream(place, sizes),
                    stream(place, values)},
                   family_stream(place, 99).chance(4) ? std::int64_t{1} << 17 : 4096);
-  constexpr int counts[] = {1, 2, 3, 4, 5, 6, 8, 10, 14, 20};
+  constexpr int counts[] = {1, 2, 2, 3, 3, 4, 5, 6, 8, 14};
   const int nodes = builder.choice.of(counts);
   builder.offer(builder.viewed_leaf({builder.dtype(is_plain), builder.shape(1)}));
   if (builder.choice.chance(8))
@@ -81,8 +83,8 @@ RandomGraph generate(const Place& place) {
     grow_nodes(builder, nodes, place.only);
   constexpr Phase phases[] = {Phase::any, Phase::any, Phase::any, Phase::prefill, Phase::decode};
   builder.graph().phase = builder.choice.of(phases);
-  const int outputs = 1 + (builder.choice.chance(50) ? builder.choice.below(4) : 0);
-  return builder.finish(outputs);
+  const int most_outputs = builder.choice.chance(30) ? 1 : 5;
+  return builder.finish(most_outputs);
 }
 
 }  // namespace lazuli::fuzz

@@ -25,6 +25,20 @@ void grow_body(Builder& b, int nodes) {
   }
 }
 
+// What a parameter has part in, so that the order of iterations counts.
+ValueId mixed_value(Builder& b, ValueId value, std::size_t parameters) {
+  const Type type = b.type(value);
+  const bool changed = b.choice.chance(75);
+  const int at = b.choice.below(1 << 16);
+  if (!changed || !is_number(type.dtype)) return value;
+  std::vector<ValueId> fitting;
+  for (std::size_t i = 0; i < parameters; ++i)
+    if (b.type(b.operands()[i]) == type) fitting.push_back(b.operands()[i]);
+  const ValueId other =
+      fitting.empty() ? b.partner(value, type.dtype) : fitting[static_cast<std::size_t>(at) % fitting.size()];
+  return b.add(Op::sub, NoAttrs{}, {value, other}) && b.type(b.last()) == type ? b.last() : value;
+}
+
 }  // namespace
 
 Graph random_body(Builder& around, const std::vector<Type>& parameters, const std::vector<Type>& results, int nodes) {
@@ -35,10 +49,7 @@ Graph random_body(Builder& around, const std::vector<Type>& parameters, const st
     std::optional<ValueId> value = b.latest_of(type, parameters.size());
     if (!value) value = b.latest_of(type);
     if (!value) value = b.leaf(type);
-    const bool changed = b.choice.chance(60);
-    if (changed && is_number(type.dtype) && b.add(Op::sub, NoAttrs{}, {*value, b.partner(*value, type.dtype)}) &&
-        b.type(b.last()) == type)
-      value = b.last();
+    value = mixed_value(b, *value, parameters.size());
     outputs.push_back(*value);
   }
   Graph body = std::move(b.graph());
@@ -77,7 +88,8 @@ bool scan(Builder& b, Op op) {
   std::vector<Type> parameters = carried, results = carried;
   const std::int64_t sequences = b.choice.between(carries.empty() ? 1 : 0, 2);
   for (std::int64_t i = 0; i < sequences; ++i) {
-    const Type element{b.dtype(is_plain), b.shape(0, 2)};
+    Type element{b.dtype(is_plain), b.shape(0, 2)};
+    if (!carried.empty() && carried[0].shape.size() < 3 && b.choice.chance(60)) element = carried[0];
     Type whole = element;
     whole.shape.insert(whole.shape.begin(), length);
     operands.push_back(b.viewed_leaf(whole));

@@ -74,6 +74,26 @@ bool spelled_softmax(Builder& b, ValueId x) {
   return b.add(Op::div, NoAttrs{}, {exponentials, total});
 }
 
+// Rounded to 16 bits on the way, where nothing may be left out.
+bool there_and_back(Builder& b, ValueId x, DType dtype) {
+  constexpr DType narrow[] = {DType::f16, DType::bf16};
+  const DType other = b.choice.of(narrow);
+  const ValueId rounded = one_of(b, Op::cast, CastAttrs{other}, {x});
+  const bool sums = b.choice.chance(60);
+  if (!sums) return b.add(Op::cast, CastAttrs{dtype}, {rounded});
+  const ValueId first = one_of(b, Op::add, {rounded, b.partner(rounded, other)});
+  const ValueId second = one_of(b, Op::add, {first, b.partner(rounded, other)});
+  return b.add(Op::cast, CastAttrs{dtype}, {second});
+}
+
+// Along one of two axes that are equal: the other has the right type, too.
+bool reduced_square(Builder& b, DType dtype) {
+  constexpr Op reductions[] = {Op::sum, Op::sum, Op::mean, Op::max, Op::prod};
+  const std::int64_t size = b.size(), axis = b.choice.between(0, 1);
+  const Op op = b.choice.of(reductions);
+  return b.add(op, ReduceAttrs{{axis}, false}, {b.viewed_leaf({dtype, {size, size}})});
+}
+
 // What row demand narrows.
 bool last_row(Builder& b, ValueId x) {
   const Shape& shape = b.shape_of(x);
@@ -89,7 +109,7 @@ bool last_row(Builder& b, ValueId x) {
 bool grow_motif(Builder& b) {
   const ValueId x = b.any(is_real, 1);
   const DType dtype = b.type(x).dtype;
-  switch (b.choice.below(7)) {
+  switch (b.choice.below(9)) {
     case 0:
     case 1:
       return gate(b, x, dtype);
@@ -101,6 +121,10 @@ bool grow_motif(Builder& b) {
       return norm_and_residual(b, x, dtype);
     case 5:
       return spelled_softmax(b, x);
+    case 6:
+      return there_and_back(b, x, dtype);
+    case 7:
+      return reduced_square(b, dtype);
     default:
       return last_row(b, x);
   }

@@ -14,7 +14,7 @@ std::int64_t some_axis(Builder& b, ValueId x) {
 
 bool reduced(Builder& b, Op op, ValueId x) {
   Dims axes{some_axis(b, x)};
-  const bool several = b.choice.chance(20), keep = b.choice.chance(65);
+  const bool several = b.choice.chance(20), keep = b.choice.chance(50);
   if (several) {
     axes.clear();
     for (std::size_t axis = 0; axis < b.shape_of(x).size(); ++axis)

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <lazuli/tests/fuzz/graphs/fuzz.h>
 #include <lazuli/tests/fuzz/graphs/shared_code.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 namespace lazuli::fuzz {
@@ -23,7 +25,7 @@ struct Settings {
   double seconds = 0;
   int threads = 2;
   std::string only, isa, plant;
-  bool shrink = true, print = false;
+  bool shrink = true, print = false, histogram = false;
   int findings = 10;  // then it ends
 };
 
@@ -35,6 +37,15 @@ struct Total {
 };
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double cpu_seconds() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
 
 // What all threads did in a run.
 class Run {
@@ -123,12 +134,26 @@ int fuzz(const Settings& settings) {
   const Counts& counts = run.total().counts;
   const CodeStatistics code = code_statistics();
   fmt::print(
-      "seed {}: {} graphs in {:.1f} s, {:.0f} a second; {} runs, {} of equal spellings, {} by node, {} at two "
+      "seed {}: {} graphs in {:.1f} s, {:.0f} a second, {:.0f} for each second of a core; {} runs, {} of equal "
+      "spellings, {} by node, {} at two "
       "levels; {} kernels generated, {} shared; {} findings\n",
-      settings.seed, counts.graphs, run.seconds(), static_cast<double>(counts.graphs) / run.seconds(), counts.runs,
-      counts.spellings, counts.by_node, counts.levels, code.generated, code.shared, run.total().findings.size());
+      settings.seed, counts.graphs, run.seconds(), static_cast<double>(counts.graphs) / run.seconds(),
+      static_cast<double>(counts.graphs) / cpu_seconds(), counts.runs, counts.spellings, counts.by_node, counts.levels,
+      code.generated, code.shared, run.total().findings.size());
   for (const auto& [kind, count] : run.total().by_kind) fmt::print("  {}: {}\n", kind, count);
   return run.total().findings.empty() ? 0 : 1;
+}
+
+// How many of the graphs have a node of each op, without running any.
+int show_histogram(const Settings& settings) {
+  std::map<Op, int> graphs_with;
+  for (std::uint64_t i = 0; i < settings.graphs; ++i) {
+    std::set<Op> ops;
+    for (const GraphNode& node : generate({settings.seed, settings.first + i, {}}).graph.nodes) ops.insert(node.op);
+    for (const Op op : ops) ++graphs_with[op];
+  }
+  for (const OpInfo& op : all_ops()) fmt::print("{} {}\n", graphs_with[op.op], op.name);
+  return 0;
 }
 
 // Whether the plants are found, each within the graphs given.
@@ -169,6 +194,7 @@ int main_of(int argc, char** argv) {
     return name == "all" || find_plant(name) ? "" : "no plant of this name";
   });
   app.add_flag("--shrink,!--no-shrink", settings.shrink, "make what fails smaller");
+  app.add_flag("--histogram", settings.histogram, "how many of the graphs have each op; runs none");
   app.add_flag("--print", settings.print, "also how plants were found");
   app.add_option("--findings", settings.findings, "ends after so many");
   try {
@@ -177,6 +203,7 @@ int main_of(int argc, char** argv) {
     return error.get_exit_code() == 0 ? app.exit(error) : (app.exit(error), 2);
   }
   if (settings.graphs == 0 && settings.seconds == 0) settings.graphs = 1000;
+  if (settings.histogram) return show_histogram(settings);
   return settings.plant.empty() ? fuzz(settings) : find_plants(settings);
 }
 

@@ -5,6 +5,7 @@
 #include <lazuli/tests/fuzz/graphs/shrink.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -126,6 +127,18 @@ std::optional<RandomGraph> resized(const RandomGraph& from, std::int64_t size, s
   return result;
 }
 
+// What must become less: nodes that compute, those of bodies too, all nodes, outputs, elements.
+std::array<std::int64_t, 4> size_of(const Graph& graph) {
+  std::array<std::int64_t, 4> size{0, static_cast<std::int64_t>(graph.nodes.size()),
+                                   static_cast<std::int64_t>(graph.outputs.size()), 0};
+  for (const GraphNode& node : graph.nodes) {
+    size[0] += is_leaf(node.op) ? 0 : 1;
+    for (const NamedBody& body : bodies_of(node)) size[0] += size_of(*body.graph)[0];
+    for (const Type& type : node.types) size[3] += type.elements();
+  }
+  return size;
+}
+
 class Shrinking {
  public:
   Shrinking(RandomGraph graph, const Fails& fails, int most_calls)
@@ -139,9 +152,11 @@ class Shrinking {
 
  private:
   bool accept(RandomGraph candidate) {
-    if (left_-- <= 0) return false;
+    if (left_ <= 0) return false;
     candidate = compacted(candidate);
-    if (candidate.graph.outputs.empty() || !fails_(candidate)) return false;
+    if (candidate.graph.outputs.empty() || size_of(candidate.graph) >= size_of(graph_.graph)) return false;
+    --left_;
+    if (!fails_(candidate)) return false;
     graph_ = std::move(candidate);
     return true;
   }

@@ -16,4 +16,6 @@ target_link_libraries(lazuli_tests PRIVATE lazuli_graph_fuzz_parts)
 
 add_test(NAME graph_fuzz COMMAND lazuli_graph_fuzz --seed 1 --graphs 1500 --threads 2)
 add_test(NAME graph_fuzz_plants COMMAND lazuli_graph_fuzz --seed 2 --plant all --graphs 6000 --threads 2 --no-shrink)
-set_tests_properties(graph_fuzz graph_fuzz_plants PROPERTIES TIMEOUT 900)
+add_test(NAME graph_fuzz_one_again COMMAND lazuli_graph_fuzz --seed 1 --first 7 --graphs 1)
+set_tests_properties(graph_fuzz_one_again PROPERTIES PASS_REGULAR_EXPRESSION "seed 1: 1 graphs .* 0 findings")
+set_tests_properties(graph_fuzz graph_fuzz_plants graph_fuzz_one_again PROPERTIES TIMEOUT 900)

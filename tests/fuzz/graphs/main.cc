@@ -69,9 +69,10 @@ class Run {
   void work() {
     Fuzzer fuzzer(levels_, plant_, settings_.shrink);
     Counts told;
-    while (!done()) {
+    while (!ended()) {
       const std::uint64_t begin = next_.fetch_add(family_size);
-      for (std::uint64_t i = begin; i < begin + family_size && !done(); ++i) {
+      if (settings_.graphs > 0 && begin >= settings_.graphs) break;
+      for (std::uint64_t i = begin; i < begin + family_size && !ended(); ++i) {
         if (settings_.graphs > 0 && i >= settings_.graphs) break;
         if (const auto finding = fuzzer.try_graph({settings_.seed, settings_.first + i, only_});
             finding && is_new(*finding))
@@ -87,12 +88,7 @@ class Run {
     return plant_ == nullptr || !Fuzzer(levels_, nullptr, false).try_graph(finding.place);
   }
 
-  bool done() {
-    if (stop_.load()) return true;
-    if (settings_.graphs > 0 && next_.load() >= round_up()) return true;
-    return settings_.seconds > 0 && seconds() > settings_.seconds;
-  }
-  std::uint64_t round_up() const { return (settings_.graphs + family_size - 1) / family_size * family_size; }
+  bool ended() const { return stop_.load() || (settings_.seconds > 0 && seconds() > settings_.seconds); }
 
   void tell(const Finding& finding) {
     const std::lock_guard lock(total_.mutex);

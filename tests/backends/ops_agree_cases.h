@@ -704,6 +704,7 @@ inline std::vector<ConvolutionCase> convolution_cases() {
       {{1, 6, 7, 5}, {4, 3, 4, 5}, {.stride = {2, 4}, .padding_low = {2}, .padding_high = {2}, .input_dilation = {4}}},
       {{1, 6, 7, 9}, {9, 3, 3, 1}, {.stride = {2, 1}, .input_dilation = {2, 3}, .groups = 9, .flip = true}},
       {{1, 5, 5, 3}, {3, 1, 1, 3}, {.input_dilation = {2}}},  // most of the result meets zeros alone
+      {{1, 5, 3}, {3, 1, 3}, {.stride = {2}, .padding_low = {1}, .input_dilation = {2}}},  // and all of it
   };
 }
 inline Arrays convolutions(Operands& operands, DType dtype) {

@@ -54,7 +54,8 @@ std::int64_t ConvolutionPlan::most_columns() const {
 bool ConvolutionPlan::reads_pixels_as_rows() const {
   if (phases.size() != 1 || taps != 1) return false;
   return std::all_of(phases[0].axes.begin(), phases[0].axes.end(), [](const PatchAxis& axis) {
-    return axis.step == 1 && axis.starts[0] == 0 && axis.count == axis.size;
+    // Without a start every pixel meets the zeros between those of the input.
+    return axis.step == 1 && axis.starts == Dims{0} && axis.count == axis.size;
   });
 }
 

@@ -5,8 +5,8 @@
   scripts/reliability.py             writes the page
   scripts/reliability.py --check     fails where the page is not what the records give
 
-The records: "runs", each with part, what, command, cases, seconds, commit, date and host, and "findings", each with part,
-what was wrong and the commit that mended it. Who runs one of the commands adds what it printed.
+The records: "runs", each with part, what, cases, seconds where they say something, commit, date and host, and "findings",
+each with part, what was wrong and the commit that mended it. Who runs one of the commands adds what it printed.
 """
 
 import json
@@ -18,6 +18,8 @@ PAGE, RECORDS = DOCS / "reliability.md", DOCS / "reliability.json"
 
 
 def duration(seconds):
+    if seconds is None:
+        return ""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -31,7 +33,7 @@ def runs_table(runs):
     lines = ["| what | cases | time | commit | date | host |", "| --- | ---: | ---: | --- | --- | --- |"]
     for run in runs:
         cases = f"{run['cases']:,}" if isinstance(run["cases"], int) else cell(run["cases"])
-        lines.append(f"| {cell(run['what'])} | {cases} | {duration(run['seconds'])} | {run['commit']} | {run['date']} | "
+        lines.append(f"| {cell(run['what'])} | {cases} | {duration(run.get('seconds'))} | {run['commit']} | {run['date']} | "
                      f"{cell(run['host'])} |")
     return lines
 

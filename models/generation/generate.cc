@@ -135,10 +135,7 @@ class CutBackOnError {
       : runner_(runner), length_(runner.length()), exceptions_(std::uncaught_exceptions()) {}
   ~CutBackOnError() {
     if (std::uncaught_exceptions() == exceptions_) return;
-    try {
-      runner_.cache_views();  // until the steps are through: whether one of them failed decides what can be kept
-    } catch (...) {
-    }
+    runner_.settle();  // whether a step failed decides what can be kept
     runner_.truncate(runner_.keepable(length_));
   }
   CutBackOnError(const CutBackOnError&) = delete;
@@ -241,7 +238,8 @@ GenerateResult generate_from(Runner& runner, std::shared_ptr<const Tokenizer> to
   }
   result.text += rest;
   if (!rest.empty() && options.on_rest) options.on_rest(rest);
-  runner.truncate(std::min(kept, runner.length()));
+  // A step that looked ahead may have failed: what is generated stands all the same.
+  runner.truncate(runner.keepable(std::min(kept, runner.length())));
   result.decode_seconds = seconds_since(start);
   return result;
 }

@@ -54,7 +54,7 @@ struct LAZULI_API GenerateResult {
 };
 
 // Appends `prompt` to what the runner holds and continues. While a token is handed out, the step after it already runs.
-// Afterwards the runner holds the prompt and all tokens but the last.
+// Afterwards the runner holds the prompt and all tokens but the last; nothing where a step that looked ahead failed.
 // `tokenizer` may be null: then there is no text, and no token ends the generation.
 // Throws an Error where logits are not finite: those of the prompt, and where tokens are sampled those of every step;
 // greedy steps look at what the head is given (Runner::greedy_flaw). Where it throws behind the prompt, or a callback

@@ -162,7 +162,8 @@ std::int64_t Runner::capacity_for(const KvCacheShape& shape, std::int64_t positi
 // Grows what is too small. A ring that has wrapped is never grown: it is as long as it will ever be, unless a larger
 // bucket comes, for which its rows are laid out anew.
 void Runner::reserve(std::int64_t rows, std::int64_t chunk) {
-  if (chunk == 1 && length_ + rows <= decode_room_) return;
+  // From nothing caches may have to be made anew.
+  if (chunk == 1 && length_ > 0 && length_ + rows <= decode_room_) return;
   const std::int64_t last = (rows - 1) % chunk + 1, padded_end = length_ + rows - last + bucket_for(last, chunk);
   bucket_ = std::max(bucket_, bucket_for(rows, chunk));
   const std::vector<KvCacheShape>& shapes = model_.caches();
@@ -316,11 +317,22 @@ std::int64_t Runner::keepable(std::int64_t length) const {
 }
 
 void Runner::truncate(std::int64_t length) {
-  if (keepable(length) != length)
+  const bool can_keep = keepable(length) == length;
+  if (!can_keep && lost_caches())
+    fail("truncate: to {} of {} positions: a step failed and the caches were lost with it; expected 0", length,
+         length_);
+  if (!can_keep)
     fail("truncate: to {} of {} positions: a sliding window has overwritten keys that position {} sees", length,
          length_, length);
   length_ = length;
   for (std::int64_t& first : first_held_) first = std::min(first, length);
+}
+
+void Runner::settle() const noexcept {
+  for (const Array& cache : caches_) try {
+      wait(cache);
+    } catch (...) {  // keepable() asks for it
+    }
 }
 
 std::vector<Runner::CacheView> Runner::cache_views() const {

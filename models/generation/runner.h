@@ -73,6 +73,8 @@ class LAZULI_API Runner {
   };
   // For each cache of the model k, then v; empty before the first step.
   std::vector<CacheView> cache_views() const;
+  // Waits until the steps submitted so far are through, or have failed.
+  void settle() const noexcept;
   // Puts `length` positions in the place of what the runner holds. views[i].rows has the positions [views[i].first,
   // length), oldest first, however many the ring they come from had; those that the rings of this runner have no room
   // for are left out. Throws an Error when types do not fit the model, or positions the next query sees are missing.

@@ -2,6 +2,7 @@
 // Texts that grow by turns, their caches in files, and the tokens a checkpoint forbids or ends with.
 #include <fmt/format.h>
 #include <lazuli/graph/files/output_file.h>
+#include <lazuli/graph/run_limits.h>
 #include <lazuli/models/generation/conversation.h>
 #include <lazuli/tests/support/checkpoint_copy.h>
 #include <lazuli/tests/support/error_of.h>
@@ -201,6 +202,61 @@ TEST(Conversation, ACallbackThatThrowsLeavesTheTextAsItWas) {
     EXPECT_EQ(interrupted.generate(tokens(8)).ids, plain.generate(tokens(8)).ids);
     EXPECT_EQ(ids_of(interrupted), ids_of(plain));
   }
+}
+
+// Whatever a failed step had in hand, caches included, is computed again.
+TEST(Conversation, GoesOnAfterStepsThatFailed) {
+  const Session session;
+  const auto model = golden("gemma3-dense");
+  for (const std::int64_t chunk : {std::int64_t{1}, std::int64_t{4}, RunnerOptions::whole_prompt})
+    for (const std::size_t length : {1u, 6u}) {
+      const auto begin = [&] {
+        Conversation conversation(*model, chunks_of(chunk));
+        conversation.append(some_ids(length));
+        return conversation;
+      };
+      const Ids expected = begin().generate(tokens(5)).ids;
+      for (const int failing : {0, 2}) {
+        Conversation conversation = begin();
+        std::stop_source stop;
+        if (failing == 0) stop.request_stop();
+        GenerateOptions options = tokens(5);
+        int seen = 0;
+        options.on_token = [&](std::int32_t, const std::string&) {
+          if (++seen == failing) stop.request_stop();
+          return true;
+        };
+        const std::string error = test::error_of([&] {
+          const LimitRuns limits({.stop = stop.get_token()});
+          conversation.generate(options);
+        });
+        EXPECT_TRUE(failing != 0 || error != "no error");
+        if (error == "no error") continue;  // it was through by then
+        EXPECT_EQ(conversation.generate(tokens(5)).ids, expected) << chunk << ", after: " << error;
+      }
+    }
+}
+
+// What was generated stands, whether or not the step that looked ahead has failed by then.
+TEST(Generate, IsNotLostWithAStepThatLookedAhead) {
+  const Session session;
+  const auto model = golden("gemma3-dense");
+  Runner runner(*model, chunks_of(4));
+  std::stop_source stop;
+  GenerateOptions options = tokens(8);
+  int seen = 0;
+  options.on_token = [&](std::int32_t, const std::string&) {
+    if (++seen == 2) stop.request_stop();
+    runner.settle();
+    return seen < 3;
+  };
+  const std::string error = test::error_of([&] {
+    const LimitRuns limits({.stop = stop.get_token()});
+    generate(runner, nullptr, some_ids(6), options);
+  });
+  EXPECT_EQ(error.find("truncate"), std::string::npos) << error;
+  runner.truncate(0);
+  EXPECT_NO_THROW(wait(runner.decode_greedy(Array::from<std::int32_t>({5}, {1}))));
 }
 
 TEST(Conversation, SavedAndLoadedIsAsNotHavingStopped) {

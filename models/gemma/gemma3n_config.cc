@@ -2,6 +2,7 @@
 // Gemma 3n's configuration, from GGUF metadata and from config.json.
 #include <fmt/format.h>
 #include <lazuli/graph/base/fail.h>
+#include <lazuli/graph/files/json_text.h>
 #include <lazuli/models/checkpoint/checkpoint_folder.h>
 #include <lazuli/models/checkpoint/gguf_metadata.h>
 #include <lazuli/models/gemma/check_numbers.h>
@@ -68,14 +69,13 @@ void check(const Gemma3nConfig& c, const std::string& source) {
            c.owner_layers(), c.sliding[static_cast<std::size_t>(layer)] ? "sliding" : "global");
 }
 
-// For those that read a value by its key. Of lists and objects the kind alone: copying them recurses as deep as they
+// For those that read a value by its key. Lists and objects are refused here: copying them recurses as deep as they
 // nest.
 nlohmann::json as_value_of(const char* key, const nlohmann::json& element) {
-  nlohmann::json object = nlohmann::json::object();
   if (element.is_structured())
-    object[key] = nlohmann::json(element.type());
-  else
-    object[key] = element;
+    fail("config.json: {} holds {}, expected a number for each layer", key, json_text(element));
+  nlohmann::json object = nlohmann::json::object();
+  object[key] = element;
   return object;
 }
 

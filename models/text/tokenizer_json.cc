@@ -42,9 +42,11 @@ class VocabularyReader {
 
   void read_added_tokens(const json& added) {
     add_room(added.size());
+    std::size_t number = 0;
     for (const json& token : added) {
       if (!token.is_object() || !token.contains("id") || !token.contains("content") || !token["content"].is_string())
-        fail_file("{}: added_tokens: {} has no id and content", path_, json_text(token));
+        fail_file("{}: added_tokens[{}]: {} has no id and content", path_, number, json_text(token));
+      ++number;
       const auto text = token["content"].get<std::string>();
       const bool special = json_flag(token, "special", false);
       set(token["id"], text, special ? TokenType::control : type_of_text(text));
@@ -137,10 +139,11 @@ class VocabularyReader {
       return;
     }
     if (!merge.is_array() || merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string())
-      fail_file("{}: model.merges: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, json_text(merge));
+      fail_file("{}: model.merges[{}]: found {}, expected \"a b\" or [\"a\", \"b\"]", path_, tokens_.merges.size(),
+                json_text(merge));
     const auto left = merge[0].get<std::string>();
     // Merges are split at the first space behind byte 0, and normalised text holds no spaces.
-    if (left.find(' ', 1) != left.npos) fail_file("{}: model.merges: {} holds a space", path_, json_text(merge));
+    if (left.find(' ', 1) != left.npos) fail_file("{}: model.merges: {} holds a space", path_, printable(left));
     tokens_.merges.push_back(keep(left + ' ' + merge[1].get<std::string>()));
   }
 

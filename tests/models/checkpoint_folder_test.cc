@@ -459,7 +459,7 @@ TEST(TokenizerJson, NamesWhatIsMalformed) {
   EXPECT_EQ(error(R"({"model": {"vocab": {}}})"), path + ": model.merges is missing or of another type");
   expect_contains(error(R"({"model": {"vocab": {"a": -1}, "merges": []}})"),
                   "token \"a\" has the id -1, expected 0 to 2^24");
-  expect_contains(error(R"({"model": {"vocab": {"a": 0}, "merges": [["a"]]}})"), "model.merges: found a list of 1");
+  expect_contains(error(R"({"model": {"vocab": {"a": 0}, "merges": [["a"]]}})"), "model.merges[0]: found a list of 1");
 }
 
 // A table of all ids up to the largest would take a hundred megabytes for a file of a hundred bytes.
@@ -507,7 +507,7 @@ TEST(CheckpointFolder, NamesValuesOfAnyDepth) {
             "config.json: num_hidden_layers is a list of 1, expected an integer");
   folder.write("config.json", R"({"num_hidden_layers": 1, "intermediate_size": [)" + nested + "]}");
   EXPECT_EQ(error_of([&] { Gemma3nConfig::from_json(CheckpointFolder::open(folder.path()).config()); }),
-            "config.json: intermediate_size is a list of 0, expected an integer");
+            "config.json: intermediate_size holds a list of 1, expected a number for each layer");
   folder.write("model.safetensors.index.json", R"({"weight_map": {"a": )" + nested + "}}");
   expect_contains(error_of([&] { CheckpointFolder::open(folder.path()).list_tensors(); }), "placed in a list of 1");
   folder.write("tokenizer.json", R"({"model": {"type": )" + nested + "}}");

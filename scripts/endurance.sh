@@ -19,7 +19,7 @@ case ${1:-} in
 esac
 if [ -z "${LAZULI_TEST_MODEL+set}" ]; then LAZULI_TEST_MODEL=$(scripts/fetch-model.sh); fi
 
-[ -e "$build/release/CMakeCache.txt" ] || cmake --preset release -B "$build/release"
+[ -e "$build/release/build.ninja" ] || cmake --preset release -B "$build/release"
 cmake --build "$build/release" --target lazuli_endurance >&2
 options=(--tiny tests/data/goldens/gemma3-dense --minutes "$minutes")
 if [ -n "$LAZULI_TEST_MODEL" ]; then options+=(--model "$LAZULI_TEST_MODEL"); fi

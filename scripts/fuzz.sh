@@ -37,7 +37,7 @@ for fuzzer in "${chosen[@]}"; do
   fi
 done
 
-[ -e "$folder/CMakeCache.txt" ] || cmake --preset fuzz -B "$folder"
+[ -e "$folder/build.ninja" ] || cmake --preset fuzz -B "$folder"
 cmake --build "$folder" --target "${chosen[@]/#/fuzz_}" -j "${JOBS:-$(nproc)}"
 
 # Files that a reader takes by path lie in memory; what a fuzzer that died has left goes with them.

@@ -125,6 +125,10 @@ int main_of(int argc, char** argv) {
   Board& board = *new (memory) Board;
   const double alone = run(board, 1, seconds)[0];
   const std::vector<double> together = run(board, processes, seconds);
+  if (board.ready < processes) {
+    fmt::print(stderr, "lazuli_busy_processes: {} of {} processes got ready\n", board.ready.load(), processes);
+    return 2;
+  }
   const double fair = alone / processes, least = *std::ranges::min_element(together);
   double sum = 0;
   for (const double rate : together) sum += rate;

@@ -185,6 +185,7 @@ void whole_context(Report& report, const std::string& name, const LanguageModel&
   constexpr std::int64_t piece = 1024, steps = 128;
   Runner runner(model, {});
   positions = std::min(positions, runner.context());
+  if (positions < piece + steps) return;
   const std::int64_t pieces = std::max<std::int64_t>(1, (positions - steps) / piece);
   Array logits;
   const auto begin = Clock::now();
@@ -195,13 +196,13 @@ void whole_context(Report& report, const std::string& name, const LanguageModel&
   const std::chrono::duration<double> prompt = Clock::now() - begin;
   const auto middle = Clock::now();
   Array token = runner.likeliest(logits);
-  for (std::int64_t step = 0; step < steps && runner.length() < runner.context(); ++step)
-    token = runner.decode_greedy(token);
+  std::int64_t done = 0;
+  for (; done < steps && runner.length() < runner.context(); ++done) token = runner.decode_greedy(token);
   wait(token);
   const std::chrono::duration<double> decode = Clock::now() - middle;
   fmt::print("{:28} {:9} {:8.1f}   prompt {:.0f} tokens/s, steps at the end {:.1f} /s, caches {:.0f} MiB\n",
              name + " context", runner.length(), prompt.count() + decode.count(),
-             static_cast<double>(pieces * piece) / prompt.count(), static_cast<double>(steps) / decode.count(),
+             static_cast<double>(pieces * piece) / prompt.count(), static_cast<double>(done) / decode.count(),
              static_cast<double>(runner.cache_bytes()) / (1 << 20));
   if (runner.greedy_flaw().item<float>() != 0) report.fault(name + " context: logits are not finite at its end");
 }
@@ -245,7 +246,7 @@ int main_of(int argc, char** argv) {
   work_on(report, "tiny", tiny, {part_of(100'000, minutes, 500), part_of(10'000, minutes, 100), false}, 100);
   loads(report, "tiny", tiny, part_of(200, minutes, 10));
   if (!model.empty())
-    work_on(report, "270m", model,
+    work_on(report, "model", model,
             {part_of(20'000, minutes, 256), part_of(500, minutes, 10), /*whole_context=*/minutes >= 5}, 256);
   return report.finish();
 }

@@ -14,8 +14,6 @@
 
 namespace {
 
-constexpr unsigned seconds_of_a_test = 240, seconds_of_an_exhaustive_test = 24 * 3600;
-
 void say(const char* text) { static_cast<void>(!write(STDERR_FILENO, text, std::char_traits<char>::length(text))); }
 
 void say_where() {
@@ -39,13 +37,13 @@ void on_alarm(int) {
 
 class EachTest final : public testing::EmptyTestEventListener {
  public:
-  void OnTestStart(const testing::TestInfo&) override {
+  void OnTestStart(const testing::TestInfo& test) override {
     std::string pattern = (std::filesystem::temp_directory_path() / "lazuli_faults.XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) std::abort();
     folder_ = pattern;
     setenv("XDG_CACHE_HOME", folder_.c_str(), 1);
     unsetenv("LAZULI_CACHE");
-    alarm(lazuli::test::is_exhaustive() ? seconds_of_an_exhaustive_test : seconds_of_a_test);
+    lazuli::test::set_current_point(test.name(), 0);
   }
   void OnTestEnd(const testing::TestInfo&) override {
     alarm(0);

@@ -4,6 +4,7 @@
 #include <lazuli/graph/base/error.h>
 #include <lazuli/tests/faults/allocations.h>
 #include <lazuli/tests/faults/points.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -16,6 +17,8 @@
 
 namespace lazuli::test {
 namespace {
+
+constexpr unsigned seconds_of_a_point = 240;
 
 namespace fs = std::filesystem;
 
@@ -47,6 +50,7 @@ std::vector<std::int64_t> up_to(std::int64_t last) {
 }
 
 void set_current_point(const std::string& what, std::int64_t point) {
+  alarm(seconds_of_a_point);
   std::snprintf(point_text, sizeof point_text, "%s, point %lld", what.c_str(), static_cast<long long>(point));
 }
 const char* current_point() { return point_text; }

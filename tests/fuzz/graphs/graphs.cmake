@@ -19,3 +19,4 @@ add_test(NAME graph_fuzz_plants COMMAND lazuli_graph_fuzz --seed 2 --plant all -
 add_test(NAME graph_fuzz_one_again COMMAND lazuli_graph_fuzz --seed 1 --first 7 --graphs 1)
 set_tests_properties(graph_fuzz_one_again PROPERTIES PASS_REGULAR_EXPRESSION "seed 1: 1 graphs .* 0 findings")
 set_tests_properties(graph_fuzz graph_fuzz_plants graph_fuzz_one_again PROPERTIES TIMEOUT 900)
+set_tests_properties(graph_fuzz_plants PROPERTIES LABELS plants)

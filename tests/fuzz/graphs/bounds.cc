@@ -252,13 +252,16 @@ class Errors {
   Numbers of_product(bool rounds_activations) const {
     const Numbers sizes = computed(magnitudes());
     const double share = scale_ * of_products * static_cast<double>(terms() + 8);
-    if (!rounds_activations) return each([&](std::size_t i) { return bound(sizes[i], share); });
+    // Each term and each sum of subnormal numbers is rounded to a multiple of the smallest one.
+    const double smallest = node_.type().dtype == DType::f64 ? 0x1p-1074 : 0x1p-149;
+    const double below = smallest * static_cast<double>(terms());
+    if (!rounds_activations) return each([&](std::size_t i) { return bound(sizes[i], share) + below; });
     std::vector<Numbers> rounded = magnitudes();
     const auto width = static_cast<std::size_t>(std::max<std::int64_t>(operands_.types[0].shape.back(), 1));
     for (auto row = rounded[0].begin(); row != rounded[0].end(); row += static_cast<std::ptrdiff_t>(width))
       std::fill_n(row, width, *std::max_element(row, row + static_cast<std::ptrdiff_t>(width)) + no_activation);
     const Numbers steps = computed(rounded);
-    return each([&](std::size_t i) { return bound(sizes[i], share) + bound(steps[i], of_int8); });
+    return each([&](std::size_t i) { return bound(sizes[i], share) + below + bound(steps[i], of_int8); });
   }
 
   std::optional<Numbers> of_factors() const {

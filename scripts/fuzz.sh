@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Builds the fuzzers of everything that reads foreign bytes (tests/fuzz/README.md), and runs them one after the other.
 #   scripts/fuzz.sh [--seconds N] [FUZZER...]    N seconds each (900); all of them where none is named
-#   scripts/fuzz.sh --ci                         20 seconds each
+#   scripts/fuzz.sh --ci                         20 seconds each, always from the same random numbers
 # Prints a line for each: executions, edges of the program they reached, findings. A finding ends its fuzzer and makes the
 # exit status 1; the input stays in BUILD/fuzz/findings/FUZZER, and what libFuzzer said of it in BUILD/fuzz/FUZZER.log.
 # Inputs that reached something new stay in BUILD/fuzz/corpus/FUZZER for the next run.
@@ -12,10 +12,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${BUILD:-build}/fuzz
 seconds=900
+seed=0  # drawn anew each time
 chosen=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --ci) seconds=20 ;;
+    --ci) seconds=20 seed=1 ;;
     --seconds)
       seconds=${2:?--seconds: expected a number}
       shift
@@ -59,7 +60,7 @@ for fuzzer in "${chosen[@]}"; do
   mkdir -p "$corpus" "$findings"
   inputs=("$corpus" "tests/fuzz/corpus/$fuzzer")
   [ ! -d "tests/fuzz/regressions/$fuzzer" ] || inputs+=("tests/fuzz/regressions/$fuzzer")
-  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1
+  options=(-seed="$seed" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1
     -artifact_prefix="$findings/")
   [ ! -e "$folder/bin/fuzz_$fuzzer.dict" ] || options+=(-dict="$folder/bin/fuzz_$fuzzer.dict")
   found=0

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <lazuli/graph/ops/ops.h>
 #include <lazuli/tests/accuracy/measure.h>
+#include <lazuli/tests/fuzz/graphs/random.h>
 
 #include <bit>
 #include <cmath>
@@ -44,14 +45,6 @@ LargestError largest(const BinaryFunction& function, std::span<const T> a, std::
     if (const double ulps = ulps_of(got[i], exact_of(function, a[i], b[i])); ulps > error.ulps)
       error = {ulps, a[i], b[i]};
   return error;
-}
-
-// splitmix64, Steele et al. 2014
-std::uint64_t next_random(std::uint64_t& state) {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15ull;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-  return z ^ z >> 31;
 }
 
 std::string shown(float value) {
@@ -108,9 +101,10 @@ std::vector<float> f32_values(std::uint64_t first, std::uint64_t step, std::size
 }
 
 std::vector<double> f64_values(std::uint64_t seed, std::size_t count) {
+  fuzz::Random random(seed);
   std::vector<double> values(count);
   for (std::size_t i = 0; i < count; ++i) {
-    std::uint64_t bits = next_random(seed);
+    std::uint64_t bits = random.next();
     if (i % 2 == 0) bits = (bits & 0x800fffffffffffffull) | (1015 + (bits >> 52 & 15)) << 52;
     values[i] = std::bit_cast<double>(bits);
   }
@@ -118,9 +112,10 @@ std::vector<double> f64_values(std::uint64_t seed, std::size_t count) {
 }
 
 std::vector<float> f32_random_values(std::uint64_t seed, std::size_t count) {
+  fuzz::Random random(seed);
   std::vector<float> values(count);
   for (std::size_t i = 0; i < count; ++i) {
-    std::uint32_t bits = static_cast<std::uint32_t>(next_random(seed));
+    std::uint32_t bits = static_cast<std::uint32_t>(random.next());
     if (i % 2 == 0) bits = (bits & 0x807fffffu) | (119 + (bits >> 23 & 15)) << 23;
     values[i] = std::bit_cast<float>(bits);
   }
@@ -140,14 +135,14 @@ std::string table_of_special_values() {
   std::string text = "|", rule = "| --- ";
   text += " function |";
   for (const float value : special) {
-    text += " " + shown(value) + " |";
+    text += fmt::format(" {} |", shown(value));
     rule += "| ---: ";
   }
   text += "\n" + rule + "|\n";
   for (const UnaryFunction& function : unary_functions()) {
-    text += "| " + function.name + " |";
+    text += fmt::format("| {} |", function.name);
     const Array result = function.op(row_of(std::span<const float>(special)));
-    for (const float value : result.data<float>()) text += " " + shown(value) + " |";
+    for (const float value : result.data<float>()) text += fmt::format(" {} |", shown(value));
     text += "\n";
   }
   return text;
